@@ -1,0 +1,26 @@
+"""iqa: how good photographs look to people, without a reference image.
+
+`score_images(["photos"], ScoreOptions(crops=3))` yields a `ScoreRecord` an image; everything else is in the modules.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iqa_cli.options import ScoreOptions
+    from iqa_cli.scoring import Scorer, score_images
+
+__version__ = "0.1.0"
+__all__ = ["ScoreOptions", "Scorer", "__version__", "score_images"]
+
+
+def __getattr__(name: str) -> object:
+    """The public names, loaded at first use: importing the package costs nothing."""
+    if name == "ScoreOptions":
+        from iqa_cli import options
+
+        return options.ScoreOptions
+    if name in ("Scorer", "score_images"):
+        from iqa_cli import scoring
+
+        return getattr(scoring, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,108 @@
+"""Backend: what runs the network; one method. OnnxBackend is the one of the base install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from iqa_cli.crops import Crops
+from iqa_cli.errors import ExtraMissing, UsageError, WeightsError
+from iqa_cli.options import BackendChoice
+from iqa_cli.weights import ModelCard, verify_file
+
+Quality = npt.NDArray[np.float32]  # [n], in about 0..1, higher is better
+
+SEVERITY_ERROR = 3  # of ONNX Runtime's log: its warnings are about graphs, not about what the user does
+
+
+class Backend(Protocol):
+    """Runs a network. Knows nothing of files, images or score ranges; safe to call from many threads."""
+
+    def predict(self, crops: Crops) -> Quality:
+        """Crops [n, 3, h, w] -> quality [n]."""
+
+
+def choose_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
+    """ONNX Runtime's names for "auto" (the CPU), "cpu", "cuda" or "cuda:1". Raises UsageError for what is not there."""
+    kind, _, number = device.partition(":")
+    if kind in ("auto", "cpu"):
+        return ["CPUExecutionProvider"]
+    if kind != "cuda" or not (number or "0").isdecimal():
+        raise UsageError(f"device {device}: ONNX Runtime runs on cpu or cuda here; for other devices use --backend torch")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise UsageError(f"device {device}: this ONNX Runtime has no CUDA; install onnxruntime-gpu, or use --backend torch")
+    return [("CUDAExecutionProvider", {"device_id": number or "0"})]
+
+
+def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
+    """A session of one thread: several threads over it are faster than one session of several threads.
+
+    Raises WeightsError where the file is damaged, UsageError where the device is not there.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = SEVERITY_ERROR
+    providers = choose_providers(device)
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's own errors have no common base
+        raise WeightsError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a foreign library says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class OnnxBackend:
+    """An .onnx file with one input, crops [n, 3, h, w], and the quality [n] as its first output.
+
+    Raises WeightsError where the file is damaged or another kind of network, UsageError where the device is not there.
+    """
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        self.path = path
+        self.session = open_session(path, device)
+        self.on_cpu = self.session.get_providers()[0] == "CPUExecutionProvider"
+        inputs: list[Any] = self.session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
+            raise WeightsError(f"{path}: not a network from crops [n, 3, h, w] of single precision to quality [n]")
+        self.input = inputs[0].name
+
+    def predict(self, crops: Crops) -> Quality:
+        """Crops [n, 3, h, w] -> quality [n]. Raises WeightsError where the network does not take them.
+
+        On a CPU each crop is a run of its own: one thread gains nothing from more, and sums in another order would let a
+        score depend on what else is in the batch.
+        """
+        parts = np.split(crops, len(crops)) if self.on_cpu else [crops]
+        return np.concatenate([self._run(part) for part in parts])
+
+    def _run(self, crops: Crops) -> Quality:
+        try:
+            quality = np.asarray(self.session.run(None, {self.input: crops})[0], dtype=np.float32)
+        except Exception as error:  # as in open_session
+            raise WeightsError(f"{self.path}: fails on crops of shape {crops.shape}: {first_line(error)}") from error
+        if quality.size != len(crops):
+            raise WeightsError(f"{self.path}: gives {quality.shape} for {len(crops)} crops, not one number each")
+        return quality.reshape(len(crops))
+
+
+def open_backend(card: ModelCard, folder: Path, backend: BackendChoice, device: str) -> Backend:
+    """What runs the weights beside a card, once their size and hash are the card's.
+
+    Raises WeightsError where they are not intact or do not fit, ExtraMissing where PyTorch is needed and not installed.
+    """
+    path = verify_file(card, folder, backend)
+    if backend is BackendChoice.ONNX:
+        return OnnxBackend(path, device)
+    try:
+        from iqa_cli.nn.backend import TorchBackend
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", f"running {card.name} with PyTorch") from error
+    return TorchBackend(card, path, device)

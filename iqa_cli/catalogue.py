@@ -1,0 +1,190 @@
+"""The public sets of rated images, each a row of facts.
+
+References that sets share (LIVE, TID2013 and the Kodak photos) leak where one of the sets is trained on and another is
+measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from iqa_cli.labels import (
+    Rating,
+    read_csiq,
+    read_kadid10k,
+    read_koniq10k,
+    read_live,
+    read_livec,
+    read_livefb,
+    read_spaq,
+    read_tid2013,
+)
+
+NATIVE = "native size"
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The facts of one set.
+
+    images: how many the whole set has. score_range: the scale that labels are brought from to 0..1.
+    higher_is_better: the direction of the scale (DMOS grows as quality falls). synthetic: made from few references, so that
+    it is split by reference. folders: what its folder is called, in any case. markers: any of these files tells its folder.
+    """
+
+    name: str
+    title: str
+    images: int
+    score_range: tuple[float, float]
+    higher_is_better: bool
+    synthetic: bool
+    home: str
+    licence: str
+    paper: str
+    layout: str
+    customary_input: str
+    folders: tuple[str, ...]
+    markers: tuple[str, ...]
+    read: Callable[[Path], list[Rating]]
+
+
+ROWS = (
+    DatasetSpec(
+        name="livec",
+        title="LIVE In the Wild Image Quality Challenge (LIVE-C)",
+        images=1162,  # and seven for practice
+        score_range=(0, 100),  # MOS 3.4 to 92.4
+        higher_is_better=True,
+        synthetic=False,
+        home="https://live.ece.utexas.edu/research/ChallengeDB/",
+        licence="free to use, copy and distribute with its copyright notice; papers acknowledge the source",
+        paper="Ghadiyaram and Bovik, Massive Online Crowdsourced Study of Subjective and Objective Picture Quality, "
+        "IEEE Transactions on Image Processing 25(1), 2016",
+        layout="ChallengeDB_release/ with Images/ and Data/AllImages_release.mat, AllMOS_release.mat, AllStdDev_release.mat",
+        customary_input=NATIVE,
+        folders=("ChallengeDB_release", "livec", "clive"),
+        markers=("Data/AllImages_release.mat", "Data/AllMOS_release.mat"),
+        read=read_livec,
+    ),
+    DatasetSpec(
+        name="koniq10k",
+        title="KonIQ-10k",
+        images=10073,
+        score_range=(0, 100),  # MOS_zscore 3.9 to 88.4
+        higher_is_better=True,
+        synthetic=False,
+        home="https://database.mmsp-kn.de/koniq-10k-database.html",
+        licence="photos of YFCC100M under their authors' Creative Commons licences",
+        paper="Hosu, Lin, Sziranyi and Saupe, KonIQ-10k: An Ecologically Valid Database for Deep Learning of Blind Image "
+        "Quality Assessment, IEEE Transactions on Image Processing 29, 2020",
+        layout="koniq10k/ with 1024x768/ (or 512x384/), koniq10k_scores_and_distributions.csv and, for the official split, "
+        "koniq10k_distributions_sets.csv (https://github.com/subpic/koniq)",
+        customary_input="512 x 384, the aspect ratio kept",
+        folders=("koniq10k", "KonIQ-10k", "koniq"),
+        markers=("koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv"),
+        read=read_koniq10k,
+    ),
+    DatasetSpec(
+        name="spaq",
+        title="Smartphone Photography Attribute and Quality (SPAQ)",
+        images=11125,
+        score_range=(0, 100),
+        higher_is_better=True,
+        synthetic=False,
+        home="https://github.com/h4nwei/SPAQ",
+        licence="none stated at its home",
+        paper="Fang, Zhu, Zeng, Ma and Wang, Perceptual Quality Assessment of Smartphone Photography, CVPR 2020",
+        layout="SPAQ/ with TestImage/ and Annotations/MOS and Image attribute scores.xlsx (or .csv)",
+        customary_input="the short side at 512 px",
+        folders=("SPAQ",),
+        markers=tuple(f"Annotations/MOS and Image attribute scores{suffix}" for suffix in (".xlsx", ".csv")),
+        read=read_spaq,
+    ),
+    DatasetSpec(
+        name="livefb",
+        title="LIVE-FB Large-Scale Social Picture Quality (FLIVE, PaQ-2-PiQ), whole images",
+        images=39810,
+        score_range=(0, 100),
+        higher_is_better=True,
+        synthetic=False,
+        home="https://github.com/niu-haoran/FLIVE_Database",
+        licence="the photos' own: AVA, PASCAL VOC, EMOTIC and the CUHK blur set, which they are downloaded from",
+        paper="Ying, Niu, Gupta, Mahajan, Ghadiyaram and Bovik, From Patches to Pictures (PaQ-2-PiQ): Mapping the Perceptual "
+        "Space of Picture Quality, CVPR 2020",
+        layout="FLIVE_Database/ with database/voc_emotic_ava/, database/blur_dataset/, database/EE371R/ and labels_image.csv",
+        customary_input=NATIVE,
+        folders=("FLIVE_Database", "livefb_database", "livefb", "FLIVE"),
+        markers=("labels_image.csv", "database/labels_image.csv"),
+        read=read_livefb,
+    ),
+    DatasetSpec(
+        name="live",
+        title="LIVE Image Quality Assessment Database, release 2",
+        images=779,  # without 203 copies of the 29 references
+        score_range=(-3, 112),  # nominally 0 to 100; realigned, DMOS run from -2.64 to 111.77
+        higher_is_better=False,
+        synthetic=True,
+        home="https://live.ece.utexas.edu/research/quality/subjective.htm",
+        licence="free to use, copy and distribute with its copyright notice; papers acknowledge the source",
+        paper="Sheikh, Sabir and Bovik, A Statistical Evaluation of Recent Full Reference Image Quality Assessment Algorithms, "
+        "IEEE Transactions on Image Processing 15(11), 2006",
+        layout="databaserelease2/ with jp2k/, jpeg/, wn/, gblur/, fastfading/, refimgs/, dmos_realigned.mat, refnames_all.mat",
+        customary_input=NATIVE,
+        folders=("databaserelease2", "LIVEIQA_release2", "live"),
+        markers=("dmos_realigned.mat", "refnames_all.mat"),
+        read=read_live,
+    ),
+    DatasetSpec(
+        name="csiq",
+        title="Categorical Subjective Image Quality (CSIQ)",
+        images=866,  # 30 references; five levels of six kinds, but three or four of contrast
+        score_range=(0, 1),
+        higher_is_better=False,
+        synthetic=True,
+        home="https://s2.smu.edu/~eclarson/csiq.html",
+        licence="none stated",
+        paper="Larson and Chandler, Most Apparent Distortion: Full-Reference Image Quality Assessment and the Role of "
+        "Strategy, Journal of Electronic Imaging 19(1), 2010",
+        layout="CSIQ/ with src_imgs/, dst_imgs/awgn/ and so on, and csiq.DMOS.xlsx",
+        customary_input=NATIVE,
+        folders=("CSIQ",),
+        markers=("csiq.DMOS.xlsx",),
+        read=read_csiq,
+    ),
+    DatasetSpec(
+        name="tid2013",
+        title="Tampere Image Database 2013 (TID2013)",
+        images=3000,  # 25 references, 24 kinds, five levels
+        score_range=(0, 9),  # MOS 0.2 to 7.2
+        higher_is_better=True,
+        synthetic=True,
+        home="http://www.ponomarenko.info/tid2013.htm",
+        licence="see the readme that comes with it",
+        paper="Ponomarenko et al., Image Database TID2013: Peculiarities, Results and Perspectives, "
+        "Signal Processing: Image Communication 30, 2015",
+        layout="tid2013/ with distorted_images/, reference_images/, mos_with_names.txt, mos_std.txt",
+        customary_input=NATIVE,
+        folders=("tid2013",),
+        markers=("mos_with_names.txt",),
+        read=read_tid2013,
+    ),
+    DatasetSpec(
+        name="kadid10k",
+        title="Konstanz Artificially Distorted Image Quality Database (KADID-10k)",
+        images=10125,  # 81 references, 25 kinds, five levels
+        score_range=(1, 5),
+        higher_is_better=True,  # though the column is called dmos: raters gave 5 for imperceptible damage, 1 for very annoying
+        synthetic=True,
+        home="https://database.mmsp-kn.de/kadid-10k-database.html",
+        licence="references from Pixabay; see its home",
+        paper="Lin, Hosu and Saupe, KADID-10k: A Large-Scale Artificially Distorted IQA Database, QoMEX 2019",
+        layout="kadid10k/ with images/ and dmos.csv",
+        customary_input=NATIVE,
+        folders=("kadid10k", "KADID-10k", "kadid"),
+        markers=("dmos.csv",),
+        read=read_kadid10k,
+    ),
+)
+DATASETS: Mapping[str, DatasetSpec] = {spec.name: spec for spec in ROWS}

@@ -1,0 +1,155 @@
+"""The commands of the torch line: options, one core call. `cli` registers them and turns errors into exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iqa_cli.errors import ExtraMissing
+from iqa_cli.options import DEFAULT_MODEL, BackendChoice
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+DATA, NETWORK, LOOP, RUN = "Data", "Network", "Training", "Run"  # panels of the help
+
+Folder = typer.Option(metavar="DIR")
+
+
+def import_torch_line(module: str, needed_for: str) -> ModuleType:
+    """A module below the torch line. Raises ExtraMissing where what it needs is not installed."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"iqa_cli.nn.{module}")
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("train", needed_for) from error
+
+
+def drop_unset(values: dict[str, Any]) -> dict[str, Any]:
+    """Only what was said on the command line: without None and without empty tables."""
+    return {name: value for name, value in values.items() if value is not None and value != {}}
+
+
+def text_of(path: Path | None) -> str | None:
+    """A path as recipes write it."""
+    return None if path is None else str(path)
+
+
+def train(
+    run_dir: Annotated[
+        Path,
+        typer.Option(
+            "--run-dir", "-r", metavar="DIR", help="Keeps the options, statistics, weights and card.", rich_help_panel=RUN
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "-d", metavar="NAME", help="Whose labels to train on, as livec.", rich_help_panel=DATA),
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of the set; else $IQA_DATA.", rich_help_panel=DATA)
+    ] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
+    ] = None,
+    fold_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV of image and fold; else the seed draws them.", rich_help_panel=DATA)
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Any network of timm.", rich_help_panel=NETWORK)] = None,
+    backbone_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Its pretrained weights. \\[default: from the hub; none: random]", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(metavar="CARD", help="A model whose predictions extend the labels.", rich_help_panel=NETWORK)
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML with any of the options; flags override it.", rich_help_panel=LOOP)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", metavar="KEY=VALUE", help="Any option of a recipe, as loop.rate=1e-4.", rich_help_panel=LOOP
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)] = None,
+    name: Annotated[str | None, typer.Option(help="Of the model and its files.", rich_help_panel=RUN)] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)] = False,
+) -> None:
+    """Train a model on rated photos.
+
+    One model on all of them, whose card and weights then lie in the run folder: iqa score --model DIR. Or, with --folds, one
+    for each fold, to measure how good the recipe is. Ctrl-C stops it, --resume goes on. Needs the [train] extra.
+
+    $ iqa train --dataset livec --data-root ChallengeDB_release --run-dir runs/first
+
+    $ iqa train --recipe weights/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
+    """
+    from iqa_cli import console_train, recipes
+
+    flags = {
+        "dataset": dataset,
+        "data_root": text_of(data_root),
+        "photos": [str(folder) for folder in photos] if photos else None,
+        "folds": folds,
+        "fold_file": text_of(fold_file),
+        "backbone": backbone,
+        "backbone_weights": backbone_weights,
+        "teacher": text_of(teacher),
+        "samples": drop_unset({"seed": seed}),
+        "loop": drop_unset({"epochs": epochs, "device": device}),
+        "name": name,
+        "measured": text_of(measured),
+    }
+    options = recipes.StudyOptions(run_dir=run_dir, resume=resume)
+    if recipe is not None:
+        options = recipes.apply_settings(options, recipes.read_recipe(recipe), str(recipe))
+    options = recipes.apply_settings(options, drop_unset(flags), "the command line")
+    options = recipes.apply_settings(options, recipes.parse_settings(settings or []), "--set")
+    study = import_torch_line("study", "iqa train")
+    with console_train.TrainingView(quiet=quiet).running(run_dir) as view:
+        for event in study.train(options):
+            view.show(event)
+    console_train.print_results(run_dir / "results.json")
+
+
+def export_onnx(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="[CHECKPOINT]", help="An installed name, a card, a folder with one, or .safetensors.")
+    ] = DEFAULT_MODEL,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.  \\[default: beside the card]")
+    ] = None,
+    photos: Annotated[
+        list[str] | None, typer.Option("--photo", metavar="PATH", help="Images or folders on which both must agree.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
+) -> None:
+    """Write a model as ONNX.
+
+    The file is put in place only once ONNX Runtime and PyTorch agree on real images, to 0.1 % of the score range. It carries
+    its card, so it can be scored with alone. Needs the [train] extra.
+    """
+    from iqa_cli import console_train, weights
+
+    model = weights.find_model(checkpoint, BackendChoice.TORCH)
+    path, difference = import_torch_line("export", "iqa export-onnx").export_model(model, output, photos or [])
+    console_train.TrainingView(quiet=quiet).say(
+        f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"
+    )

@@ -1,0 +1,196 @@
+"""What a person at a terminal sees: progress, summary and errors on stderr, tables on stdout. Only `cli` imports this."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from iqa_cli.errors import IqaError
+from iqa_cli.options import FILE_KINDS
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.sinks import encode_csv, format_record, open_stdout
+
+if TYPE_CHECKING:  # an error message need not wait for the network's libraries
+    from iqa_cli.scoring import Tally
+    from iqa_cli.weights import ModelCard
+
+BAR = 10  # characters of the bar beside a percentile
+SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
+Row = Mapping[str, str]  # column -> what stands there
+
+
+def open_console(*, stderr: bool) -> Console:
+    """A console that prints text as it is: no markup, no colours for what looks like a number."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def show(text: str) -> str:
+    r"""The text as a terminal may see it: control characters and undecodable bytes, which file names can hold, as \x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def print_error(error: str) -> None:
+    """One red line, or a few, on stderr."""
+    text = "\n".join(map(show, error.splitlines()))
+    open_console(stderr=True).print(f"iqa: error: {text}", style="red", soft_wrap=True)
+
+
+# ---- while it runs ----
+
+
+@contextmanager
+def follow(tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[[], int] | None) -> Iterator[None]:
+    """Show a run while the block lasts and sum it up at its end; if it is cut short, say what is kept.
+
+    files: where records go, none for stdout. count: finds out how many images there will be, in a thread of its own; None
+    where that cannot be known beforehand.
+    """
+    console = open_console(stderr=True)
+    table_grows = not files and sys.stdout.isatty()  # which is progress enough, and would tear a bar to pieces
+    try:
+        if quiet or table_grows or not sys.stderr.isatty():
+            yield
+        else:
+            draw = Progress(tally, count).render
+            live = Live(console=console, get_renderable=draw, transient=True, redirect_stdout=False, redirect_stderr=False)
+            with live:  # which leaves stdout to the records
+                yield
+    except (KeyboardInterrupt, SystemExit, IqaError):
+        if tally.recorded:
+            place = f" in {', '.join(show(str(file)) for file in files)}" if files else ""
+            images = f"{tally.recorded} of the {tally.found} images found so far"
+            console.print(f"iqa: interrupted: {images} are kept{place}", style="yellow", soft_wrap=True)
+        raise
+    if not quiet:
+        for line in summarise(tally):
+            console.print(line, soft_wrap=True)
+
+
+class Progress:
+    """Draws a tally, again and again."""
+
+    def __init__(self, tally: Tally, count: Callable[[], int] | None) -> None:
+        self.tally = tally
+        self.total: int | None = None
+        if count is not None:
+            Thread(target=self._find_total, args=(count,), daemon=True).start()  # a daemon: nobody need wait for a count
+
+    def _find_total(self, count: Callable[[], int]) -> None:
+        self.total = count()
+
+    def render(self) -> Table:
+        """One line: how far, how many failed, how fast, how long still."""
+        recorded, seconds = self.tally.recorded, monotonic() - self.tally.started
+        failed = recorded - self.tally.statuses[Status.OK]
+        rate = recorded / seconds
+        line = Table.grid(padding=(0, 2))
+        line.add_row(
+            ProgressBar(self.total, recorded, width=30, pulse=self.total is None),
+            f"{recorded:,}" + (f" of {self.total:,}" if self.total is not None else " images"),
+            Text(f"{failed:,} failed", style="red") if failed else "",
+            f"{rate:.1f} images/s",
+            f"{show_time((self.total - recorded) / rate)} left" if self.total and rate else f"{show_time(seconds)}",
+        )
+        return line
+
+
+def show_time(seconds: float) -> str:
+    """Hours, minutes and seconds: 0:01:05."""
+    minutes, second = divmod(round(max(seconds, 0)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
+
+
+def summarise(tally: Tally) -> Iterator[str]:
+    """What came of a run, in one to three lines."""
+    seconds = monotonic() - tally.started
+    images = "image" if tally.recorded == 1 else "images"
+    yield (
+        f"scored {tally.statuses[Status.OK]:,} of {tally.recorded:,} {images} in {seconds:.1f} s"
+        f" ({tally.recorded / seconds:.1f} images/s)"
+    )
+    failed = [f"{number:,} {status}" for status, number in tally.statuses.most_common() if status is not Status.OK]
+    if failed:
+        yield f"failed: {', '.join(failed)}"
+    if tally.left_out:
+        yield tally.describe_left_out()
+
+
+# ---- tables on stdout ----
+
+
+class TableSink:
+    """Records as a table that grows line by line, for reading at a terminal."""
+
+    def __init__(self) -> None:
+        self.console = open_console(stderr=False)
+        self.header: tuple[str, ...] = ("Score", "Percentile", "", "Image")
+
+    def write(self, record: ScoreRecord) -> None:
+        """One line, or two for an image that failed; before the first, the header."""
+        if self.header:
+            self._print(*(Text(cell, style="bold") for cell in self.header))
+            self.header = ()
+        values = format_record(record)
+        image = Text(show(record.path))
+        if record.status is not Status.OK:
+            image.append(f"\n{record.status}: {show(record.detail)}", style="red")
+        filled = round((record.percentile or 0) / 100 * BAR)
+        self._print(Text(values["score"] or "-"), Text(values["percentile"] or "-"), Text("━" * filled, style="cyan"), image)
+
+    def _print(self, *cells: Text) -> None:
+        line = Table.grid(padding=(0, 2, 0, 0))
+        line.add_column(width=6, justify="right")
+        line.add_column(width=10, justify="right")
+        line.add_column(width=BAR)
+        line.add_column(overflow="fold")
+        line.add_row(*cells)
+        self.console.print(line)
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """Rows of the same columns, at least one: a table if stdout is a terminal, else CSV."""
+    if not sys.stdout.isatty():
+        open_stdout().write(b"".join(map(encode_csv, [list(rows[0]), *(list(row.values()) for row in rows)])))
+        return
+    table = Table(*rows[0].keys(), box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(show(value), overflow="fold") for value in row.values()))
+    open_console(stderr=False).print(table)
+
+
+def print_models(cards: Iterable[ModelCard], folder: Path) -> None:
+    """The models in a folder, at least one, as `print_rows` does."""
+    print_rows([describe_card(card, folder) for card in cards])
+
+
+def describe_card(card: ModelCard, folder: Path) -> Row:
+    """A model in a row: what runs it here, how large its files are, what was measured on LIVE-C."""
+    there = {backend: card.files[kind] for backend, kind in FILE_KINDS.items() if kind in card.files}
+    there = {backend: file for backend, file in there.items() if (folder / file.name).is_file()}
+    figures = next((result for result in card.results if result.get("dataset") == SHOWN_DATASET), {})
+    return {
+        "model": card.name,
+        "backends": " ".join(there),
+        "size": " ".join(f"{file.bytes / 1e6:.1f} MB" for file in there.values()),
+        "LIVE-C SRCC": show_median(figures.get("srcc")),
+        "LIVE-C PLCC": show_median(figures.get("plcc")),
+        "licence": card.licence,
+        "summary": card.summary,
+    }
+
+
+def show_median(figures: Mapping[str, float] | None) -> str:
+    """The median of a correlation over splits, as papers print it; empty where there is none."""
+    return f"{figures['median']:.3f}" if figures and "median" in figures else ""

@@ -1,0 +1,98 @@
+"""What a person sees of a training: a bar for the epoch under way, a line for each that is done, a table of results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from iqa_cli.console import open_console, print_rows, show
+
+if TYPE_CHECKING:
+    from iqa_cli.nn.study import Event, PartBegun, PartDone
+    from iqa_cli.nn.training import EpochDone, StepDone
+
+
+class TrainingView:
+    """Shows the events of a training on stderr."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        console = open_console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
+        self.progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, disable=quiet or not console.is_terminal, transient=True
+        )
+        self.task: TaskID | None = None
+
+    @contextmanager
+    def running(self, run_dir: Path) -> Iterator[TrainingView]:
+        """Shown while the block lasts; Ctrl-C says how to go on."""
+        try:
+            with self.progress:
+                yield self
+        except KeyboardInterrupt:
+            self.say(f"stopped; the finished epochs are in {run_dir}: repeat the command with --resume to go on")
+            raise
+
+    def show(self, event: Event) -> None:
+        """Any event, by what it is."""
+        handle = {
+            "StepDone": self.show_step,
+            "EpochDone": self.show_epoch,
+            "PartBegun": self.show_part,
+            "PartDone": self.show_end,
+        }
+        handle[type(event).__name__](event)  # type: ignore[operator]
+
+    def show_step(self, event: StepDone) -> None:
+        """The bar moves on; its time left is that of the epoch."""
+        if self.task is None:
+            self.task = self.progress.add_task(f"epoch {event.epoch + 1}", total=event.steps, loss="")
+        self.progress.update(self.task, completed=event.step, loss=f"loss {event.loss:.4f}")
+
+    def show_epoch(self, event: EpochDone) -> None:
+        """A line an epoch."""
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+            self.task = None
+        correlations = "" if event.srcc is None else f"  validation SRCC {event.srcc:.4f} PLCC {event.plcc:.4f}"
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in (event.losses | event.rates).items())
+        speed = f"{event.images_per_second:.0f} images/s"
+        self.say(f"epoch {event.epoch}/{event.epochs} {event.phase}{correlations}  {losses}  {speed}  {event.seconds:.0f} s")
+
+    def show_part(self, event: PartBegun) -> None:
+        """What begins."""
+        part = event.part
+        counts = ", ".join(
+            f"{len(getattr(part, kind))} {kind}" for kind in ("train", "validation", "test") if getattr(part, kind)
+        )
+        self.say(f"training {event.number + 1} of {event.parts} in {part.folder}: {counts}")
+
+    def show_end(self, event: PartDone) -> None:
+        """What came of it."""
+        judged = "" if event.srcc is None else f": test SRCC {event.srcc:.4f} PLCC {event.plcc:.4f}"
+        self.say(f"wrote {event.card}{judged}")
+
+    def say(self, text: str) -> None:
+        """A line on stderr."""
+        if not self.quiet:
+            self.progress.console.print(Text(show(text)), soft_wrap=True)
+
+
+def print_results(path: Path) -> None:
+    """What a cross-validation measured, from its results.json: a row a fold, then the median, the mean and the range."""
+    if not path.exists():
+        return
+    results = json.loads(path.read_text(encoding="utf-8"))
+    rows = [(row["fold"], row["images"], row["srcc"], row["plcc"]) for row in results["folds"]]
+    total = sum(row["images"] for row in results["folds"])
+    rows += [(name, total, results["srcc"][name], results["plcc"][name]) for name in ("median", "mean", "low", "high")]
+    print_rows(
+        [{"fold": name, "images": str(count), "SRCC": f"{srcc:.4f}", "PLCC": f"{plcc:.4f}"} for name, count, srcc, plcc in rows]
+    )

@@ -1,0 +1,102 @@
+"""CropSpec and cut_crops: pixels -> network input. The one place where an image is cut, resized and normalised.
+
+Training, PyTorch and ONNX all come through here, so they cannot disagree about pixels. Crops lie at fixed places: the same
+image always gives the same crops, whatever the batch, the order or the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Rgb = npt.NDArray[np.uint8]  # [H, W, 3], upright sRGB
+Crops = npt.NDArray[np.float32]  # [n, 3, h, w], normalised
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
+
+MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a longer panorama it is the middle
+PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
+    (0.5, 0.5),
+    *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),
+    *((0.5, 0.0), (0.5, 1.0), (0.0, 0.5), (1.0, 0.5)),
+)
+
+
+@dataclass(frozen=True)
+class CropSpec:
+    """Facts about a network's input; part of every model card.
+
+    size: side in px of a square crop, or of the square whose area a whole view has.
+    fit: "whole": a crop has the image's aspect ratio and, alone, shows all of it (networks of any height and width);
+        "square": a crop is size x size and, alone, shows the middle of the image (networks of fixed input).
+    multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
+    count: crops an image, 1 to 9: the middle, then the corners, then the sides.
+    zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
+    mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
+    """
+
+    size: int
+    fit: Literal["whole", "square"] = "whole"
+    multiple: int = 32
+    count: int = 1
+    zoom: float = 1.2
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("whole", "square"):
+            raise ValueError(f"fit is 'whole' or 'square', not {self.fit!r}")
+        if not 1 <= self.count <= len(PLACES):
+            raise ValueError(f"the number of crops is 1 to {len(PLACES)}, not {self.count}")
+        if self.multiple < 1 or self.size < self.multiple or self.zoom < 1:
+            raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
+
+    def crop_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in px of every crop of an image of that size."""
+        if self.fit == "square":
+            return self.size, self.size
+        aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
+        sides = self.size / aspect**0.5, self.size * aspect**0.5
+        rows, columns = (max(2, round(side / self.multiple)) * self.multiple for side in sides)
+        return rows, columns
+
+
+def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
+    """The parts of an image of that size that become its crops: `spec.count` boxes of the crops' aspect ratio."""
+    rows, columns = spec.crop_shape(height, width)
+    zoom = spec.zoom if spec.count > 1 else 1.0
+    scale = min(height / rows, width / columns) / zoom  # image pixels per crop pixel
+    h, w = rows * scale, columns * scale
+    corners = [(x * max(0.0, width - w), y * max(0.0, height - h)) for x, y in PLACES[: spec.count]]
+    return [(left, top, min(left + w, width), min(top + h, height)) for left, top in corners]  # never over, by rounding
+
+
+def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
+    """One part of the image, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
+
+    Reductions by more than four go through an integer box filter first (`reducing_gap`), which is as good and far cheaper.
+    """
+    rows, columns = shape
+    resized = Image.fromarray(rgb).resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+    return np.asarray(resized)
+
+
+def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
+    """Equal-sized uint8 views [n, h, w, 3] -> float32 [n, 3, h, w], normalised."""
+    scale = (1.0 / (255.0 * np.asarray(spec.std))).astype(np.float32)[:, None, None]
+    shift = (np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)[:, None, None]
+    planes = np.ascontiguousarray(np.asarray(views).transpose(0, 3, 1, 2))  # [n, 3, h, w], while it is small
+    crops: Crops = planes * scale
+    crops -= shift
+    return crops
+
+
+def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:
+    """The crops of one image, at fixed places: uint8 [H, W, 3] -> float32 [count, 3, h, w], normalised."""
+    height, width = rgb.shape[:2]
+    shape = spec.crop_shape(height, width)
+    return normalise([cut_box(rgb, box, shape) for box in place_boxes(height, width, spec)], spec)

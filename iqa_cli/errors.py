@@ -1,0 +1,38 @@
+"""Everything that stops a run, drawn as a tree; each leaf knows its exit code.
+
+One image that fails never raises out of the core: it is a `ScoreRecord` with a status. What stands here ends the run,
+and its text says what happened, where, and what to do about it. `cli.main` alone turns it into a line and an exit code.
+
+    IqaError
+    ├── UsageError      2   the command was asked for something that makes no sense
+    │   └── ExtraMissing    2   the command needs an extra that is not installed
+    ├── WeightsError    3   a model cannot be found, read or trusted
+    └── DataError       4   labels, folders or outputs cannot be read or written
+"""
+
+
+class IqaError(Exception):
+    """The run cannot go on. `str(error)` is one readable line (or a few) for the person at the terminal."""
+
+    exit_code = 1
+
+
+class UsageError(IqaError):
+    exit_code = 2
+
+
+class ExtraMissing(UsageError):  # noqa: N818  it names what is missing
+    """A part of the package was left out at installation."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the [{extra}] extra, which is not installed. Install it with: pip install 'iqa-cli[{extra}]'"
+        )
+
+
+class WeightsError(IqaError):
+    exit_code = 3
+
+
+class DataError(IqaError):
+    exit_code = 4

@@ -1,0 +1,254 @@
+"""Scores beside opinions: how well a model agrees with the people who rated a set, and where it does not.
+
+Opinions are brought to 0..100, higher is better, whatever the set's own scale and direction are, so that the RMSE of
+different sets can be compared.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from math import isnan, nan
+
+import numpy as np
+
+from iqa_cli.datasets import Labels
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.groups import Groups
+from iqa_cli.metrics import Floats, Logistic, Statistic, fit_logistic, krcc, plcc, rmse, srcc
+from iqa_cli.records import ScoreRecord
+from iqa_cli.splits import split_groups
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image with a score. opinion: 0 to 100, higher is better; score: the model's; group: what a split keeps whole."""
+
+    path: str
+    group: str
+    opinion: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What people and a model said of the images of one set.
+
+    records: one a rating, in the order of the ratings; failed images have theirs too.
+    Raises ValueError where the records are not those of the images, or come from several models.
+    """
+
+    labels: Labels
+    records: tuple[ScoreRecord, ...]
+
+    def __post_init__(self) -> None:
+        if [record.path for record in self.records] != [str(path) for path in self.labels.paths]:
+            raise ValueError("a record for each rated image is needed, in their order")
+        if len({record.model for record in self.records}) != 1:
+            raise ValueError("all records must come from one model")
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.records[0].model
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The images that have a score, in their order."""
+        rows = zip(self.records, self.labels.groups, 100 * self.labels.quality, strict=True)
+        return [Pair(r.path, group, float(opinion), r.score) for r, group, opinion in rows if r.score is not None]
+
+    @property
+    def failed(self) -> list[ScoreRecord]:
+        """The records of the images that have none, each with the reason."""
+        return [record for record in self.records if record.score is None]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the two ends of its 95 % confidence interval; nan where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How well the scores of all images of a set agree with the opinions.
+
+    images: how many the figures are about. failed: how many more have no score, and are in no figure.
+    plcc: of the scores as they are; plcc_fitted: after `logistic`, which brings scores to opinions. In its interval the curve
+    stays the same, because fitting one for each draw takes long and, from 200 images on, changes the ends by less than 0.002.
+    rmse: after `logistic`, in points of opinions on 0..100.
+    """
+
+    dataset: str
+    model: str
+    images: int
+    failed: int
+    srcc: Estimate
+    plcc: Estimate
+    plcc_fitted: Estimate
+    krcc: Estimate
+    rmse: float
+    logistic: Logistic
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one measurement without intervals; as in `Measurement`."""
+
+    srcc: float
+    plcc: float
+    plcc_fitted: float
+    krcc: float
+    rmse: float
+
+
+@dataclass(frozen=True)
+class SplitMeasurement:
+    """How well the scores agree with the opinions on the test parts of seeded splits.
+
+    images, failed: of the whole set. parts: the figures of each test part; median: of each figure over the parts.
+    """
+
+    dataset: str
+    model: str
+    images: int
+    failed: int
+    parts: tuple[Figures, ...]
+    median: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One image that model and people see differently.
+
+    fitted: the score on the scale of the opinions. residual: fitted less opinion; above 0 the model is too kind.
+    """
+
+    path: str
+    opinion: float
+    score: float
+    fitted: float
+    residual: float
+
+
+def compare(labels: Labels, records: Iterable[ScoreRecord]) -> Comparison:
+    """The scores of a set's images, of `Scorer.score` for `labels.paths` as strings, beside the opinions."""
+    return Comparison(labels, tuple(records))
+
+
+# ---- all of a set ----
+
+
+def measure(comparison: Comparison, *, rounds: int = 1000, seed: int = 0) -> Measurement:
+    """The figures over all images that have a score.
+
+    The intervals are bootstrapped: `rounds` times, whole groups are drawn with replacement, because versions of one photo say
+    less than as many photos. Raises DataError where fewer than two images have a score.
+    """
+    scores, opinions = take_rows(comparison, comparison.pairs)
+    figures, logistic = compute_figures(scores, opinions)
+    groups = Groups.of([pair.group for pair in comparison.pairs])
+
+    def estimate(value: float, statistic: Statistic, predictions: Floats) -> Estimate:
+        return Estimate(value, *groups.bootstrap(statistic, predictions, opinions, rounds=rounds, seed=seed))
+
+    return Measurement(
+        dataset=comparison.labels.spec.name,
+        model=comparison.model,
+        images=len(scores),
+        failed=len(comparison.failed),
+        srcc=estimate(figures.srcc, srcc, scores),
+        plcc=estimate(figures.plcc, plcc, scores),
+        plcc_fitted=estimate(figures.plcc_fitted, plcc, logistic(scores)),  # one curve for all draws, see `Measurement`
+        krcc=estimate(figures.krcc, krcc, scores),
+        rmse=figures.rmse,
+        logistic=logistic,
+    )
+
+
+def take_rows(comparison: Comparison, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
+    """Scores and opinions [n]. Raises DataError where they are fewer than two, with the first reason why."""
+    if len(pairs) < 2:
+        failed = comparison.failed
+        why = f"; {len(failed)} images have none, the first: {failed[0].path}: {failed[0].detail}" if failed else ""
+        title = comparison.labels.spec.title
+        raise DataError(f"{title}: at least two images with a score are needed for a correlation, not {len(pairs)}{why}")
+    return np.array([pair.score for pair in pairs]), np.array([pair.opinion for pair in pairs])
+
+
+def compute_figures(scores: Floats, opinions: Floats) -> tuple[Figures, Logistic]:
+    """The figures of two rows [n], n >= 2, and the curve that some of them are after."""
+    logistic = fit_logistic(scores, opinions)
+    fitted = logistic(scores)
+    figures = Figures(
+        srcc=srcc(scores, opinions),
+        plcc=plcc(scores, opinions),
+        plcc_fitted=plcc(fitted, opinions),
+        krcc=krcc(scores, opinions),
+        rmse=rmse(fitted, opinions),
+    )
+    return figures, logistic
+
+
+# ---- parts of a set ----
+
+
+def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) -> SplitMeasurement:
+    """The figures over the test parts of 80/20 splits by group with the seeds `seed`, `seed` + 1, ...; the training parts are
+    not used.
+
+    For models that were trained on none of the images: of others, a test part holds images that they have seen. The parts do
+    not depend on which images failed. Raises DataError where a part has fewer than two scores or there is but one group,
+    UsageError without repeats.
+    """
+    if repeats < 1:
+        raise UsageError(f"repeats is at least 1, not {repeats}")
+    parts = []
+    for repeat in range(repeats):
+        test = find_test_paths(comparison.labels, seed + repeat)
+        part = [pair for pair in comparison.pairs if pair.path in test]
+        parts.append(compute_figures(*take_rows(comparison, part))[0])
+    medians = {figure.name: find_median([getattr(part, figure.name) for part in parts]) for figure in fields(Figures)}
+    return SplitMeasurement(
+        dataset=comparison.labels.spec.name,
+        model=comparison.model,
+        images=len(comparison.pairs),
+        failed=len(comparison.failed),
+        parts=tuple(parts),
+        median=Figures(**medians),
+    )
+
+
+def find_test_paths(labels: Labels, seed: int) -> set[str]:
+    """The images of the test part of one split. Raises DataError where all images are one group."""
+    try:
+        _, test = split_groups(labels.groups, seed=seed)
+    except ValueError as error:
+        raise DataError(f"{labels.spec.title}: cannot be split: {error}") from error
+    paths = labels.paths
+    return {str(paths[place]) for place in test}
+
+
+def find_median(values: Sequence[float]) -> float:
+    """The median; nan where any value is."""
+    return nan if any(map(isnan, values)) else statistics.median(values)
+
+
+# ---- single images ----
+
+
+def find_disagreements(pairs: Iterable[Pair], logistic: Logistic, count: int) -> list[Disagreement]:
+    """The `count` images (or all, if fewer) whose fitted score is furthest from the opinion, the worst first."""
+    rows = list(pairs)
+    fitted = logistic([pair.score for pair in rows]).tolist()
+    all_of_them = [
+        Disagreement(pair.path, pair.opinion, pair.score, value, value - pair.opinion)
+        for pair, value in zip(rows, fitted, strict=True)
+    ]
+    return sorted(all_of_them, key=lambda row: (-abs(row.residual), row.path))[: max(count, 0)]

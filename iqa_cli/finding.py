@@ -1,0 +1,111 @@
+"""Find image files: in folders, by what they are; in lists of paths. No picture is decoded."""
+# Paths stay the strings that the user gave: pathlib would drop "./" and turn "" into ".".
+# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH122, PTH123
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from iqa_cli.formats import DECODED, HEAD, name_kind, name_promise
+
+
+def read_paths(stream: BinaryIO, *, null_separated: bool) -> Iterator[str]:
+    """The paths of a list, as they come: one a line (the line end may be CR LF), or each ended by a NUL.
+
+    Empty entries are left out. Bytes that are no UTF-8 become surrogates, with which the file is still found.
+    """
+    for entry in split_at_null(stream) if null_separated else (line.rstrip(b"\n").removesuffix(b"\r") for line in stream):
+        if entry:
+            yield entry.decode(sys.getfilesystemencoding(), "surrogateescape")
+
+
+def split_at_null(stream: BinaryIO) -> Iterator[bytes]:
+    """The parts of a stream between NULs, each as soon as it has arrived."""
+    read = getattr(stream, "read1", stream.read)  # read() would wait for a full block of a slow pipe
+    rest = b""
+    while block := read(1 << 16):
+        *whole, rest = (rest + block).split(b"\0")
+        yield from whole
+    yield rest
+
+
+def find_images(paths: Iterable[str], left_out: Counter[str]) -> Iterator[str]:
+    """The files to score, lazily, in a fixed order: files as named, folders as `walk_folder` walks them.
+
+    A named file always comes out, be it missing or no image: whoever named it wants to hear of it. A path that is named
+    twice comes out twice. What a folder holds besides images is counted in `left_out`: kind in words -> how many.
+    """
+    for path in paths:
+        if os.path.isdir(path):
+            yield from walk_folder(path, left_out)
+        else:
+            yield path
+
+
+def walk_folder(top: str, left_out: Counter[str]) -> Iterator[str]:
+    """The images below a folder: in each folder its files first, then its folders, both by the bytes of their names.
+
+    Links are followed, but no folder is walked twice. Only one folder's names are held at a time.
+    """
+    seen: set[tuple[int, int]] = set()
+    pending = [top]  # a stack, not recursion: folders may be nested deeper than Python's calls
+    while pending:
+        folder = pending.pop()
+        try:
+            facts = os.stat(folder)
+            if (facts.st_dev, facts.st_ino) in seen:
+                by_link = os.path.islink(folder)
+                left_out["link to a folder already seen" if by_link else "folder already seen through a link"] += 1
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
+        except OSError:
+            left_out["folder that cannot be read"] += 1
+            continue
+        folders = []
+        for entry in entries:
+            place = place_entry(entry)
+            if place == "image":
+                yield entry.path
+            elif place == "folder":
+                folders.append(entry.path)
+            else:
+                left_out[place] += 1
+        pending.extend(reversed(folders))
+
+
+def place_entry(entry: os.DirEntry[str]) -> str:
+    """What becomes of something in a folder: "image", "folder", or in words why it is left out."""
+    if entry.name.startswith("."):
+        return "hidden"
+    try:
+        if entry.is_dir():
+            return "folder"
+        if not entry.is_file():
+            return "not a regular file" if os.path.exists(entry.path) else "broken link"
+    except OSError:  # links in a circle
+        return "broken link"
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if name_promise(suffix) == "image":
+        return "image"
+    kind = name_kind(read_head(entry.path), suffix)
+    if kind in DECODED:
+        return "image"
+    if kind.endswith(" image"):
+        return kind
+    return f"*{suffix}" if re.fullmatch(r"\.\w{1,10}", suffix) else "no suffix"
+
+
+def read_head(path: str) -> bytes:
+    """The first bytes of a regular file; none where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""

@@ -1,0 +1,73 @@
+"""Kinds of image files: what a file is by its first bytes, and what its name promises."""
+
+from __future__ import annotations
+
+import re
+
+DECODED = ("JPEG", "PNG", "WebP", "AVIF", "TIFF", "BMP", "GIF")
+"""What `images` decodes. JPEG includes MPO, the telephones' several pictures in one, which begins with a whole JPEG."""
+
+RAW = "RAW image"
+HEAD = 32  # bytes that tell what a file is
+SIGNATURES = (  # where they stand, what they are, what they mean
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"GIF87a", "GIF"),
+    (0, b"GIF89a", "GIF"),
+    (8, b"WEBP", "WebP"),
+    *((0, magic, "TIFF") for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    *((0, magic, RAW) for magic in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")),
+    (0, b"8BPS", "PSD image"),
+    (0, b"<svg", "SVG image"),
+    (0, b"\xff\x0a", "JPEG XL image"),
+    (4, b"JXL \r\n\x87\n", "JPEG XL image"),
+    (4, b"jP  \r\n\x87\n", "JPEG 2000 image"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000 image"),
+    (0, b"v/1\x01", "OpenEXR image"),
+    (0, b"%PDF", "PDF document"),
+    (0, b"\x1aE\xdf\xa3", "video"),
+    (8, b"AVI ", "video"),
+)
+SUFFIXES = (  # what names promise, in lower case; "image": one that is decoded here
+    (re.compile(r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avifs?|tiff?|bmp|dib|gif)"), "image"),
+    (re.compile(r"\.(3fr|arw|cr[23w]|dcr|dng|erf|fff|gpr|iiq|kdc|mef|mos|mrw|nef|nrw|orf|pef|raf|rw[2l]|sr[2fw]|x3f)"), RAW),
+    (re.compile(r"\.(hei[cf]|hif)"), "HEIC image"),
+    (re.compile(r"\.(psd|psb)"), "PSD image"),
+    (re.compile(r"\.svgz?"), "SVG image"),
+    (re.compile(r"\.jxl"), "JPEG XL image"),
+    (re.compile(r"\.(jp2|j2k|jpx)"), "JPEG 2000 image"),
+)
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2"}
+BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes in bytes; "BM" alone may begin any text
+
+
+def name_kind(head: bytes, suffix: str) -> str:
+    """What a file is: one of DECODED; or words for a kind that is not decoded here; or "", not an image.
+
+    The first bytes decide. The suffix does where they leave it open: most RAW formats look like TIFF.
+    """
+    kind = next((kind for at, magic, kind in SIGNATURES if head.startswith(magic, at)), "")
+    promise = name_promise(suffix)
+    if head[4:8] == b"ftyp":
+        kind = name_brand({head[8:12], *(head[at : at + 4] for at in range(16, HEAD, 4))})
+    elif head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BMP_HEADERS:
+        kind = "BMP"
+    elif kind == "TIFF" and (promise == RAW or head[8:10] == b"CR"):
+        kind = RAW
+    elif kind == "WebP" and not head.startswith(b"RIFF"):
+        kind = ""
+    return kind or (promise if promise != "image" else "")
+
+
+def name_promise(suffix: str) -> str:
+    """What a suffix in lower case promises: "image", words for a kind that is not decoded here, or "" for nothing."""
+    return next((kind for pattern, kind in SUFFIXES if pattern.fullmatch(suffix)), "")
+
+
+def name_brand(brands: set[bytes]) -> str:
+    """What an ISO media file is, from its brands: AVIF, HEIC, Canon's RAW and video share the container."""
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    if brands & HEIC_BRANDS:
+        return "HEIC image"
+    return RAW if b"crx " in brands else "video"

@@ -1,0 +1,217 @@
+"""Rating: one labelled image; and the readers of the files that ratings are published in, in the sets' official layouts.
+
+Each reader takes the folder of a set and gives its ratings in the order of the label file, scores as published. It names
+every image that the label file names, whether or not the image is there. All raise DataError where a label file is missing
+or is not what it should be, and ExtraMissing where reading it needs a package of the [train] extra.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from iqa_cli.errors import DataError
+from iqa_cli.images import Undecodable, decode_image
+from iqa_cli.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_table, read_words
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What people said of one image.
+
+    path: of the image, relative to the folder of the set, with forward slashes.
+    score: the mean opinion as published, on the set's own scale and in its own direction.
+    std: the standard deviation of the opinions on the same scale; None where it is not published on it.
+    reference: what may not stand on both sides of a split: the undamaged photo on synthetic sets, else the image itself.
+    split: "training", "validation" or "test" where the set has an official split.
+    """
+
+    path: str
+    score: float
+    std: float | None
+    reference: str
+    split: str | None = None
+
+
+PRACTICE = re.compile(r"t[1-7]\.\w+")  # shown to every rater before the study began
+
+
+def read_livec(root: Path) -> list[Rating]:
+    """LIVE-C. Names come as [n, 1] cells, numbers as [1, n]; the seven practice images, which lie apart, are no part of it."""
+    names_file, scores_file, stds_file = (
+        find_file(root, f"Data/{name}_release.mat") for name in ("AllImages", "AllMOS", "AllStdDev")
+    )
+    (names,) = read_matrices(names_file, "AllImages_release")
+    (scores,) = read_matrices(scores_file, "AllMOS_release")
+    (stds,) = read_matrices(stds_file, "AllStdDev_release")
+    check_length(scores_file, len(names), scores)
+    check_length(stds_file, len(names), stds)
+    return [
+        Rating(f"Images/{name}", parse_number(score, scores_file, name), parse_number(std, stds_file, name), name)
+        for name, score, std in zip(names, scores, stds, strict=True)
+        if not PRACTICE.fullmatch(name)
+    ]
+
+
+def read_koniq10k(root: Path) -> list[Rating]:
+    """KonIQ-10k: MOS_zscore, and the official split where the file with it is there.
+
+    Sources contradict each other: `MOS` is 1 to 5 in ..._scores_and_distributions.csv, but in ..._distributions_sets.csv it is
+    what the other calls MOS_zscore (3.9 to 88.4), which papers use. `SD` is on the scale of 1 to 5 in both: no std, therefore.
+    """
+    path = find_file(root, "koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv")
+    sets = root / "koniq10k_distributions_sets.csv"
+    column = "MOS" if path == sets else "MOS_zscore"
+    splits = {row["image_name"]: row["set"] for row in read_table(sets, ("image_name", "set"))} if sets.is_file() else {}
+    folder = "512x384" if not (root / "1024x768").is_dir() and (root / "512x384").is_dir() else "1024x768"  # as rated
+    return [
+        Rating(f"{folder}/{name}", parse_number(row[column], path, name), None, name, splits.get(name))
+        for row in read_table(path, ("image_name", column))
+        for name in (row["image_name"],)
+    ]
+
+
+def read_spaq(root: Path) -> list[Rating]:
+    """SPAQ: the workbook as it comes, or saved as CSV."""
+    stem = "MOS and Image attribute scores"
+    path = find_file(root, *(f"{folder}{stem}{suffix}" for folder in ("Annotations/", "") for suffix in (".xlsx", ".csv")))
+    columns = ("Image name", "MOS")
+    rows = read_sheet(path, columns) if path.suffix == ".xlsx" else read_table(path, columns)
+    names = [row["Image name"] for row in rows]
+    return [
+        Rating(f"TestImage/{name}", parse_number(row["MOS"], path, name), None, name)
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+LIVEFB_LIMIT = 640  # px: images with a longer side are the test set; from the authors' own preparation of the labels
+
+
+def read_livefb(root: Path) -> list[Rating]:
+    """LIVE-FB's whole images (not its patches); names have a folder. What is longer than 640 px is the official test set.
+
+    The authors' list of the test images decides, where it is there; else the images' sizes, which is the rule behind the list.
+    Sources contradict each other on where the label file lies: beside the folder `database` of images, or in it.
+    """
+    path = find_file(root, "labels_image.csv", "database/labels_image.csv")
+    folder = "database/" if (root / "database").is_dir() else ""
+    listed = [path.parent / name for name in ("labels640.csv", "labels>640.csv") if (path.parent / name).is_file()]
+    test = {row["name_image"] for row in read_table(listed[0], ("name_image",))} if listed else None
+    return [
+        Rating(f"{folder}{name}", parse_number(row["mos"], path, name), None, name, split)
+        for row in read_table(path, ("name", "mos"))
+        for name in (row["name"],)
+        for split in (split_by_size(root / folder / name) if test is None else "test" if name in test else "training",)
+    ]
+
+
+def split_by_size(path: Path) -> str | None:
+    """LIVE-FB's side of the split, from the image's header; None where there is no readable image."""
+    size = read_size(path)
+    return None if isinstance(size, str) else "test" if max(size) > LIVEFB_LIMIT else "training"
+
+
+def read_size(path: Path) -> tuple[int, int] | str:
+    """Width and height in px from an image's header, or in words why it cannot be read. No pixel is decoded."""
+    try:
+        picture = decode_image(str(path), max_pixels=0)  # whatever has a pixel is refused by its header
+    except Undecodable as failure:
+        return str(failure) if failure.width is None or failure.height is None else (failure.width, failure.height)
+    return picture.width, picture.height
+
+
+LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}  # in the order of the labels
+
+
+def read_live(root: Path) -> list[Rating]:
+    """LIVE release 2, without the copies of references that lie among the damaged images (`orgs` is 1).
+
+    Sources contradict each other: dmos.mat has the DMOS of the release, dmos_realigned.mat those after the realignment study
+    of Sheikh et al. (2006), which nearly all papers on this task use, and so does this reader.
+    """
+    path = find_file(root, "dmos_realigned.mat")
+    names_file = find_file(root, "refnames_all.mat")
+    scores, stds, copies = read_matrices(path, "dmos_new", "dmos_std", "orgs")
+    (references,) = read_matrices(names_file, "refnames_all")
+    images = [f"{folder}/img{number}.bmp" for folder, count in LIVE_FOLDERS.items() for number in range(1, count + 1)]
+    check_length(path, len(images), scores, stds, copies)
+    check_length(names_file, len(images), references)
+    return [
+        Rating(image, parse_number(score, path, image), parse_number(std, path, image), str(reference))
+        for image, score, std, copy, reference in zip(images, scores, stds, copies, references, strict=True)
+        if not copy
+    ]
+
+
+CSIQ_KINDS = {  # what the workbook calls a kind -> its folder, and how files spell it
+    "noise": ("awgn", "AWGN"),
+    "blur": ("blur", "BLUR"),
+    "contrast": ("contrast", "contrast"),
+    "fnoise": ("fnoise", "fnoise"),
+    "jpeg": ("jpeg", "JPEG"),
+    "jpeg 2000": ("jpeg2000", "jpeg2000"),
+}
+
+
+def read_csiq(root: Path) -> list[Rating]:
+    """CSIQ. The table begins at cell D4; one image is called 1600, stored as a number.
+
+    Sources contradict each other on the case of folder names (awgn, AWGN), so files are found by name whatever the case.
+    """
+    path = find_file(root, "csiq.DMOS.xlsx")
+    files = index_names(root, "dst_imgs")
+    ratings = []
+    for row in read_sheet(path, ("image", "dst_type", "dst_lev", "dmos_std", "dmos"), "all_by_image"):
+        if row["dst_type"] not in CSIQ_KINDS:
+            raise DataError(f"{path}: unknown kind of damage {row['dst_type']!r} for {row['image']}")
+        folder, kind = CSIQ_KINDS[row["dst_type"]]
+        name = f"{row['image']}.{kind}.{row['dst_lev']}.png"
+        score, std = (parse_number(row[column], path, name) for column in ("dmos", "dmos_std"))
+        ratings.append(Rating(files.get(name.lower(), f"dst_imgs/{folder}/{name}"), score, std, f"{row['image']}.png"))
+    return ratings
+
+
+def read_tid2013(root: Path) -> list[Rating]:
+    """TID2013. Names in the label file (I01_01_1.bmp) and of files (i01_01_1.bmp) differ in case, not alike in all copies."""
+    path = find_file(root, "mos_with_names.txt")
+    stds_file = find_file(root, "mos_std.txt")
+    lines, stds = read_words(path), [std for line in read_words(stds_file) for std in line]
+    check_length(stds_file, len(lines), stds)
+    wrong = next((line for line in lines if len(line) != 2), None)
+    if wrong:
+        raise DataError(f"{path}: a line is not a score and a name: {' '.join(wrong)}")
+    files = index_names(root, "distorted_images")
+    return [
+        Rating(
+            files.get(name.lower(), f"distorted_images/{name}"),
+            parse_number(score, path, name),
+            parse_number(std, stds_file, name),
+            name.partition("_")[0].upper(),  # I01 to I25
+        )
+        for (score, name), std in zip(lines, stds, strict=True)
+    ]
+
+
+def read_kadid10k(root: Path) -> list[Rating]:
+    """KADID-10k.
+
+    The names of the columns mislead: `dmos` is a mean opinion, 5 is best; `var` is a standard deviation, as a public check
+    against all raw ratings found, though others take it for a variance.
+    """
+    path = find_file(root, "dmos.csv")
+    return [
+        Rating(f"images/{name}", parse_number(row["dmos"], path, name), parse_number(row["var"], path, name), row["ref_img"])
+        for row in read_table(path, ("dist_img", "ref_img", "dmos", "var"))
+        for name in (row["dist_img"],)
+    ]
+
+
+def read_own(_root: Path, *, table: Path, image_column: str, score_column: str, group_column: str | None) -> list[Rating]:
+    """Anyone's ratings from a CSV file, wherever it is; without a column of groups, every image is its own."""
+    columns = [image_column, score_column, *([group_column] if group_column else [])]
+    return [
+        Rating(name, parse_number(row[score_column], table, name), None, row[group_column or image_column])
+        for row in read_table(table, columns)
+        for name in (row[image_column],)
+    ]

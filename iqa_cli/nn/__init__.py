@@ -1,0 +1,1 @@
+"""The torch line: everything that needs PyTorch lives here, behind the [train] extra."""

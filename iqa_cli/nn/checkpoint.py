@@ -1,0 +1,83 @@
+"""Checkpoints: the one place where weights and training states are written and read. Safetensors and JSON, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from iqa_cli.errors import WeightsError
+from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.weights import ModelCard
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Any = None) -> None:
+    """Write tensors and JSON-able facts into one file, whole or not at all."""
+    aside = path.with_name(path.name + ".part")
+    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    save_file(whole, aside, metadata={"facts": json.dumps(facts)})
+    aside.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """The tensors and facts of a file. Raises WeightsError where it is missing or not safetensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            return tensors, json.loads((file.metadata() or {}).get("facts", "null"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not a safetensors file: {error}") from error
+
+
+def load_backbone(path: Path) -> dict[str, Tensor]:
+    """Pretrained weights of a backbone, under timm's names: .safetensors, or a .pth read without unpickling objects."""
+    if path.suffix == ".safetensors":
+        return load_tensors(path)[0]
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
+    except Exception as error:  # torch raises many kinds for files that are no checkpoint or hold objects
+        raise WeightsError(f"{path}: not a plain state dict: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"{path}: not a plain state dict of tensors")
+    return state
+
+
+def save_weights(path: Path, network: QfmIqm, *, half: bool = False) -> None:
+    """The network's weights; half: floating-point weights in half precision, for half the size."""
+    state = network.state_dict()
+    save_tensors(path, {k: v.half() if half and v.is_floating_point() else v for k, v in state.items()})
+
+
+def read_config(data: Mapping[str, Any]) -> NetworkConfig:
+    """The config that a card holds as data. Raises WeightsError for unknown keys."""
+    unknown = data.keys() - {f.name for f in fields(NetworkConfig)}
+    if unknown:
+        raise WeightsError(f"the model card's network has unknown keys: {', '.join(sorted(unknown))}")
+    return NetworkConfig(**data)
+
+
+def load_network(card: ModelCard, path: Path) -> QfmIqm:
+    """The network that a card describes, with the weights of a file, ready to score: eval mode, single precision.
+
+    Raises WeightsError where a weight is missing, unknown or of another shape.
+    """
+    network = build_network(read_config(card.network))
+    state, _ = load_tensors(path)
+    try:
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path}: the weights do not fit the card's network: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return network.eval()

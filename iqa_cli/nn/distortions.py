@@ -1,0 +1,107 @@
+"""Known damage, made on the fly: the same photo, the same kind, a higher level must never look better.
+
+Training ranks such chains (RankIQA, Liu et al., ICCV 2017) and measurements ask whether a model ranks them. Level 1 is just
+visible to an attentive viewer of a photo of 512 px, level 5 is severe, and between the tabulated strengths any level goes:
+the spacing follows KADID-10k (Lin et al., QoMEX 2019) and TID2013 (Ponomarenko et al., 2015), from whose kinds most of these
+come. Extents are tabulated for a short side of 512 px and grow with the image, grain and codecs work on pixels and do not
+(`damage` says which). So a thumbnail of 16 px is hardly blurred, and a grey picture cannot be oversaturated.
+
+What is random, the direction of a motion, the hue of a cast, the grain, is drawn without regard to the level: a new generator
+from the same seed gives the same pattern at every level, only stronger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from iqa_cli.crops import Rgb
+from iqa_cli.nn import damage
+
+LEVELS = 5
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """One kind of damage.
+
+    strengths: at levels 0 to 5, level 0 doing nothing; in between they are interpolated. The unit is that of `damage`.
+    may_help: may improve a photo that has the opposite fault, so a chain holds only where the photo was good.
+    """
+
+    name: str
+    family: str
+    damage: Callable[[Rgb, float, np.random.Generator], Rgb]
+    strengths: tuple[float, float, float, float, float, float]
+    may_help: bool = False
+
+    def apply(self, rgb: Rgb, level: float, rng: np.random.Generator) -> Rgb:
+        """A damaged copy, uint8 [H, W, 3]; raises ValueError unless 0 <= level <= 5."""
+        if not 0 <= level <= LEVELS:
+            raise ValueError(f"the level of {self.name} is 0 to {LEVELS}, not {level}")
+        if level == 0:
+            return rgb.copy()
+        strength = float(np.interp(level, range(LEVELS + 1), self.strengths))
+        return self.damage(rgb, strength, rng)
+
+
+def distort(rgb: Rgb, kind: str, level: float, rng: np.random.Generator) -> Rgb:
+    """The picture with one kind of damage: a new uint8 [H, W, 3]. Level 0 changes nothing, 5 is severe, 2.5 is fine too.
+
+    Raises ValueError for an unknown kind, an impossible level or an array that is no such picture.
+    """
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"a picture to distort is uint8 [H, W, 3], not {rgb.dtype} {list(rgb.shape)}")
+    if kind not in DISTORTIONS:
+        raise ValueError(f"no distortion is called {kind!r}; there are {', '.join(DISTORTIONS)}")
+    return DISTORTIONS[kind].apply(rgb, level, rng)
+
+
+def distort_mixture(rgb: Rgb, kinds_and_levels: Iterable[tuple[str, float]], rng: np.random.Generator) -> Rgb:
+    """The picture with several kinds of damage, one after the other: a new uint8 [H, W, 3].
+
+    Each kind has a generator of its own, so that changing one level leaves the patterns of the others alone.
+    """
+    damaged = rgb.copy()
+    steps = list(kinds_and_levels)
+    for (kind, level), child in zip(steps, rng.spawn(len(steps)), strict=True):
+        damaged = distort(damaged, kind, level, child)
+    return damaged
+
+
+DISTORTIONS: dict[str, Distortion] = {
+    kind.name: kind
+    for kind in (
+        Distortion("gaussian_blur", "blur", damage.blur_gaussian, (0, 0.8, 1.3, 2, 3.2, 5)),  # sigma in px
+        Distortion("motion_blur", "blur", damage.blur_motion, (0, 3, 6, 10, 17, 28)),  # px
+        Distortion("lens_blur", "blur", damage.blur_lens, (0, 0.7, 1.5, 2.8, 4.5, 7.5)),  # px
+        Distortion("white_noise", "noise", damage.add_white_noise, (0, 4, 8, 14, 24, 40)),  # sigma
+        Distortion("colour_noise", "noise", damage.add_colour_noise, (0, 4, 7, 12, 18, 27)),  # sigma
+        Distortion("impulse_noise", "noise", damage.add_impulse_noise, (0, 0.0015, 0.005, 0.012, 0.03, 0.07)),  # share
+        Distortion("sensor_noise", "noise", damage.add_sensor_noise, (0, 0.001, 0.003, 0.008, 0.02, 0.045)),
+        Distortion("jpeg", "compression", damage.compress_jpeg, (100, 45, 28, 17, 10, 6)),
+        Distortion("jpeg2000", "compression", damage.compress_jpeg2000, (1, 16, 32, 60, 120, 300)),
+        Distortion("webp", "compression", damage.compress_webp, (100, 40, 22, 10, 4, 0)),
+        Distortion("avif", "compression", damage.compress_avif, (100, 50, 40, 30, 20, 6)),
+        Distortion("downscale", "scaling", damage.downscale, (1, 1.6, 2.4, 3.6, 5.5, 9)),
+        Distortion("aliasing", "scaling", damage.alias, (1, 1.3, 1.8, 2.6, 4, 6.5)),
+        Distortion("pixelation", "scaling", damage.pixelate, (1, 1.4, 2, 3.2, 5.5, 10)),
+        Distortion("overexposure", "exposure", damage.change_exposure, (0, 0.4, 0.8, 1.3, 1.9, 2.7), may_help=True),  # stops
+        Distortion("underexposure", "exposure", damage.change_exposure, (0, -0.5, -1.1, -1.9, -2.8, -3.8), may_help=True),
+        Distortion("low_contrast", "exposure", damage.change_contrast, (1, 0.8, 0.63, 0.47, 0.32, 0.17), may_help=True),
+        Distortion("high_contrast", "exposure", damage.change_contrast, (1, 1.25, 1.6, 2.1, 2.9, 4.2), may_help=True),
+        Distortion("colour_cast", "colour", damage.cast_colour, (0, 0.22, 0.45, 0.8, 1.3, 2.1), may_help=True),  # stops
+        Distortion("oversaturation", "colour", damage.oversaturate, (1, 1.4, 1.9, 2.6, 3.8, 6), may_help=True),
+        Distortion("banding", "colour", damage.quantise_tones, (1, 9, 15, 24, 38, 62)),  # values
+        Distortion("oversharpening", "processing", damage.oversharpen, (0, 0.6, 1.3, 2.5, 4.5, 8), may_help=True),
+        Distortion("denoise", "processing", damage.denoise, (0, 10, 16, 24, 36, 55), may_help=True),  # values
+    )
+}
+"""By name. What takes colours away is not among them: a black and white photo is not a bad one."""
+
+HELD_OUT = ("webp", "aliasing")
+"""Kept out of training, to measure what a model makes of damage it never saw. They are of two families, neither is among the
+kinds that LIVE, CSIQ, TID2013 and KADID-10k list, so labels do not give them away, and both have relatives that are trained
+(jpeg and avif; downscale and pixelation): a model that learned what damage is can be expected to get them right."""

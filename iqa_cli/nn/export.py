@@ -1,0 +1,113 @@
+"""export: weights -> ONNX, put in place only once ONNX Runtime agrees with PyTorch on real images."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from iqa_cli.backend import OnnxBackend
+from iqa_cli.crops import Crops, CropSpec, cut_crops
+from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.finding import find_images
+from iqa_cli.images import Undecodable, decode_image
+from iqa_cli.nn.checkpoint import load_network
+from iqa_cli.nn.network import QfmIqm
+from iqa_cli.options import BackendChoice
+from iqa_cli.weights import EMBEDDED, FoundModel, ModelCard, WeightFile, verify_file, write_card
+
+PARITY = 1e-3  # of the score range: what the two backends may differ by
+OPSET = 18
+
+
+def export_model(model: FoundModel, output: Path | None, photos: Sequence[str]) -> tuple[Path, float]:
+    """Write a model as ONNX and let the card beside it say so; the file, and the largest difference from PyTorch on the photos.
+
+    output: None: beside the model's card. A file elsewhere gets a card of its own beside it. Photos may be folders.
+    Raises UsageError without photos, WeightsError where the two differ by more than `PARITY`; then nothing is written.
+    """
+    card = model.card
+    output = output or model.folder / f"{card.name}.onnx"
+    found = list(find_images(photos or sample_photos(), Counter()))
+    if not found:
+        raise UsageError("that PyTorch and ONNX agree is shown on real images: name some by --photo")
+    fact, difference = export(card, verify_file(card, model.folder, BackendChoice.TORCH), output, found)
+    beside = card.files if output.parent == model.folder else {}
+    write_card(replace(card, name=output.stem, files={**beside, "onnx": fact}), output.parent)
+    return output, difference
+
+
+def sample_photos() -> list[str]:
+    """The photos of a source checkout; none in an installed package."""
+    folder = Path(__file__).parents[2] / "tests" / "photos"
+    return [str(folder)] if folder.is_dir() else []
+
+
+def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) -> tuple[WeightFile, float]:
+    """Write the ONNX file of a card's network; the file's facts and the largest difference from PyTorch on the photos.
+
+    Raises WeightsError where they differ by more than `PARITY`, DataError where the file cannot be written; then nothing is.
+    """
+    network = load_network(card, weights)
+    aside = output.with_name(f".{output.name}.part")
+    try:
+        write_onnx(network, card, aside)
+        difference = measure_parity(network, aside, card.crops, photos)
+        if difference > PARITY:
+            raise WeightsError(
+                f"{output}: not written: ONNX differs from PyTorch by {difference:.2g} of the range, over {PARITY:g}"
+            )
+        aside.replace(output)
+    except OSError as error:
+        raise DataError(f"{output}: cannot write: {error.strerror}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return WeightFile.of(output), difference
+
+
+def write_onnx(network: QfmIqm, card: ModelCard, path: Path) -> None:
+    """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if views are whole images."""
+    spec = card.crops
+    sides = (spec.size, spec.size + 2 * spec.multiple) if spec.fit == "whole" else (spec.size, spec.size)
+    free = {0: torch.export.Dim("n", min=1, max=4096)}
+    if spec.fit == "whole":  # multiples of the stride, as the crops are
+        rows, columns = (torch.export.Dim(name, min=2, max=256) for name in ("rows", "columns"))
+        free |= {2: spec.multiple * rows, 3: spec.multiple * columns}
+    example = torch.zeros(2, 3, *sides)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter chats
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            network, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=(free,),
+            input_names=["crops"], output_names=["quality"], verbose=False, optimize=True,
+        )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {EMBEDDED: json.dumps(asdict(replace(card, files={})))})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def measure_parity(network: QfmIqm, path: Path, spec: CropSpec, photos: Sequence[str]) -> float:
+    """The largest difference in quality between PyTorch and the ONNX file over the crops of the photos."""
+    backend = OnnxBackend(path)
+    worst = 0.0
+    for photo in photos:
+        try:
+            crops: Crops = cut_crops(decode_image(photo).rgb, spec)
+        except Undecodable as error:
+            raise DataError(f"{photo}: cannot show parity on this image: {error.detail}") from error
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(crops)).numpy()
+        worst = max(worst, float(np.abs(backend.predict(crops) - expected).max()))
+    return worst

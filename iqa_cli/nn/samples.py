@@ -1,0 +1,167 @@
+"""Samples: labelled and unlabelled photos as batches of random crops.
+
+Everything random about a crop is drawn from (seed, epoch, place in the set), so a resumed run sees what an uninterrupted one
+would, however many workers load the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crops, normalise
+from iqa_cli.errors import DataError
+from iqa_cli.images import Undecodable, decode_image
+from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
+from iqa_cli.recipes import SampleOptions
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One image to train on. quality: its label in 0..1, higher is better, or nan. reference: what its content is named."""
+
+    path: str
+    quality: float = float("nan")
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of several photos. image, reference: numbers that name them. chain: crops of one number are the same crop with
+    rising damage, by `level`; -1 stands alone. features: what the encoder measured on the crops, where that is cached.
+    """
+
+    crops: Tensor  # [b, 3, h, w]
+    quality: Tensor  # [b], nan where there is no label
+    image: Tensor  # [b]
+    reference: Tensor  # [b]
+    chain: Tensor  # [b]
+    level: Tensor  # [b], 0 undamaged
+    features: Tensor | None = None  # [b, n, f]
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device; the layout of the crops is the one that convolutions prefer."""
+        crops = self.crops.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        return replace(self, crops=crops, quality=self.quality.to(device), level=self.level.to(device))
+
+
+def join_batches(parts: Sequence[Batch]) -> Batch:
+    """One batch of several, crops of one size."""
+    names = [f.name for f in fields(Batch) if getattr(parts[0], f.name) is not None]
+    return Batch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+
+class PixelCache:
+    """Decoded images, kept in memory up to a budget; those beyond it are decoded at each use."""
+
+    def __init__(self, budget: int) -> None:
+        self.left = budget  # bytes
+        self.kept: dict[str, Rgb] = {}
+
+    def load(self, path: str) -> Rgb:
+        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
+        if path in self.kept:
+            return self.kept[path]
+        try:
+            rgb = decode_image(path).rgb
+        except Undecodable as error:
+            raise DataError(f"{path}: cannot train on this image: {error.detail}") from error
+        if rgb.nbytes <= self.left:
+            self.left -= rgb.nbytes
+            self.kept[path] = rgb
+        return rgb
+
+
+class PhotoCrops(Dataset[Batch]):
+    """(epoch, place) -> the batch of one photo: a random crop, flipped or not, and at times damaged versions of it.
+
+    Crops are squares of the network's size: all of one shape, so that they make a batch.
+    """
+
+    def __init__(self, photos: Sequence[Photo], crops: CropSpec, options: SampleOptions, cache_bytes: int = 4 << 30) -> None:
+        self.photos = list(photos)
+        self.scoring_crops = crops
+        self.crops = replace(crops, fit="square")
+        self.options = options
+        self.pixels = PixelCache(cache_bytes)
+        names = {name: number for number, name in enumerate(dict.fromkeys(p.reference or p.path for p in self.photos))}
+        self.references = [names[p.reference or p.path] for p in self.photos]
+        trained = [kind for name, kind in DISTORTIONS.items() if name not in HELD_OUT]
+        self.kinds = {False: [kind.name for kind in trained], True: [kind.name for kind in trained if not kind.may_help]}
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, where: tuple[int, int]) -> Batch:
+        epoch, place = where
+        photo, chance = self.photos[place], np.random.default_rng((self.options.seed, epoch, place))
+        view = self.cut_view(self.pixels.load(photo.path), chance)
+        labelled = bool(np.isfinite(photo.quality))
+        levels = [0.0]
+        versions = [view]
+        if self.options.versions and (not labelled or chance.random() < self.options.damaged):
+            kinds = self.kinds[labelled]  # a labelled photo may have faults; an unlabelled one is taken to be clean
+            kind, pattern = kinds[chance.integers(len(kinds))], int(chance.integers(2**32))
+            levels += sorted(chance.uniform(0.5, LEVELS, self.options.versions))
+            versions += [distort(view, kind, level, np.random.default_rng(pattern)) for level in levels[1:]]
+        rows = len(levels)
+        return Batch(
+            crops=torch.from_numpy(normalise(versions, self.crops)),
+            quality=torch.tensor([photo.quality] + [torch.nan] * (rows - 1), dtype=torch.float32),
+            image=torch.full((rows,), place),
+            reference=torch.full((rows,), self.references[place]),
+            chain=torch.full((rows,), place if rows > 1 else -1),
+            level=torch.tensor(levels, dtype=torch.float32),
+        )
+
+    def cut_view(self, rgb: Rgb, chance: np.random.Generator) -> Rgb:
+        """A random square of the image at a random scale, mirrored or not: uint8 [size, size, 3]."""
+        height, width = rgb.shape[:2]
+        side = min(height, width) / chance.uniform(1.0, self.options.enlarge)
+        left, top = chance.uniform(0, width - side), chance.uniform(0, height - side)
+        view = cut_box(rgb, (left, top, left + side, top + side), (self.crops.size, self.crops.size))
+        return np.ascontiguousarray(view[:, ::-1]) if chance.random() < 0.5 else view
+
+
+class EpochOrder(Sampler[list[tuple[int, int]]]):
+    """The batches of one epoch as lists of (epoch, place), shuffled by (seed, epoch); a last incomplete batch is left out
+    unless it is the only one.
+    """
+
+    def __init__(self, count: int, batch_size: int, epoch: int, seed: int) -> None:
+        order = np.random.default_rng((seed, epoch)).permutation(count)
+        ends = range(batch_size, count + 1, batch_size) if count >= batch_size else [count]
+        self.batches = [[(epoch, int(place)) for place in order[max(0, end - batch_size) : end]] for end in ends]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def load_epoch(dataset: PhotoCrops, batch_size: int, epoch: int, workers: int) -> DataLoader[Batch]:
+    """The batches of one epoch."""
+    order = EpochOrder(len(dataset), batch_size, epoch, dataset.options.seed)
+    return DataLoader(dataset, batch_sampler=order, num_workers=workers, collate_fn=join_batches)
+
+
+def load_in_order(dataset: PhotoCrops, epoch: int, workers: int, count: int = 8) -> DataLoader[list[Batch]]:
+    """Every photo once, in order, a few at a time: enough to keep a processor busy, few enough for its cache."""
+    places = range(len(dataset))
+    groups = [[(epoch, place) for place in places[start : start + count]] for start in places[::count]]
+    return DataLoader(dataset, batch_sampler=groups, num_workers=workers, collate_fn=list)
+
+
+def load_scoring_crops(photos: Sequence[Photo], crops: CropSpec, pixels: PixelCache) -> Iterator[Tensor]:
+    """For each photo the crops that scoring would see, [n, 3, h, w]: what validation is done on."""
+    for photo in photos:
+        yield torch.from_numpy(cut_crops(pixels.load(photo.path), crops))

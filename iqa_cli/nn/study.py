@@ -1,0 +1,251 @@
+"""study: from labels to trained weights and what was measured on them. One training, or one for each fold."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+
+from iqa_cli.crops import CropSpec
+from iqa_cli.datasets import Labels, find_root, read_labels
+from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.finding import find_images
+from iqa_cli.metrics import plcc, srcc
+from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_weights
+from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.nn.objectives import Memory, QualityMatching, Teacher
+from iqa_cli.nn.runs import RunFolder
+from iqa_cli.nn.samples import Photo, PhotoCrops
+from iqa_cli.nn.training import EpochDone, StepDone, fit, predict_photos
+from iqa_cli.recipes import StudyOptions
+from iqa_cli.splits import fold_groups, read_folds, split_groups
+from iqa_cli.weights import ModelCard, WeightFile, read_card, write_card
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training: places of the labelled images it is trained on, chooses its epoch on, is judged by."""
+
+    folder: Path
+    train: list[int]
+    validation: list[int]
+    test: list[int]
+
+
+@dataclass(frozen=True)
+class PartBegun:
+    """Another training begins."""
+
+    number: int
+    parts: int
+    part: Part
+
+
+@dataclass(frozen=True)
+class PartDone:
+    """What was measured on the test images of one training; None where it has none."""
+
+    part: Part
+    srcc: float | None
+    plcc: float | None
+    card: Path
+
+
+PATHS = ("data_root", "fold_file", "backbone_weights", "photos", "teacher")
+"""Options that name places on one machine, which a card has no use for."""
+
+Event = PartBegun | StepDone | EpochDone | PartDone
+
+
+def train(options: StudyOptions) -> Iterator[Event]:
+    """Train as the options say, yielding what happens.
+
+    Each training leaves a run folder with its card; `results.json` beside them holds what was measured on the test parts.
+    Raises DataError for labels or images that are missing, WeightsError for backbones, UsageError for contradictions.
+    """
+    root = find_root(options.dataset, options.data_root)
+    labels = read_labels(options.dataset, root)
+    parts = plan_parts(labels, options)
+    done = []
+    for number, part in enumerate(parts):
+        yield PartBegun(number, len(parts), part)
+        for event in train_part(labels, part, options):
+            yield event
+            if isinstance(event, PartDone):
+                done.append(event)
+        write_results(options.run_dir, done)
+
+
+def plan_parts(labels: Labels, options: StudyOptions) -> list[Part]:
+    """The trainings: all images, or folds; images of one reference stay together everywhere."""
+    groups, seed = labels.groups, options.samples.seed
+    if not options.folds:
+        return [divide(labels, list(range(len(groups))), [], options.run_dir, options)]
+    fold = read_folds(options.fold_file, labels) if options.fold_file else fold_groups(groups, options.folds, seed)
+    wanted = options.only or range(options.folds)
+    if not set(wanted) <= set(fold.tolist()):
+        raise UsageError(f"there are no folds {sorted(set(wanted) - set(fold.tolist()))}: only {sorted(set(fold.tolist()))}")
+    return [
+        divide(
+            labels,
+            np.flatnonzero(fold != f).tolist(),
+            np.flatnonzero(fold == f).tolist(),
+            options.run_dir / f"fold{f}",
+            options,
+        )
+        for f in wanted
+    ]
+
+
+def divide(labels: Labels, train: list[int], test: list[int], folder: Path, options: StudyOptions) -> Part:
+    """Take the validation images out of the training images."""
+    if not options.validation:
+        return Part(folder, train, [], test)
+    groups = [labels.groups[place] for place in train]
+    kept, held = split_groups(groups, seed=options.samples.seed, test_share=options.validation)
+    return Part(folder, [train[i] for i in kept], [train[i] for i in held], test)
+
+
+def train_part(labels: Labels, part: Part, options: StudyOptions) -> Iterator[StepDone | EpochDone | PartDone]:
+    """One training, from the first weights to the card."""
+    network, crops = begin_network(options)
+    photos = label_photos(labels)
+    unlabelled = [Photo(path) for path in find_unlabelled(options.photos)]
+    dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples)
+    teacher = open_teacher(options.teacher, options.loop.device) if options.teacher else None
+    objective = QualityMatching(options.matching, Memory(options.matching.memory), teacher)
+    run = RunFolder(part.folder)
+    run.begin(describe_options(options), describe_split(labels, part), resume=options.resume)
+    yield from fit(network, dataset, [photos[i] for i in part.validation], objective, options.loop, run)
+    network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)
+    tested = [photos[i] for i in part.test]
+    predicted = predict_photos(network, tested, dataset, options.loop)
+    write_predictions(part.folder / "test.csv", [labels.ratings[i].path for i in part.test], tested, predicted)
+    truth = [photo.quality for photo in tested]
+    card = write_weights(network, crops, labels, part, options)
+    judged = (srcc(predicted, truth), plcc(predicted, truth)) if tested else (None, None)
+    yield PartDone(part, judged[0], judged[1], card)
+
+
+def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
+    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
+    facts = timm.get_pretrained_cfg(options.backbone)
+    if facts is None:
+        raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
+    sized = {"img_size": options.size} if facts.fixed_input_size else {}  # transformers have a position for each patch
+    config = NetworkConfig(options.backbone, sized, options.width, options.heads, stages=options.stages)
+    torch.manual_seed(options.samples.seed)
+    source = options.backbone_weights
+    network = build_network(config, True if source is None else False if source == "none" else load_backbone(Path(source)))
+    mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
+    return network, CropSpec(options.size, options.fit, count=options.crops, mean=mean, std=std)
+
+
+def label_photos(labels: Labels) -> list[Photo]:
+    """Every labelled image as a photo."""
+    rows = zip(labels.paths, labels.quality, labels.ratings, strict=True)
+    return [Photo(str(path), float(quality), rating.reference) for path, quality, rating in rows]
+
+
+def find_unlabelled(folders: Sequence[Path]) -> Iterator[str]:
+    """The photos below some folders."""
+    return find_images([str(folder) for folder in folders], Counter())
+
+
+def open_teacher(card: Path, device: str) -> Teacher:
+    """A frozen network as a function: it never enters a state dict, gets a gradient or leaves eval mode."""
+    facts = read_card(card)
+    network = load_network(facts, card.parent / facts.files["safetensors"].name).to(device)
+
+    def ask(crops: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            quality: torch.Tensor = network.eval()(crops)
+            return quality.float()
+
+    return ask
+
+
+def describe_options(options: StudyOptions) -> dict[str, Any]:
+    """The options as options.json holds them: what the result depends on, not where it lies."""
+    data = asdict(replace(options, resume=False))
+    left_out = ("run_dir", "resume", "only", "measured")
+    return json.loads(json.dumps({k: v for k, v in data.items() if k not in left_out}, default=str))  # type: ignore[no-any-return]
+
+
+def describe_split(labels: Labels, part: Part) -> dict[str, list[str]]:
+    """The split by image names."""
+    names = [rating.path for rating in labels.ratings]
+    return {kind: [names[i] for i in getattr(part, kind)] for kind in ("train", "validation", "test")}
+
+
+def write_predictions(path: Path, names: Sequence[str], photos: Sequence[Photo], predicted: Iterable[float]) -> None:
+    """What each test image was thought to be, beside its label, both on the scale 0 to 100."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["image", "opinion", "score"])
+        rows.writerows(
+            [n, f"{100 * p.quality:.4f}", f"{100 * q:.4f}"] for n, p, q in zip(names, photos, predicted, strict=True)
+        )
+
+
+def write_weights(network: QfmIqm, crops: CropSpec, labels: Labels, part: Part, options: StudyOptions) -> Path:
+    """The weights in half precision with their card, in the run folder; the card's path."""
+    weights = part.folder / f"{options.name}.safetensors"
+    save_weights(weights, network, half=True)
+    opinions = 100 * np.quantile(labels.quality[part.train + part.validation], np.linspace(0, 1, 101))
+    card = ModelCard(
+        name=options.name,
+        summary=f"QFM-IQM on {options.backbone}, trained on {labels.spec.title}",
+        licence="Apache-2.0",
+        network=asdict(network.config),
+        crops=crops,
+        opinions=tuple(round(float(value), 3) for value in opinions),
+        score_meaning=f"the mean opinion score of {labels.spec.title}, brought to 0..100, higher is better",
+        training={
+            "data": [f"{labels.spec.title}: {len(part.train)} images; {labels.spec.licence}; {labels.spec.paper}"],
+            "options": {k: v for k, v in describe_options(options).items() if k not in PATHS},
+        },
+        results=tuple(quote_results(options)),
+        files={"safetensors": WeightFile.of(weights)},
+    )
+    return write_card(card, part.folder)
+
+
+def quote_results(options: StudyOptions) -> Iterator[dict[str, Any]]:
+    """What a cross-validation of this recipe measured, as a card holds it. Raises DataError where its file is not readable."""
+    if options.measured is None:
+        return
+    try:
+        measured = json.loads(options.measured.read_text(encoding="utf-8"))
+        yield {
+            "dataset": options.dataset,
+            "protocol": f"cross-validation, {len(measured['folds'])} folds, each judged by a network that never saw its images",
+            **{name: {k: round(v, 4) for k, v in measured[name].items()} for name in ("srcc", "plcc")},
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{options.measured}: not the results of a cross-validation: {error}") from error
+
+
+def write_results(folder: Path, done: Sequence[PartDone]) -> None:
+    """What was measured so far, with the median, the mean and the range over the folds."""
+    rows = [
+        {"fold": str(p.part.folder.name), "images": len(p.part.test), "srcc": p.srcc, "plcc": p.plcc}
+        for p in done
+        if p.part.test
+    ]
+    if not rows:
+        return
+    summary = {
+        name: {"median": float(np.median(v)), "mean": float(np.mean(v)), "low": float(np.min(v)), "high": float(np.max(v))}
+        for name in ("srcc", "plcc")
+        if (v := [float(str(row[name])) for row in rows])
+    }
+    RunFolder(folder).write_text(folder / "results.json", json.dumps({"folds": rows, **summary}, indent=2) + "\n")

@@ -1,0 +1,170 @@
+"""Pictures of results: scores against opinions, and how a training went. PNG or SVG, by the suffix of the file.
+
+Needs matplotlib, which is in the [train] extra and is loaded only when something is drawn. Figures are drawn without pyplot, so
+that no window, backend or style of the caller's is touched.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from math import isnan, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iqa_cli.errors import DataError, ExtraMissing, UsageError
+from iqa_cli.evaluation import Pair
+from iqa_cli.metrics import Floats, Logistic, plcc, srcc
+from iqa_cli.sinks import open_target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = {".png": "png", ".svg": "svg"}
+DPI = 150  # of PNGs, and of what SVGs hold as pixels
+MANY = 2000  # points; an SVG holds more as pixels, because each takes a hundred bytes and time to show
+TITLE_WIDTH = 60  # characters a line
+
+INK, GREY, PALE = "#262626", "#767676", "#ebebeb"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, told apart by everyone
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "iqa",  # the same picture is the same file
+}
+
+
+def plot_scatter(path: Path, pairs: Sequence[Pair], logistic: Logistic, title: str) -> None:
+    """A point for each image, its score against its opinion, with the fitted curve and the correlations.
+
+    Raises UsageError for another suffix, ExtraMissing without matplotlib, DataError where there is nothing to plot or the file
+    cannot be written.
+    """
+    if len(pairs) < 2:
+        raise DataError(f"{path}: nothing to plot: {len(pairs)} images with a score")
+    scores, opinions = np.array([pair.score for pair in pairs]), np.array([pair.opinion for pair in pairs])
+    with drawing(path, title, (5.2, 5.4)) as figure:
+        axes = figure.add_subplot()
+        axes.plot((0, 100), (0, 100), color=GREY, linewidth=0.8, dashes=(4, 4), label="score = opinion")
+        faint = float(np.clip(400 / len(pairs), 0.12, 0.6))
+        axes.scatter(scores, opinions, s=14, color=COLOURS[0], alpha=faint, linewidths=0, rasterized=len(pairs) > MANY)
+        line = np.linspace(scores.min(), scores.max(), 200)
+        axes.plot(line, logistic(line), color=COLOURS[1], linewidth=2, label="fitted curve")
+        axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal", xlabel="score", ylabel="mean opinion, brought to 0 to 100")
+        axes.legend(loc="lower right", frameon=True, edgecolor="none")
+        axes.set_title(describe_agreement(scores, opinions, logistic), fontsize=9, color=GREY)
+
+
+def describe_agreement(scores: Floats, opinions: Floats, logistic: Logistic) -> str:
+    """The correlations and how many images they are of, in a line."""
+    raw, fitted = plcc(scores, opinions), plcc(logistic(scores), opinions)
+    return f"SRCC {show(srcc(scores, opinions))}   PLCC {show(raw)}, fitted {show(fitted)}   {len(scores)} images"
+
+
+def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Learning curves from the lines of a run's stats.jsonl: the losses by name and, where there is validation, SRCC and PLCC.
+
+    Raises as `plot_scatter` does.
+    """
+    if not rows:
+        raise DataError(f"{path}: nothing to plot: no epoch is done")
+    epochs = [row["epoch"] for row in rows]
+    validated = any(row["srcc"] is not None for row in rows)
+    with drawing(path, title, (6.8, 5.2 if validated else 3.2)) as figure:
+        from matplotlib.ticker import MaxNLocator  # is there, or `drawing` would have raised
+
+        panels: list[Axes] = list(figure.subplots(2 if validated else 1, sharex=True, squeeze=False)[:, 0])
+        panels[-1].set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        shade_warm_up(panels, rows)
+        if validated:
+            draw_validation(panels[0], rows)
+        draw_losses(panels[-1], rows)
+
+
+def shade_warm_up(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Grey behind the epochs in which the backbone was frozen, named above the first panel."""
+    warm = [row["epoch"] for row in rows if row["phase"] == "warm-up"]
+    if not warm:
+        return
+    for axes in panels:
+        axes.axvspan(warm[0] - 0.5, warm[-1] + 0.5, color=PALE, linewidth=0, zorder=0)
+    panels[0].text(warm[0] - 0.5, 1.01, "warm-up", transform=panels[0].get_xaxis_transform(), color=GREY, fontsize=8)
+
+
+def draw_validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """SRCC and PLCC an epoch; the best epoch, whose weights are kept, is marked."""
+    epochs = [row["epoch"] for row in rows]
+    for name, colour in zip(("srcc", "plcc"), COLOURS, strict=False):
+        values = [nan if row[name] is None else row[name] for row in rows]
+        axes.plot(epochs, values, color=colour, marker=".", label=name.upper())
+    known = [row for row in rows if row["srcc"] is not None and not isnan(row["srcc"])]
+    if known:
+        best = max(known, key=lambda row: float(row["srcc"]))
+        label = f"best SRCC {best['srcc']:.3f}\nin epoch {best['epoch']}"
+        axes.plot(best["epoch"], best["srcc"], "o", color=COLOURS[0], fillstyle="none", markersize=10, label=label)
+    axes.set_ylabel("validation")
+    place_legend(axes)
+
+
+def draw_losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each loss on a logarithmic scale, because they differ by orders of magnitude; a zero leaves a gap."""
+    names = dict.fromkeys(name for row in rows for name in row["losses"])
+    for i, name in enumerate(names):
+        values = np.array([row["losses"].get(name, nan) for row in rows], dtype=np.float64)
+        values = np.where(values > 0, values, nan)
+        colour, dashes = COLOURS[i % len(COLOURS)], ("-", "--", ":")[i // len(COLOURS) % 3]
+        axes.plot([row["epoch"] for row in rows], values, color=colour, linestyle=dashes, marker=".", label=name)
+    axes.set_yscale("log")
+    axes.set_ylabel("training loss")
+    place_legend(axes)
+
+
+def place_legend(axes: Axes) -> None:
+    """Beside the curves, so that it hides none."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+
+
+def show(value: float) -> str:
+    """A correlation in three decimals."""
+    return "none" if isnan(value) else f"{value:.3f}"
+
+
+@contextmanager
+def drawing(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Figure]:
+    """A figure to draw on, of that width and height; written when the block ends, whole or not at all."""
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise UsageError(f"{path}: plots are {' or '.join(FORMATS)} files")
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ExtraMissing("train", "drawing plots") from error
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a title in letters that the font lacks is still a title
+        figure = Figure(figsize=inches, dpi=DPI, layout="constrained")
+        yield figure
+        lines = textwrap.fill(title.encode("utf-8", "replace").decode(), TITLE_WIDTH)
+        figure.suptitle(lines, parse_math=False, fontsize=10)
+        picture = BytesIO()
+        figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    with open_target(path) as target:
+        target.write(picture.getvalue())

@@ -1,0 +1,187 @@
+"""Recipes: every knob of training as plain data, with its default and its reason. No PyTorch here, so that help is quick.
+
+A recipe file is TOML: the fields of `StudyOptions` at the top, [matching], [samples] and [loop] below.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from iqa_cli.errors import UsageError
+
+NoiseKind = Literal["semantic", "random", "gaussian", "none"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class MatchingOptions:
+    """The method, `nn.objectives.QualityMatching`; the symbols stand in that module's docstring.
+
+    The numbers are our reconstruction's, not the paper's. correlation and order are terms of ours, off by default.
+    """
+
+    noise: NoiseKind = "semantic"
+    memory: int = 1024  # entries; used once it is full
+    tolerance: float = 0.05  # of the label range: what counts as similar quality
+    k: int = 1  # how many matches are averaged
+    strength: float = 0.5  # the noise's norm, in norms of the tokens it is added to
+    noisy: float = 0.5
+    sensitivity: float = 0.5
+    taught: float = 0.5
+    beta: float = 0.1  # where SmoothL1 turns from square to straight, in label units
+    correlation: float = 0.0
+    order: float = 0.0
+    margin: float = 0.02  # label units by which one level of damage must lower the quality
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How crops are drawn, `nn.samples`.
+
+    enlarge: a training crop shows the image at 1 to this many times the size at which it is scored.
+    damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
+        photos always do.
+    versions: how many damaged versions.
+    """
+
+    enlarge: float = 1.25
+    damaged: float = 0.0
+    versions: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """The loop, `nn.training.fit`.
+
+    warm_epochs: of everything but the backbone, on features measured once, from `views` random crops a photo.
+    epochs: of the whole network, but for the first `frozen` share of the backbone's layers.
+    rate, backbone_rate: peak learning rates; the backbone's falls by `layer_decay` with each layer from the top.
+    averaging: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
+    """
+
+    epochs: int = 9
+    warm_epochs: int = 12
+    views: int = 2
+    batch_size: int = 16
+    rate: float = 2e-4
+    backbone_rate: float = 5e-5
+    warm_rate: float = 1e-3
+    layer_decay: float = 1.0
+    frozen: float = 0.0
+    weight_decay: float = 0.05
+    clip: float = 5.0  # gradient norm, as DEIQT
+    averaging: float = 0.99
+    precision: Precision = "auto"
+    device: str = "cpu"
+    workers: int = 0
+    threads: int = 0  # of PyTorch; 0 leaves its own choice
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """`iqa train`: which data, which network, which part of the data, and where the run is kept.
+
+    data_root: the folder of the set; None: the environment variable IQA_DATA.
+    photos: folders of unlabelled clean photos that join the training, for the order and teacher terms.
+    backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
+    size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
+    teacher: a model card; its predictions extend the labels.
+    folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
+    validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
+    measured: results.json of a cross-validation of the same recipe, to be quoted in the card.
+    """
+
+    run_dir: Path
+    name: str = "model"
+    dataset: str = "livec"
+    data_root: Path | None = None
+    photos: tuple[Path, ...] = ()
+    backbone: str = "deit3_small_patch16_224.fb_in1k"
+    backbone_weights: str | None = None
+    size: int = 224
+    fit: Literal["whole", "square"] = "square"
+    crops: int = 1
+    width: int = 256
+    heads: int = 6
+    stages: int = 5
+    teacher: Path | None = None
+    folds: int = 0
+    fold_file: Path | None = None
+    only: tuple[int, ...] = ()
+    validation: float = 0.1
+    measured: Path | None = None
+    resume: bool = False
+    matching: MatchingOptions = field(default_factory=MatchingOptions)
+    samples: SampleOptions = field(default_factory=SampleOptions)
+    loop: LoopOptions = field(default_factory=LoopOptions)
+
+
+Options = TypeVar("Options")
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A recipe file as nested data. Raises UsageError where it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the recipe: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not a TOML file: {error}") from error
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """["loop.rate=1e-4", ...] as nested data; a value that is not TOML is a string. Raises UsageError without a "="."""
+    data: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: write it as KEY=VALUE, as in loop.rate=1e-4")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        table, _, name = key.strip().rpartition(".")
+        (data.setdefault(table, {}) if table else data)[name] = value
+    return data
+
+
+def apply_settings(options: Options, data: Mapping[str, Any], source: str) -> Options:
+    """Options with some fields set from nested data.
+
+    Raises UsageError, naming the source, for unknown fields and values of the wrong kind.
+    """
+    kinds, changes = get_type_hints(type(options)), {}
+    for key, value in data.items():
+        if key not in kinds:
+            raise UsageError(f"{source}: there is no option {key!r}; there are {', '.join(f.name for f in fields(options))}")  # type: ignore[arg-type]
+        before = getattr(options, key)
+        if is_dataclass(before) and isinstance(value, Mapping):
+            changes[key] = apply_settings(before, value, f"{source} [{key}]")
+        else:
+            changes[key] = convert(value, kinds[key], f"{source}: {key}")
+    return replace(options, **changes)  # type: ignore[type-var]
+
+
+def convert(value: Any, kind: Any, where: str) -> Any:
+    """A value from TOML as the kind that a field is annotated with. Raises UsageError where it is none."""
+    choices = get_args(kind)
+    if choices and all(isinstance(choice, str) for choice in choices):  # a Literal
+        if value not in choices:
+            raise UsageError(f"{where} is one of {', '.join(choices)}, not {value!r}")
+        return value
+    if isinstance(value, list):
+        return tuple(convert(each, choices[0], where) for each in value)
+    wanted = [each for each in (choices or (kind,)) if each is not type(None)]
+    for each in wanted:
+        if each is Path and isinstance(value, str):
+            return Path(value)
+        if each is float and type(value) is int:
+            return float(value)
+        if isinstance(each, type) and type(value) is each:
+            return value
+    raise UsageError(f"{where} is {' or '.join(getattr(each, '__name__', str(each)) for each in wanted)}, not {value!r}")

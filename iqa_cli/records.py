@@ -1,0 +1,50 @@
+"""ScoreRecord: the one row that everything speaks, from the scorer to every sink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What became of one file. Only OK carries a score."""
+
+    OK = "ok"
+    MISSING = "missing"  # no such file (any more)
+    DENIED = "denied"  # the system refused to open or read it
+    UNSUPPORTED = "unsupported"  # readable, but not an image format that is decoded here
+    DAMAGED = "damaged"  # an image whose data cannot be decoded whole
+    TOO_LARGE = "too-large"  # more pixels than the limit
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRecord:
+    """The outcome for one file.
+
+    path: as the user named it, or as found below the folder he named.
+    score: 0 to 100, higher is better, on the opinion scale of the model's card; None unless status is OK.
+    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
+    detail: why there is no score, in words; empty when there is one.
+    width, height: pixels after EXIF orientation; None where the header could not be read.
+
+    Raises ValueError where a field contradicts the status.
+    """
+
+    path: str
+    status: Status
+    model: str
+    score: float | None = None
+    percentile: float | None = None
+    detail: str = ""
+    width: int | None = None
+    height: int | None = None
+
+    def __post_init__(self) -> None:
+        scored = self.score is not None and self.percentile is not None and not self.detail
+        failed = self.score is None and self.percentile is None and bool(self.detail)
+        if not (scored if self.status is Status.OK else failed):
+            raise ValueError(f"a record that contradicts itself: {self!r}")
+
+
+COLUMNS = ("path", "score", "percentile", "status", "detail", "width", "height", "model")
+"""The order of the fields in every output."""

@@ -1,0 +1,76 @@
+"""Who trains and who tests: seeded splits in which no group stands on two sides, and folds fixed in a file.
+
+A group is what `Rating.reference` names: all damaged versions of one photo on synthetic sets, a single image on others. The
+same groups and seed give the same split on every machine, whatever order the images come in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from iqa_cli.datasets import Labels
+from iqa_cli.errors import DataError
+from iqa_cli.tables import read_table
+
+
+def shuffle_groups(groups: Sequence[str], seed: int) -> list[str]:
+    """Each group once, in an order that depends on nothing but their names and the seed."""
+    names = sorted(set(groups))
+    return [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+
+
+def split_groups(groups: Sequence[str], *, seed: int, test_share: float = 0.2) -> tuple[list[int], list[int]]:
+    """Places [0, n) of the training and of the test images, each in ascending order.
+
+    That share of the groups, rounded, is for the test; at least one group is on either side. Raises ValueError where that
+    cannot be.
+    """
+    order = shuffle_groups(groups, seed)
+    if len(order) < 2 or not 0 < test_share < 1:
+        raise ValueError(f"no split of {len(order)} groups with a test share of {test_share}")
+    count = min(max(round(test_share * len(order)), 1), len(order) - 1)
+    test = set(order[:count])
+    places = range(len(groups))
+    return [i for i in places if groups[i] not in test], [i for i in places if groups[i] in test]
+
+
+def fold_groups(groups: Sequence[str], folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """The fold of each image [n], 0 to folds - 1; the folds' numbers of groups differ by one at most.
+
+    Raises ValueError where there are fewer groups than folds, or fewer than two folds.
+    """
+    order = shuffle_groups(groups, seed)
+    if not 2 <= folds <= len(order):
+        raise ValueError(f"no {folds} folds of {len(order)} groups")
+    fold = {group: place % folds for place, group in enumerate(order)}
+    return np.array([fold[group] for group in groups], dtype=np.int64)
+
+
+def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
+    """The fold of each labelled image [n] from a CSV file with the columns image and fold.
+
+    An image goes by its path in the set, or by its file name where no other image has the same. Rows of other images do no
+    harm. Raises DataError where an image has no fold, or two.
+    """
+    rows = read_table(path, ("image", "fold"))
+    folds = {row["image"]: row["fold"] for row in rows}
+    if len(folds) < len(rows):
+        image, count = Counter(row["image"] for row in rows).most_common(1)[0]
+        raise DataError(f"{path}: {image} stands there {count} times")
+    names = Counter(PurePosixPath(rating.path).name for rating in labels.ratings)
+    found = []
+    for rating in labels.ratings:
+        name = PurePosixPath(rating.path).name
+        found.append(folds.get(rating.path, folds.get(name) if names[name] == 1 else None))
+    missing = [rating.path for rating, fold in zip(labels.ratings, found, strict=True) if fold is None]
+    if missing:
+        raise DataError(f"{path}: no fold for {len(missing)} of {len(found)} images: {', '.join(missing[:3])}")
+    try:
+        return np.array([int(str(fold)) for fold in found], dtype=np.int64)
+    except ValueError as error:
+        raise DataError(f"{path}: a fold is a whole number: {error}") from error

@@ -1,0 +1,78 @@
+"""TIFF, which is a box for anything: what its tags say, which decoder gets it right, and its deep samples.
+
+Pillow reads most TIFFs well. It has no mode for most grey above 8 bits nor for floats, and swaps the bytes of some: OpenCV
+takes those.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags
+from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
+
+from iqa_cli.pixels import Samples, scale_to_bytes
+
+WIDTH, HEIGHT, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
+ICC_PROFILE, DNG_VERSION = 34675, 50706
+WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
+SENSOR_DATA = (32803, 34892)
+UINT, FLOAT = 1, 3  # sample formats
+ON_THEIR_SIDES = (5, 6, 7, 8)  # orientations that make height and width change places
+
+
+def read_tags(file: BinaryIO) -> Tags:
+    """The tags of a TIFF's first picture. Raises whatever broken bytes cause."""
+    file.seek(0)
+    head = file.read(8)
+    tags = Tags(head + file.read(8) if 43 in head[2:4] else head)  # 43: BigTIFF
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def is_raw(tags: Tags) -> bool:
+    """Whether this is a camera's RAW file, whose first picture is but a thumbnail."""
+    return DNG_VERSION in tags or tags.get(PHOTOMETRIC) in SENSOR_DATA
+
+
+def is_deep(tags: Tags) -> bool:
+    """Whether the samples are grey above 8 bits, floats, or deeper than 16 bits: what Pillow gets wrong."""
+    bits, formats = tags.get(BITS, (1,)), tags.get(SAMPLE_FORMAT, (UINT,))
+    grey = tags.get(PHOTOMETRIC, 0) in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+    return max(bits) > 8 and (max(bits) != 16 or grey or FLOAT in formats)
+
+
+def is_planar(tags: Tags) -> bool:
+    """Whether each colour lies apart, which OpenCV garbles."""
+    return tags.get(PLANES, 1) != 1 and len(tags.get(BITS, (1,))) > 1
+
+
+def read_size(tags: Tags) -> tuple[int, int]:
+    """Width and height of the upright picture in px. Raises KeyError where there is none."""
+    width, height = tags[WIDTH], tags[HEIGHT]
+    return (height, width) if tags.get(ExifTags.Base.Orientation) in ON_THEIR_SIDES else (width, height)
+
+
+def read_deep(file: BinaryIO, tags: Tags) -> npt.NDArray[np.uint8]:
+    """The pixels of a deep TIFF as `scale_to_bytes` makes them, upright: [h, w] grey with 0 for black, or [h, w, 3 or 4].
+
+    Raises ValueError where they cannot be decoded.
+    """
+    samples = scale_to_bytes(read_samples(file))
+    return 255 - samples if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else samples
+
+
+def read_samples(file: BinaryIO) -> Samples:
+    """All samples of a picture in their own depth, upright: [h, w], or [h, w, 3 or 4] as RGB or RGBA."""
+    import cv2  # takes 0.1 s, which only a deep TIFF pays
+
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, 5
+    set_log_level(0)  # else its complaints go to stderr
+    file.seek(0)
+    samples = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None:
+        raise ValueError("cut short, or samples of an unknown kind")
+    return samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]]

@@ -1,0 +1,119 @@
+"""A tiny network in a real .onnx file with its card, a folder of pictures, and the real command line.
+
+Nothing is trained: the network is one convolution of fixed random weights, so that its scores differ between pictures and
+would show if pixels, order or batches did.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+import iqa_cli
+from iqa_cli.crops import CropSpec
+from iqa_cli.weights import ModelCard, WeightFile, write_card
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+OPINIONS = tuple(20.0 + 0.6 * i for i in range(101))
+CARD = ModelCard("toy", "a toy for tests", "CC0-1.0", {}, CropSpec(64), OPINIONS)
+
+
+def write_onnx(path: Path, nodes: Iterable[onnx.NodeProto], *, metadata: dict[str, str] | None = None) -> Path:
+    """A network from "crops" [n, 3, h, w] to "quality" [n]; the nodes may use the constants `kernel` and `axes`."""
+    kernel = np.random.default_rng(7).normal(0, 0.5, (4, 3, 3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        list(nodes),
+        "toy",
+        [helper.make_tensor_value_info("crops", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("quality", TensorProto.FLOAT, ["n"])],
+        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(np.array([1, 2, 3]), "axes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, metadata or {})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def toy_nodes() -> list[onnx.NodeProto]:
+    """Quality: the sigmoid of the mean size of what the convolution finds."""
+    return [
+        helper.make_node("Conv", ["crops", "kernel"], ["found"]),
+        helper.make_node("Abs", ["found"], ["size"]),
+        helper.make_node("ReduceMean", ["size", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Log", ["mean"], ["log"]),
+        helper.make_node("Sigmoid", ["log"], ["quality"]),
+    ]
+
+
+def dark_is_nan() -> list[onnx.NodeProto]:
+    """Quality: the root of the mean value, which for a dark picture is the root of a negative number."""
+    return [
+        helper.make_node("ReduceMean", ["crops", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Sqrt", ["mean"], ["quality"]),
+    ]
+
+
+def write_model(folder: Path, nodes: Iterable[onnx.NodeProto], card: ModelCard = CARD) -> Path:
+    """A network and its card in a folder; the path of the card."""
+    path = write_onnx(folder / f"{card.name}.onnx", nodes)
+    return write_card(replace(card, files={"onnx": WeightFile.of(path)}), folder)
+
+
+def write_photo(path: Path, seed: int, size: tuple[int, int] = (96, 80)) -> Path:
+    """A picture of noise, its darkness and its grain by the seed; size is (width, height) in px."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (2 + seed % 9, 3 + seed % 7, 3), np.uint8))
+    coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The card of the toy."""
+    return write_model(tmp_path_factory.mktemp("model"), toy_nodes())
+
+
+@pytest.fixture(scope="session")
+def broken_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The card of a network that gives no number for dark pictures."""
+    return write_model(tmp_path_factory.mktemp("broken"), dark_is_nan())
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve pictures of four shapes in two folders."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    for seed in range(12):
+        sub = folder / "more" if seed % 3 == 0 else folder
+        write_photo(sub / f"{seed:02}.jpg", seed, ((96, 80), (80, 96), (200, 60), (64, 64))[seed % 4])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def iqa() -> Run:
+    """Run the command line: arguments, then whatever `subprocess.run` takes; stdout and stderr are bytes, stdin is empty."""
+
+    def run(*args: str | bytes | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+        stdin = {} if "input" in options else {"stdin": subprocess.DEVNULL}
+        defaults = {"capture_output": True, "timeout": 120, "env": environment(), **stdin}
+        return subprocess.run([sys.executable, "-m", "iqa_cli", *args], check=False, **{**defaults, **options})
+
+    return run
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment with some variables changed; in it, this very package is found from any folder."""
+    package = str(Path(iqa_cli.__file__).parent.parent)
+    plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
+    return {**plain, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])), **changes}

@@ -1,0 +1,310 @@
+"""Sets are found, read and checked, and every refusal says what is wrong, where, and where the set is to be had."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iqa_cli import datasets
+from iqa_cli.catalogue import DATASETS
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.labels import Rating
+from iqa_cli.splits import read_folds
+
+SHARED = Path(__file__).parents[2] / "shared/data"
+
+
+def write_image(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 6)).save(path)
+
+
+def write_kadid(root: Path, scores: dict[str, float]) -> Path:
+    rows = [f"{name},{name[:3]}.png,{score},0.5" for name, score in scores.items()]
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "dmos.csv").write_text("\n".join(["dist_img,ref_img,dmos,var", *rows]))
+    for name in scores:
+        write_image(root / "images" / name)
+    return root
+
+
+def rate(name: str, *scores: float) -> datasets.Labels:
+    ratings = tuple(Rating(f"{i}.png", score, None, f"{i}.png") for i, score in enumerate(scores))
+    return datasets.Labels(DATASETS[name], Path("set"), ratings)
+
+
+# ---- the rows ----
+
+
+def test_the_eight_sets() -> None:
+    assert {name: spec.images for name, spec in DATASETS.items()} == {
+        "livec": 1162,
+        "koniq10k": 10073,
+        "spaq": 11125,
+        "livefb": 39810,
+        "live": 779,
+        "csiq": 866,
+        "tid2013": 3000,
+        "kadid10k": 10125,
+    }
+    assert all(name == spec.name for name, spec in DATASETS.items())
+    assert [name for name, spec in DATASETS.items() if not spec.higher_is_better] == ["live", "csiq"]
+    assert [name for name, spec in DATASETS.items() if spec.synthetic] == ["live", "csiq", "tid2013", "kadid10k"]
+
+
+@pytest.mark.parametrize("spec", DATASETS.values(), ids=DATASETS)
+def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: datasets.DatasetSpec) -> None:
+    assert spec.home.startswith("http")
+    assert spec.title
+    assert spec.licence
+    assert spec.paper
+    assert spec.layout.startswith(f"{spec.folders[0]}/")
+    assert spec.markers
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "quality"),
+    [
+        ("livec", 92.43, 0.9243),
+        ("kadid10k", 1, 0),
+        ("kadid10k", 5, 1),  # though the column is called dmos
+        ("kadid10k", 4, 0.75),
+        ("csiq", 0, 1),
+        ("csiq", 1, 0),
+        ("live", -3, 1),
+        ("live", 112, 0),
+        ("tid2013", 4.5, 0.5),
+    ],
+)
+def test_quality_is_0_to_1_and_higher_is_better(name: str, score: float, quality: float) -> None:
+    assert rate(name, score).quality.tolist() == pytest.approx([quality])
+
+
+@pytest.mark.parametrize("extreme", [-2.640015016409613, 111.7746935263145])
+def test_the_extremes_of_live_are_on_its_scale(extreme: float) -> None:
+    assert 0 < rate("live", extreme).quality[0] < 1
+
+
+def test_scores_off_the_scale_are_an_error_never_clipped() -> None:
+    with pytest.raises(DataError, match=r"2 scores are not in 1 to 5: 1\.png with 5\.1, 2\.png with 0$"):
+        rate("kadid10k", 5, 5.1, 0)
+
+
+def test_no_ratings_are_an_error() -> None:
+    with pytest.raises(DataError, match="no ratings of Konstanz"):
+        rate("kadid10k")
+
+
+# ---- finding ----
+
+
+@pytest.mark.parametrize("inside", ["", "kadid10k", "KADID-10k", "KADID10K", "kadid/kadid10k"])
+def test_the_folder_itself_will_do_or_one_that_holds_it(tmp_path: Path, inside: str) -> None:
+    root = write_kadid(tmp_path / inside, {"I01_01_01.png": 4.0})
+    assert datasets.find_root("kadid10k", tmp_path) == root
+
+
+def test_the_environment_says_where_data_is_unless_the_command_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IQA_DATA", raising=False)
+    with pytest.raises(UsageError, match="--data-root or the environment variable IQA_DATA"):
+        datasets.find_root("kadid10k", None)
+    here = write_kadid(tmp_path / "here", {"I01_01_01.png": 4.0})
+    there = write_kadid(tmp_path / "there", {"I01_01_01.png": 4.0})
+    monkeypatch.setenv("IQA_DATA", str(there))
+    assert datasets.find_root("kadid10k", None) == there
+    assert datasets.find_root("kadid10k", here) == here
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_set_that_is_not_there_is_described(tmp_path: Path, name: str) -> None:
+    spec = DATASETS[name]
+    with pytest.raises(DataError) as raised:
+        datasets.find_root(name, tmp_path)
+    said = str(raised.value)
+    assert said.startswith(f"{tmp_path}: neither a folder {spec.folders[0]}")
+    assert spec.markers[0] in said
+    assert spec.home in said
+    assert spec.layout in said
+
+
+def test_a_data_root_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        datasets.find_root("livec", tmp_path / "none")
+
+
+def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no data set 'clive'; there are livec, koniq10k"):
+        datasets.find_root("clive", tmp_path)
+    with pytest.raises(UsageError, match="no data set 'clive'"):
+        datasets.read_labels("clive", tmp_path)
+
+
+# ---- reading ----
+
+
+def test_labels_know_their_images_and_groups(tmp_path: Path) -> None:
+    root = write_kadid(tmp_path, {"I01_01_01.png": 4.5, "I02_01_01.png": 1.5})
+    labels = datasets.read_labels("kadid10k", root)
+    assert labels.scores.tolist() == [4.5, 1.5]
+    assert labels.quality.tolist() == [0.875, 0.125]
+    assert labels.paths == [root / "images/I01_01_01.png", root / "images/I02_01_01.png"]
+    assert labels.groups == ["I01.png", "I02.png"]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_empty_folder_says_which_file_is_missing_and_where_it_is_from(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="no label file") as raised:
+        datasets.read_labels(name, tmp_path)
+    assert str(tmp_path) in str(raised.value)
+    assert DATASETS[name].home in str(raised.value)
+
+
+def test_missing_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    names = [f"I01_01_0{i}.png" for i in range(1, 6)]
+    root = write_kadid(tmp_path, dict.fromkeys(names, 3.0))
+    for name in names[1:]:
+        (root / "images" / name).unlink()
+    first = "images/I01_01_02.png, images/I01_01_03.png, images/I01_01_04.png"
+    with pytest.raises(DataError, match=f"4 of 5 images are missing, the first: {first}$"):
+        datasets.read_labels("kadid10k", root)
+    assert len(datasets.read_labels("kadid10k", root, allow_missing=True).ratings) == 5
+
+
+# ---- anyone's own ratings ----
+
+
+def write_own(folder: Path, content: str) -> Path:
+    path = folder / "mine.csv"
+    path.write_text(content, encoding="utf-8")
+    for name in ("a.jpg", "b.jpg", "sub/c.jpg"):
+        write_image(folder / "photos" / name)
+    return path
+
+
+OWN = "\ufefffile,stars,photo\na.jpg,1,x\nb.jpg,2,x\nsub/c.jpg,5,y\n"
+
+
+def test_own_ratings_take_their_scale_from_the_scores(tmp_path: Path) -> None:
+    path = write_own(tmp_path, OWN)
+    labels = datasets.read_csv_labels(path, "file", "stars", None, tmp_path / "photos")
+    assert labels.quality.tolist() == [0, 0.25, 1]
+    assert labels.groups == ["a.jpg", "b.jpg", "sub/c.jpg"]
+    assert (labels.spec.name, labels.spec.images, labels.spec.synthetic) == ("mine", 3, False)
+    assert labels.paths[2] == tmp_path / "photos/sub/c.jpg"
+
+
+def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path) -> None:
+    path = write_own(tmp_path, OWN)
+    labels = datasets.read_csv_labels(
+        path, "file", "stars", "photo", tmp_path / "photos", score_range=(0, 10), higher_is_better=False
+    )
+    assert labels.quality.tolist() == pytest.approx([0.9, 0.8, 0.5])
+    assert labels.groups == ["x", "x", "y"]
+    assert labels.spec.synthetic
+
+
+@pytest.mark.parametrize(
+    ("content", "score_range", "said"),
+    [
+        ("file,stars\na.jpg,3\nb.jpg,3\n", None, "scores from 3 to 3 make no scale"),
+        ("file,stars\na.jpg,3\nb.jpg,7\n", (1, 5), r"1 scores are not in 1 to 5: b\.jpg with 7"),
+        ("file,stars\na.jpg,3\nb.jpg,7\n", (5, 1), "scores from 5 to 1 make no scale"),
+        ("file,stars\n", None, "no ratings of"),
+        ("file,mos\na.jpg,3\n", None, "no column stars; there are file, mos"),
+        ("file,stars\na.jpg,3\nnone.jpg,7\n", None, r"1 of 2 images are missing, the first: none\.jpg"),
+        ("file,stars\na.jpg,three\n", None, r"what stands for a\.jpg is no number: three"),
+    ],
+)
+def test_own_ratings_that_are_wrong(tmp_path: Path, content: str, score_range: tuple[float, float] | None, said: str) -> None:
+    path = write_own(tmp_path, content)
+    with pytest.raises(DataError, match=said):
+        datasets.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=score_range)
+
+
+def test_own_ratings_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.csv: cannot read the labels: No such file"):
+        datasets.read_csv_labels(tmp_path / "none.csv", "file", "stars", None, tmp_path)
+
+
+# ---- checking ----
+
+
+def test_a_whole_set_is_intact(tmp_path: Path) -> None:
+    path = write_own(tmp_path, OWN)
+    report = datasets.check_labels(datasets.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos"))
+    assert report.intact
+    assert (report.images, report.expected, report.references, report.splits) == (3, 3, 2, {})
+    assert (report.score_low, report.score_high) == (1, 5)
+
+
+def test_a_check_counts_and_names_what_is_wrong(tmp_path: Path) -> None:
+    names = [f"I01_01_0{i}.png" for i in range(1, 10)]
+    root = write_kadid(tmp_path, dict.fromkeys(names, 3.0))
+    for name in names[:4]:
+        (root / "images" / name).unlink()
+    (root / "images" / names[4]).write_bytes(b"not found")
+    (root / "images" / names[5]).write_bytes(b"")
+    labels = datasets.read_labels("kadid10k", root, allow_missing=True)
+    labels = replace(labels, ratings=(*labels.ratings, replace(labels.ratings[8], split="test")))
+    report = datasets.check_labels(labels)
+    assert not report.intact
+    assert (report.images, report.expected, report.references) == (10, 10125, 1)
+    assert report.missing == datasets.Finding(4, tuple(f"images/{name}" for name in names[:3]))
+    assert report.unreadable == datasets.Finding(2, (f"images/{names[4]} (not an image)", f"images/{names[5]} (empty file)"))
+    assert report.repeated == datasets.Finding(1, (f"images/{names[8]}",))
+    assert report.splits == {"test": 1}
+
+
+# ---- real data, where there is some ----
+
+
+def find_livec() -> Path:
+    """The folder with real images in the official layout, from IQA_DATA."""
+    if "IQA_DATA" not in os.environ:
+        pytest.skip("IQA_DATA does not name a folder of data sets")
+    try:
+        return datasets.find_root("livec", None)
+    except DataError as error:
+        pytest.skip(str(error))
+
+
+def test_real_livec_is_read_whole() -> None:
+    pytest.importorskip("scipy.io")
+    labels = datasets.read_labels("livec", find_livec())
+    report = datasets.check_labels(labels)
+    assert report.unreadable.count == report.repeated.count == 0
+    assert 3 < report.score_low < 10
+    assert 90 < report.score_high < 93
+    assert not any(rating.reference.startswith("t") for rating in labels.ratings)
+    scores = {rating.reference: rating.score for rating in labels.ratings}
+    assert scores["100.bmp"] == pytest.approx(32.561075, abs=1e-6)
+    assert all(rating.std is not None and 5 < rating.std < 40 for rating in labels.ratings)
+
+
+def test_published_scores_of_livec_survive_the_official_format(tmp_path: Path) -> None:
+    table = SHARED / "livec/labels.csv"
+    if not table.is_file():
+        pytest.skip("no scores of LIVE-C beside the repository")
+    scipy_io = pytest.importorskip("scipy.io")
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = np.empty((len(rows), 1), dtype=object)
+    names[:, 0] = [row["image"] for row in rows]
+    (tmp_path / "Data").mkdir()
+    for name, values in {
+        "AllImages_release": names,
+        "AllMOS_release": np.array([[float(row["mos"]) for row in rows]]),
+        "AllStdDev_release": np.array([[float(row["std"]) for row in rows]]),
+    }.items():
+        scipy_io.savemat(tmp_path / f"Data/{name}.mat", {name: values})
+    labels = datasets.read_labels("livec", tmp_path, allow_missing=True)
+    assert [(r.reference, r.score, r.std) for r in labels.ratings] == [
+        (row["image"], float(row["mos"]), float(row["std"])) for row in rows
+    ]
+    assert read_folds(table, labels).tolist() == [int(row["fold"]) for row in rows]

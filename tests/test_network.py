@@ -1,0 +1,98 @@
+"""The network: what any backbone gives, and laws of what stands behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+
+import timm
+
+from iqa_cli.errors import WeightsError
+from iqa_cli.nn.folding import fold_batch_norms, run_probe
+from iqa_cli.nn.network import AttentionPanel, NetworkConfig, StageEncoder, TransformerEncoder, build_network
+
+CONVOLUTIONAL = ["mobilenetv2_035", "resnet10t", "convnext_atto"]
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_a_convolutional_backbone_gives_content_stages_and_windows(name):
+    network = build_network(NetworkConfig(name, width=16, heads=2))
+    assert isinstance(network.encoder, StageEncoder)
+    stages = len(network.encoder.channels)
+    assert network.encode(torch.randn(2, 3, 96, 160)).shape == (2, 1 + stages + 2 * 4, 16)
+    assert network(torch.randn(2, 3, 64, 64)).shape == (2,)
+
+
+def test_a_transformer_gives_its_class_token_and_its_patches():
+    network = build_network(NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, heads=6)).eval()
+    assert isinstance(network.encoder, TransformerEncoder)
+    crops = torch.randn(2, 3, 64, 64)
+    assert torch.equal(network.encode(crops), network.encoder.backbone.forward_features(crops))
+    assert network.encode(crops).shape == (2, 1 + 16, 384)
+
+
+def test_deiqt_has_its_size():
+    network = build_network(NetworkConfig("deit3_small_patch16_224", heads=6))
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(24.0e6, rel=0.01)
+
+
+def test_window_statistics_are_the_means_and_deviations_of_the_features():
+    network = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2, stages=3)).eval()
+    crops = torch.randn(1, 3, 64, 96)
+    maps = network.encoder.backbone.forward_intermediates(crops, indices=[0, 1, 2], intermediates_only=True)
+    features = network.measure(crops)
+    channels = sum(m.shape[1] for m in maps)
+    assert features.shape == (1, 1 + 2, 2 * channels)
+    for row, (left, right) in enumerate([(0, 96), (0, 64), (32, 96)]):
+        parts = [m[..., left * m.shape[-1] // 96 : right * m.shape[-1] // 96] for m in maps]
+        mean = torch.cat([p.mean((2, 3)) for p in parts], 1)
+        deviation = torch.cat([(p.var((2, 3), correction=0) + 1e-4).sqrt() for p in parts], 1)
+        assert torch.allclose(features[:, row], torch.cat([mean, deviation], 1), atol=2e-3)
+
+
+def test_the_order_of_patches_does_not_matter_to_the_panel_but_the_content_does():
+    torch.manual_seed(0)
+    panel = AttentionPanel(16, 2, 6)
+    tokens = torch.randn(1, 9, 16)
+    shuffled = torch.cat([tokens[:, :1], tokens[:, 1:].flip(1)], 1)
+    assert torch.allclose(panel(tokens), panel(shuffled), atol=1e-6)
+    other = torch.cat([-tokens[:, :1], tokens[:, 1:]], 1)
+    assert not torch.allclose(panel(tokens), panel(other), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*CONVOLUTIONAL, "densenet121", "resnetv2_50"])
+def test_folding_norms_keeps_the_function(name):
+    torch.manual_seed(0)
+    backbone = timm.create_model(name, num_classes=0).eval()
+    for norm in backbone.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 1.5)
+    expected = run_probe(backbone)
+    folded = run_probe(fold_batch_norms(backbone))
+    assert torch.allclose(folded, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_all_norms_of_an_efficientnet_are_folded_and_training_mode_changes_nothing():
+    network = build_network(NetworkConfig("tf_efficientnet_lite0", width=16, heads=2)).eval()
+    assert not [m for m in network.encoder.backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    crops = torch.randn(2, 3, 64, 64)
+    expected = network(crops)
+    assert torch.allclose(network.train()(crops), expected, atol=1e-5)
+
+
+def test_a_rebuilt_network_has_the_same_parameters():
+    config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
+    backbone = {k: torch.rand_like(v.float()).to(v.dtype) for k, v in timm.create_model("mobilenetv2_035").state_dict().items()}
+    trained, rebuilt = build_network(config, backbone), build_network(config)
+    rebuilt.load_state_dict(trained.state_dict(), strict=True)
+    crops = torch.randn(1, 3, 64, 64)
+    assert torch.equal(trained.eval()(crops), rebuilt.eval()(crops))
+
+
+def test_unknown_backbones_and_weights_that_do_not_fit_are_refused():
+    with pytest.raises(WeightsError, match="cannot build the backbone no_such_net"):
+        build_network(NetworkConfig("no_such_net"))
+    with pytest.raises(WeightsError, match="cannot build the backbone mobilenetv2_035"):
+        build_network(NetworkConfig("mobilenetv2_035"), {"conv_stem.weight": torch.zeros(1)})

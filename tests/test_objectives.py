@@ -1,0 +1,196 @@
+"""The method's properties, one by one, on tokens made by hand and on a small network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+
+from iqa_cli.nn.network import NetworkConfig, build_network
+from iqa_cli.nn.objectives import (
+    Memory,
+    QualityMatching,
+    average_matches,
+    correlation_loss,
+    find_candidates,
+    match_semantics,
+    order_loss,
+    perturb,
+)
+from iqa_cli.nn.samples import Batch
+from iqa_cli.recipes import MatchingOptions
+
+OPTIONS = MatchingOptions(memory=6)
+
+
+def make_batch(quality, *, image=None, reference=None, chain=None, level=None, seed=0):
+    rows = len(quality)
+    source = torch.Generator().manual_seed(seed)
+    return Batch(
+        crops=torch.randn(rows, 3, 64, 64, generator=source),
+        quality=torch.tensor(quality, dtype=torch.float32),
+        image=torch.tensor(image or list(range(rows))),
+        reference=torch.tensor(reference or image or list(range(rows))),
+        chain=torch.tensor(chain or [-1] * rows),
+        level=torch.tensor(level or [0.0] * rows),
+    )
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2))
+
+
+@pytest.fixture
+def memory():
+    """Six entries with contents at known angles; tokens [6, 3, 4]."""
+    filled = Memory(6)
+    tokens = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(1))
+    tokens[:, 0] = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [-1, 0, 0, 0], [1, 1, 0, 0], [-1, 0.1, 0, 0], [-1, 0, 0, 0]])
+    filled.add(
+        tokens, make_batch([0.50, 0.52, 0.90, 0.48, 0.53, 0.51], image=[10, 11, 12, 13, 14, 7], reference=[0, 1, 2, 3, 4, 5])
+    )
+    return filled
+
+
+def test_a_candidate_is_of_similar_quality_of_another_image_and_of_another_reference(memory):
+    batch = make_batch([0.5, 0.9], image=[7, 99], reference=[0, 98])
+    found = find_candidates(batch, memory, tolerance=0.05)
+    assert found.tolist() == [[False, True, False, True, True, False], [False, False, True, False, False, False]]
+
+
+def test_a_match_is_the_candidate_least_similar_in_content(memory):
+    content = torch.tensor([[1.0, 0, 0, 0]])
+    candidates = torch.tensor([[True, True, False, True, True, False]])
+    places, real = match_semantics(content, memory, candidates, k=2)
+    assert places.tolist() == [[4, 1]]  # entries 2 and 5 are less similar, but no candidates
+    assert real.all()
+
+
+def test_content_similarity_is_of_direction_not_of_length(memory):
+    every = torch.ones(1, 6, dtype=torch.bool)
+    for factor in (0.01, 100.0):
+        assert match_semantics(factor * torch.tensor([[1.0, 0, 0, 0]]), memory, every, k=1)[0].item() in (2, 5)
+
+
+def test_an_unlabelled_crop_has_no_candidates(memory):
+    assert not find_candidates(make_batch([float("nan")], image=[50]), memory, 0.05).any()
+
+
+def test_several_matches_are_averaged_and_missing_ones_do_not_count(memory):
+    both = average_matches(memory, torch.tensor([[0, 1]]), torch.tensor([[True, True]]))
+    one = average_matches(memory, torch.tensor([[0, 1]]), torch.tensor([[True, False]]))
+    assert torch.allclose(both[0], (memory.tokens[0].float() + memory.tokens[1].float()) / 2, atol=1e-3)
+    assert torch.allclose(one[0], memory.tokens[0].float(), atol=1e-3)
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.5, 2.0])
+def test_the_perturbation_has_the_stated_norm(strength):
+    tokens, noise = torch.randn(5, 7, 8), 30 * torch.randn(5, 7, 8)
+    added = perturb(tokens, noise, strength) - tokens
+    assert torch.allclose(added.flatten(1).norm(dim=1), strength * tokens.flatten(1).norm(dim=1), rtol=1e-4)
+
+
+def test_an_empty_candidate_set_adds_no_noise(memory):
+    lonely = make_batch([0.1, 0.2], image=[77, 78])
+    matching = QualityMatching(OPTIONS, memory)
+    noise, found = matching.draw_noise(torch.randn(2, 3, 4), lonely)
+    assert not found.any()
+    tokens = torch.randn(2, 3, 4)
+    assert torch.equal(perturb(tokens, noise, 0.5), tokens)
+
+
+def test_no_gradient_flows_into_the_noise(memory):
+    tokens = torch.randn(2, 3, 4, requires_grad=True)
+    matching = QualityMatching(OPTIONS, memory)
+    noise, _ = matching.draw_noise(tokens, make_batch([0.5, 0.5], image=[77, 78]))
+    perturb(tokens, noise, 0.5).sum().backward()
+    assert torch.equal(tokens.grad, torch.ones_like(tokens))  # the noise's scale is a constant too
+    assert not memory.tokens.requires_grad
+
+
+def test_the_memory_is_first_in_first_out_and_keeps_labelled_crops_only():
+    memory = Memory(4)
+    for quality in (0.1, 0.2, float("nan"), 0.3, 0.4, 0.5):
+        assert memory.is_full == (quality == 0.5)
+        memory.add(
+            torch.full((1, 2, 3), quality), make_batch([quality], image=[int(10 * quality) if quality == quality else 99])
+        )
+    assert memory.is_full
+    assert memory.quality.tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4])
+    assert memory.tokens[:, 0, 0].tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4], abs=1e-3)
+    assert 99 not in memory.image.tolist()
+
+
+def test_the_memory_is_used_once_it_is_full_and_the_match_rate_is_told(network):
+    matching = QualityMatching(OPTIONS, Memory(6))
+    first = matching(network, make_batch([0.5, 0.51, 0.52]))
+    assert set(first.losses) == {"quality"}
+    matching(network, make_batch([0.5, 0.51, 0.9], image=[10, 11, 12]))
+    third = matching(network, make_batch([0.5, 0.2], image=[20, 21]))
+    assert set(third.losses) == {"quality", "noisy", "sensitivity"}
+    assert third.rates == {"matched": 0.5}
+
+
+@pytest.mark.parametrize("noise", ["semantic", "random", "gaussian"])
+def test_every_kind_of_noise_is_scaled_alike(memory, noise):
+    matching = QualityMatching(replace(OPTIONS, noise=noise), memory)
+    tokens = torch.randn(2, 3, 4)
+    added = perturb(tokens, matching.draw_noise(tokens, make_batch([0.5, 0.52], image=[77, 78]))[0], 0.5) - tokens
+    assert torch.allclose(added.flatten(1).norm(dim=1), 0.5 * tokens.flatten(1).norm(dim=1), rtol=1e-4)
+
+
+def test_without_noise_the_memory_stays_empty(network):
+    matching = QualityMatching(replace(OPTIONS, noise="none"), Memory(2))
+    for _ in range(2):
+        assert set(matching(network, make_batch([0.5, 0.6])).losses) == {"quality"}
+    assert matching.memory.count == 0
+
+
+def test_the_sensitivity_term_pulls_on_the_disturbed_prediction_alone(network):
+    matching = QualityMatching(replace(OPTIONS, noisy=0, strength=0.5), Memory(2))
+    matching(network, make_batch([0.5, 0.5], image=[1, 2]))
+    outcome = matching(network, make_batch([0.5], image=[3]))
+    assert outcome.losses["noisy"].item() == 0
+    assert outcome.losses["sensitivity"].item() > 0
+
+
+def test_no_gradient_flows_into_a_teacher(network):
+    torch.manual_seed(1)
+    teacher = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2)).eval()
+
+    def ask(crops):
+        with torch.no_grad():
+            return teacher(crops)
+
+    outcome = QualityMatching(OPTIONS, Memory(6), ask)(network, make_batch([float("nan"), float("nan")]))
+    assert set(outcome.losses) == {"taught"}
+    outcome.losses["taught"].backward()
+    assert all(p.grad is None for p in teacher.parameters())
+    assert any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+    network.zero_grad()
+
+
+def test_at_inference_neither_memory_nor_teacher_exists(network):
+    assert not [name for name in network.state_dict() if "memory" in name or "teacher" in name]
+    matching = QualityMatching(OPTIONS, Memory(2), lambda crops: crops.mean((1, 2, 3)))
+    before = set(network.state_dict())
+    for _ in range(3):
+        matching(network, make_batch([0.5, 0.5]))
+    assert set(network.state_dict()) == before
+
+
+def test_order_loss_is_zero_once_each_level_falls_by_the_margin():
+    batch = make_batch([float("nan")] * 4, chain=[3, 3, 3, -1], level=[0.0, 1.0, 3.0, 0.0])
+    assert float(order_loss(torch.tensor([0.9, 0.85, 0.7, 0.0]), batch, 0.02)) == 0
+    assert float(order_loss(torch.tensor([0.5, 0.5, 0.5, 9.0]), batch, 0.02)) == pytest.approx(0.02 * (1 + 3 + 2) / 3)
+    assert float(order_loss(torch.tensor([0.5]), make_batch([0.5]), 0.02)) == 0
+
+
+def test_correlation_loss_is_one_minus_plcc():
+    assert float(correlation_loss(torch.tensor([1.0, 2, 3]), torch.tensor([2.0, 4, 6]))) == pytest.approx(0, abs=1e-6)
+    assert float(correlation_loss(torch.tensor([1.0, 2, 3]), torch.tensor([3.0, 2, 1]))) == pytest.approx(2)
+    assert float(correlation_loss(torch.tensor([1.0, 2]), torch.tensor([1.0, 2]))) == 0

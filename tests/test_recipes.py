@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iqa_cli.errors import UsageError
+from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+
+OPTIONS = StudyOptions(run_dir=Path("run"))
+
+
+def test_a_recipe_sets_fields_at_the_top_and_in_tables(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text(
+        'backbone = "resnet18"\nsize = 320\nphotos = ["a", "b"]\n[loop]\nrate = 1\nepochs = 3\n[matching]\nnoise = "random"\n'
+    )
+    options = apply_settings(OPTIONS, read_recipe(path), str(path))
+    assert (options.backbone, options.size, options.photos) == ("resnet18", 320, (Path("a"), Path("b")))
+    assert (options.loop.rate, options.loop.epochs, options.matching.noise) == (1.0, 3, "random")
+    assert options.samples == OPTIONS.samples
+
+
+def test_settings_on_the_command_line_are_toml_values_or_strings():
+    data = parse_settings(["loop.rate=1e-4", "size=96", "matching.noise=none", "backbone=resnet18", "only=[1, 2]"])
+    options = apply_settings(OPTIONS, data, "--set")
+    assert (options.loop.rate, options.size, options.matching.noise, options.backbone) == (1e-4, 96, "none", "resnet18")
+    assert options.only == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("loop.speed=3", r"--set \[loop\]: there is no option 'speed'; there are epochs, warm_epochs"),
+        ("nonsense=3", "there is no option 'nonsense'"),
+        ("matching.noise=loud", "noise is one of semantic, random, gaussian, none, not 'loud'"),
+        ("size=big", "size is int, not 'big'"),
+        ("size=1.5", "size is int, not 1.5"),
+        ("loop=3", "loop is LoopOptions, not 3"),
+        ("data_root=3", "data_root is Path, not 3"),
+        ("size", "write it as KEY=VALUE"),
+    ],
+)
+def test_what_makes_no_sense_is_named(setting, message):
+    with pytest.raises(UsageError, match=message):
+        apply_settings(OPTIONS, parse_settings([setting]), "--set")
+
+
+def test_recipes_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(UsageError, match="No such file"):
+        read_recipe(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("= 3")
+    with pytest.raises(UsageError, match="not a TOML file"):
+        read_recipe(tmp_path / "bad.toml")

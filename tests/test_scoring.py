@@ -1,0 +1,292 @@
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CARD, OPINIONS, write_photo
+
+from iqa_cli import ScoreOptions, Scorer, score_images
+from iqa_cli.backend import OnnxBackend
+from iqa_cli.crops import Crops, CropSpec
+from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.finding import find_images
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.scoring import Tally, open_scorer, score_all
+
+
+class Constant:
+    """A backend that gives one quality to everything, or those of a list in turn, and counts its runs."""
+
+    def __init__(self, *qualities: float) -> None:
+        self.qualities = qualities
+        self.shapes: list[tuple[int, ...]] = []
+
+    def predict(self, crops: Crops) -> np.ndarray:
+        self.shapes.append(crops.shape)
+        return np.resize(np.asarray(self.qualities, np.float32), len(crops))
+
+
+def list_photos(folder: Path) -> list[str]:
+    from collections import Counter
+
+    return list(find_images([str(folder)], Counter()))
+
+
+def score_with(options: ScoreOptions, paths: list[str]) -> list[ScoreRecord]:
+    return list(open_scorer(options).score(paths))
+
+
+# ---- laws ----
+
+
+def test_scores_are_spread_so_that_a_mix_up_would_show(model: Path, photos: Path) -> None:
+    records = score_with(ScoreOptions(str(model)), list_photos(photos))
+    assert len(records) == 12
+    assert len({record.score for record in records}) == 12
+    assert {record.status for record in records} == {Status.OK}
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_neither_batch_size_nor_workers_change_a_record(model: Path, photos: Path, crops: int) -> None:
+    paths = [*list_photos(photos), "missing.jpg", *list_photos(photos)[::-1]]
+    expected = score_with(ScoreOptions(str(model), batch_size=1, workers=1, crops=crops), paths)
+    assert [record.path for record in expected] == paths
+    for batch_size, workers in ((1, 4), (5, 1), (7, 3), (100, 2)):
+        assert score_with(ScoreOptions(str(model), batch_size=batch_size, workers=workers, crops=crops), paths) == expected
+
+
+def test_the_order_of_paths_changes_no_record(model: Path, photos: Path) -> None:
+    paths = list_photos(photos)
+    expected = {record.path: record for record in score_with(ScoreOptions(str(model)), paths)}
+    shuffled = [paths[i] for i in np.random.default_rng(1).permutation(len(paths))]
+    records = score_with(ScoreOptions(str(model), batch_size=4), shuffled)
+    assert [record.path for record in records] == shuffled
+    assert {record.path: record for record in records} == expected
+
+
+def test_order_is_kept_although_images_take_different_times(model: Path, tmp_path: Path) -> None:
+    paths = [str(write_photo(tmp_path / f"{i}.jpg", i, (2000, 1500) if i % 4 == 0 else (40, 40))) for i in range(16)]
+    assert [record.path for record in score_with(ScoreOptions(str(model), workers=4), paths)] == paths
+
+
+def test_equal_shapes_share_a_run(photos: Path) -> None:
+    backend = Constant(0.5)
+    list(Scorer(backend, CARD, ScoreOptions(batch_size=12, workers=1, crops=2)).score(list_photos(photos)))
+    assert len(backend.shapes) == len({shape[2:] for shape in backend.shapes}) == 2
+    assert sum(shape[0] for shape in backend.shapes) == 24
+
+
+# ---- scores ----
+
+
+@pytest.mark.parametrize(("quality", "score"), [(0.0, 0.0), (0.25, 25.0), (1.0, 100.0), (-0.5, 0.0), (1.5, 100.0)])
+def test_a_score_is_the_quality_on_the_scale_of_the_card(photos: Path, quality: float, score: float) -> None:
+    path = list_photos(photos)[0]
+    (record,) = Scorer(Constant(quality), CARD, ScoreOptions()).score([path])
+    assert record.score == score
+    (record,) = Scorer(Constant(quality), replace(CARD, score_range=(10.0, 60.0)), ScoreOptions()).score([path])
+    assert record.score == 10 + score / 2
+
+
+def test_a_score_is_the_mean_over_the_crops(photos: Path) -> None:
+    (record,) = Scorer(Constant(0.1, 0.2, 0.6), CARD, ScoreOptions(crops=3)).score(list_photos(photos)[:1])
+    assert record.score == pytest.approx(30.0, abs=1e-5)
+
+
+def find_percentile(score: float, opinions: tuple[float, ...], path: str) -> float:
+    (record,) = Scorer(Constant(score / 100), replace(CARD, opinions=opinions), ScoreOptions()).score([path])
+    assert record.percentile is not None
+    return record.percentile
+
+
+def test_a_percentile_is_the_share_of_opinions_at_or_below(photos: Path) -> None:
+    path = list_photos(photos)[0]
+    assert find_percentile(10, OPINIONS, path) == 0
+    assert find_percentile(20, OPINIONS, path) == pytest.approx(0, abs=1e-4)
+    assert find_percentile(50, OPINIONS, path) == pytest.approx(50, abs=1e-4)
+    assert find_percentile(50.3, OPINIONS, path) == pytest.approx(50.5, abs=1e-4)
+    assert find_percentile(80, OPINIONS, path) == pytest.approx(100, abs=1e-4)
+    assert find_percentile(90, OPINIONS, path) == 100
+
+
+def test_of_equal_opinions_the_highest_counts(photos: Path) -> None:
+    path = list_photos(photos)[0]
+    ties = (*[25.0] * 31, *[50.0] * 40, *[75.0] * 30)
+    values = [find_percentile(score, ties, path) for score in (24, 25, 26, 49, 50, 51, 74, 75, 76)]
+    assert values[:2] == [0, 30]
+    assert values[4] == 70
+    assert values[-2:] == [100, 100]
+    assert values == sorted(values)
+
+
+def test_percentiles_never_fall_as_scores_rise(photos: Path) -> None:
+    path = list_photos(photos)[0]
+    opinions = tuple(np.sort(np.random.default_rng(2).integers(0, 100, 101)).astype(float))
+    values = [find_percentile(score, opinions, path) for score in np.linspace(0, 100, 60)]
+    assert values == sorted(values)
+
+
+def test_the_options_crops_override_the_cards(model: Path, photos: Path) -> None:
+    paths = list_photos(photos)
+    one, five = (score_with(ScoreOptions(str(model), crops=crops), paths) for crops in (1, 5))
+    assert score_with(ScoreOptions(str(model)), paths) == one
+    assert all(a.score != b.score for a, b in zip(one, five, strict=True))
+
+
+def test_a_network_that_gives_no_number_stops_the_run(photos: Path) -> None:
+    path = list_photos(photos)[0]
+    with pytest.raises(WeightsError, match=f"toy gives no number for {path}"):
+        list(Scorer(Constant(float("nan")), CARD, ScoreOptions()).score([path]))
+
+
+def test_large_photos_decoded_small_score_as_when_decoded_whole(model: Path, tmp_path: Path) -> None:
+    jpeg = write_photo(tmp_path / "large.jpg", 3, (3000, 2000))
+    from PIL import Image
+
+    with Image.open(jpeg) as image:
+        image.save(tmp_path / "large.png")  # which is always decoded whole
+    small, whole = score_with(ScoreOptions(str(model)), [str(jpeg), str(tmp_path / "large.png")])
+    assert (small.width, small.height) == (whole.width, whole.height) == (3000, 2000)
+    assert small.score == pytest.approx(whole.score, abs=1.0)
+
+
+# ---- images that fail ----
+
+
+def test_an_image_that_fails_is_a_record_between_others(model: Path, photos: Path, tmp_path: Path) -> None:
+    good = list_photos(photos)[0]
+    (tmp_path / "damaged.jpg").write_bytes(Path(good).read_bytes()[:300])
+    (tmp_path / "text.jpg").write_text("text")
+    paths = [good, *(str(tmp_path / name) for name in ("gone.jpg", "damaged.jpg", "text.jpg")), good]
+    for batch_size in (1, 5):
+        records = score_with(ScoreOptions(str(model), batch_size=batch_size), paths)
+        statuses = [Status.OK, Status.MISSING, Status.DAMAGED, Status.UNSUPPORTED, Status.OK]
+        assert [record.status for record in records] == statuses
+        assert [record.path for record in records] == paths
+        assert all(record.detail for record in records[1:4])
+        assert records[0] == records[4]
+
+
+def test_too_large_is_told_from_the_header_with_its_size(model: Path, photos: Path) -> None:
+    (record,) = score_with(ScoreOptions(str(model), max_pixels=1000), [str(photos / "01.jpg")])
+    assert (record.status, record.width, record.height) == (Status.TOO_LARGE, 80, 96)
+
+
+# ---- laziness ----
+
+
+def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
+    path = list_photos(photos)[0]
+    drawn = count()
+
+    def draw() -> Iterator[str]:
+        for _ in drawn:  # without end
+            yield path
+
+    records = Scorer(Constant(0.5), CARD, ScoreOptions(workers=2, batch_size=3)).score(draw())
+    assert next(drawn) == 0
+    for _ in range(10):
+        next(records)
+    records.close()
+    assert next(drawn) <= 10 + 2 * 2 * 3 + 3  # those asked for, those in flight, one batch more
+
+
+class Waiting:
+    """A backend that waits until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.runs = 0
+
+    def predict(self, crops: Crops) -> np.ndarray:
+        self.runs += 1
+        assert self.go.wait(30)
+        return np.full(len(crops), 0.5, np.float32)
+
+
+def test_closing_drops_what_has_not_begun(photos: Path) -> None:
+    backend = Waiting()
+    records = Scorer(backend, CARD, ScoreOptions(workers=1)).score(list_photos(photos) * 10)
+    threading.Timer(0.3, backend.go.set).start()
+    next(records)
+    records.close()
+    assert backend.runs <= 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("score")]
+
+
+def test_workers_work_at_the_same_time(photos: Path) -> None:
+    meeting = threading.Barrier(3)
+
+    class Meeting:
+        def predict(self, crops: Crops) -> np.ndarray:
+            meeting.wait(30)  # breaks unless three come
+            return np.full(len(crops), 0.5, np.float32)
+
+    assert len(list(Scorer(Meeting(), CARD, ScoreOptions(workers=3)).score(list_photos(photos)))) == 12
+
+
+def test_records_come_before_the_paths_end(photos: Path) -> None:
+    asked = threading.Event()
+    path = list_photos(photos)[0]
+
+    def draw() -> Iterator[str]:
+        for _ in range(4):
+            yield path
+            time.sleep(0.2)  # long enough for the one before to get done
+        asked.set()
+
+    records = Scorer(Constant(0.5), CARD, ScoreOptions(workers=4)).score(draw())
+    next(records)
+    assert not asked.is_set()
+
+
+# ---- whole runs ----
+
+
+def test_score_images_takes_folders_and_paths(model: Path, photos: Path) -> None:
+    records = list(score_images([photos, photos / "01.jpg"], ScoreOptions(str(model))))
+    assert [record.path for record in records] == [*list_photos(photos), str(photos / "01.jpg")]
+
+
+def test_a_run_counts_what_becomes_of_every_file(model: Path, photos: Path, tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.jpg", 1)
+    (tmp_path / "b.jpg").write_text("text")
+    (tmp_path / "notes.txt").write_text("text")
+    tally, records = Tally(), []
+    score_all([str(photos), str(tmp_path)], ScoreOptions(str(model)), records.append, tally)
+    assert tally.found == tally.recorded == len(records) == 14
+    assert tally.statuses == {Status.OK: 13, Status.UNSUPPORTED: 1}
+    assert tally.left_out == {"*.txt": 1}
+    assert tally.exit_code == 1
+    assert tally.describe_left_out() == "left out: 1 *.txt"
+
+
+def test_nothing_to_score_says_what_was_left_out(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no images found; there is nothing at all"):
+        score_all([str(tmp_path)], ScoreOptions(str(model)), lambda _: None, Tally())
+    (tmp_path / "notes.txt").write_text("text")
+    with pytest.raises(DataError, match=r"no images found; left out: 1 \*\.txt"):
+        score_all([str(tmp_path)], ScoreOptions(str(model)), lambda _: None, Tally())
+
+
+@pytest.mark.parametrize("knobs", [{"batch_size": 0}, {"workers": 0}, {"crops": 0}, {"crops": 10}, {"max_pixels": 0}])
+def test_knobs_that_make_no_sense_are_refused(knobs: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(knobs))} is "):
+        ScoreOptions(**knobs)
+
+
+def test_a_scorer_may_be_used_by_threads(model: Path, photos: Path) -> None:
+    scorer = Scorer(OnnxBackend(model.with_name("toy.onnx")), replace(CARD, crops=CropSpec(64)), ScoreOptions(workers=2))
+    paths = list_photos(photos)
+    expected = list(scorer.score(paths))
+    results: list[list[ScoreRecord]] = []
+    threads = [threading.Thread(target=lambda: results.append(list(scorer.score(paths)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 4

@@ -1,0 +1,114 @@
+"""No group on two sides, the same split everywhere, and folds that a file fixes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iqa_cli import splits
+from iqa_cli.catalogue import DATASETS
+from iqa_cli.datasets import Labels
+from iqa_cli.errors import DataError
+from iqa_cli.labels import Rating
+
+GROUPS = [f"photo{i % 10}" for i in range(57)]
+
+
+def label(*paths: str) -> Labels:
+    return Labels(DATASETS["livec"], Path("set"), tuple(Rating(path, 50.0, None, path) for path in paths))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_on_both_sides(seed: int) -> None:
+    training, test = splits.split_groups(GROUPS, seed=seed)
+    assert sorted(training + test) == list(range(57))
+    assert training == sorted(training)
+    assert test == sorted(test)
+    assert {GROUPS[i] for i in training}.isdisjoint(GROUPS[i] for i in test)
+    assert len({GROUPS[i] for i in test}) == 2
+
+
+def test_splits_are_the_same_on_every_machine() -> None:
+    assert splits.split_groups(list("abcdefghij"), seed=0)[1] == [4, 6]
+    assert splits.fold_groups(list("abcdefghij"), 3, seed=0).tolist() == [1, 0, 2, 1, 0, 2, 1, 0, 2, 0]
+
+
+def test_splits_follow_the_groups_not_their_order() -> None:
+    backwards = GROUPS[::-1]
+    first, second = splits.split_groups(GROUPS, seed=3)[1], splits.split_groups(backwards, seed=3)[1]
+    assert {GROUPS[i] for i in first} == {backwards[i] for i in second}
+    assert splits.split_groups(GROUPS, seed=3) != splits.split_groups(GROUPS, seed=4)
+
+
+def test_single_images_split_as_the_papers_do() -> None:
+    training, test = splits.split_groups([f"{i}.bmp" for i in range(1162)], seed=1)
+    assert (len(training), len(test)) == (930, 232)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.99])
+def test_neither_side_is_ever_empty(share: float) -> None:
+    assert all(splits.split_groups(["a", "a", "b"], seed=0, test_share=share))
+
+
+@pytest.mark.parametrize(("groups", "share"), [(["a", "a"], 0.2), ([], 0.2), (["a", "b"], 0.0), (["a", "b"], 1.0)])
+def test_impossible_splits_are_refused(groups: list[str], share: float) -> None:
+    with pytest.raises(ValueError, match="no split"):
+        splits.split_groups(groups, seed=0, test_share=share)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_folds_are_even_and_hold_whole_groups(count: int) -> None:
+    folds = splits.fold_groups(GROUPS, count, seed=5)
+    of_group = {(group, fold) for group, fold in zip(GROUPS, folds.tolist(), strict=True)}
+    assert len(of_group) == 10
+    sizes = np.bincount([fold for _, fold in of_group], minlength=count)
+    assert sizes.max() - sizes.min() <= 1
+    assert len(sizes) == count
+
+
+@pytest.mark.parametrize("count", [0, 1, 11])
+def test_impossible_folds_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match=f"no {count} folds of 10 groups"):
+        splits.fold_groups(GROUPS, count, seed=0)
+
+
+def test_folds_of_a_file_go_by_path_or_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("image,file,mos,fold\nb.bmp,b.avif,1,4\nImages/a.bmp,a.avif,1,0\nelsewhere.bmp,e.avif,1,2\n")
+    folds = splits.read_folds(path, label("Images/a.bmp", "Images/b.bmp"))
+    assert folds.tolist() == [0, 4]
+    assert folds.dtype == np.int64
+
+
+def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("image,fold\nimg1.bmp,1\nwn/img1.bmp,2\n")
+    with pytest.raises(DataError, match=r"no fold for 1 of 2 images: jpeg/img1\.bmp"):
+        splits.read_folds(path, label("jpeg/img1.bmp", "wn/img1.bmp"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("image,fold\na.bmp,0\n", "no fold for 4 of 5 images: b.bmp, c.bmp, d.bmp"),
+        ("image,fold\na.bmp,0\nb.bmp,1\na.bmp,1\n", "a.bmp stands there 2 times"),
+        ("image,part\na.bmp,0\n", "no column fold; there are image, part"),
+        ("image,fold\na.bmp,0\nb.bmp,1\nc.bmp,first\nd.bmp,1\ne.bmp,1\n", "a fold is a whole number: "),
+    ],
+)
+def test_wrong_folds_are_refused_in_words(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text(content)
+    with pytest.raises(DataError) as raised:
+        splits.read_folds(path, label(*(f"{name}.bmp" for name in "abcde")))
+    assert str(raised.value).startswith(f"{path}: {said}")
+
+
+def test_one_reference_is_one_group() -> None:
+    labels = label("a", "b", "c", "d")
+    paired = replace(labels, ratings=tuple(replace(r, reference=f"I{i // 2}") for i, r in enumerate(labels.ratings)))
+    training, test = splits.split_groups(paired.groups, seed=0)
+    assert sorted([training, test]) == [[0, 1], [2, 3]]

@@ -1,0 +1,83 @@
+"""Starting costs little: help needs no numpy, scoring with ONNX no torch."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Run, environment
+
+HEAVY = {"numpy", "PIL", "cv2", "onnxruntime", "torch", "timm", "huggingface_hub", "scipy"}
+
+
+def find_loaded(*command: str | Path) -> set[str]:
+    """The top-level modules that a Python command imports."""
+    command = (sys.executable, "-X", "importtime", *command)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment())
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert len(lines) > 50, done.stderr
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["score", "--help"], ["score"], ["score", "--no-such-option"]])
+def test_help_and_usage_errors_load_nothing_heavy(args: list[str]) -> None:
+    assert not HEAVY & find_loaded("-m", "iqa_cli", *args)
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    assert not (HEAVY | {"typer", "rich"}) & find_loaded("-c", "import iqa_cli, asyncio")  # asyncio: a few lines to read
+
+
+def test_scoring_with_onnx_loads_no_torch(model: Path, photos: Path) -> None:
+    loaded = find_loaded("-m", "iqa_cli", "score", photos, "--model", model)
+    assert {"onnxruntime", "PIL"} <= loaded
+    assert not {"torch", "timm", "huggingface_hub", "scipy", "cv2"} & loaded
+
+
+def test_help_takes_less_than_a_fifth_of_a_second() -> None:
+    best = float("inf")
+    for _ in range(8):  # the best of some: the machine may be busy, and the first run compiles
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "iqa_cli", "--help"], check=True, capture_output=True, env=environment())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if best < 0.2:
+            break
+    assert best < 0.2
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_help_fits_the_terminal_and_names_what_it_must(iqa: Run, columns: str) -> None:
+    text = iqa("score", "--help", env=environment(COLUMNS=columns, TERMINAL_WIDTH=columns)).stdout.decode()
+    assert max(map(len, text.splitlines())) <= int(columns)
+    for option in (
+        "--csv",
+        "--jsonl",
+        "--json",
+        "--model",
+        "--crops",
+        "--files-from",
+        "--null",
+        "Exit codes",
+        "iqa score photos",
+    ):
+        assert option in text
+
+
+def test_help_names_the_limit_that_holds(iqa: Run) -> None:
+    from iqa_cli.images import MAX_PIXELS
+
+    text = iqa("score", "--help", env=environment(COLUMNS="200", TERMINAL_WIDTH="200")).stdout.decode()
+    assert f"[default: {MAX_PIXELS}]" in text
+    assert "hf://owner/name[@revision]" in text
+
+
+def test_public_names_are_there_and_no_others() -> None:
+    import iqa_cli
+    from iqa_cli import ScoreOptions, Scorer, score_images
+
+    assert iqa_cli.__all__ == ["ScoreOptions", "Scorer", "__version__", "score_images"]
+    assert all(map(callable, (ScoreOptions, Scorer, score_images)))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = iqa_cli.nonsense

@@ -1,0 +1,216 @@
+"""Training for real, on a set of twelve small pictures in LIVE-C's official layout."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
+
+from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors
+from iqa_cli.nn.export import export, export_model
+from iqa_cli.nn.network import NetworkConfig, build_network
+from iqa_cli.nn.study import PartDone, train
+from iqa_cli.nn.training import EpochDone, StepDone, build_optimizer, set_rates
+from iqa_cli.options import BackendChoice, ScoreOptions
+from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
+from iqa_cli.scoring import open_scorer
+from iqa_cli.weights import find_model, read_card
+
+RECIPE = {
+    "matching": MatchingOptions(memory=8, tolerance=0.5, order=0.5),
+    "samples": SampleOptions(damaged=0.5, versions=1, seed=3),
+    "loop": LoopOptions(epochs=2, warm_epochs=2, views=2, batch_size=4, averaging=0.9),
+}
+
+
+@pytest.fixture(scope="module")
+def livec(tmp_path_factory):
+    """Twelve pictures, noisier and noisier, and worse and worse in opinion."""
+    root = tmp_path_factory.mktemp("data") / "ChallengeDB_release"
+    (root / "Images").mkdir(parents=True)
+    (root / "Data").mkdir()
+    chance, names, scores = np.random.default_rng(0), [], []
+    for number in range(12):
+        waves = 120 + 80 * np.sin(np.linspace(0, 6 + number, 96))[:, None, None] * np.ones((96, 80, 3))
+        picture = np.clip(waves + chance.normal(0, 6 * number, waves.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(root / "Images" / f"{number}.bmp")
+        names.append(f"{number}.bmp")
+        scores.append(85.0 - 6 * number)
+    cells = np.empty((12, 1), dtype=object)
+    cells[:, 0] = names
+    savemat(root / "Data" / "AllImages_release.mat", {"AllImages_release": cells})
+    savemat(root / "Data" / "AllMOS_release.mat", {"AllMOS_release": np.array([scores])})
+    savemat(root / "Data" / "AllStdDev_release.mat", {"AllStdDev_release": np.full((1, 12), 20.0)})
+    return root
+
+
+def study(livec, run_dir, **changes):
+    options = StudyOptions(
+        run_dir=run_dir, dataset="livec", data_root=livec, backbone="mobilenetv2_035", backbone_weights="none",
+        size=64, fit="whole", width=16, heads=2, validation=0.25, **RECIPE,
+    )  # fmt: skip
+    return replace(options, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(livec, tmp_path_factory):
+    """A run from end to end: its folder and its events."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, list(train(study(livec, folder)))
+
+
+def test_a_run_keeps_options_split_and_a_line_an_epoch(finished):
+    folder, events = finished
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    lines = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4] == [epoch.epoch for epoch in epochs]
+    assert [line["phase"] for line in lines] == ["warm-up", "warm-up", "fine-tuning", "fine-tuning"]
+    assert {"quality", "noisy", "sensitivity", "order"} <= set(lines[-1]["losses"])
+    assert lines[-1]["images_per_second"] > 0
+    assert all(-1 <= line["srcc"] <= 1 and -1 <= line["plcc"] <= 1 for line in lines)
+    split = json.loads((folder / "split.json").read_text())
+    assert len(split["train"]) == 9
+    assert len(split["validation"]) == 3
+    assert not set(split["train"]) & set(split["validation"])
+    assert json.loads((folder / "options.json").read_text())["samples"]["seed"] == 3
+
+
+def test_the_best_epoch_is_the_one_of_the_best_validation_srcc(finished):
+    folder, _ = finished
+    lines = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    best, last = load_tensors(folder / "best.safetensors")[0], load_tensors(folder / "last.safetensors")[0]
+    if lines[-1]["srcc"] > max(line["srcc"] for line in lines[:-1]):
+        assert all(torch.equal(best[name], last[name]) for name in last)
+    else:
+        assert any(not torch.equal(best[name], last[name]) for name in last)
+
+
+def test_the_card_rebuilds_the_network_and_both_backends_agree(finished, tmp_path):
+    folder, events = finished
+    card = read_card(events[-1].card)
+    network = load_network(card, folder / card.files["safetensors"].name)
+    assert card.opinions[0] == pytest.approx(19.0, abs=0.01)
+    assert card.opinions[-1] == pytest.approx(85.0, abs=0.01)
+    assert list(card.opinions) == sorted(card.opinions)
+    photo = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 200, 3), dtype=np.uint8)).save(photo)
+    fact, difference = export(card, folder / card.files["safetensors"].name, tmp_path / "out.onnx", [str(photo)])
+    assert difference < 1e-4
+    assert fact.bytes == (tmp_path / "out.onnx").stat().st_size
+    assert not list(tmp_path.glob(".*"))
+    assert next(network.parameters()).dtype == torch.float32
+
+
+def test_export_lets_the_card_say_so_and_the_file_carries_its_card(finished, tmp_path):
+    _, events = finished
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(photo)
+    model = find_model(str(events[-1].card), BackendChoice.TORCH)
+    path, difference = export_model(model, tmp_path / "small.onnx", [str(photo)])
+    assert difference < 1e-4
+    scores = [
+        next(open_scorer(ScoreOptions(model=str(each), backend=kind)).score([str(photo)])).score
+        for each, kind in ((tmp_path / "small.json", BackendChoice.ONNX), (events[-1].card, BackendChoice.TORCH))
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=0.1)
+    (tmp_path / "small.json").unlink()
+    assert next(open_scorer(ScoreOptions(model=str(path))).score([str(photo)])).score == scores[0]
+
+
+def test_no_export_without_a_photo_to_show_parity_on(finished, tmp_path):
+    _, events = finished
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="on real images"):
+        export_model(find_model(str(events[-1].card), BackendChoice.TORCH), tmp_path / "out.onnx", [str(tmp_path / "empty")])
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize("stop_in_epoch", [1, 2, 3])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(finished, livec, tmp_path, stop_in_epoch):
+    for event in train(study(livec, tmp_path)):
+        if isinstance(event, StepDone) and event.epoch == stop_in_epoch and event.step == 2:
+            break  # in the middle of an epoch
+    list(train(study(livec, tmp_path, resume=True)))
+    expected, resumed = (load_tensors(folder / "last.safetensors")[0] for folder in (finished[0], tmp_path))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    keep = ("epoch", "phase", "losses", "rates", "srcc", "plcc")
+    lines = [[json.loads(line) for line in (f / "stats.jsonl").read_text().splitlines()] for f in (finished[0], tmp_path)]
+    assert [[row[k] for k in keep] for row in lines[0]] == [[row[k] for k in keep] for row in lines[1]]
+
+
+def test_a_folder_with_a_run_is_not_written_over(finished, livec):
+    folder, _ = finished
+    with pytest.raises(UsageError, match="--resume"):
+        list(train(study(livec, folder)))
+    with pytest.raises(UsageError, match="begun with other options"):
+        list(train(study(livec, folder, resume=True, width=32)))
+
+
+def test_folds_share_no_image_and_each_is_tested_by_the_others(livec, tmp_path):
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, warm_epochs=1))
+    done = [e for e in train(study(livec, tmp_path, folds=3, validation=0, **quick)) if isinstance(e, PartDone)]
+    tested = [place for event in done for place in event.part.test]
+    assert sorted(tested) == list(range(12))
+    assert all(not set(event.part.test) & set(event.part.train) for event in done)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["srcc"]["median"] == pytest.approx(np.median([event.srcc for event in done]))
+    rows = (tmp_path / "fold0" / "test.csv").read_text().splitlines()
+    assert rows[0] == "image,opinion,score"
+    assert len(rows) == 5
+
+
+def test_a_teacher_extends_the_labels(finished, livec, tmp_path):
+    _, events = finished
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 90, 3), dtype=np.uint8)).save(photos / "a.png")
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=1, warm_epochs=1))
+    events = list(train(study(livec, tmp_path / "run", teacher=events[-1].card, photos=(photos,), **quick)))
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    assert "taught" not in epochs[0].losses
+    assert epochs[-1].losses["taught"] > 0
+
+
+def test_rates_rise_then_fall_to_nothing_and_no_decay_falls_on_biases():
+    network = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2))
+    optimizer = build_optimizer(network, LoopOptions(rate=1e-3, backbone_rate=1e-4, layer_decay=0.5, frozen=0.5), warm=False)
+    peaks = {group["peak"] for group in optimizer.param_groups}
+    assert max(peaks) == 1e-3
+    assert min(peaks) < 1e-5
+    assert all(p.ndim > 1 for g in optimizer.param_groups if g["weight_decay"] for p in g["params"])
+    frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
+    assert frozen
+    assert all(name.startswith("encoder.backbone.") for name in frozen)
+    rates = []
+    for step in range(100):
+        set_rates(optimizer, step, 100)
+        rates.append(max(group["lr"] for group in optimizer.param_groups))
+    assert rates[0] < rates[9] <= 1e-3
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[-1] < 1e-5
+
+
+def test_files_that_are_no_weights_are_refused_and_nothing_is_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (exec, ("raise SystemExit('unpickled')",))
+
+    torch.save({"a": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(WeightsError, match="not a plain state dict"):
+        load_backbone(tmp_path / "trap.pth")
+    (tmp_path / "trap.safetensors").write_bytes((tmp_path / "trap.pth").read_bytes())
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        load_backbone(tmp_path / "trap.safetensors")
+    with pytest.raises(WeightsError, match="no such file"):
+        load_backbone(tmp_path / "none.pth")
+    save_tensors(tmp_path / "plain.safetensors", {"a": torch.ones(2)}, {"b": 1})
+    tensors, facts = load_tensors(tmp_path / "plain.safetensors")
+    assert tensors["a"].tolist() == [1, 1]
+    assert facts == {"b": 1}

@@ -1,0 +1,264 @@
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from conftest import CARD, Run, environment, toy_nodes, write_model, write_onnx
+
+from iqa_cli.crops import CropSpec
+from iqa_cli.embedded import read_metadata
+from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.options import BackendChoice
+from iqa_cli.weights import (
+    EMBEDDED,
+    WeightFile,
+    find_cards,
+    find_model,
+    read_card,
+    released_folder,
+    verify_file,
+    write_card,
+)
+
+AUTO, ONNX, TORCH = BackendChoice
+
+
+def write_both(folder: Path) -> Path:
+    """A card with an .onnx and a .safetensors file; the latter holds nothing of use."""
+    onnx = write_onnx(folder / "both.onnx", toy_nodes())
+    other = folder / "both.safetensors"
+    other.write_bytes(b"tensors")
+    files = {"safetensors": WeightFile.of(other), "onnx": WeightFile.of(onnx)}
+    return write_card(replace(CARD, name="both", files=files), folder)
+
+
+# ---- cards ----
+
+
+def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    facts = WeightFile("full.onnx", 3, "ab" * 32)
+    card = replace(
+        CARD,
+        name="full",
+        network={"backbone": "b", "options": {"size": 1}},
+        crops=CropSpec(96, fit="square", count=3, mean=(0.1, 0.2, 0.3)),
+        score_range=(1.0, 5.0),
+        training={"data": ["a"]},
+        results=({"dataset": "d", "srcc": {"median": 0.5}},),
+        limits=("none known",),
+        files={"onnx": facts},
+    )
+    assert read_card(write_card(card, tmp_path)) == card
+
+
+def change(data: dict[str, object], **changes: object) -> str:
+    return json.dumps({**data, **changes})
+
+
+GOOD = asdict(CARD)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Expecting value"),
+        ("[]", "not a model card"),
+        ("{}", "crops"),
+        (change(GOOD, surprise=1, more=2), "unknown keys more, surprise"),
+        (change(GOOD, crops={"size": 0}), "impossible crops"),
+        (change(GOOD, crops={"length": 64}), "length"),
+        (change(GOOD, opinions=[1, 2, 3]), "101 numbers"),
+        (change(GOOD, opinions=[*range(100), 0]), "never fall"),
+        (change(GOOD, score_range=[5, 5]), "score_range"),
+        (change(GOOD, files={"onnx": {"name": "../up.onnx", "bytes": 1, "sha256": ""}}), "beside the card"),
+        (change(GOOD, files={"onnx": {"name": "model.pkl", "bytes": 1, "sha256": ""}}), "listed as onnx"),
+        (json.dumps({key: value for key, value in GOOD.items() if key != "licence"}), "licence"),
+    ],
+)
+def test_what_is_no_card_is_named_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(text)
+    with pytest.raises(WeightsError, match=reason) as caught:
+        read_card(path)
+    assert str(caught.value).startswith(f"{path}: not a model card of this tool: ")
+
+
+def test_a_missing_card_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"gone\.json: cannot read the model card: No such file"):
+        read_card(tmp_path / "gone.json")
+
+
+def test_files_are_described_by_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"abc")
+    assert WeightFile.of(tmp_path / "a.onnx") == WeightFile("a.onnx", 3, hashlib.sha256(b"abc").hexdigest())
+
+
+def test_verifying_names_what_was_expected_and_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "toy.onnx"
+    path.write_bytes(b"abc")
+    card = replace(CARD, files={"onnx": WeightFile.of(path)})
+    assert verify_file(card, tmp_path, ONNX) == path
+    path.write_bytes(b"abd")
+    expected, actual = (hashlib.sha256(data).hexdigest() for data in (b"abc", b"abd"))
+    with pytest.raises(WeightsError, match=f"toy.onnx: .*SHA-256 {expected} expected, {actual} there"):
+        verify_file(card, tmp_path, ONNX)
+    path.write_bytes(b"abcd")
+    with pytest.raises(WeightsError, match=r"toy\.onnx: .*3 bytes expected, 4 there"):
+        verify_file(card, tmp_path, ONNX)
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"toy\.onnx: cannot read the weights: No such file"):
+        verify_file(card, tmp_path, ONNX)
+
+
+# ---- finding ----
+
+
+def test_auto_prefers_onnx_and_takes_what_there_is(tmp_path: Path) -> None:
+    card = write_both(tmp_path)
+    assert find_model(str(card), AUTO).backend is ONNX
+    assert find_model(str(card), TORCH).backend is TORCH
+    write_card(replace(read_card(card), files={"safetensors": read_card(card).files["safetensors"]}), tmp_path)
+    assert find_model(str(card), AUTO).backend is TORCH
+    with pytest.raises(
+        WeightsError, match=r"both has no \.onnx file, which --backend onnx needs; its card lists both\.safetensors"
+    ):
+        find_model(str(card), ONNX)
+
+
+def test_a_card_a_weight_file_and_a_folder_mean_the_same_model(tmp_path: Path) -> None:
+    card = write_both(tmp_path)
+    (tmp_path / "options.json").write_text('{"some": "other JSON"}')
+    expected = find_model(str(card), AUTO)
+    assert expected.folder == tmp_path
+    assert find_model(str(tmp_path), AUTO) == expected
+    assert find_model(str(tmp_path / "both.onnx"), AUTO) == expected
+    assert find_model(str(tmp_path / "both.safetensors"), AUTO).backend is TORCH
+
+
+def test_a_weight_file_and_a_backend_may_contradict(tmp_path: Path) -> None:
+    write_both(tmp_path)
+    with pytest.raises(UsageError, match="--backend torch cannot run this file; onnx does"):
+        find_model(str(tmp_path / "both.onnx"), TORCH)
+
+
+def test_a_card_beside_must_be_about_the_file(tmp_path: Path) -> None:
+    shutil.copy(write_both(tmp_path), tmp_path / "renamed.json")
+    shutil.copy(tmp_path / "both.onnx", tmp_path / "renamed.onnx")
+    with pytest.raises(WeightsError, match=r"renamed\.json: this card is not about renamed\.onnx but about both\.onnx"):
+        find_model(str(tmp_path / "renamed.onnx"), AUTO)
+
+
+def test_weights_without_a_card_say_what_is_missing(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "alone.onnx", toy_nodes())
+    with pytest.raises(WeightsError, match=r"alone\.onnx: these weights need their model card, alone\.json, beside them"):
+        find_model(str(path), AUTO)
+    (tmp_path / "alone.safetensors").touch()
+    with pytest.raises(WeightsError, match=r"alone\.json, beside them"):
+        find_model(str(tmp_path / "alone.safetensors"), AUTO)
+
+
+def test_an_onnx_file_may_carry_its_card(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "inside.onnx", toy_nodes(), metadata={"other": "ü", EMBEDDED: json.dumps(asdict(CARD))})
+    assert read_metadata(path)["other"] == "ü"
+    found = find_model(str(path), AUTO)
+    assert found.card == replace(CARD, files={"onnx": WeightFile.of(path)})
+    assert verify_file(found.card, found.folder, found.backend) == path
+
+
+def test_a_card_beside_goes_before_the_one_inside(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "two.onnx", toy_nodes(), metadata={EMBEDDED: json.dumps(asdict(CARD))})
+    write_card(replace(CARD, name="two", files={"onnx": WeightFile.of(path)}), tmp_path)
+    assert find_model(str(path), AUTO).card.name == "two"
+
+
+@pytest.mark.parametrize("inside", ["no JSON", "{}", json.dumps({**asdict(CARD), "surprise": 1})])
+def test_a_broken_card_inside_is_named(tmp_path: Path, inside: str) -> None:
+    path = write_onnx(tmp_path / "inside.onnx", toy_nodes(), metadata={EMBEDDED: inside})
+    with pytest.raises(WeightsError, match=r"inside\.onnx: the card inside is not one of this tool"):
+        find_model(str(path), AUTO)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 64, b"hello, this is text", bytes(range(256))])
+def test_bytes_that_are_no_onnx_file_break_nothing(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"odd\.onnx: "):
+        find_model(str(path), AUTO)
+
+
+def test_a_folder_holds_one_card(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="holds no model card"):
+        find_model(str(tmp_path), AUTO)
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"holds no model card \(\.json\) \(.*broken\.json: not a model card"):
+        find_model(str(tmp_path), AUTO)
+    write_both(tmp_path)
+    write_model(tmp_path, toy_nodes())
+    with pytest.raises(WeightsError, match=r"more than one model card, name the one you mean: both\.json, toy\.json"):
+        find_model(str(tmp_path), AUTO)
+
+
+@pytest.mark.parametrize("reference", ["no-such-model", "no/such/card.json", ".json"])
+def test_an_unknown_model_names_what_would_do(reference: str) -> None:
+    with pytest.raises(WeightsError, match=r"no such model\. Installed: .*hf://owner/name"):
+        find_model(reference, AUTO)
+
+
+def test_every_installed_model_is_whole() -> None:
+    for card in find_cards():
+        found = find_model(card.name, AUTO)
+        assert found.card == card
+        assert found.folder == released_folder()
+        for backend, kind in ((ONNX, "onnx"), (TORCH, "safetensors")):
+            if kind in card.files:
+                verify_file(card, released_folder(), backend)
+
+
+# ---- the Hub, from its cache: nothing is downloaded ----
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> dict[str, str]:
+    """An environment without a network whose cache holds owner/toy."""
+    cache = tmp_path / "home" / "hub" / "models--owner--toy"
+    snapshot = cache / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(COMMIT)
+    write_model(snapshot, toy_nodes())
+    (snapshot / "config.json").write_text("{}")
+    return environment(HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("suffix", ["", "@main", f"@{COMMIT}"])
+def test_a_model_of_the_hub_scores_from_the_cache(
+    iqa: Run, hub: dict[str, str], photos: Path, model: Path, suffix: str
+) -> None:
+    done = iqa("score", photos, "--model", f"hf://owner/toy{suffix}", "-q", env=hub)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == iqa("score", photos, "--model", model, "-q").stdout
+
+
+@pytest.mark.parametrize("reference", ["hf://owner/other", "hf://owner/toy@other"])
+def test_what_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, str], photos: Path, reference: str) -> None:
+    done = iqa("score", photos, "--model", reference, env=hub)
+    assert done.returncode == 3
+    assert done.stderr.decode().startswith(f"iqa: error: {reference}: cannot be had from the Hugging Face Hub (")
+    assert b"--model FOLDER" in done.stderr
+
+
+def test_a_weight_file_that_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, str], photos: Path) -> None:
+    (Path(hub["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx").unlink()
+    done = iqa("score", photos, "--model", "hf://owner/toy", env=hub)
+    assert done.returncode == 3
+    assert b"cannot be had" in done.stderr
+
+
+@pytest.mark.parametrize("reference", ["hf://", "hf://owner", "hf://owner/name/more", "hf://owner/name@"])
+def test_names_on_the_hub_have_two_parts(reference: str) -> None:
+    with pytest.raises(UsageError, match="hf://owner/name@revision"):
+        find_model(reference, AUTO)
