@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DATA, NETWORK, LOOP, RUN = "Data", "Network", "Training", "Run"  # panels of the help
-
-Folder = typer.Option(metavar="DIR")
 
 
 def import_torch_line(module: str, needed_for: str) -> ModuleType:
@@ -39,12 +38,6 @@ def text_of(path: Path | None) -> str | None:
 
 
 def train(
-    run_dir: Annotated[
-        Path,
-        typer.Option(
-            "--run-dir", "-r", metavar="DIR", help="Keeps the options, statistics, weights and card.", rich_help_panel=RUN
-        ),
-    ],
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", "-d", metavar="NAME", help="Whose labels to train on, as livec.", rich_help_panel=DATA),
@@ -84,6 +77,16 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--run-dir",
+            "-r",
+            metavar="DIR",
+            help="Keeps options, statistics, weights and card.  \\[default: runs/DATASET]",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the model and its files.", rich_help_panel=RUN)] = None,
     measured: Annotated[
         Path | None,
@@ -92,12 +95,15 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)] = False,
 ) -> None:
-    """Train a model on rated photos.
+    """Train a model on rated photos. Needs the \\[train] extra.
 
-    One model on all of them, whose card and weights then lie in the run folder: iqa score --model DIR. Or, with --folds, one
-    for each fold, to measure how good the recipe is. Ctrl-C stops it, --resume goes on. Needs the [train] extra.
+    One model on all of them; its card and weights are then in the run folder, for iqa score --model DIR.
 
-    $ iqa train --dataset livec --data-root ChallengeDB_release --run-dir runs/first
+    Or, with --folds, a model for each fold, to measure how good the recipe is.
+
+    Ctrl-C stops a training; --resume goes on, and ends with the weights of an uninterrupted one.
+
+    $ iqa train --dataset livec --data-root ChallengeDB_release
 
     $ iqa train --recipe weights/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
@@ -117,21 +123,23 @@ def train(
         "name": name,
         "measured": text_of(measured),
     }
-    options = recipes.StudyOptions(run_dir=run_dir, resume=resume)
+    options = recipes.StudyOptions(run_dir=run_dir or Path("runs"), resume=resume)
     if recipe is not None:
         options = recipes.apply_settings(options, recipes.read_recipe(recipe), str(recipe))
     options = recipes.apply_settings(options, drop_unset(flags), "the command line")
     options = recipes.apply_settings(options, recipes.parse_settings(settings or []), "--set")
+    if run_dir is None:
+        options = replace(options, run_dir=Path("runs", options.dataset + ("-folds" if options.folds else "")))
     study = import_torch_line("study", "iqa train")
-    with console_train.TrainingView(quiet=quiet).running(run_dir) as view:
+    with console_train.TrainingView(quiet=quiet).running(options.run_dir) as view:
         for event in study.train(options):
             view.show(event)
-    console_train.print_results(run_dir / "results.json")
+    console_train.print_results(options.run_dir / "results.json")
 
 
 def export_onnx(
     checkpoint: Annotated[
-        str, typer.Argument(metavar="[CHECKPOINT]", help="An installed name, a card, a folder with one, or .safetensors.")
+        str, typer.Argument(metavar="CHECKPOINT", help="An installed name, a card, a folder with one, or .safetensors.")
     ] = DEFAULT_MODEL,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.  \\[default: beside the card]")
@@ -141,10 +149,11 @@ def export_onnx(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
-    """Write a model as ONNX.
+    """Write a model as ONNX. Needs the \\[train] extra.
 
-    The file is put in place only once ONNX Runtime and PyTorch agree on real images, to 0.1 % of the score range. It carries
-    its card, so it can be scored with alone. Needs the [train] extra.
+    The file is put in place only once ONNX Runtime and PyTorch agree on real images, to 0.1 % of the score range.
+
+    It carries its card, so it can be scored with alone.
     """
     from iqa_cli import console_train, weights
 

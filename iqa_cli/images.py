@@ -69,7 +69,9 @@ TURNS = {
 
 LYING = 5  # from this orientation on height and width change places
 
-SPARE = 2  # a JPEG is decoded no smaller than this times what is wanted, so that a resize still averages enough pixels
+SPARE = 4
+"""A JPEG is decoded no smaller than this times what is wanted. On wallpapers of 2.5 to 14 MP that moved a score by 0.06 points
+at the 95th percentile, where 2 moved it by 0.6."""
 
 
 class Undecodable(Exception):  # noqa: N818  # the outcome of one image, not an error of the run

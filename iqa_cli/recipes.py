@@ -93,7 +93,8 @@ class StudyOptions:
     teacher: a model card; its predictions extend the labels.
     folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
     validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
-    measured: results.json of a cross-validation of the same recipe, to be quoted in the card.
+    measured: results.json of a cross-validation of the same recipe, to be quoted in the card; measured_by: its command.
+    summary, backbone_source, limits: what the card says of the model, of its first weights, and what it is not for.
     """
 
     run_dir: Path
@@ -115,6 +116,10 @@ class StudyOptions:
     only: tuple[int, ...] = ()
     validation: float = 0.1
     measured: Path | None = None
+    measured_by: str = ""
+    summary: str = ""
+    backbone_source: str = ""
+    limits: tuple[str, ...] = ()
     resume: bool = False
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)

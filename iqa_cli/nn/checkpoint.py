@@ -23,6 +23,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Any = None) -
     aside = path.with_name(path.name + ".part")
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     save_file(whole, aside, metadata={"facts": json.dumps(facts)})
+    aside.chmod(0o644)  # safetensors makes files that nobody else can read
     aside.replace(path)
 
 

@@ -1,4 +1,4 @@
-"""fold_batch_norms: the norms of a pretrained backbone, made part of its convolutions.
+"""What of a pretrained backbone can be settled before training: its norms, folded into its convolutions, and its padding.
 
 Fine-tuning sees batches too small to measure statistics on, so a norm keeps those it was pretrained with: a fixed scale and
 shift a channel. Folded into the convolution before it, that costs nothing: training on a CPU becomes twice as fast.
@@ -10,7 +10,9 @@ import copy
 from typing import Any
 
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  its usual name
 
 PROBE = (1, 3, 64, 64)  # small enough to be quick, large enough for a stride of 32
 
@@ -89,3 +91,26 @@ def fold_pair(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     old_bias = convolution.bias if convolution.bias is not None else torch.zeros_like(scale)
     convolution.weight.mul_(scale.reshape(-1, 1, 1, 1))
     convolution.bias = nn.Parameter((norm.bias + (old_bias - norm.running_mean) * scale).detach().clone())
+
+
+class EvenConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's "same" padding, for height and width that its stride divides.
+
+    There the padding is a constant; timm's `Conv2dSame` computes it from each input, which an exported graph would have to.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, c, h, w] -> [b, c', h / stride, w / stride]."""
+        edges: list[int] = []
+        for size, dilation, stride in zip(self.kernel_size, self.dilation, self.stride, strict=True):
+            total = max(0, dilation * (size - 1) + 1 - stride)
+            edges = [total // 2, total - total // 2, *edges]  # F.pad counts from the last dimension
+        return F.conv2d(F.pad(x, edges), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+def fix_padding(backbone: nn.Module) -> nn.Module:
+    """Every `Conv2dSame` made an `EvenConv2d` with the same weights, in place: crops are multiples of the stride."""
+    for module in backbone.modules():
+        if isinstance(module, Conv2dSame):
+            module.__class__ = EvenConv2d  # type: ignore[assignment]
+    return backbone

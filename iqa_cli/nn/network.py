@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
-from iqa_cli.nn.folding import fold_batch_norms
+from iqa_cli.nn.folding import fix_padding, fold_batch_norms
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class AttentionPanel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens [b, t, d] -> quality [b]."""
-        content, patches = tokens[:, :1], tokens[:, 1:]  # [b, 1, d], [b, t-1, d]
+        content, patches = tokens[:, 0].unsqueeze(1), tokens[:, 1:]  # [b, 1, d], [b, t-1, d]
         panel = self.judges + content  # [b, q, d]
         inner = self.norm_self(panel)
         panel = panel + self.self_attention(inner, inner)
@@ -219,7 +219,7 @@ def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEnco
     reductions = {info["reduction"] for info in backbone.feature_info}  # type: ignore[union-attr]
     if len(reductions) == 1 and hasattr(backbone, "num_prefix_tokens"):
         return TransformerEncoder(backbone)
-    return StageEncoder(fold_batch_norms(backbone), config.width, config.stages)
+    return StageEncoder(fix_padding(fold_batch_norms(backbone)), config.width, config.stages)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -158,7 +159,7 @@ def load_in_order(dataset: PhotoCrops, epoch: int, workers: int, count: int = 8)
     """Every photo once, in order, a few at a time: enough to keep a processor busy, few enough for its cache."""
     places = range(len(dataset))
     groups = [[(epoch, place) for place in places[start : start + count]] for start in places[::count]]
-    return DataLoader(dataset, batch_sampler=groups, num_workers=workers, collate_fn=list)
+    return DataLoader(cast("Dataset[Any]", dataset), batch_sampler=groups, num_workers=workers, collate_fn=list)
 
 
 def load_scoring_crops(photos: Sequence[Photo], crops: CropSpec, pixels: PixelCache) -> Iterator[Tensor]:

@@ -59,6 +59,9 @@ class PartDone:
     card: Path
 
 
+NO_MATTER = ("run_dir", "resume", "only", "measured", "measured_by", "summary", "backbone_source", "limits")
+"""Options that weights do not depend on."""
+
 PATHS = ("data_root", "fold_file", "backbone_weights", "photos", "teacher")
 """Options that name places on one machine, which a card has no use for."""
 
@@ -176,8 +179,7 @@ def open_teacher(card: Path, device: str) -> Teacher:
 def describe_options(options: StudyOptions) -> dict[str, Any]:
     """The options as options.json holds them: what the result depends on, not where it lies."""
     data = asdict(replace(options, resume=False))
-    left_out = ("run_dir", "resume", "only", "measured")
-    return json.loads(json.dumps({k: v for k, v in data.items() if k not in left_out}, default=str))  # type: ignore[no-any-return]
+    return json.loads(json.dumps({k: v for k, v in data.items() if k not in NO_MATTER}, default=str))  # type: ignore[no-any-return]
 
 
 def describe_split(labels: Labels, part: Part) -> dict[str, list[str]]:
@@ -203,7 +205,7 @@ def write_weights(network: QfmIqm, crops: CropSpec, labels: Labels, part: Part, 
     opinions = 100 * np.quantile(labels.quality[part.train + part.validation], np.linspace(0, 1, 101))
     card = ModelCard(
         name=options.name,
-        summary=f"QFM-IQM on {options.backbone}, trained on {labels.spec.title}",
+        summary=options.summary or f"QFM-IQM on {options.backbone}, trained on {labels.spec.title}",
         licence="Apache-2.0",
         network=asdict(network.config),
         crops=crops,
@@ -211,9 +213,11 @@ def write_weights(network: QfmIqm, crops: CropSpec, labels: Labels, part: Part, 
         score_meaning=f"the mean opinion score of {labels.spec.title}, brought to 0..100, higher is better",
         training={
             "data": [f"{labels.spec.title}: {len(part.train)} images; {labels.spec.licence}; {labels.spec.paper}"],
+            "backbone": options.backbone_source or f"{options.backbone}, weights as given",
             "options": {k: v for k, v in describe_options(options).items() if k not in PATHS},
         },
         results=tuple(quote_results(options)),
+        limits=options.limits,
         files={"safetensors": WeightFile.of(weights)},
     )
     return write_card(card, part.folder)
@@ -227,7 +231,10 @@ def quote_results(options: StudyOptions) -> Iterator[dict[str, Any]]:
         measured = json.loads(options.measured.read_text(encoding="utf-8"))
         yield {
             "dataset": options.dataset,
-            "protocol": f"cross-validation, {len(measured['folds'])} folds, each judged by a network that never saw its images",
+            "protocol": "cross-validation; each fold is judged by a network that never saw its images",
+            "folds": [row["fold"] for row in measured["folds"]],
+            "images": sum(row["images"] for row in measured["folds"]),
+            "command": options.measured_by,
             **{name: {k: round(v, 4) for k, v in measured[name].items()} for name in ("srcc", "plcc")},
         }
     except (OSError, ValueError, KeyError, TypeError) as error:

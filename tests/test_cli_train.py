@@ -1,0 +1,103 @@
+"""`iqa train` and `iqa export-onnx` as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch", reason="needs the [train] extra")
+savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
+
+QUICK = ["--backbone", "mobilenetv2_035", "--backbone-weights", "none", "-s", "size=64", "-s", "width=16", "-s", "heads=2"]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "iqa_cli", *map(str, arguments)]
+
+
+def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "IQA_DATA"} | environment
+    clean["PYTHONPATH"] = str(Path(__file__).parents[1])
+    return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=clean, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def livec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "ChallengeDB_release"
+    (root / "Images").mkdir(parents=True)
+    (root / "Data").mkdir()
+    names = np.empty((6, 1), dtype=object)
+    for number in range(6):
+        names[number, 0] = f"{number}.bmp"
+        noise = np.random.default_rng(number).normal(128, 10 * number + 1, (80, 80, 3))
+        Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(root / "Images" / f"{number}.bmp")
+    savemat(root / "Data" / "AllImages_release.mat", {"AllImages_release": names})
+    savemat(root / "Data" / "AllMOS_release.mat", {"AllMOS_release": np.array([[80.0 - 10 * n for n in range(6)]])})
+    savemat(root / "Data" / "AllStdDev_release.mat", {"AllStdDev_release": np.full((1, 6), 20.0)})
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--dataset", "livec"], 2, "IQA_DATA"),
+        (["--dataset", "livec", "--data-root", "nowhere"], 4, "nowhere"),
+        (["--dataset", "noset"], 2, "noset"),
+        (["--recipe", "none.toml"], 2, "none.toml: cannot read the recipe"),
+        (["--set", "loop.speed=1"], 2, "there is no option 'speed'"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_a_code(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    done = run("train", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("iqa: error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_folds_print_a_table_and_the_run_folder_has_a_name_of_its_own(tmp_path: Path, livec: Path) -> None:
+    loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    done = run("train", "--dataset", "livec", "--folds", "2", *QUICK, *loop, cwd=tmp_path, IQA_DATA=str(livec))
+    assert done.returncode == 0, done.stderr
+    assert [line.split(",")[0] for line in done.stdout.splitlines()] == [
+        "fold",
+        "fold0",
+        "fold1",
+        "median",
+        "mean",
+        "low",
+        "high",
+    ]
+    assert (tmp_path / "runs" / "livec-folds" / "fold1" / "model.json").is_file()
+    again = run("train", "--dataset", "livec", "--folds", "2", *QUICK, *loop, cwd=tmp_path, IQA_DATA=str(livec))
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path) -> None:
+    loop = ["-s", "loop.warm_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    arguments = command("train", "-d", "livec", "--data-root", livec, "-r", tmp_path / "run", *QUICK, *loop)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert lines[1].startswith("epoch 1/509 warm-up")
+    assert "repeat the command with --resume" in rest
+    assert "Traceback" not in rest
+    assert (tmp_path / "run" / "state.safetensors").is_file()
+
+
+def test_a_model_without_weights_for_pytorch_cannot_be_exported(tmp_path: Path) -> None:
+    done = run("export-onnx", tmp_path, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "no model card" in done.stderr
