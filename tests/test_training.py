@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,16 +12,18 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
+from iqa_cli.crops import CropSpec
 from iqa_cli.errors import UsageError, WeightsError
-from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors
+from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.nn.export import export, export_model
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.study import PartDone, train
 from iqa_cli.nn.training import EpochDone, StepDone, build_optimizer, set_rates
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
+from iqa_cli.records import Status
 from iqa_cli.scoring import open_scorer
-from iqa_cli.weights import find_model, read_card
+from iqa_cli.weights import ModelCard, WeightFile, find_model, read_card, write_card
 
 RECIPE = {
     "matching": MatchingOptions(memory=8, tolerance=0.5, order=0.5),
@@ -122,6 +124,22 @@ def test_export_lets_the_card_say_so_and_the_file_carries_its_card(finished, tmp
     assert scores[0] == pytest.approx(scores[1], abs=0.1)
     (tmp_path / "small.json").unlink()
     assert next(open_scorer(ScoreOptions(model=str(path))).score([str(photo)])).score == scores[0]
+
+
+def test_a_transformer_is_exported_too_for_crops_of_its_size(tmp_path):
+    torch.manual_seed(0)
+    config = NetworkConfig("deit3_small_patch16_224", {"img_size": 32, "depth": 2}, heads=6)
+    save_weights(tmp_path / "small.safetensors", build_network(config))
+    files = {"safetensors": WeightFile.of(tmp_path / "small.safetensors")}
+    crops = CropSpec(32, "square", multiple=16, count=3)
+    opinions = tuple(float(n) for n in range(101))
+    write_card(ModelCard("small", "a test", "Apache-2.0", asdict(config), crops, opinions, files=files), tmp_path)
+    photo = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 200, 3), dtype=np.uint8)).save(photo)
+    path, difference = export_model(find_model(str(tmp_path), BackendChoice.TORCH), None, [str(photo)])
+    assert difference < 1e-4
+    assert set(read_card(tmp_path / "small.json").files) == {"safetensors", "onnx"}
+    assert next(open_scorer(ScoreOptions(model=str(path))).score([str(photo)])).status is Status.OK
 
 
 def test_no_export_without_a_photo_to_show_parity_on(finished, tmp_path):
