@@ -14,6 +14,8 @@ from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from iqa_cli.recipes import StudyOptions
+
 DATA, NETWORK, LOOP, RUN = "Data", "Network", "Training", "Run"  # panels of the help
 
 
@@ -35,6 +37,22 @@ def drop_unset(values: dict[str, Any]) -> dict[str, Any]:
 def text_of(path: Path | None) -> str | None:
     """A path as recipes write it."""
     return None if path is None else str(path)
+
+
+def gather_options(
+    run_dir: Path | None, recipe: Path | None, flags: dict[str, Any], settings: list[str], *, resume: bool
+) -> StudyOptions:
+    """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError."""
+    from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+
+    options = StudyOptions(run_dir=run_dir or Path("runs"), resume=resume)
+    if recipe is not None:
+        options = apply_settings(options, read_recipe(recipe), str(recipe))
+    options = apply_settings(options, flags, "the command line")
+    options = apply_settings(options, parse_settings(settings), "--set")
+    if run_dir is None:
+        options = replace(options, run_dir=Path("runs", options.dataset + ("-folds" if options.folds else "")))
+    return options
 
 
 def train(
@@ -107,7 +125,7 @@ def train(
 
     $ iqa train --recipe weights/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
-    from iqa_cli import console_train, recipes
+    from iqa_cli import console_train
 
     flags = {
         "dataset": dataset,
@@ -123,13 +141,7 @@ def train(
         "name": name,
         "measured": text_of(measured),
     }
-    options = recipes.StudyOptions(run_dir=run_dir or Path("runs"), resume=resume)
-    if recipe is not None:
-        options = recipes.apply_settings(options, recipes.read_recipe(recipe), str(recipe))
-    options = recipes.apply_settings(options, drop_unset(flags), "the command line")
-    options = recipes.apply_settings(options, recipes.parse_settings(settings or []), "--set")
-    if run_dir is None:
-        options = replace(options, run_dir=Path("runs", options.dataset + ("-folds" if options.folds else "")))
+    options = gather_options(run_dir, recipe, drop_unset(flags), settings or [], resume=resume)
     study = import_torch_line("study", "iqa train")
     with console_train.TrainingView(quiet=quiet).running(options.run_dir) as view:
         for event in study.train(options):
