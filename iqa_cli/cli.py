@@ -213,6 +213,8 @@ def models() -> None:
 # ---- training, see cli_train ----
 
 app.command()(cli_train.train)
+app.command()(cli_train.distill)
+app.command()(cli_train.blend)
 app.command("export-onnx")(cli_train.export_onnx)
 
 

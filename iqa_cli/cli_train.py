@@ -39,6 +39,11 @@ def text_of(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
+def texts_of(paths: list[Path] | None) -> list[str] | None:
+    """Paths as recipes write them."""
+    return [str(path) for path in paths] if paths else None
+
+
 def gather_options(
     run_dir: Path | None, recipe: Path | None, flags: dict[str, Any], settings: list[str], *, resume: bool
 ) -> StudyOptions:
@@ -51,67 +56,93 @@ def gather_options(
     options = apply_settings(options, flags, "the command line")
     options = apply_settings(options, parse_settings(settings), "--set")
     if run_dir is None:
-        options = replace(options, run_dir=Path("runs", options.dataset + ("-folds" if options.folds else "")))
+        options = replace(
+            options, run_dir=Path("runs", (options.dataset or options.name) + ("-folds" if options.folds else ""))
+        )
     return options
 
 
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", "-d", metavar="NAME", help="Whose labels to train on, as livec.", rich_help_panel=DATA),
+]
+DataRoot = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The folder of the set; else $IQA_DATA.", rich_help_panel=DATA)
+]
+Folds = Annotated[
+    int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
+]
+FoldFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="CSV of image and fold; else the seed draws them.", rich_help_panel=DATA)
+]
+BackboneWeights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Its pretrained weights. \\[default: from the hub; none: random]", rich_help_panel=NETWORK
+    ),
+]
+Teachers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher", metavar="MODEL", help="Name or path of a model to learn from; repeatable.", rich_help_panel=NETWORK
+    ),
+]
+Recipe = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TOML with any of the options; flags override it.", rich_help_panel=LOOP)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option of a recipe, as loop.rate=1e-4.", rich_help_panel=LOOP),
+]
+Epochs = Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)]
+RunDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--run-dir",
+        "-r",
+        metavar="DIR",
+        help="Keeps options, statistics, weights and card.  \\[default: runs/DATASET]",
+        rich_help_panel=RUN,
+    ),
+]
+Features = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keeps what the frozen backbone measured, for other runs.", rich_help_panel=RUN),
+]
+Name = Annotated[str | None, typer.Option(help="Of the model and its files.", rich_help_panel=RUN)]
+Measured = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)]
+
+
 def train(
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", "-d", metavar="NAME", help="Whose labels to train on, as livec.", rich_help_panel=DATA),
-    ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder of the set; else $IQA_DATA.", rich_help_panel=DATA)
-    ] = None,
+    dataset: Dataset = None,
+    data_root: DataRoot = None,
     photos: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
     ] = None,
-    folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
-    ] = None,
-    fold_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV of image and fold; else the seed draws them.", rich_help_panel=DATA)
-    ] = None,
+    folds: Folds = None,
+    fold_file: FoldFile = None,
     backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Any network of timm.", rich_help_panel=NETWORK)] = None,
-    backbone_weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Its pretrained weights. \\[default: from the hub; none: random]", rich_help_panel=NETWORK
-        ),
-    ] = None,
-    teacher: Annotated[
-        Path | None, typer.Option(metavar="CARD", help="A model whose predictions extend the labels.", rich_help_panel=NETWORK)
-    ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML with any of the options; flags override it.", rich_help_panel=LOOP)
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", "-s", metavar="KEY=VALUE", help="Any option of a recipe, as loop.rate=1e-4.", rich_help_panel=LOOP
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--run-dir",
-            "-r",
-            metavar="DIR",
-            help="Keeps options, statistics, weights and card.  \\[default: runs/DATASET]",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the model and its files.", rich_help_panel=RUN)] = None,
-    measured: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)] = False,
+    backbone_weights: BackboneWeights = None,
+    teacher: Teachers = None,
+    recipe: Recipe = None,
+    settings: Settings = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    device: Device = None,
+    run_dir: RunDir = None,
+    features: Features = None,
+    name: Name = None,
+    measured: Measured = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model on rated photos. Needs the \\[train] extra.
 
@@ -125,28 +156,116 @@ def train(
 
     $ iqa train --recipe weights/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
-    from iqa_cli import console_train
-
     flags = {
         "dataset": dataset,
         "data_root": text_of(data_root),
-        "photos": [str(folder) for folder in photos] if photos else None,
+        "photos": texts_of(photos),
         "folds": folds,
         "fold_file": text_of(fold_file),
         "backbone": backbone,
         "backbone_weights": backbone_weights,
-        "teacher": text_of(teacher),
+        "teachers": teacher,
+        "features": text_of(features),
         "samples": drop_unset({"seed": seed}),
         "loop": drop_unset({"epochs": epochs, "device": device}),
         "name": name,
         "measured": text_of(measured),
     }
-    options = gather_options(run_dir, recipe, drop_unset(flags), settings or [], resume=resume)
-    study = import_torch_line("study", "iqa train")
+    run_study(gather_options(run_dir, recipe, drop_unset(flags), settings or [], resume=resume), "iqa train", quiet=quiet)
+
+
+def distill(
+    teacher: Teachers = None,
+    student: Annotated[
+        str | None, typer.Option(metavar="BACKBONE", help="Any network of timm; smaller is faster.", rich_help_panel=NETWORK)
+    ] = None,
+    backbone_weights: BackboneWeights = None,
+    size: Annotated[
+        int | None, typer.Option(min=64, help="Side in px of what the student looks at.", rich_help_panel=NETWORK)
+    ] = None,
+    images: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Photos to learn on, no labels needed.", rich_help_panel=DATA)
+    ] = None,
+    dataset: Dataset = None,
+    data_root: DataRoot = None,
+    folds: Folds = None,
+    fold_file: FoldFile = None,
+    recipe: Recipe = None,
+    settings: Settings = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    device: Device = None,
+    run_dir: RunDir = None,
+    features: Features = None,
+    name: Name = None,
+    measured: Measured = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+) -> None:
+    """Teach a small, fast model to score as larger ones do, on photos of your kind. Needs the \\[train] extra.
+
+    The teachers are asked once about random crops of the images and damaged versions of them; their answers stay in the run
+    folder, so that another try is cheap. Labels help where there are any, but need not be.
+
+    $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos -r runs/small
+
+    $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos --dataset livec --data-root DIR
+    """
+    flags = {
+        "method": "distillation",
+        "teachers": teacher,
+        "backbone": student,
+        "backbone_weights": backbone_weights,
+        "size": size,
+        "photos": texts_of(images),
+        "dataset": dataset or ("" if recipe is None else None),
+        "data_root": text_of(data_root),
+        "folds": folds,
+        "fold_file": text_of(fold_file),
+        "features": text_of(features),
+        "samples": drop_unset({"seed": seed}),
+        "loop": drop_unset({"epochs": epochs, "device": device}),
+        "name": name,
+        "measured": text_of(measured),
+    }
+    begin = DISTILLING if recipe is None else {}
+    options = gather_options(run_dir, recipe, begin | drop_unset(flags), settings or [], resume=resume)
+    run_study(options, "iqa distill", quiet=quiet)
+
+
+DISTILLING: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "size": 320, "fit": "whole", "heads": 4, "validation": 0.0}
+"""What distill does without a recipe: a small network of any height and width; nothing is chosen, so nothing is held back."""
+
+
+def run_study(options: StudyOptions, command: str, *, quiet: bool) -> None:
+    """Train as the options say, and show it."""
+    from iqa_cli import console_train
+
+    study = import_torch_line("study", command)
     with console_train.TrainingView(quiet=quiet).running(options.run_dir) as view:
         for event in study.train(options):
             view.show(event)
     console_train.print_results(options.run_dir / "results.json")
+
+
+def blend(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names, cards, folders or files, two or more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the blend and its card go.")],
+    weight: Annotated[list[float] | None, typer.Option(help="One for each model, in order; else all alike.")] = None,
+    name: Annotated[str, typer.Option(help="Of the blend and its files.")] = "blend",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
+) -> None:
+    """Make several models one that answers with their weighted mean. Needs the \\[train] extra.
+
+    Networks on different backbones err differently, so a blend is more accurate, and as slow as all of them together.
+
+    $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
+    """
+    from iqa_cli import console_train, weights
+
+    found = [weights.find_model(model, BackendChoice.TORCH) for model in models]
+    card = import_torch_line("blending", "iqa blend").blend_models(found, weight or [], output, name)
+    console_train.TrainingView(quiet=quiet).say(f"wrote {card}")
 
 
 def export_onnx(

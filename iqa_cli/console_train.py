@@ -15,6 +15,7 @@ from iqa_cli.console import open_console, print_rows, show
 
 if TYPE_CHECKING:
     from iqa_cli.nn.study import Event, PartBegun, PartDone
+    from iqa_cli.nn.teachers import ViewAsked
     from iqa_cli.nn.training import EpochDone, StepDone
 
 
@@ -43,12 +44,23 @@ class TrainingView:
     def show(self, event: Event) -> None:
         """Any event, by what it is."""
         handle = {
+            "ViewAsked": self.show_asked,
             "StepDone": self.show_step,
             "EpochDone": self.show_epoch,
             "PartBegun": self.show_part,
             "PartDone": self.show_end,
         }
         handle[type(event).__name__](event)  # type: ignore[operator]
+
+    def show_asked(self, event: ViewAsked) -> None:
+        """The bar of the teachers, an epoch's crops at a time."""
+        if self.task is None:
+            self.task = self.progress.add_task(f"asking teachers, epoch {event.epoch + 1}", total=event.photos, loss="")
+        self.progress.update(self.task, completed=event.done)
+        if event.done == event.photos:
+            self.progress.remove_task(self.task)
+            self.task = None
+            self.say(f"asked the teachers about {event.photos} photos, epoch {event.epoch + 1}")
 
     def show_step(self, event: StepDone) -> None:
         """The bar moves on; its time left is that of the epoch."""

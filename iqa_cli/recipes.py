@@ -1,6 +1,6 @@
 """Recipes: every knob of training as plain data, with its default and its reason. No PyTorch here, so that help is quick.
 
-A recipe file is TOML: the fields of `StudyOptions` at the top, [matching], [samples] and [loop] below.
+A recipe file is TOML: the fields of `StudyOptions` at the top, [matching], [distillation], [samples] and [loop] below.
 """
 
 from __future__ import annotations
@@ -39,6 +39,20 @@ class MatchingOptions:
 
 
 @dataclass(frozen=True)
+class DistillationOptions:
+    """Learning from teachers, `nn.objectives.Distillation`: the weights of its terms, and its constants as in matching.
+
+    labelled: of the human labels, beside the teachers' answers, which count 1.
+    """
+
+    labelled: float = 0.5
+    beta: float = 0.1
+    correlation: float = 0.0
+    order: float = 0.5
+    margin: float = 0.02
+
+
+@dataclass(frozen=True)
 class SampleOptions:
     """How crops are drawn, `nn.samples`.
 
@@ -46,11 +60,15 @@ class SampleOptions:
     damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
         photos always do.
     versions: how many damaged versions.
+    side: in px of a view when it is damaged and shown to teachers, before it is cut to the network's size; 0: that size.
+    held_out: the share of the unlabelled photos that are kept out, to measure on, chosen by a hash of the file's name.
     """
 
     enlarge: float = 1.25
     damaged: float = 0.0
     versions: int = 2
+    side: int = 0
+    held_out: float = 0.0
     seed: int = 0
 
 
@@ -90,11 +108,16 @@ class StudyOptions:
     photos: folders of unlabelled clean photos that join the training, for the order and teacher terms.
     backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
     size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
-    teacher: a model card; its predictions extend the labels.
+    layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
+    method: what is trained for: "matching", QFM-IQM, or "distillation", to answer as the teachers do.
+    teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
+        the number of the fold, so that no teacher saw what its student is judged by.
+    features: a folder in which the features of a frozen backbone are kept for other trainings; None: not beyond this one.
     folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
     validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
     measured: results.json of a cross-validation of the same recipe, to be quoted in the card; measured_by: its command.
-    summary, backbone_source, limits: what the card says of the model, of its first weights, and what it is not for.
+    summary, backbone_source, photos_source, limits: what the card says of the model, of its first weights, of the
+        photos without labels, and what it is not for.
     """
 
     run_dir: Path
@@ -110,7 +133,12 @@ class StudyOptions:
     width: int = 256
     heads: int = 6
     stages: int = 5
-    teacher: Path | None = None
+    layers: tuple[int, ...] = ()
+    cell: int = 32
+    method: Literal["matching", "distillation"] = "matching"
+    teachers: tuple[str, ...] = ()
+    asked: int = 4
+    features: Path | None = None
     folds: int = 0
     fold_file: Path | None = None
     only: tuple[int, ...] = ()
@@ -119,9 +147,11 @@ class StudyOptions:
     measured_by: str = ""
     summary: str = ""
     backbone_source: str = ""
+    photos_source: str = ""
     limits: tuple[str, ...] = ()
     resume: bool = False
     matching: MatchingOptions = field(default_factory=MatchingOptions)
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
 

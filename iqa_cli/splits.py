@@ -6,6 +6,7 @@ same groups and seed give the same split on every machine, whatever order the im
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -49,6 +50,18 @@ def fold_groups(groups: Sequence[str], folds: int, seed: int) -> npt.NDArray[np.
         raise ValueError(f"no {folds} folds of {len(order)} groups")
     fold = {group: place % folds for place, group in enumerate(order)}
     return np.array([fold[group] for group in groups], dtype=np.int64)
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Whether a photo is kept out of training, to measure on: by a hash of its file's name (SHA-1), wherever it lies.
+
+    About that share of all names is, 0 none and 1 all. A photo stays on its side when others come or go, and one that is held
+    out at some share is so at every greater one. Raises ValueError unless 0 <= share <= 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share of photos is 0 to 1, not {share}")
+    digest = hashlib.sha1(Path(name).name.encode("utf-8", "surrogateescape"), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:

@@ -32,6 +32,18 @@ def test_a_transformer_gives_its_class_token_and_its_patches():
     assert network.encode(crops).shape == (2, 1 + 16, 384)
 
 
+def test_layers_of_a_transformer_are_read_as_stages_are():
+    config = NetworkConfig("deit3_small_patch16_224", {"img_size": 96, "depth": 4}, width=16, heads=2, layers=(0, 2), cell=32)
+    network = build_network(config).eval()
+    assert isinstance(network.encoder, StageEncoder)
+    assert len(network.encoder.backbone.blocks) == 3  # what lies behind the last layer that is read is left out
+    crops = torch.randn(2, 3, 96, 96)
+    assert network.measure(crops).shape == (2, 1 + 4, 2 * 2 * 384)  # cells of two patches, windows of two cells
+    assert network.encode(crops).shape == (2, 1 + 2 + 4, 16)
+    maps = network.encoder.backbone.forward_intermediates(crops, indices=[0, 2], norm=True, intermediates_only=True)
+    assert torch.allclose(network.measure(crops)[:, 0, :768], torch.cat(maps, 1).mean((2, 3)), atol=1e-5)
+
+
 def test_deiqt_has_its_size():
     network = build_network(NetworkConfig("deit3_small_patch16_224", heads=6))
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(24.0e6, rel=0.01)

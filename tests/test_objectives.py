@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.objectives import (
+    Distillation,
     Memory,
     QualityMatching,
     average_matches,
@@ -20,7 +21,7 @@ from iqa_cli.nn.objectives import (
     perturb,
 )
 from iqa_cli.nn.samples import Batch
-from iqa_cli.recipes import MatchingOptions
+from iqa_cli.recipes import DistillationOptions, MatchingOptions
 
 OPTIONS = MatchingOptions(memory=6)
 
@@ -158,25 +159,38 @@ def test_the_sensitivity_term_pulls_on_the_disturbed_prediction_alone(network):
     assert outcome.losses["sensitivity"].item() > 0
 
 
-def test_no_gradient_flows_into_a_teacher(network):
-    torch.manual_seed(1)
-    teacher = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2)).eval()
-
-    def ask(crops):
-        with torch.no_grad():
-            return teacher(crops)
-
-    outcome = QualityMatching(OPTIONS, Memory(6), ask)(network, make_batch([float("nan"), float("nan")]))
+@pytest.mark.parametrize(
+    "objective", [QualityMatching(OPTIONS, Memory(6)), Distillation(DistillationOptions())], ids=["matching", "distillation"]
+)
+def test_the_answers_of_teachers_stand_in_for_labels(network, objective):
+    batch = replace(make_batch([float("nan")] * 3), taught=torch.tensor([0.9, float("nan"), 0.1]))
+    outcome = objective(network, batch)
     assert set(outcome.losses) == {"taught"}
     outcome.losses["taught"].backward()
-    assert all(p.grad is None for p in teacher.parameters())
     assert any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
     network.zero_grad()
+    with torch.no_grad():
+        answers = network(batch.crops)
+    exact = replace(batch, taught=answers.masked_fill(torch.tensor([False, True, False]), float("nan")))
+    assert objective(network, exact).losses["taught"].item() == pytest.approx(0, abs=1e-10)
+
+
+def test_distillation_weighs_labels_order_and_correlation(network):
+    batch = replace(
+        make_batch([0.5, float("nan"), 0.2], chain=[0, 0, -1], level=[0.0, 3.0, 0.0]), taught=torch.tensor([0.9, 0.5, 0.1])
+    )
+    one = Distillation(DistillationOptions(labelled=1, order=1, correlation=1))(network, batch).losses
+    half = Distillation(DistillationOptions(labelled=0.5, order=0.5, correlation=0.5))(network, batch).losses
+    assert set(one) == {"taught", "quality", "order", "correlation"}
+    for name in ("quality", "order", "correlation"):
+        assert half[name].item() == pytest.approx(one[name].item() / 2)
+    assert half["taught"].item() == one["taught"].item()
+    assert set(Distillation(DistillationOptions(labelled=0, order=0))(network, batch).losses) == {"taught"}
 
 
 def test_at_inference_neither_memory_nor_teacher_exists(network):
     assert not [name for name in network.state_dict() if "memory" in name or "teacher" in name]
-    matching = QualityMatching(OPTIONS, Memory(2), lambda crops: crops.mean((1, 2, 3)))
+    matching = QualityMatching(OPTIONS, Memory(2))
     before = set(network.state_dict())
     for _ in range(3):
         matching(network, make_batch([0.5, 0.5]))

@@ -75,6 +75,27 @@ def test_impossible_folds_are_refused(count: int) -> None:
         splits.fold_groups(GROUPS, count, seed=0)
 
 
+def test_a_photo_is_held_out_by_its_name_alone() -> None:
+    names = [f"photo_{i:04}.avif" for i in range(10_000)]
+    held = [name for name in names if splits.is_held_out(name, 0.2)]
+    assert held[:5] == ["photo_0011.avif", "photo_0018.avif", "photo_0023.avif", "photo_0039.avif", "photo_0050.avif"]
+    assert len(held) == pytest.approx(2000, abs=120)  # three standard deviations of a fair draw
+    assert [name for name in names if splits.is_held_out(f"some/where/{name}", 0.2)] == held
+    assert all(splits.is_held_out(name, 0.3) for name in held)
+
+
+def test_no_photo_is_held_out_of_none_and_every_one_of_all() -> None:
+    names = ["", "a", "photo.jpg", "Überraschung.png", "\udcff.jpg", *map(str, range(1000))]
+    assert not any(splits.is_held_out(name, 0) for name in names)
+    assert all(splits.is_held_out(name, 1) for name in names)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_an_impossible_share_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="a share of photos is 0 to 1, not"):
+        splits.is_held_out("photo.jpg", share)
+
+
 def test_folds_of_a_file_go_by_path_or_by_name(tmp_path: Path) -> None:
     path = tmp_path / "folds.csv"
     path.write_text("image,file,mos,fold\nb.bmp,b.avif,1,4\nImages/a.bmp,a.avif,1,0\nelsewhere.bmp,e.avif,1,2\n")

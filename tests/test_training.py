@@ -13,11 +13,13 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
 from iqa_cli.crops import CropSpec
-from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.nn.export import export, export_model
 from iqa_cli.nn.network import NetworkConfig, build_network
+from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.study import PartDone, train
+from iqa_cli.nn.teachers import ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.training import EpochDone, StepDone, build_optimizer, set_rates
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
@@ -184,16 +186,111 @@ def test_folds_share_no_image_and_each_is_tested_by_the_others(livec, tmp_path):
     assert len(rows) == 5
 
 
-def test_a_teacher_extends_the_labels(finished, livec, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of three pictures without labels."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 255, (90, 90 + number, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_a_teacher_extends_the_labels_from_the_first_epoch_on(finished, livec, photos, tmp_path):
     _, events = finished
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 90, 3), dtype=np.uint8)).save(photos / "a.png")
     quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=1, warm_epochs=1))
-    events = list(train(study(livec, tmp_path / "run", teacher=events[-1].card, photos=(photos,), **quick)))
+    events = list(train(study(livec, tmp_path / "run", teachers=(str(events[-1].card),), photos=(photos,), asked=1, **quick)))
     epochs = [event for event in events if isinstance(event, EpochDone)]
-    assert "taught" not in epochs[0].losses
-    assert epochs[-1].losses["taught"] > 0
+    assert len(epochs) == 2
+    assert all(epoch.losses["taught"] > 0 for epoch in epochs)
+
+
+def distilling(teacher, photos, run_dir, **changes):
+    """Options that learn from a teacher on photos alone."""
+    loop = replace(RECIPE["loop"], epochs=1, warm_epochs=1, batch_size=2)
+    begin = StudyOptions(
+        run_dir=run_dir, dataset="", photos=(photos,), teachers=(str(teacher),), method="distillation", asked=2, size=64,
+        fit="whole", width=16, heads=2, validation=0.0, backbone="mobilenetv2_035", backbone_weights="none", loop=loop,
+        samples=replace(RECIPE["samples"], side=96),
+    )  # fmt: skip
+    return replace(begin, **changes)
+
+
+def test_distillation_needs_no_labels_and_takes_over_the_scale_of_its_teacher(finished, photos, tmp_path):
+    _, events = finished
+    teacher = events[-1].card
+    done = list(train(distilling(teacher, photos, tmp_path / "run")))
+    card = read_card(done[-1].card)
+    assert done[-1].srcc is None
+    assert card.opinions == read_card(teacher).opinions
+    assert any("3 photos without labels" in line for line in card.training["data"])
+    assert str(tmp_path) not in (tmp_path / "run" / "model.json").read_text()
+    scores = [
+        record.score
+        for record in open_scorer(ScoreOptions(model=str(done[-1].card))).score(sorted(str(path) for path in photos.iterdir()))
+    ]
+    assert len(scores) == 3
+    assert all(0 <= score <= 100 for score in scores)
+
+
+def test_teachers_are_asked_once(finished, photos, tmp_path):
+    _, events = finished
+    options = distilling(events[-1].card, photos, tmp_path / "run")
+    first = [event for event in train(options) if isinstance(event, ViewAsked)]
+    answers = load_tensors(tmp_path / "run" / "answers.safetensors")[0]["answers"]
+    assert [(event.epoch, event.done) for event in first] == [(0, 3), (1, 3)]
+    assert answers.shape == (2, 3, 2)  # epochs, photos, versions
+    assert bool(answers.isfinite().all())
+    more = replace(options, resume=True)
+    assert not [event for event in train(more) if isinstance(event, ViewAsked)]
+
+
+def test_the_answer_is_what_the_teacher_says_of_the_crop_and_several_answer_with_their_mean(finished, photos, tmp_path):
+    _, events = finished
+    teacher = open_teachers([str(events[-1].card)], "cpu")[0]
+    paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
+    dataset = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
+    list(ask_teachers([teacher], dataset, 1, tmp_path / "answers"))
+    crops = torch.cat([dataset[0, place].crops for place in range(3)])
+    with torch.no_grad():
+        expected = load_network(teacher.card, events[-1].card.parent / teacher.card.files["safetensors"].name)(crops)
+    assert torch.allclose(dataset.targets[0, :, 0], expected, atol=0.02)  # bf16 where the processor knows it
+    other = replace(teacher, network=build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2)).eval())
+    alone = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
+    list(ask_teachers([other], alone, 1, tmp_path / "other"))
+    both = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
+    list(ask_teachers([teacher, other], both, 1, tmp_path / "both"))
+    assert torch.allclose(both.targets, (dataset.targets + alone.targets) / 2)
+
+
+def test_contradictions_of_distillation_are_named(livec, photos, tmp_path):
+    for changes, problem in (
+        ({"teachers": ()}, "needs a teacher"),
+        ({"method": "matching"}, "no opinions"),
+        ({"photos": (), "dataset": ""}, "no opinions"),
+        ({"dataset": "livec", "data_root": livec, "teachers": ("runs/fold{fold}",)}, "--folds"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            list(train(replace(distilling("any", photos, tmp_path / "run"), **changes)))
+    with pytest.raises(DataError, match="no photos"):
+        list(train(distilling("any", photos, tmp_path / "run", samples=SampleOptions(held_out=1.0))))
+
+
+def test_kept_features_give_what_measured_ones_give(livec, tmp_path):
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, warm_epochs=2))
+    kept = tmp_path / "features"
+    for name, folder in (("none", None), ("first", kept), ("second", kept)):
+        list(train(study(livec, tmp_path / name, features=folder, **quick)))
+    results = [load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("none", "first", "second")]
+    assert all(torch.equal(one[key], results[0][key]) for one in results[1:] for key in one)
+    assert len(list(kept.rglob("*.safetensors"))) == 18  # nine photos in two views
+
+
+def test_folds_share_features_for_photos_are_numbered_over_the_whole_set(livec, tmp_path):
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, warm_epochs=1, views=1))
+    list(train(study(livec, tmp_path / "run", folds=3, validation=0, features=tmp_path / "features", **quick)))
+    assert len(list((tmp_path / "features").rglob("*.safetensors"))) == 12
 
 
 def test_rates_rise_then_fall_to_nothing_and_no_decay_falls_on_biases():

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from iqa_cli.errors import WeightsError
+from iqa_cli.nn.blends import Blend, build_blend
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.weights import ModelCard
 
@@ -54,7 +55,7 @@ def load_backbone(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def save_weights(path: Path, network: QfmIqm, *, half: bool = False) -> None:
+def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:
     """The network's weights; half: floating-point weights in half precision, for half the size."""
     state = network.state_dict()
     save_tensors(path, {k: v.half() if half and v.is_floating_point() else v for k, v in state.items()})
@@ -68,12 +69,22 @@ def read_config(data: Mapping[str, Any]) -> NetworkConfig:
     return NetworkConfig(**data)
 
 
-def load_network(card: ModelCard, path: Path) -> QfmIqm:
+def build_described(data: Mapping[str, Any]) -> QfmIqm | Blend:
+    """The network that a card describes, with new weights: one, or a blend of several. Raises WeightsError."""
+    if "members" not in data:
+        return build_network(read_config(data))
+    try:
+        return build_blend(data["members"])
+    except (TypeError, KeyError, IndexError) as error:
+        raise WeightsError(f"the model card's network is no blend of networks: {error}") from error
+
+
+def load_network(card: ModelCard, path: Path) -> QfmIqm | Blend:
     """The network that a card describes, with the weights of a file, ready to score: eval mode, single precision.
 
     Raises WeightsError where a weight is missing, unknown or of another shape.
     """
-    network = build_network(read_config(card.network))
+    network = build_described(card.network)
     state, _ = load_tensors(path)
     try:
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from iqa_cli.backend import OnnxBackend
 from iqa_cli.crops import Crops, CropSpec, cut_crops
@@ -22,12 +23,12 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.finding import find_images
 from iqa_cli.images import Undecodable, decode_image
 from iqa_cli.nn.checkpoint import load_network
-from iqa_cli.nn.network import QfmIqm
 from iqa_cli.options import BackendChoice
 from iqa_cli.weights import EMBEDDED, FoundModel, ModelCard, WeightFile, verify_file, write_card
 
 PARITY = 1e-3  # of the score range: what the two backends may differ by
 OPSET = 18
+LARGE = 1024  # elements from which a weight is stored in half precision: below, a cast costs more bytes than it saves
 
 
 def export_model(model: FoundModel, output: Path | None, photos: Sequence[str]) -> tuple[Path, float]:
@@ -75,7 +76,7 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
     return WeightFile.of(output), difference
 
 
-def write_onnx(network: QfmIqm, card: ModelCard, path: Path) -> None:
+def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if views are whole images."""
     spec = card.crops
     sides = (spec.size, spec.size + 2 * spec.multiple) if spec.fit == "whole" else (spec.size, spec.size)
@@ -93,12 +94,31 @@ def write_onnx(network: QfmIqm, card: ModelCard, path: Path) -> None:
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
+    store_in_half(model.graph)
     onnx.helper.set_model_props(model, {EMBEDDED: json.dumps(asdict(replace(card, files={})))})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
-def measure_parity(network: QfmIqm, path: Path, spec: CropSpec, photos: Sequence[str]) -> float:
+def store_in_half(graph: onnx.GraphProto) -> None:
+    """Keep large weights in half precision, with a cast in front of their use; all arithmetic stays in single precision.
+
+    The weights come from half precision (see `checkpoint`), so no answer changes, and ONNX Runtime casts them once, when it
+    loads the file, which is half the size.
+    """
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
+            name, values = tensor.name, onnx.numpy_helper.to_array(tensor)
+            if np.abs(values).max() < np.finfo(np.float16).max:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+                casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def measure_parity(network: nn.Module, path: Path, spec: CropSpec, photos: Sequence[str]) -> float:
     """The largest difference in quality between PyTorch and the ONNX file over the crops of the photos."""
     backend = OnnxBackend(path)
     worst = 0.0

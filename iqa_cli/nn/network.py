@@ -10,7 +10,7 @@ same kind of tokens. Nothing of the training method (memory, noise, teacher) exi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ class NetworkConfig:
     width: d, the tokens' size, for a convolutional backbone; a transformer's tokens keep its own.
     heads, queries: of the attention panel (DEIQT: 6 and 6).
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
+    layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
+    cell: in px, of the cells in which the statistics of stages are taken.
     """
 
     backbone: str
@@ -40,6 +42,8 @@ class NetworkConfig:
     heads: int = 4
     queries: int = 6
     stages: int = 5
+    layers: tuple[int, ...] = ()
+    cell: int = 32
 
 
 class Attention(nn.Module):
@@ -115,24 +119,25 @@ class TransformerEncoder(nn.Module):
 
 
 class StageEncoder(nn.Module):
-    """A convolutional backbone: the statistics of its stages as tokens. Ours, not the paper's.
+    """A convolutional backbone, or some layers of a transformer: the statistics of its stages as tokens. Ours, not the paper's.
 
     Damage shows in the early stages as much as in the late ones, and in how features vary as much as in how strong they are.
-    So the picture is laid out in cells of 32 px, and each window of 2 x 2 cells becomes one token: the mean and the deviation
-    of the features of every stage in it. Further tokens hold the same of the whole crop, one a stage. c is the mean of the last
-    stage: what a classifier would see. Statistics are standardised by those of the training images, measured once
-    (`standards`), and projected to the width.
+    So the picture is laid out in cells of some 32 px, the stride of the last stage of a usual backbone, and each window of two
+    by two becomes one token: the mean and the deviation of the features of every stage in it. Further tokens hold the same of
+    the whole crop, one a stage. c is the mean of the last stage: what a classifier would see. Statistics are standardised by
+    those of the training images, measured once (`standards`), and projected to the width.
     """
 
-    cell = 32  # px; the stride of the last stage of a usual backbone
     tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite
 
-    def __init__(self, backbone: Any, width: int, stages: int) -> None:
+    def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.width = width
-        facts = backbone.feature_info[:stages]
-        backbone.prune_intermediate_layers(list(range(len(facts))), prune_head=True)
+        self.cell = cell
+        self.stages = list(stages)
+        facts = [backbone.feature_info[stage] for stage in self.stages]
+        backbone.prune_intermediate_layers(self.stages, prune_head=True)
         self.reductions = [info["reduction"] for info in facts]
         self.channels = [info["num_chs"] for info in facts]
         size = 2 * sum(self.channels)
@@ -148,7 +153,7 @@ class StageEncoder(nn.Module):
         alone is in here, so these can be cached while it is frozen.
         """
         maps = self.backbone.forward_intermediates(
-            crops, indices=list(range(len(self.reductions))), intermediates_only=True, output_fmt="NCHW"
+            crops, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
         )  # each [b, c_s, h / reduction, w / reduction]
         cells = [self.pool_cells(m.float(), r) for m, r in zip(maps, self.reductions, strict=True)]
         mean, square = (torch.cat(parts, dim=1) for parts in zip(*cells, strict=True))  # each [b, c, h/32, w/32]
@@ -218,8 +223,11 @@ def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEnco
     """The encoder that fits the backbone: timm names the reduction of each stage, which is one in a plain transformer."""
     reductions = {info["reduction"] for info in backbone.feature_info}  # type: ignore[union-attr]
     if len(reductions) == 1 and hasattr(backbone, "num_prefix_tokens"):
-        return TransformerEncoder(backbone)
-    return StageEncoder(fix_padding(fold_batch_norms(backbone)), config.width, config.stages)
+        return (
+            StageEncoder(backbone, config.width, config.layers, config.cell) if config.layers else TransformerEncoder(backbone)
+        )
+    stages = range(len(backbone.feature_info))[: config.stages]  # type: ignore[arg-type]
+    return StageEncoder(fix_padding(fold_batch_norms(backbone)), config.width, stages, config.cell)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:

@@ -14,6 +14,9 @@ Per crop i, with tokens T = [c; P], label y in 0..1, decoder D, sg = stop-gradie
 
 and two terms of ours, off by default: `correlation`, 1 - PLCC over the batch, and `order`, which asks that of two versions of
 one photo with the same kind of damage the more damaged one scores lower (a ranking loss; no label is needed).
+
+`Distillation` is the plain road: answer as the teachers do, wherever they were asked. Both take the teachers' answers from the
+batch (`nn.teachers` puts them there), so no teacher is near the gradient.
 """
 
 from __future__ import annotations
@@ -28,9 +31,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import Batch
-from iqa_cli.recipes import MatchingOptions
-
-Teacher = Callable[[Tensor], Tensor]  # crops [b, 3, h, w] -> quality [b], without gradient
+from iqa_cli.recipes import DistillationOptions, MatchingOptions
 
 
 class Outcome(NamedTuple):
@@ -124,11 +125,10 @@ class QualityMatching:
 
     options: MatchingOptions
     memory: Memory
-    teacher: Teacher | None = None
 
     def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
         o = self.options
-        tokens = network.encode(batch.crops) if batch.features is None else network.project(batch.features)  # [b, t, d]
+        tokens = encode(network, batch)  # [b, t, d]
         predicted = network.decode(tokens)  # [b]
         labelled = batch.quality.isfinite()
         truth = batch.quality[labelled]
@@ -143,8 +143,8 @@ class QualityMatching:
             losses["noisy"] = o.noisy * F.smooth_l1_loss(disturbed[labelled], truth, beta=o.beta)
             losses["sensitivity"] = o.sensitivity * (disturbed - predicted.detach())[labelled].abs().mean()
             rates["matched"] = float(found[labelled.cpu()].float().mean())
-        if self.teacher is not None and o.taught and batch.features is None:  # cached features come without crops
-            losses["taught"] = o.taught * F.smooth_l1_loss(predicted, self.teacher(batch.crops), beta=o.beta)
+        if batch.taught is not None and o.taught:
+            losses["taught"] = o.taught * taught_loss(predicted, batch.taught, o.beta)
         if o.order and bool((batch.chain >= 0).any()):
             losses["order"] = o.order * order_loss(predicted, batch, o.margin)
         if o.noise != "none":
@@ -162,6 +162,40 @@ class QualityMatching:
         candidates = find_candidates(batch, self.memory, self.options.tolerance)
         places, real = match_semantics(tokens[:, 0], self.memory, candidates, self.options.k)
         return average_matches(self.memory, places, real), real.any(1)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Answer as the teachers do; human labels, order and correlation beside it, see `DistillationOptions`."""
+
+    options: DistillationOptions
+
+    def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
+        o = self.options
+        predicted = network.decode(encode(network, batch))  # [b]
+        labelled = batch.quality.isfinite()
+        losses: dict[str, Tensor] = {}
+        if batch.taught is not None:
+            losses["taught"] = taught_loss(predicted, batch.taught, o.beta)
+            if o.correlation:
+                asked = batch.taught.isfinite()
+                losses["correlation"] = o.correlation * correlation_loss(predicted[asked], batch.taught[asked])
+        if o.labelled and labelled.any():
+            losses["quality"] = o.labelled * F.smooth_l1_loss(predicted[labelled], batch.quality[labelled], beta=o.beta)
+        if o.order and bool((batch.chain >= 0).any()):
+            losses["order"] = o.order * order_loss(predicted, batch, o.margin)
+        return Outcome(losses, {})
+
+
+def encode(network: QfmIqm, batch: Batch) -> Tensor:
+    """The tokens [b, t, d] of a batch, from its crops or from what was measured on them before."""
+    return network.encode(batch.crops) if batch.features is None else network.project(batch.features)
+
+
+def taught_loss(predicted: Tensor, taught: Tensor, beta: float) -> Tensor:
+    """SmoothL1 against the teachers' answers [b], where there are any."""
+    asked = taught.isfinite()
+    return F.smooth_l1_loss(predicted[asked], taught[asked], beta=beta) if asked.any() else predicted.sum() * 0
 
 
 def correlation_loss(predicted: Tensor, truth: Tensor) -> Tensor:

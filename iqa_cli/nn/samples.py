@@ -24,17 +24,30 @@ from iqa_cli.recipes import SampleOptions
 
 @dataclass(frozen=True)
 class Photo:
-    """One image to train on. quality: its label in 0..1, higher is better, or nan. reference: what its content is named."""
+    """One image to train on. quality: its label in 0..1, higher is better, or nan. reference: what its content is named.
+
+    number: names it among all the photos of a study, whichever of them a training sees; -1: its place in the training.
+    """
 
     path: str
     quality: float = float("nan")
     reference: str = ""
+    number: int = -1
+
+
+@dataclass(frozen=True)
+class Views:
+    """One random view of a photo and damaged versions of it: uint8 [side, side, 3] each, and their levels of damage."""
+
+    versions: list[Rgb]
+    levels: list[float]
 
 
 @dataclass(frozen=True)
 class Batch:
     """Crops of several photos. image, reference: numbers that name them. chain: crops of one number are the same crop with
-    rising damage, by `level`; -1 stands alone. features: what the encoder measured on the crops, where that is cached.
+    rising damage, by `level`; -1 stands alone. taught: what teachers think of the crops. features: what the encoder measured
+    on the crops, where that is cached.
     """
 
     crops: Tensor  # [b, 3, h, w]
@@ -43,6 +56,7 @@ class Batch:
     reference: Tensor  # [b]
     chain: Tensor  # [b]
     level: Tensor  # [b], 0 undamaged
+    taught: Tensor | None = None  # [b], nan where no teacher was asked
     features: Tensor | None = None  # [b, n, f]
 
     def __len__(self) -> int:
@@ -51,7 +65,8 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; the layout of the crops is the one that convolutions prefer."""
         crops = self.crops.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        return replace(self, crops=crops, quality=self.quality.to(device), level=self.level.to(device))
+        taught = None if self.taught is None else self.taught.to(device)
+        return replace(self, crops=crops, quality=self.quality.to(device), level=self.level.to(device), taught=taught)
 
 
 def join_batches(parts: Sequence[Batch]) -> Batch:
@@ -84,11 +99,13 @@ class PixelCache:
 class PhotoCrops(Dataset[Batch]):
     """(epoch, place) -> the batch of one photo: a random crop, flipped or not, and at times damaged versions of it.
 
-    Crops are squares of the network's size: all of one shape, so that they make a batch.
+    Crops are squares of the network's size: all of one shape, so that they make a batch. With targets, the answers of teachers
+    [epochs, photos, versions], only the epochs they were asked about are drawn, over and over.
     """
 
     def __init__(self, photos: Sequence[Photo], crops: CropSpec, options: SampleOptions, cache_bytes: int = 4 << 30) -> None:
-        self.photos = list(photos)
+        self.photos = [replace(photo, number=place) if photo.number < 0 else photo for place, photo in enumerate(photos)]
+        self.targets: Tensor | None = None
         self.scoring_crops = crops
         self.crops = replace(crops, fit="square")
         self.options = options
@@ -103,7 +120,18 @@ class PhotoCrops(Dataset[Batch]):
 
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, place = where
-        photo, chance = self.photos[place], np.random.default_rng((self.options.seed, epoch, place))
+        if self.targets is not None:
+            epoch %= len(self.targets)
+        views = self.draw_views(epoch, place)
+        shape = (self.crops.size, self.crops.size)
+        side = len(views.versions[0])
+        cut = [view if view.shape[:2] == shape else cut_box(view, (0, 0, side, side), shape) for view in views.versions]
+        return self.describe(epoch, place, views.levels, torch.from_numpy(normalise(cut, self.crops)))
+
+    def draw_views(self, epoch: int, place: int) -> Views:
+        """What a photo shows in an epoch, before it is cut to the size of a network."""
+        photo = self.photos[place]
+        chance = np.random.default_rng((self.options.seed, epoch, photo.number))
         view = self.cut_view(self.pixels.load(photo.path), chance)
         labelled = bool(np.isfinite(photo.quality))
         levels = [0.0]
@@ -113,22 +141,29 @@ class PhotoCrops(Dataset[Batch]):
             kind, pattern = kinds[chance.integers(len(kinds))], int(chance.integers(2**32))
             levels += sorted(chance.uniform(0.5, LEVELS, self.options.versions))
             versions += [distort(view, kind, level, np.random.default_rng(pattern)) for level in levels[1:]]
+        return Views(versions, levels)
+
+    def describe(self, epoch: int, place: int, levels: Sequence[float], crops: Tensor, features: Tensor | None = None) -> Batch:
+        """The batch of one photo: crops [versions, 3, h, w], or features [versions, n, f], with all that is known of them."""
         rows = len(levels)
         return Batch(
-            crops=torch.from_numpy(normalise(versions, self.crops)),
-            quality=torch.tensor([photo.quality] + [torch.nan] * (rows - 1), dtype=torch.float32),
+            crops=crops,
+            quality=torch.tensor([self.photos[place].quality] + [torch.nan] * (rows - 1), dtype=torch.float32),
             image=torch.full((rows,), place),
             reference=torch.full((rows,), self.references[place]),
             chain=torch.full((rows,), place if rows > 1 else -1),
             level=torch.tensor(levels, dtype=torch.float32),
+            taught=None if self.targets is None else self.targets[epoch % len(self.targets), place, :rows].float(),
+            features=features,
         )
 
     def cut_view(self, rgb: Rgb, chance: np.random.Generator) -> Rgb:
-        """A random square of the image at a random scale, mirrored or not: uint8 [size, size, 3]."""
+        """A random square of the image at a random scale, mirrored or not: uint8 [side, side, 3]."""
+        length = self.options.side or self.crops.size
         height, width = rgb.shape[:2]
         side = min(height, width) / chance.uniform(1.0, self.options.enlarge)
         left, top = chance.uniform(0, width - side), chance.uniform(0, height - side)
-        view = cut_box(rgb, (left, top, left + side, top + side), (self.crops.size, self.crops.size))
+        view = cut_box(rgb, (left, top, left + side, top + side), (length, length))
         return np.ascontiguousarray(view[:, ::-1]) if chance.random() < 0.5 else view
 
 
@@ -155,11 +190,16 @@ def load_epoch(dataset: PhotoCrops, batch_size: int, epoch: int, workers: int) -
     return DataLoader(dataset, batch_sampler=order, num_workers=workers, collate_fn=join_batches)
 
 
-def load_in_order(dataset: PhotoCrops, epoch: int, workers: int, count: int = 8) -> DataLoader[list[Batch]]:
-    """Every photo once, in order, a few at a time: enough to keep a processor busy, few enough for its cache."""
-    places = range(len(dataset))
-    groups = [[(epoch, place) for place in places[start : start + count]] for start in places[::count]]
-    return DataLoader(cast("Dataset[Any]", dataset), batch_sampler=groups, num_workers=workers, collate_fn=list)
+def load_in_order(
+    dataset: PhotoCrops, epoch: int, places: Sequence[int], workers: int, count: int = 8
+) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+    """Photos once, in order, a few at a time: enough to keep a processor busy, few enough for its cache."""
+    parts = [places[start : start + count] for start in range(0, len(places), count)]
+    groups = [[(epoch, place) for place in part] for part in parts]
+    loader: DataLoader[Any] = DataLoader(
+        cast("Dataset[Any]", dataset), batch_sampler=groups, num_workers=workers, collate_fn=list
+    )
+    return zip(parts, loader, strict=True)
 
 
 def load_scoring_crops(photos: Sequence[Photo], crops: CropSpec, pixels: PixelCache) -> Iterator[Tensor]:

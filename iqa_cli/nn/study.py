@@ -19,15 +19,16 @@ from iqa_cli.datasets import Labels, find_root, read_labels
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.finding import find_images
 from iqa_cli.metrics import plcc, srcc
-from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_weights
+from iqa_cli.nn.checkpoint import load_backbone, load_tensors, save_weights
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
-from iqa_cli.nn.objectives import Memory, QualityMatching, Teacher
+from iqa_cli.nn.objectives import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.nn.runs import RunFolder
 from iqa_cli.nn.samples import Photo, PhotoCrops
+from iqa_cli.nn.teachers import Teacher, ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.training import EpochDone, StepDone, fit, predict_photos
 from iqa_cli.recipes import StudyOptions
-from iqa_cli.splits import fold_groups, read_folds, split_groups
-from iqa_cli.weights import ModelCard, WeightFile, read_card, write_card
+from iqa_cli.splits import fold_groups, is_held_out, read_folds, split_groups
+from iqa_cli.weights import ModelCard, WeightFile, write_card
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Part:
     train: list[int]
     validation: list[int]
     test: list[int]
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,24 @@ class PartDone:
     card: Path
 
 
-NO_MATTER = ("run_dir", "resume", "only", "measured", "measured_by", "summary", "backbone_source", "limits")
+NO_MATTER = (
+    "run_dir",
+    "resume",
+    "only",
+    "features",
+    "measured",
+    "measured_by",
+    "summary",
+    "backbone_source",
+    "photos_source",
+    "limits",
+)
 """Options that weights do not depend on."""
 
-PATHS = ("data_root", "fold_file", "backbone_weights", "photos", "teacher")
+PATHS = ("data_root", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""
 
-Event = PartBegun | StepDone | EpochDone | PartDone
+Event = PartBegun | ViewAsked | StepDone | EpochDone | PartDone
 
 
 def train(options: StudyOptions) -> Iterator[Event]:
@@ -74,8 +87,8 @@ def train(options: StudyOptions) -> Iterator[Event]:
     Each training leaves a run folder with its card; `results.json` beside them holds what was measured on the test parts.
     Raises DataError for labels or images that are missing, WeightsError for backbones, UsageError for contradictions.
     """
-    root = find_root(options.dataset, options.data_root)
-    labels = read_labels(options.dataset, root)
+    check_method(options)
+    labels = read_labels(options.dataset, find_root(options.dataset, options.data_root)) if options.dataset else None
     parts = plan_parts(labels, options)
     done = []
     for number, part in enumerate(parts):
@@ -87,8 +100,20 @@ def train(options: StudyOptions) -> Iterator[Event]:
         write_results(options.run_dir, done)
 
 
-def plan_parts(labels: Labels, options: StudyOptions) -> list[Part]:
+def check_method(options: StudyOptions) -> None:
+    """Raises UsageError where what is to be trained on and what for do not go together."""
+    if options.method == "distillation" and not options.teachers:
+        raise UsageError("distillation needs a teacher: --teacher MODEL")
+    if not options.dataset and (options.method == "matching" or not options.photos or options.folds):
+        raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")
+    if any("{fold}" in teacher for teacher in options.teachers) and not options.folds:
+        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds")
+
+
+def plan_parts(labels: Labels | None, options: StudyOptions) -> list[Part]:
     """The trainings: all images, or folds; images of one reference stay together everywhere."""
+    if labels is None:
+        return [Part(options.run_dir, [], [], [])]
     groups, seed = labels.groups, options.samples.seed
     if not options.folds:
         return [divide(labels, list(range(len(groups))), [], options.run_dir, options)]
@@ -96,15 +121,10 @@ def plan_parts(labels: Labels, options: StudyOptions) -> list[Part]:
     wanted = options.only or range(options.folds)
     if not set(wanted) <= set(fold.tolist()):
         raise UsageError(f"there are no folds {sorted(set(wanted) - set(fold.tolist()))}: only {sorted(set(fold.tolist()))}")
+    places = {int(f): (np.flatnonzero(fold != f).tolist(), np.flatnonzero(fold == f).tolist()) for f in wanted}
     return [
-        divide(
-            labels,
-            np.flatnonzero(fold != f).tolist(),
-            np.flatnonzero(fold == f).tolist(),
-            options.run_dir / f"fold{f}",
-            options,
-        )
-        for f in wanted
+        replace(divide(labels, train, test, options.run_dir / f"fold{f}", options), fold=f)
+        for f, (train, test) in places.items()
     ]
 
 
@@ -117,23 +137,28 @@ def divide(labels: Labels, train: list[int], test: list[int], folder: Path, opti
     return Part(folder, [train[i] for i in kept], [train[i] for i in held], test)
 
 
-def train_part(labels: Labels, part: Part, options: StudyOptions) -> Iterator[StepDone | EpochDone | PartDone]:
+def train_part(
+    labels: Labels | None, part: Part, options: StudyOptions
+) -> Iterator[ViewAsked | StepDone | EpochDone | PartDone]:
     """One training, from the first weights to the card."""
     network, crops = begin_network(options)
     photos = label_photos(labels)
-    unlabelled = [Photo(path) for path in find_unlabelled(options.photos)]
+    unlabelled = find_unlabelled(options, len(photos))
     dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples)
-    teacher = open_teacher(options.teacher, options.loop.device) if options.teacher else None
-    objective = QualityMatching(options.matching, Memory(options.matching.memory), teacher)
     run = RunFolder(part.folder)
     run.begin(describe_options(options), describe_split(labels, part), resume=options.resume)
-    yield from fit(network, dataset, [photos[i] for i in part.validation], objective, options.loop, run)
+    teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], options.loop.device)
+    if teachers:
+        yield from ask_teachers(teachers, dataset, options.asked, part.folder / "answers.safetensors")
+    validation = [photos[i] for i in part.validation]
+    yield from fit(network, dataset, validation, choose_objective(options), options.loop, run, options.features)
     network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)
     tested = [photos[i] for i in part.test]
     predicted = predict_photos(network, tested, dataset, options.loop)
-    write_predictions(part.folder / "test.csv", [labels.ratings[i].path for i in part.test], tested, predicted)
+    if labels is not None:
+        write_predictions(part.folder / "test.csv", [labels.ratings[i].path for i in part.test], tested, predicted)
     truth = [photo.quality for photo in tested]
-    card = write_weights(network, crops, labels, part, options)
+    card = write_weights(network, crops, describe_training(labels, part, len(unlabelled), teachers, options), part, options)
     judged = (srcc(predicted, truth), plcc(predicted, truth)) if tested else (None, None)
     yield PartDone(part, judged[0], judged[1], card)
 
@@ -144,7 +169,10 @@ def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
     if facts is None:
         raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
     sized = {"img_size": options.size} if facts.fixed_input_size else {}  # transformers have a position for each patch
-    config = NetworkConfig(options.backbone, sized, options.width, options.heads, stages=options.stages)
+    config = NetworkConfig(
+        options.backbone, sized, options.width, options.heads,
+        stages=options.stages, layers=options.layers, cell=options.cell,
+    )  # fmt: skip
     torch.manual_seed(options.samples.seed)
     source = options.backbone_weights
     network = build_network(config, True if source is None else False if source == "none" else load_backbone(Path(source)))
@@ -152,28 +180,28 @@ def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
     return network, CropSpec(options.size, options.fit, count=options.crops, mean=mean, std=std)
 
 
-def label_photos(labels: Labels) -> list[Photo]:
+def choose_objective(options: StudyOptions) -> Objective:
+    """What the network is trained for."""
+    if options.method == "distillation":
+        return Distillation(options.distillation)
+    return QualityMatching(options.matching, Memory(options.matching.memory))
+
+
+def label_photos(labels: Labels | None) -> list[Photo]:
     """Every labelled image as a photo."""
-    rows = zip(labels.paths, labels.quality, labels.ratings, strict=True)
-    return [Photo(str(path), float(quality), rating.reference) for path, quality, rating in rows]
+    if labels is None:
+        return []
+    rows = enumerate(zip(labels.paths, labels.quality, labels.ratings, strict=True))
+    return [Photo(str(path), float(quality), rating.reference, number) for number, (path, quality, rating) in rows]
 
 
-def find_unlabelled(folders: Sequence[Path]) -> Iterator[str]:
-    """The photos below some folders."""
-    return find_images([str(folder) for folder in folders], Counter())
-
-
-def open_teacher(card: Path, device: str) -> Teacher:
-    """A frozen network as a function: it never enters a state dict, gets a gradient or leaves eval mode."""
-    facts = read_card(card)
-    network = load_network(facts, card.parent / facts.files["safetensors"].name).to(device)
-
-    def ask(crops: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            quality: torch.Tensor = network.eval()(crops)
-            return quality.float()
-
-    return ask
+def find_unlabelled(options: StudyOptions, first: int) -> list[Photo]:
+    """The photos without labels, but for the share held out, numbered from `first`. Raises DataError where there are none."""
+    found = find_images([str(folder) for folder in options.photos], Counter())
+    kept = [path for path in found if not is_held_out(Path(path).name, options.samples.held_out)]
+    if options.photos and not kept:
+        raise DataError(f"{', '.join(map(str, options.photos))}: no photos to train on")
+    return [Photo(path, number=first + place) for place, path in enumerate(kept)]
 
 
 def describe_options(options: StudyOptions) -> dict[str, Any]:
@@ -182,9 +210,9 @@ def describe_options(options: StudyOptions) -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in data.items() if k not in NO_MATTER}, default=str))  # type: ignore[no-any-return]
 
 
-def describe_split(labels: Labels, part: Part) -> dict[str, list[str]]:
+def describe_split(labels: Labels | None, part: Part) -> dict[str, list[str]]:
     """The split by image names."""
-    names = [rating.path for rating in labels.ratings]
+    names = [rating.path for rating in labels.ratings] if labels else []
     return {kind: [names[i] for i in getattr(part, kind)] for kind in ("train", "validation", "test")}
 
 
@@ -198,21 +226,45 @@ def write_predictions(path: Path, names: Sequence[str], photos: Sequence[Photo],
         )
 
 
-def write_weights(network: QfmIqm, crops: CropSpec, labels: Labels, part: Part, options: StudyOptions) -> Path:
+@dataclass(frozen=True)
+class Lesson:
+    """What a card says of the scale and of what a network learned from."""
+
+    title: str
+    opinions: tuple[float, ...]
+    meaning: str
+    data: list[str]
+
+
+def describe_training(
+    labels: Labels | None, part: Part, unlabelled: int, teachers: Sequence[Teacher], options: StudyOptions
+) -> Lesson:
+    """The scale is that of the labels; without labels, that of the first teacher."""
+    data = [f"{unlabelled} photos without labels: {options.photos_source or 'not described'}"] if unlabelled else []
+    data += [f"the answers of {teacher.card.name}: {teacher.card.summary}" for teacher in teachers]
+    if labels is None:
+        card = teachers[0].card
+        return Lesson("unlabelled photos", card.opinions, card.score_meaning, data)
+    quantiles = 100 * np.quantile(labels.quality[part.train + part.validation], np.linspace(0, 1, 101))
+    data.insert(0, f"{labels.spec.title}: {len(part.train)} images; {labels.spec.licence}; {labels.spec.paper}")
+    meaning = f"the mean opinion score of {labels.spec.title}, brought to 0..100, higher is better"
+    return Lesson(labels.spec.title, tuple(round(float(value), 3) for value in quantiles), meaning, data)
+
+
+def write_weights(network: QfmIqm, crops: CropSpec, lesson: Lesson, part: Part, options: StudyOptions) -> Path:
     """The weights in half precision with their card, in the run folder; the card's path."""
     weights = part.folder / f"{options.name}.safetensors"
     save_weights(weights, network, half=True)
-    opinions = 100 * np.quantile(labels.quality[part.train + part.validation], np.linspace(0, 1, 101))
     card = ModelCard(
         name=options.name,
-        summary=options.summary or f"QFM-IQM on {options.backbone}, trained on {labels.spec.title}",
+        summary=options.summary or f"QFM-IQM on {options.backbone}, trained on {lesson.title}",
         licence="Apache-2.0",
         network=asdict(network.config),
         crops=crops,
-        opinions=tuple(round(float(value), 3) for value in opinions),
-        score_meaning=f"the mean opinion score of {labels.spec.title}, brought to 0..100, higher is better",
+        opinions=lesson.opinions,
+        score_meaning=lesson.meaning,
         training={
-            "data": [f"{labels.spec.title}: {len(part.train)} images; {labels.spec.licence}; {labels.spec.paper}"],
+            "data": lesson.data,
             "backbone": options.backbone_source or f"{options.backbone}, weights as given",
             "options": {k: v for k, v in describe_options(options).items() if k not in PATHS},
         },

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from iqa_cli.metrics import plcc, srcc
-from iqa_cli.nn.network import QfmIqm, StageEncoder, TransformerEncoder
-from iqa_cli.nn.objectives import QualityMatching
+from iqa_cli.nn.features import FeatureStore
+from iqa_cli.nn.network import QfmIqm, StageEncoder
+from iqa_cli.nn.objectives import Objective, QualityMatching
 from iqa_cli.nn.runs import RunFolder, Snapshot
-from iqa_cli.nn.samples import Batch, Photo, PhotoCrops, join_batches, load_epoch, load_in_order, load_scoring_crops
+from iqa_cli.nn.samples import Batch, Photo, PhotoCrops, load_epoch, load_scoring_crops
 from iqa_cli.recipes import LoopOptions
 
+STANDARD = 1000  # photos on which features are standardised: enough for a mean and a deviation
 WARM_UP = 0.1  # the share of a phase's steps in which the learning rate rises to its peak
 
 
@@ -58,7 +62,7 @@ class Training:
 
     network: QfmIqm
     averaged: QfmIqm  # the moving average of the weights: what is validated and kept
-    objective: QualityMatching
+    objective: Objective
     optimizer: torch.optim.AdamW
     steps: int = 0  # of the averaging
 
@@ -67,13 +71,15 @@ def fit(
     network: QfmIqm,
     dataset: PhotoCrops,
     validation: Sequence[Photo],
-    objective: QualityMatching,
+    objective: Objective,
     options: LoopOptions,
     run: RunFolder,
+    features: Path | None = None,
 ) -> Iterator[StepDone | EpochDone]:
     """Train, yielding each step and epoch; the best and the last weights and the state to resume from lie in the run folder.
 
     Goes on where the run folder's state ends. A caller that stops iterating loses no more than the current epoch.
+    features: where those of the frozen backbone are kept for other trainings; None: in the run folder, during the warm-up.
     Raises DataError for images that cannot be decoded.
     """
     if options.threads:
@@ -84,20 +90,22 @@ def fit(
     training = Training(network, copy.deepcopy(network), objective, build_optimizer(network, options, warm=True))
     epochs = options.warm_epochs + options.epochs
     start = resume(training, run, options)
-    cache: list[list[Batch]] = []
+    store: FeatureStore | None = None
     for epoch in range(start, epochs):
         warm = epoch < options.warm_epochs
-        if epoch == 0 or (warm and not cache):
-            cache = measure_features(network, dataset, options)
+        if epoch == 0 or (warm and not store):
+            store = FeatureStore(features or run.path / "features", network, dataset)
+            store.fill(network, options)
             if epoch == 0:
-                measure_standards(training, cache)
+                measure_standards(training, store)
         if epoch == options.warm_epochs:
-            cache = []
+            if features is None:
+                shutil.rmtree(run.path / "features", ignore_errors=True)
             training.optimizer = build_optimizer(network, options, warm=False)
         began, losses, rates, images = time.perf_counter(), [], [], 0
         batches = (
-            shuffle_cache(cache, epoch, dataset, options)
-            if warm
+            store.load_epoch(epoch, options)
+            if warm and store
             else load_epoch(dataset, options.batch_size, epoch, options.workers)
         )
         for step, batch in enumerate(batches):
@@ -120,7 +128,7 @@ def fit(
 
 def precision_of(options: LoopOptions, network: QfmIqm) -> AbstractContextManager[object]:
     """Autocast to bf16 where that is asked for, or helps: matrix products of a transformer, and any network on a GPU."""
-    helps = isinstance(network.encoder, TransformerEncoder) or options.device != "cpu"
+    helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or options.device != "cpu"
     wanted = options.precision == "bf16" or (options.precision == "auto" and helps)
     return torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=wanted)
 
@@ -172,6 +180,8 @@ def take_step(training: Training, batch: Batch, options: LoopOptions) -> tuple[d
     with precision_of(options, training.network):
         losses, rates = training.objective(training.network, batch)
     training.optimizer.zero_grad(set_to_none=True)
+    if not losses:  # a batch without labels, answers or chains teaches nothing
+        return {}, rates
     torch.stack([loss.float() for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
     trained = [p for group in training.optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, options.clip)
@@ -184,48 +194,14 @@ def take_step(training: Training, batch: Batch, options: LoopOptions) -> tuple[d
     return {name: float(loss.detach()) for name, loss in losses.items()}, rates
 
 
-def measure_features(network: QfmIqm, dataset: PhotoCrops, options: LoopOptions) -> list[list[Batch]]:
-    """What the frozen backbone measures on `views` random crops of each photo: a list of photos for each view."""
-    network.eval()
-    views = [load_in_order(dataset, view, options.workers) for view in range(max(1, options.views))]
-    return [[photo for group in view for photo in measure_group(network, group, options)] for view in views]
-
-
-@torch.no_grad()
-def measure_group(network: QfmIqm, photos: Sequence[Batch], options: LoopOptions) -> list[Batch]:
-    """Photos with their crops replaced by their features, in half precision. Where the processor knows bf16 it is used: no
-    gradient is at stake, and convolutions are twice as fast.
-    """
-    device = torch.device(options.device)
-    quick = options.precision != "fp32" and (device.type != "cpu" or torch.cpu._is_avx512_bf16_supported())
-    with torch.autocast(device.type, torch.bfloat16, enabled=quick):
-        features = network.measure(join_batches(photos).to(device).crops).to("cpu", torch.float16)
-    parts = torch.split(features, [len(photo) for photo in photos])
-    return [replace(photo, crops=photo.crops[:, :, :0, :0], features=part) for photo, part in zip(photos, parts, strict=True)]
-
-
-def shuffle_cache(cache: list[list[Batch]], epoch: int, dataset: PhotoCrops, options: LoopOptions) -> list[Batch]:
-    """An epoch of the warm-up: one view of each photo, in batches."""
-    view = cache[epoch % len(cache)]
-    order = load_epoch(dataset, options.batch_size, epoch, 0).batch_sampler
-    return [with_floats(join_batches([view[place] for _, place in places])) for places in order]  # type: ignore[union-attr]
-
-
-def with_floats(batch: Batch) -> Batch:
-    """Features back in single precision."""
-    assert batch.features is not None
-    return replace(batch, features=batch.features.float())
-
-
-def measure_standards(training: Training, cache: list[list[Batch]]) -> None:
-    """Show a convolutional encoder the mean and deviation of its features on the undamaged crops, to standardise them by."""
+def measure_standards(training: Training, store: FeatureStore) -> None:
+    """Show an encoder of stages the mean and deviation of its features on undamaged crops, to standardise them by."""
     encoder = training.network.encoder
     if not isinstance(encoder, StageEncoder):
         return
-    features = [batch.features[:1].float() for batch in cache[0] if batch.features is not None]
     encoder.standards.train()
     with torch.no_grad():
-        encoder.project(torch.cat(features).to(next(encoder.parameters()).device))
+        encoder.project(store.load_undamaged(STANDARD).to(next(encoder.parameters()).device))
     encoder.standards.eval()
     training.averaged.load_state_dict(training.network.state_dict())
 
@@ -267,7 +243,8 @@ def snapshot(training: Training, epoch: int) -> Snapshot:
     """Everything that the next epoch depends on."""
     tensors = {f"network.{k}": v for k, v in training.network.state_dict().items()}
     tensors |= {f"averaged.{k}": v for k, v in training.averaged.state_dict().items()}
-    tensors |= {f"memory.{k}": v for k, v in training.objective.memory.state().items()}
+    if isinstance(training.objective, QualityMatching):
+        tensors |= {f"memory.{k}": v for k, v in training.objective.memory.state().items()}
     for number, state in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
     tensors["random"] = torch.get_rng_state()
@@ -281,7 +258,8 @@ def resume(training: Training, run: RunFolder, options: LoopOptions) -> int:
         return 0
     training.network.load_state_dict(found.part("network"))
     training.averaged.load_state_dict(found.part("averaged"))
-    training.objective.memory.restore(found.part("memory"))
+    if isinstance(training.objective, QualityMatching):
+        training.objective.memory.restore(found.part("memory"))
     training.optimizer = build_optimizer(training.network, options, warm=found.epoch <= options.warm_epochs)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in found.part("optimizer").items():

@@ -1,0 +1,110 @@
+"""FeatureStore: what a frozen backbone measured on the training crops, on disk: a file for each photo and view.
+
+A network whose backbone does not change yet need see no crop twice. The store is named by all that the features depend on, so
+trainings of other folds, seeds of the panel or recipes share one; and it is read a batch at a time, so memory stays flat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iqa_cli.nn.checkpoint import load_tensors, save_tensors
+from iqa_cli.nn.network import QfmIqm
+from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, join_batches, load_in_order
+from iqa_cli.recipes import LoopOptions
+
+
+class FeatureStore:
+    """The features of one backbone on one way of cutting crops, below a folder."""
+
+    def __init__(self, folder: Path, network: QfmIqm, dataset: PhotoCrops) -> None:
+        self.dataset = dataset
+        self.folder = folder / name_features(network, dataset)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def locate(self, view: int, place: int) -> Path:
+        """The file of one photo in one view, by the photo's number and name."""
+        photo = self.dataset.photos[place]
+        name = hashlib.sha256(Path(photo.path).name.encode()).hexdigest()[:8]
+        return self.folder / f"{view}-{photo.number}-{name}-{int(photo.quality == photo.quality)}.safetensors"
+
+    def holds(self, view: int, place: int) -> bool:
+        """Whether it was measured."""
+        return self.locate(view, place).exists()
+
+    def keep(self, view: int, place: int, levels: Tensor, features: Tensor) -> None:
+        """Put features [versions, n, f] of a photo there, in half precision."""
+        save_tensors(self.locate(view, place), {"features": features.half()}, [float(level) for level in levels])
+
+    @torch.no_grad()
+    def fill(self, network: QfmIqm, options: LoopOptions) -> None:
+        """Measure what is missing of `views` views of each photo. Where the processor knows bf16 it is used: no gradient is at
+        stake, and convolutions are twice as fast.
+        """
+        network.eval()
+        device = torch.device(options.device)
+        quick = options.precision != "fp32" and (device.type != "cpu" or torch.cpu._is_avx512_bf16_supported())
+        for view in range(max(1, options.views)):
+            missing = [place for place in range(len(self.dataset)) if not self.holds(view, place)]
+            for places, photos in load_in_order(self.dataset, view, missing, options.workers):
+                with torch.autocast(device.type, torch.bfloat16, enabled=quick):
+                    features = network.measure(join_batches(photos).to(device).crops)
+                for place, photo, part in zip(
+                    places, photos, torch.split(features, [len(each) for each in photos]), strict=True
+                ):
+                    self.keep(view, place, photo.level, part)
+
+    def load_epoch(self, epoch: int, options: LoopOptions) -> FeatureEpoch:
+        """An epoch of the warm-up: one view of each photo, in the batches of that epoch."""
+        order = EpochOrder(len(self.dataset), options.batch_size, epoch, self.dataset.options.seed)
+        return FeatureEpoch(self, epoch % max(1, options.views), order)
+
+    def load_undamaged(self, count: int) -> Tensor:
+        """The features [count, n, f] of the first view of some photos spread over the set."""
+        places = np.linspace(0, len(self.dataset) - 1, min(count, len(self.dataset))).astype(int).tolist()
+        return torch.cat([features[:1] for place in places if (features := self.load(0, place).features) is not None])
+
+    def load(self, view: int, place: int) -> Batch:
+        """The batch of one photo, with features and without crops."""
+        tensors, levels = load_tensors(self.locate(view, place))
+        features = tensors["features"]
+        return self.dataset.describe(view, place, levels, torch.empty(len(levels), 3, 0, 0), features.float())
+
+
+@dataclass(frozen=True)
+class FeatureEpoch:
+    """The batches of one epoch, read as they are asked for."""
+
+    store: FeatureStore
+    view: int
+    order: EpochOrder
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for places in self.order:
+            yield join_batches([self.store.load(self.view, place) for _, place in places])
+
+
+def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
+    """A digest of the backbone, its stages, the crops and how they are drawn."""
+    digest = hashlib.sha256()
+    for name, value in network.encoder.backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    facts = {
+        "network": asdict(replace(network.config, width=0, heads=0, queries=0)),
+        "crops": asdict(dataset.crops),
+        "samples": asdict(dataset.options),
+    }
+    digest.update(json.dumps(facts, sort_keys=True, default=list).encode())
+    return digest.hexdigest()[:16]

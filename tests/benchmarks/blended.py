@@ -1,0 +1,83 @@
+"""How good would a blend be? The cross-validations of its members, fold by fold, as one.
+
+    python -m tests.benchmarks.blended --run runs/cnn --run runs/vit --weight 0.7 --weight 0.3 [--results FILE]
+
+Each run is a folder of `iqa train --folds`, all over the same folds; what the networks of a fold said of its images, which none
+of them was trained on, is averaged. --results writes the figures as `iqa train` does, for a card to quote (--measured).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.metrics import plcc, srcc
+
+from .scored import print_table, run_whole, show_figure
+
+
+def read_fold(path: Path) -> dict[str, tuple[float, float]]:
+    """Opinion and score of each image of a test.csv. Raises DataError."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["image"]: (float(row["opinion"]), float(row["score"])) for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: not what a network said of a fold: {error}") from error
+
+
+def blend_fold(runs: Sequence[Path], weights: Sequence[float], fold: str) -> dict[str, object]:
+    """The figures of one fold. Raises DataError where the runs do not judge the same images."""
+    read = [read_fold(run / fold / "test.csv") for run in runs]
+    if any(one.keys() != read[0].keys() for one in read):
+        raise DataError(f"{fold}: the runs were judged by different images, so they are of different folds")
+    opinions = np.array([opinion for opinion, _ in read[0].values()])
+    scores = np.average([[one[image][1] for image in read[0]] for one in read], axis=0, weights=weights)
+    return {"fold": fold, "images": len(opinions), "srcc": srcc(scores, opinions), "plcc": plcc(scores, opinions)}
+
+
+def summarise(folds: list[dict[str, object]]) -> dict[str, object]:
+    """The folds with the median, the mean and the range of their figures."""
+    summary: dict[str, object] = {"folds": folds}
+    for name in ("srcc", "plcc"):
+        values = [float(str(fold[name])) for fold in folds]
+        figures = {"median": np.median(values), "mean": np.mean(values), "low": min(values), "high": max(values)}
+        summary[name] = {kind: float(value) for kind, value in figures.items()}
+    return summary
+
+
+def run(given: argparse.Namespace) -> None:
+    """Measure, print, write. Raises IqaError."""
+    weights = given.weight or [1.0] * len(given.run)
+    if len(weights) != len(given.run) or min(weights) <= 0:
+        raise UsageError("each --run has a --weight above zero, or none has any")
+    names = sorted(path.parent.name for path in given.run[0].glob("fold*/test.csv"))
+    if not names:
+        raise DataError(f"{given.run[0]}: holds no fold*/test.csv, so it is no cross-validation")
+    folds = [blend_fold(given.run, weights, name) for name in names]
+    summary = summarise(folds)
+    rows = [[str(fold["fold"]), *(show_figure(float(str(fold[name])), 4) for name in ("srcc", "plcc"))] for fold in folds]
+    rows += [[kind, *(show_figure(summary[name][kind], 4) for name in ("srcc", "plcc"))] for kind in ("median", "mean")]  # type: ignore[index]
+    print_table([["fold", "SRCC", "PLCC"], *rows])
+    if given.results is not None:
+        given.results.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; its exit code."""
+    parser = argparse.ArgumentParser(description="The cross-validation of a blend.", allow_abbrev=False)
+    parser.add_argument("--run", type=Path, action="append", required=True, metavar="DIR", help="of iqa train --folds; repeat")
+    parser.add_argument("--weight", type=float, action="append", default=[], metavar="W", help="one a run; else all alike")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write the figures there")
+    parser.set_defaults(json=None)
+    return run_whole(run, parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""A blend answers with the weighted mean of its members, whatever they are used to see, in either runtime."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from conftest import CARD, write_photo
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+
+from iqa_cli.backend import open_backend
+from iqa_cli.cli import app
+from iqa_cli.crops import CropSpec, cut_crops
+from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.images import decode_image
+from iqa_cli.nn.blending import blend_models
+from iqa_cli.nn.checkpoint import load_network, save_weights
+from iqa_cli.nn.export import export_model
+from iqa_cli.nn.network import NetworkConfig, build_network
+from iqa_cli.options import BackendChoice
+from iqa_cli.weights import WeightFile, find_model, read_card, write_card
+
+CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
+VIT = NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, width=16, heads=2, layers=(0, 1))
+MEANS = CropSpec(64, "square", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def write_network(folder, config, crops, seed):
+    """A network with random weights and its card."""
+    torch.manual_seed(seed)
+    network = build_network(config)
+    with torch.no_grad():
+        network.decoder.score.weight.mul_(20)  # so that answers differ visibly
+    folder.mkdir()
+    weights = folder / f"{folder.name}.safetensors"
+    save_weights(weights, network)
+    facts = replace(CARD, name=folder.name, network=asdict(config), crops=crops, training={"data": [f"data of {folder.name}"]})
+    write_card(replace(facts, files={"safetensors": WeightFile.of(weights)}), folder)
+    return find_model(str(folder), BackendChoice.TORCH)
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory):
+    """A convolutional network for views of any shape, and a transformer for squares with other pixel statistics."""
+    root = tmp_path_factory.mktemp("members")
+    return [write_network(root / "cnn", CNN, CropSpec(64), 0), write_network(root / "vit", VIT, MEANS, 1)]
+
+
+@pytest.fixture(scope="module")
+def blended(members, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("blend")
+    return find_model(str(blend_models(members, [3.0, 1.0], folder, "both")), BackendChoice.TORCH)
+
+
+def answers(model, path, crops=None):
+    backend = open_backend(model.card, model.folder, model.backend, "cpu")
+    return float(backend.predict(cut_crops(decode_image(str(path)).rgb, crops or model.card.crops))[0])
+
+
+def test_a_blend_is_the_weighted_mean_of_what_its_members_say_of_the_photo(members, blended, tmp_path):
+    photo = write_photo(tmp_path / "square.png", 3, (64, 64))
+    alone = [answers(member, photo) for member in members]
+    assert abs(alone[0] - alone[1]) > 0.01
+    assert answers(blended, photo) == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], abs=1e-3)
+
+
+def test_its_card_names_members_and_all_data(blended):
+    card = read_card(blended.folder / "both.json")
+    assert card.summary == "the weighted mean of 2 networks: 0.75 cnn, 0.25 vit"
+    assert card.training["data"] == ["data of cnn", "data of vit"]
+    assert card.crops == CropSpec(64)
+    assert [member["size"] for member in card.network["members"]] == [0, 64]
+
+
+def test_it_exports_with_free_height_and_width(blended, tmp_path):
+    photos = [str(write_photo(tmp_path / f"{number}.png", number, size)) for number, size in enumerate([(64, 64), (180, 80)])]
+    path, difference = export_model(blended, tmp_path / "blend.onnx", photos)
+    assert difference < 1e-4
+    found = find_model(str(path), BackendChoice.ONNX)
+    for photo in photos:
+        assert answers(found, photo) == pytest.approx(answers(blended, photo), abs=1e-4)
+
+
+def test_what_makes_no_blend_is_refused(members, blended, tmp_path):
+    for models, weights in ((members[:1], []), (members, [1.0]), (members, [1.0, 0.0])):
+        with pytest.raises(UsageError, match="two models or more"):
+            blend_models(models, weights, tmp_path, "x")
+    with pytest.raises(WeightsError, match="a blend itself"):
+        blend_models([blended, members[0]], [], tmp_path, "x")
+    assert not list(tmp_path.iterdir())
+    broken = replace(blended.card, network={"members": [{"weight": 1}]})
+    with pytest.raises(WeightsError, match="no blend of networks"):
+        load_network(broken, blended.folder / "both.safetensors")
+
+
+def test_the_command_writes_a_model_that_scores(members, tmp_path):
+    folders = [str(member.folder) for member in members]
+    made = CliRunner().invoke(app, ["blend", *folders, "-o", str(tmp_path / "out"), "--name", "mean"])
+    assert made.exit_code == 0
+    photo = write_photo(tmp_path / "a.png", 3)
+    table = tmp_path / "out.csv"
+    scored = CliRunner().invoke(
+        app, ["score", str(photo), "--model", str(tmp_path / "out"), "--backend", "torch", "--csv", str(table)]
+    )
+    assert scored.exit_code == 0
+    assert np.isfinite(float(table.read_text().splitlines()[1].split(",")[1]))
