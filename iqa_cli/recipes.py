@@ -112,7 +112,8 @@ class StudyOptions:
     method: what is trained for: "matching", QFM-IQM, or "distillation", to answer as the teachers do.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
         the number of the fold, so that no teacher saw what its student is judged by.
-    features: a folder in which the features of a frozen backbone are kept for other trainings; None: not beyond this one.
+    features: a folder that keeps the features of a frozen backbone and the answers of teachers for other trainings; None: the
+        run folder, for this one.
     folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
     validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
     measured: results.json of a cross-validation of the same recipe, to be quoted in the card; measured_by: its command.

@@ -238,12 +238,16 @@ def test_teachers_are_asked_once(finished, photos, tmp_path):
     _, events = finished
     options = distilling(events[-1].card, photos, tmp_path / "run")
     first = [event for event in train(options) if isinstance(event, ViewAsked)]
-    answers = load_tensors(tmp_path / "run" / "answers.safetensors")[0]["answers"]
+    answers = load_tensors(next((tmp_path / "run").glob("answers-*")))[0]["answers"]
     assert [(event.epoch, event.done) for event in first] == [(0, 3), (1, 3)]
     assert answers.shape == (2, 3, 2)  # epochs, photos, versions
     assert bool(answers.isfinite().all())
     more = replace(options, resume=True)
     assert not [event for event in train(more) if isinstance(event, ViewAsked)]
+    kept = replace(options, run_dir=tmp_path / "other", features=tmp_path / "kept")
+    assert [event for event in train(kept) if isinstance(event, ViewAsked)]
+    again = replace(kept, run_dir=tmp_path / "third", loop=replace(kept.loop, warm_rate=1e-4))
+    assert not [event for event in train(again) if isinstance(event, ViewAsked)]
 
 
 def test_the_answer_is_what_the_teacher_says_of_the_crop_and_several_answer_with_their_mean(finished, photos, tmp_path):
@@ -251,7 +255,7 @@ def test_the_answer_is_what_the_teacher_says_of_the_crop_and_several_answer_with
     teacher = open_teachers([str(events[-1].card)], "cpu")[0]
     paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
     dataset = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
-    list(ask_teachers([teacher], dataset, 1, tmp_path / "answers"))
+    list(ask_teachers([teacher], dataset, 1, tmp_path))
     crops = torch.cat([dataset[0, place].crops for place in range(3)])
     with torch.no_grad():
         expected = load_network(teacher.card, events[-1].card.parent / teacher.card.files["safetensors"].name)(crops)

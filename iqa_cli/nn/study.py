@@ -149,7 +149,7 @@ def train_part(
     run.begin(describe_options(options), describe_split(labels, part), resume=options.resume)
     teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], options.loop.device)
     if teachers:
-        yield from ask_teachers(teachers, dataset, options.asked, part.folder / "answers.safetensors")
+        yield from ask_teachers(teachers, dataset, options.asked, options.features or part.folder)
     validation = [photos[i] for i in part.validation]
     yield from fit(network, dataset, validation, choose_objective(options), options.loop, run, options.features)
     network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)

@@ -71,12 +71,15 @@ def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
     return teachers
 
 
-def ask_teachers(teachers: Sequence[Teacher], dataset: PhotoCrops, epochs: int, path: Path) -> Iterator[ViewAsked]:
+def ask_teachers(teachers: Sequence[Teacher], dataset: PhotoCrops, epochs: int, folder: Path) -> Iterator[ViewAsked]:
     """Ask about the crops of some epochs and give the dataset the answers, [epochs, photos, versions]; nan where no crop is.
 
-    The file keeps them: asked again about the same crops, nobody is; a run that was stopped goes on where it was.
+    A file in the folder, named by the question, keeps them: nobody is asked twice about the same crops, and a run that was
+    stopped goes on where it was.
     """
     facts = describe_question(teachers, dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"answers-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
     answers = read_answers(path, facts)
     for epoch in range(len(answers), epochs):
         answer = torch.full((len(dataset), 1 + dataset.options.versions), torch.nan)
