@@ -101,3 +101,36 @@ def test_a_model_without_weights_for_pytorch_cannot_be_exported(tmp_path: Path) 
     done = run("export-onnx", tmp_path, cwd=tmp_path)
     assert done.returncode == 3
     assert "no model card" in done.stderr
+
+
+def test_a_student_is_taught_exported_and_scores(tmp_path: Path, livec: Path) -> None:
+    loop = ["-s", "loop.warm_epochs=1", "--epochs", "1", "-s", "loop.batch_size=2"]
+    teach = ["-s", "validation=0.0", "--dataset", "livec", "--data-root", livec, "-r", "teacher"]
+    assert run("train", *QUICK, *loop, *teach, cwd=tmp_path).returncode == 0
+    student = ["--student", "mobilenetv2_035", *QUICK[2:], *loop, "-s", "asked=1", "-r", "student", "--name", "small"]
+    done = run("distill", "--teacher", "teacher", *student, "--images", livec / "Images", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "asked the teachers about 6 photos" in done.stderr
+    exported = run("export-onnx", "student", "--photo", livec / "Images", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    scored = run("score", livec / "Images", "--model", "student", "--csv", "out.csv", cwd=tmp_path)
+    assert scored.returncode == 0, scored.stderr
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--images", "."], 2, "--teacher"),
+        (["--teacher", "qfm-iqm"], 2, "--images"),
+        (["--teacher", "nothing", "--images", "."], 3, "nothing: no such model"),
+    ],
+)
+def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    Image.fromarray(np.zeros((80, 80, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    done = run("distill", "--student", "mobilenetv2_035", *QUICK[2:], *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
