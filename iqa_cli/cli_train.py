@@ -204,8 +204,9 @@ def distill(
 ) -> None:
     """Teach a small, fast model to score as larger ones do, on photos of your kind. Needs the \\[train] extra.
 
-    The teachers are asked once about random crops of the images and damaged versions of them; their answers stay in the run
-    folder, so that another try is cheap. Labels help where there are any, but need not be.
+    The teachers are asked once, about random crops of the images and damaged versions of them; --features keeps their answers.
+
+    Labels help where there are any, but need not be.
 
     $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos -r runs/small
 
