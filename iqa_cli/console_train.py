@@ -14,6 +14,7 @@ from rich.text import Text
 from iqa_cli.console import open_console, print_rows, show
 
 if TYPE_CHECKING:
+    from iqa_cli.nn.features import ViewMeasured
     from iqa_cli.nn.study import Event, PartBegun, PartDone
     from iqa_cli.nn.teachers import ViewAsked
     from iqa_cli.nn.training import EpochDone, StepDone
@@ -45,6 +46,7 @@ class TrainingView:
         """Any event, by what it is."""
         handle = {
             "ViewAsked": self.show_asked,
+            "ViewMeasured": self.show_measured,
             "StepDone": self.show_step,
             "EpochDone": self.show_epoch,
             "PartBegun": self.show_part,
@@ -54,13 +56,21 @@ class TrainingView:
 
     def show_asked(self, event: ViewAsked) -> None:
         """The bar of the teachers, an epoch's crops at a time."""
+        self.show_view(f"asking teachers, epoch {event.epoch + 1}", event.done, event.photos)
+
+    def show_measured(self, event: ViewMeasured) -> None:
+        """The bar of a frozen backbone, a view of each photo at a time."""
+        self.show_view(f"measuring features, view {event.view + 1}", event.done, event.photos)
+
+    def show_view(self, what: str, done: int, photos: int) -> None:
+        """A bar that makes way for a line once it is full."""
         if self.task is None:
-            self.task = self.progress.add_task(f"asking teachers, epoch {event.epoch + 1}", total=event.photos, loss="")
-        self.progress.update(self.task, completed=event.done)
-        if event.done == event.photos:
+            self.task = self.progress.add_task(what, total=photos, loss="")
+        self.progress.update(self.task, completed=done)
+        if done == photos:
             self.progress.remove_task(self.task)
             self.task = None
-            self.say(f"asked the teachers about {event.photos} photos, epoch {event.epoch + 1}")
+            self.say(f"{what}: {photos} photos")
 
     def show_step(self, event: StepDone) -> None:
         """The bar moves on; its time left is that of the epoch."""

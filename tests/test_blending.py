@@ -107,3 +107,51 @@ def test_the_command_writes_a_model_that_scores(members, tmp_path):
     )
     assert scored.exit_code == 0
     assert np.isfinite(float(table.read_text().splitlines()[1].split(",")[1]))
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """Two panels on one backbone, and the second in a blend with a third network beside it."""
+    root = tmp_path_factory.mktemp("twins")
+    first = write_network(root / "first", CNN, CropSpec(64), 0)
+    second = write_network(root / "second", CNN, CropSpec(64), 1)
+    network = load_network(second.card, second.folder / "second.safetensors")
+    trunk = load_network(first.card, first.folder / "first.safetensors").encoder.backbone.state_dict()
+    network.encoder.backbone.load_state_dict(trunk)
+    save_weights(second.folder / "second.safetensors", network)
+    write_card(replace(second.card, files={"safetensors": WeightFile.of(second.folder / "second.safetensors")}), second.folder)
+    return first, find_model(str(second.folder), BackendChoice.TORCH), root
+
+
+def test_members_on_one_backbone_share_it_in_memory_on_disk_and_in_onnx(twins, members, tmp_path):
+    first, second, _ = twins
+    blend = find_model(str(blend_models([first, members[1], second], [1.0, 2.0, 1.0], tmp_path, "three")), BackendChoice.TORCH)
+    assert [member["trunk"] for member in blend.card.network["members"]] == [None, None, 0]
+    sizes = {model.card.name: model.card.files["safetensors"].bytes for model in (first, members[1], second)}
+    assert blend.card.files["safetensors"].bytes < sizes["first"] + sizes["vit"] + 0.5 * sizes["second"]
+    photo = write_photo(tmp_path / "square.png", 3, (64, 64))
+    alone = [answers(model, photo) for model in (first, members[1], second)]
+    assert abs(alone[0] - alone[2]) > 0.01
+    expected = np.average(alone, weights=[1, 2, 1])
+    assert answers(blend, photo) == pytest.approx(expected, abs=1e-3)
+    file, _ = export_model(blend, None, [str(photo)])
+    backend = open_backend(blend.card, file.parent, BackendChoice.TORCH, "cpu")
+    assert float(backend.predict(cut_crops(decode_image(str(photo)).rgb, blend.card.crops))[0]) == pytest.approx(
+        expected, abs=1e-3
+    )
+
+
+def test_another_backbone_of_the_same_kind_is_not_shared(twins, tmp_path):
+    first, _, root = twins
+    other = write_network(root / "other", CNN, CropSpec(64), 7)
+    card = read_card(blend_models([first, other], [], tmp_path, "pair"))
+    assert [member["trunk"] for member in card.network["members"]] == [None, None]
+
+
+@pytest.mark.parametrize("trunk", [0, 2, -1, "0"])
+def test_a_card_whose_members_share_what_is_not_there_is_refused(twins, tmp_path, trunk):
+    first, second, _ = twins
+    card = read_card(blend_models([first, second], [], tmp_path, "pair"))
+    card.network["members"][0]["trunk"] = trunk
+    with pytest.raises(WeightsError, match="share"):
+        load_network(card, tmp_path / "pair.safetensors")

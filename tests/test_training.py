@@ -268,6 +268,26 @@ def test_the_answer_is_what_the_teacher_says_of_the_crop_and_several_answer_with
     assert torch.allclose(both.targets, (dataset.targets + alone.targets) / 2)
 
 
+def test_a_teacher_answers_from_kept_features_as_from_the_crops_even_for_a_smaller_student(finished, photos, tmp_path):
+    _, events = finished
+    teacher = open_teachers([str(events[-1].card)], "cpu")[0]
+    paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
+    options = SampleOptions(versions=1, side=teacher.card.crops.size)
+    student = replace(teacher.card.crops, size=teacher.card.crops.size - 32)
+    plain, kept = (PhotoCrops(paths, student, options) for _ in range(2))
+    list(ask_teachers([teacher], plain, 2, tmp_path / "plain"))
+    events = list(ask_teachers([teacher], kept, 2, tmp_path / "kept", LoopOptions()))
+    assert [type(event).__name__ for event in events] == ["ViewMeasured", "ViewAsked"] * 2
+    assert torch.allclose(plain.targets, kept.targets, atol=0.02)
+    (tmp_path / "kept" / next((tmp_path / "kept").glob("answers-*")).name).unlink()
+    again = PhotoCrops(paths, student, options)
+    assert [type(event).__name__ for event in ask_teachers([teacher], again, 2, tmp_path / "kept", LoopOptions())] == [
+        "ViewAsked"
+    ] * 2
+    assert torch.equal(again.targets, kept.targets)
+    assert kept[0, 0].crops.shape[-1] == student.size
+
+
 def test_contradictions_of_distillation_are_named(livec, photos, tmp_path):
     for changes, problem in (
         ({"teachers": ()}, "needs a teacher"),

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+
+from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.nn.blends import Blend, Member
+from iqa_cli.nn.blends import Blend, Member, share_backbone
 from iqa_cli.nn.checkpoint import load_network, save_weights
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.nn.network import NetworkConfig, QfmIqm
 from iqa_cli.options import BackendChoice
 from iqa_cli.weights import FoundModel, ModelCard, WeightFile, verify_file, write_card
 
@@ -17,16 +20,20 @@ from iqa_cli.weights import FoundModel, ModelCard, WeightFile, verify_file, writ
 def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, name: str) -> Path:
     """Write the blend of some models, weighted, into a folder; its card.
 
-    The card has the first model's crops and scale. Raises UsageError for weights that do not fit, WeightsError for a model that
-    is a blend itself or not intact, DataError where the folder cannot be written.
+    The card has the first model's crops and scale. Models on one backbone with the same weights share it. Raises UsageError for
+    weights that do not fit, WeightsError for a model that is a blend itself or not intact, DataError where the folder cannot
+    be written.
     """
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
     networks = [open_member(model) for model in models]
-    members = [
-        describe_member(model.card, network, weight) for model, network, weight in zip(models, networks, weights, strict=True)
-    ]
+    members: list[Member] = []
+    for model, network, weight in zip(models, networks, weights, strict=True):
+        members.append(describe_member(model.card, network, weight, find_trunk(network, model.card.crops, members, networks)))
+    for member, network in zip(members, networks, strict=True):
+        if member.trunk is not None:
+            share_backbone(network)
     blend = Blend(members)
     for slot, network in zip(blend.networks, networks, strict=True):
         slot.load_state_dict(network.state_dict())
@@ -59,8 +66,28 @@ def open_member(model: FoundModel) -> QfmIqm:
     return network
 
 
-def describe_member(card: ModelCard, network: QfmIqm, weight: float) -> Member:
+def describe_member(card: ModelCard, network: QfmIqm, weight: float, trunk: int | None) -> Member:
     """What the blend's card says of it."""
-    crops = card.crops
-    size = crops.size if "img_size" in network.config.backbone_options else 0
-    return Member(network.config, weight, size, crops.mean, crops.std)
+    return Member(network.config, weight, fixed_size(network, card.crops), card.crops.mean, card.crops.std, trunk)
+
+
+def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
+    """The side in px of the squares that a network needs; 0: any shape will do."""
+    return crops.size if "img_size" in network.config.backbone_options else 0
+
+
+def find_trunk(network: QfmIqm, crops: CropSpec, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
+    """The first of the members so far that has the same backbone, sees the same pixels and owns its backbone."""
+    config, wanted = strip_config(network.config), network.encoder.backbone.state_dict()
+    for number, (member, other) in enumerate(zip(members, networks, strict=False)):
+        pixels = (member.size, member.mean, member.std) == (fixed_size(network, crops), crops.mean, crops.std)
+        if member.trunk is None and pixels and strip_config(member.network) == config:
+            theirs = other.encoder.backbone.state_dict()
+            if wanted.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in wanted.items()):
+                return number
+    return None
+
+
+def strip_config(config: NetworkConfig) -> NetworkConfig:
+    """What of a config the features depend on: all but the panel."""
+    return replace(config, width=0, heads=0, queries=0)

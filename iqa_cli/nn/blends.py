@@ -2,20 +2,21 @@
 
 Networks on different backbones err differently, so their mean errs less than the best of them. A blend has one input, the crops
 of its first member; the others get the same pixels, normalised and sized as they are used to. It is stored, exported and run as
-any other network, and is a good teacher for a smaller one.
+any other network, and is a good teacher for a smaller one. Members on one backbone share it: what it measures is measured once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
-from iqa_cli.nn.network import NetworkConfig, build_network
+from iqa_cli.errors import WeightsError
+from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Member:
     """One network of a blend, as its card holds it.
 
     weight: of its answer; all are divided by their sum. size: the side in px of the squares it needs; 0: any shape will do.
-    mean, std: of the pixel values in 0..1 that it is used to.
+    mean, std: of the pixel values in 0..1 that it is used to. trunk: the number of an earlier member whose backbone it shares.
     """
 
     network: NetworkConfig
@@ -31,6 +32,7 @@ class Member:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    trunk: int | None = None
 
 
 class Blend(nn.Module):
@@ -38,8 +40,11 @@ class Blend(nn.Module):
 
     def __init__(self, members: Sequence[Member]) -> None:
         super().__init__()
-        self.sizes = [member.size for member in members]
+        self.members = list(members)
         self.networks = nn.ModuleList(build_network(member.network) for member in members)
+        for network, member in zip(self.networks, self.members, strict=True):
+            if member.trunk is not None:
+                share_backbone(cast("QfmIqm", network))
         total = sum(member.weight for member in members)
         self.shares = [member.weight / total for member in members]
         first = members[0]
@@ -51,22 +56,41 @@ class Blend(nn.Module):
             self.register_buffer(f"shift{number}", (old_mean - mean) / std, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        answers = [
-            share * network(self.adapt(crops, number))
-            for number, (share, network) in enumerate(zip(self.shares, self.networks, strict=True))
-        ]
+        return self.judge([network.measure(self.adapt(crops, number)) for number, network in self.list_trunks()])
+
+    def judge(self, features: Sequence[Tensor]) -> Tensor:
+        """What each backbone measured, [b, n, f] each, in the order of the members that own one -> quality [b]."""
+        left, answers = iter(features), []
+        measured: list[Tensor] = []
+        for member, share, network in zip(self.members, self.shares, self.networks, strict=True):
+            measured.append(next(left) if member.trunk is None else measured[member.trunk])
+            answers.append(share * cast("QfmIqm", network).judge(measured[-1]))
         return torch.stack(answers).sum(0)
+
+    def list_trunks(self) -> list[tuple[int, QfmIqm]]:
+        """The networks that own a backbone, with their numbers."""
+        own = enumerate(zip(self.members, self.networks, strict=True))
+        return [(number, cast("QfmIqm", network)) for number, (member, network) in own if member.trunk is None]
 
     def adapt(self, crops: Tensor, number: int) -> Tensor:
         """The crops as a member is used to see them."""
         if number:
             crops = crops * self.get_buffer(f"scale{number}") + self.get_buffer(f"shift{number}")
-        size = self.sizes[number]
+        size = self.members[number].size
         return F.interpolate(crops, (size, size), mode="bilinear", align_corners=False) if size else crops
 
 
+def share_backbone(network: QfmIqm) -> None:
+    """Take its backbone away: an earlier member's measures for it."""
+    network.encoder.backbone = nn.Identity()
+
+
 def build_blend(members: Sequence[Mapping[str, Any]]) -> Blend:
-    """The blend that a card describes, with new weights. Raises WeightsError for a backbone that is unknown, TypeError for a
-    member that is none.
+    """The blend that a card describes, with new weights. Raises WeightsError for a backbone that is unknown or not
+    there to share, TypeError for a member that is none.
     """
-    return Blend([Member(**{**member, "network": NetworkConfig(**member["network"])}) for member in members])
+    read = [Member(**{**member, "network": NetworkConfig(**member["network"])}) for member in members]
+    for number, trunk in enumerate(member.trunk for member in read):
+        if trunk is not None and (trunk not in range(number) or read[trunk].trunk is not None):
+            raise WeightsError(f"member {number} of the blend shares the backbone of member {trunk}, which has none to share")
+    return Blend(read)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,15 @@ from iqa_cli.nn.checkpoint import load_tensors, save_tensors
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, join_batches, load_in_order
 from iqa_cli.recipes import LoopOptions
+
+
+@dataclass(frozen=True)
+class ViewMeasured:
+    """The backbone has measured this many photos in one view: for a progress bar."""
+
+    view: int
+    done: int
+    photos: int
 
 
 class FeatureStore:
@@ -45,22 +54,26 @@ class FeatureStore:
         save_tensors(self.locate(view, place), {"features": features.half()}, [float(level) for level in levels])
 
     @torch.no_grad()
-    def fill(self, network: QfmIqm, options: LoopOptions) -> None:
-        """Measure what is missing of `views` views of each photo. Where the processor knows bf16 it is used: no gradient is at
-        stake, and convolutions are twice as fast.
+    def measure(self, network: QfmIqm, photos: Sequence[Batch], options: LoopOptions) -> Tensor:
+        """The features of some photos. Where the processor knows bf16 it is used: no gradient is at stake, and convolutions
+        are twice as fast.
         """
-        network.eval()
         device = torch.device(options.device)
         quick = options.precision != "fp32" and (device.type != "cpu" or torch.cpu._is_avx512_bf16_supported())
-        for view in range(max(1, options.views)):
-            missing = [place for place in range(len(self.dataset)) if not self.holds(view, place)]
-            for places, photos in load_in_order(self.dataset, view, missing, options.workers):
-                with torch.autocast(device.type, torch.bfloat16, enabled=quick):
-                    features = network.measure(join_batches(photos).to(device).crops)
-                for place, photo, part in zip(
-                    places, photos, torch.split(features, [len(each) for each in photos]), strict=True
-                ):
-                    self.keep(view, place, photo.level, part)
+        with torch.autocast(device.type, torch.bfloat16, enabled=quick):
+            return network.measure(join_batches(photos).to(device).crops)
+
+    def fill(self, network: QfmIqm, view: int, options: LoopOptions) -> Iterator[ViewMeasured]:
+        """Measure what is missing of one view of each photo."""
+        network.eval()
+        missing = [place for place in range(len(self.dataset)) if not self.holds(view, place)]
+        done = len(self.dataset) - len(missing)
+        for places, photos in load_in_order(self.dataset, view, missing, options.workers):
+            features = self.measure(network, photos, options)
+            for place, photo, part in zip(places, photos, torch.split(features, [len(each) for each in photos]), strict=True):
+                self.keep(view, place, photo.level, part)
+            done += len(places)
+            yield ViewMeasured(view, done, len(self.dataset))
 
     def load_epoch(self, epoch: int, options: LoopOptions) -> FeatureEpoch:
         """An epoch of the warm-up: one view of each photo, in the batches of that epoch."""
@@ -96,15 +109,17 @@ class FeatureEpoch:
 
 
 def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
-    """A digest of the backbone, its stages, the crops and how they are drawn."""
+    """A digest of the backbone, its stages, the crops and how they are drawn, which does not hang on what is held out."""
     digest = hashlib.sha256()
     for name, value in network.encoder.backbone.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().numpy().tobytes())
+    samples = dataset.options
+    side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
     facts = {
         "network": asdict(replace(network.config, width=0, heads=0, queries=0)),
         "crops": asdict(dataset.crops),
-        "samples": asdict(dataset.options),
+        "samples": asdict(replace(samples, side=side, held_out=0.0)),
     }
     digest.update(json.dumps(facts, sort_keys=True, default=list).encode())
     return digest.hexdigest()[:16]

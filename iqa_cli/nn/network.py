@@ -206,9 +206,13 @@ class QfmIqm(nn.Module):
         quality: Tensor = self.decoder(tokens)
         return quality
 
+    def judge(self, features: Tensor) -> Tensor:
+        """Features [b, n, f] -> quality [b]: all that comes behind the backbone."""
+        return self.decode(self.project(features))
+
     def forward(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> quality [b]."""
-        return self.decode(self.encode(crops))
+        return self.judge(self.measure(crops))
 
     def train(self, mode: bool = True) -> QfmIqm:
         """As usual, but statistics measured before (norms of a backbone, standards) stay as they are: batches are small."""

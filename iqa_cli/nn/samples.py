@@ -6,6 +6,7 @@ would, however many workers load the data.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
@@ -127,6 +128,13 @@ class PhotoCrops(Dataset[Batch]):
         side = len(views.versions[0])
         cut = [view if view.shape[:2] == shape else cut_box(view, (0, 0, side, side), shape) for view in views.versions]
         return self.describe(epoch, place, views.levels, torch.from_numpy(normalise(cut, self.crops)))
+
+    def seen_by(self, crops: CropSpec) -> PhotoCrops:
+        """The same views of the same photos, cut as another network wants them."""
+        other = copy.copy(self)
+        other.scoring_crops, other.crops, other.targets = crops, replace(crops, fit="square"), None
+        other.options = replace(self.options, side=self.options.side or self.crops.size)
+        return other
 
     def draw_views(self, epoch: int, place: int) -> Views:
         """What a photo shows in an epoch, before it is cut to the size of a network."""

@@ -20,6 +20,7 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.finding import find_images
 from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors, save_weights
+from iqa_cli.nn.features import ViewMeasured
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.nn.objectives import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.nn.runs import RunFolder
@@ -78,7 +79,7 @@ NO_MATTER = (
 PATHS = ("data_root", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""
 
-Event = PartBegun | ViewAsked | StepDone | EpochDone | PartDone
+Event = PartBegun | ViewMeasured | ViewAsked | StepDone | EpochDone | PartDone
 
 
 def train(options: StudyOptions) -> Iterator[Event]:
@@ -139,7 +140,7 @@ def divide(labels: Labels, train: list[int], test: list[int], folder: Path, opti
 
 def train_part(
     labels: Labels | None, part: Part, options: StudyOptions
-) -> Iterator[ViewAsked | StepDone | EpochDone | PartDone]:
+) -> Iterator[ViewMeasured | ViewAsked | StepDone | EpochDone | PartDone]:
     """One training, from the first weights to the card."""
     network, crops = begin_network(options)
     photos = label_photos(labels)
@@ -149,7 +150,9 @@ def train_part(
     run.begin(describe_options(options), describe_split(labels, part), resume=options.resume)
     teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], options.loop.device)
     if teachers:
-        yield from ask_teachers(teachers, dataset, options.asked, options.features or part.folder)
+        yield from ask_teachers(
+            teachers, dataset, options.asked, options.features or part.folder, options.loop if options.features else None
+        )
     validation = [photos[i] for i in part.validation]
     yield from fit(network, dataset, validation, choose_objective(options), options.loop, run, options.features)
     network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from iqa_cli.crops import CropSpec, cut_box, normalise
+from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
+from iqa_cli.nn.features import FeatureStore, ViewMeasured
+from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice
+from iqa_cli.recipes import LoopOptions
 from iqa_cli.weights import ModelCard, find_model, verify_file
 
 GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache
@@ -29,9 +33,26 @@ GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its
 class Teacher:
     """A trained network and how it looks at a view."""
 
-    network: nn.Module
+    network: QfmIqm | Blend
     card: ModelCard
     device: torch.device
+
+    def list_trunks(self) -> list[tuple[QfmIqm, CropSpec]]:
+        """Each backbone, in the network that owns it, and the crops that it wants."""
+        if isinstance(self.network, QfmIqm):
+            return [(self.network, self.card.crops)]
+        crops, members = self.card.crops, self.network.members
+        return [
+            (network, replace(crops, size=members[n].size or crops.size, mean=members[n].mean, std=members[n].std))
+            for n, network in self.network.list_trunks()
+        ]
+
+    @torch.no_grad()
+    def judge_features(self, features: Sequence[Tensor]) -> Tensor:
+        """The quality [n] by what each of its backbones measured, [n, t, f] each."""
+        placed = [part.to(self.device) for part in features]
+        quality = self.network.judge(placed) if isinstance(self.network, Blend) else self.network.judge(placed[0])
+        return quality.float().cpu()
 
     @torch.no_grad()
     def judge(self, views: Sequence[Views]) -> Tensor:
@@ -71,28 +92,59 @@ def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
     return teachers
 
 
-def ask_teachers(teachers: Sequence[Teacher], dataset: PhotoCrops, epochs: int, folder: Path) -> Iterator[ViewAsked]:
+def ask_teachers(
+    teachers: Sequence[Teacher], dataset: PhotoCrops, epochs: int, folder: Path, loop: LoopOptions | None = None
+) -> Iterator[ViewMeasured | ViewAsked]:
     """Ask about the crops of some epochs and give the dataset the answers, [epochs, photos, versions]; nan where no crop is.
 
     A file in the folder, named by the question, keeps them: nobody is asked twice about the same crops, and a run that was
-    stopped goes on where it was.
+    stopped goes on where it was. loop: with it what the teachers' backbones measure is kept there, too, so that other teachers
+    on the same backbones answer at once.
     """
     facts = describe_question(teachers, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"answers-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
     answers = read_answers(path, facts)
+    stores = [[FeatureStore(folder, *trunk) for trunk in view_trunks(teacher, dataset)] for teacher in teachers if loop]
     for epoch in range(len(answers), epochs):
+        for teacher, kept in zip(teachers, stores, strict=False):
+            for (network, _), store in zip(teacher.list_trunks(), kept, strict=True):
+                yield from store.fill(network, epoch, loop or LoopOptions())
         answer = torch.full((len(dataset), 1 + dataset.options.versions), torch.nan)
         for start in range(0, len(dataset), GROUP):
             places = range(start, min(start + GROUP, len(dataset)))
-            views = [dataset.draw_views(epoch, place) for place in places]
-            judged = torch.stack([teacher.judge(views) for teacher in teachers]).mean(0)
-            for place, part in zip(places, torch.split(judged, [len(view.levels) for view in views]), strict=True):
+            judged, rows = (
+                judge_kept(teachers, stores, epoch, places) if stores else judge_views(teachers, dataset, epoch, places)
+            )
+            for place, part in zip(places, torch.split(judged, rows), strict=True):
                 answer[place, : len(part)] = part
             yield ViewAsked(epoch, places.stop, len(dataset))
         answers.append(answer)
         save_tensors(path, {"answers": torch.stack(answers)}, facts)
     dataset.targets = torch.stack(answers[:epochs])
+
+
+def view_trunks(teacher: Teacher, dataset: PhotoCrops) -> list[tuple[QfmIqm, PhotoCrops]]:
+    """Each of its backbones with the crops that it sees of the views."""
+    return [(network, dataset.seen_by(crops)) for network, crops in teacher.list_trunks()]
+
+
+def judge_views(
+    teachers: Sequence[Teacher], dataset: PhotoCrops, epoch: int, places: Sequence[int]
+) -> tuple[Tensor, list[int]]:
+    """The mean answer [n] about every version of some photos in an epoch, and how many versions each has."""
+    views = [dataset.draw_views(epoch, place) for place in places]
+    return torch.stack([teacher.judge(views) for teacher in teachers]).mean(0), [len(view.levels) for view in views]
+
+
+def judge_kept(
+    teachers: Sequence[Teacher], stores: Sequence[Sequence[FeatureStore]], epoch: int, places: Sequence[int]
+) -> tuple[Tensor, list[int]]:
+    """The same from features that are kept."""
+    loaded = [[[store.load(epoch, place) for place in places] for store in kept] for kept in stores]
+    joined = [[torch.cat([cast("Tensor", photo.features) for photo in photos]) for photos in kept] for kept in loaded]
+    judged = [teacher.judge_features(features) for teacher, features in zip(teachers, joined, strict=True)]
+    return torch.stack(judged).mean(0), [len(photo) for photo in loaded[0][0]]
 
 
 def describe_question(teachers: Sequence[Teacher], dataset: PhotoCrops) -> dict[str, Any]:

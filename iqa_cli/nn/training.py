@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from iqa_cli.metrics import plcc, srcc
-from iqa_cli.nn.features import FeatureStore
+from iqa_cli.nn.features import FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm, StageEncoder
 from iqa_cli.nn.objectives import Objective, QualityMatching
 from iqa_cli.nn.runs import RunFolder, Snapshot
@@ -75,7 +75,7 @@ def fit(
     options: LoopOptions,
     run: RunFolder,
     features: Path | None = None,
-) -> Iterator[StepDone | EpochDone]:
+) -> Iterator[ViewMeasured | StepDone | EpochDone]:
     """Train, yielding each step and epoch; the best and the last weights and the state to resume from lie in the run folder.
 
     Goes on where the run folder's state ends. A caller that stops iterating loses no more than the current epoch.
@@ -95,7 +95,8 @@ def fit(
         warm = epoch < options.warm_epochs
         if epoch == 0 or (warm and not store):
             store = FeatureStore(features or run.path / "features", network, dataset)
-            store.fill(network, options)
+            for view in range(max(1, options.views)):
+                yield from store.fill(network, view, options)
             if epoch == 0:
                 measure_standards(training, store)
         if epoch == options.warm_epochs:
