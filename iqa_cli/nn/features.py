@@ -113,8 +113,8 @@ def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
     digest = hashlib.sha256()
     for name, value in network.encoder.backbone.state_dict().items():
         digest.update(name.encode())
-        kept = value.detach().half() if value.is_floating_point() else value.detach()  # as weights are stored
-        digest.update(kept.cpu().numpy().tobytes())
+        kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
+        digest.update(kept.detach().cpu().numpy().tobytes())
     samples = dataset.options
     side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
     facts = {
