@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import blended, damage, scored, steadiness
+from benchmarks import blended, card, damage, scored, steadiness
 from benchmarks.scored import Floats, Model
 from conftest import CARD, environment, write_photo
 
@@ -22,6 +22,7 @@ from iqa_cli.images import decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
 from iqa_cli.scoring import open_scorer
 from iqa_cli.splits import is_held_out
+from iqa_cli.weights import read_card, write_card
 
 PHOTOS = Path(__file__).parent / "photos"
 MAINS: dict[str, Callable[[Sequence[str]], int]] = {"damage": damage.main, "steadiness": steadiness.main}
@@ -349,3 +350,37 @@ def test_the_folds_of_a_blend_are_those_of_its_members_averaged(tmp_path, capsys
     assert blended.main(["--run", str(one), "--run", str(two)]) == 4
     assert "different images" in capsys.readouterr().err
     assert blended.main(["--run", str(one), "--run", str(two), "--weight", "1"]) == 2
+
+
+def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_path, capsys):
+    folds = [{"fold": "fold0", "images": 4, "srcc": 0.5, "plcc": 0.25}]
+    spread = dict.fromkeys(("median", "mean", "low", "high"), 0.51239)
+    line = {"name": "jpeg", "srcc": 0.98765, "above": 1.0}
+    files = {
+        "folds": {"folds": folds, "srcc": spread, "plcc": spread},
+        "damage": {"held_out": 0.2, "photos": ["a", "b"], "models": {"other": [], f"runs/{CARD.name}.json": [line]}},
+        "steady": {
+            "photos": ["a"],
+            "models": {CARD.name: [{"change": "mirrored", "median": 0.123, "high": 2.0}], "other": []},
+            "agreement": [{"first": "other", "second": CARD.name, "srcc": 0.9, "plcc": 0.8, "absolute": 1.234, "signed": 1.0}],
+        },
+    }
+    for name, data in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(data))
+    path = write_card(replace(CARD, results=({"dataset": "old"},)), tmp_path)
+    given = [str(path), "--cross-validation", f"{tmp_path}/folds.json", "--command", "iqa train --folds 1"]
+    assert card.main([*given, "--damage", f"{tmp_path}/damage.json", "--steadiness", f"{tmp_path}/steady.json"]) == 0
+    correlation, damaged, moved, agreement = read_card(path).results
+    assert correlation["srcc"]["median"] == 0.5124
+    assert correlation["images"] == 4
+    assert correlation["command"] == "iqa train --folds 1"
+    assert damaged["damage"] == {"jpeg": {"srcc": 0.988, "above": 1.0}}
+    assert damaged["command"].endswith(f"--held-out 0.2 --limit 2 --model {CARD.name}")
+    assert moved["moved"] == {"mirrored": {"median": 0.12, "high": 2.0}}
+    assert (agreement["srcc"], agreement["mean_difference"]) == (0.9, 1.23)
+    assert agreement["command"].endswith(f"--model {CARD.name} --model other")
+    assert card.main([str(path)]) == 2
+    (tmp_path / "damage.json").write_text(json.dumps(files["damage"] | {"models": {"other": []}}))
+    assert card.main([str(path), "--damage", f"{tmp_path}/damage.json"]) == 2
+    assert f"{CARD.name} was not measured there, only other" in capsys.readouterr().err
+    assert len(read_card(path).results) == 4

@@ -17,7 +17,7 @@ from iqa_cli.options import BackendChoice
 from iqa_cli.weights import FoundModel, ModelCard, WeightFile, verify_file, write_card
 
 
-def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, name: str) -> Path:
+def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, name: str, summary: str = "") -> Path:
     """Write the blend of some models, weighted, into a folder; its card.
 
     The card has the first model's crops and scale. Models on one backbone with the same weights share it. Raises UsageError for
@@ -49,7 +49,7 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     card = replace(
         cards[0],
         name=name,
-        summary=f"the weighted mean of {len(cards)} networks: {shares}",
+        summary=summary or f"the weighted mean of {len(cards)} networks: {shares}",
         network={"members": [asdict(member) for member in members]},
         training={"data": data, "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
