@@ -14,10 +14,10 @@ from math import isnan, nan
 
 import numpy as np
 
+from iqa_cli.bootstrap import Groups, Row, draw_krcc, draw_plcc, draw_rmse, draw_srcc, find_intervals
 from iqa_cli.datasets import Labels
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.groups import Groups
-from iqa_cli.metrics import Floats, Logistic, Statistic, fit_logistic, krcc, plcc, rmse, srcc
+from iqa_cli.metrics import Floats, Logistic, fit_logistic, krcc, plcc, rmse, srcc
 from iqa_cli.records import ScoreRecord
 from iqa_cli.splits import split_groups
 
@@ -93,7 +93,7 @@ class Measurement:
     plcc: Estimate
     plcc_fitted: Estimate
     krcc: Estimate
-    rmse: float
+    rmse: Estimate
     logistic: Logistic
 
 
@@ -153,22 +153,22 @@ def measure(comparison: Comparison, *, rounds: int = 1000, seed: int = 0) -> Mea
     """
     scores, opinions = take_rows(comparison, comparison.pairs)
     figures, logistic = compute_figures(scores, opinions)
-    groups = Groups.of([pair.group for pair in comparison.pairs])
-
-    def estimate(value: float, statistic: Statistic, predictions: Floats) -> Estimate:
-        return Estimate(value, *groups.bootstrap(statistic, predictions, opinions, rounds=rounds, seed=seed))
-
+    ours, fitted, theirs = Row.of(scores), Row.of(logistic(scores)), Row.of(opinions)
+    drawn = {
+        "srcc": draw_srcc(ours, theirs),
+        "plcc": draw_plcc(ours, theirs),
+        "plcc_fitted": draw_plcc(fitted, theirs),  # one curve for all draws, see `Measurement`
+        "krcc": draw_krcc(ours, theirs),
+        "rmse": draw_rmse(fitted, theirs),
+    }
+    ends = find_intervals(Groups.of([pair.group for pair in comparison.pairs]), drawn, rounds=rounds, seed=seed)
     return Measurement(
         dataset=comparison.labels.spec.name,
         model=comparison.model,
         images=len(scores),
         failed=len(comparison.failed),
-        srcc=estimate(figures.srcc, srcc, scores),
-        plcc=estimate(figures.plcc, plcc, scores),
-        plcc_fitted=estimate(figures.plcc_fitted, plcc, logistic(scores)),  # one curve for all draws, see `Measurement`
-        krcc=estimate(figures.krcc, krcc, scores),
-        rmse=figures.rmse,
         logistic=logistic,
+        **{name: Estimate(getattr(figures, name), *ends[name]) for name in drawn},
     )
 
 

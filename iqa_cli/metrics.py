@@ -7,14 +7,12 @@ raises ValueError where the rows differ in length, have fewer than two numbers, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]  # [n]
-Statistic = Callable[[npt.ArrayLike, npt.ArrayLike], float]
 
 FIT_STEPS = 300  # of Levenberg and Marquardt; a fit takes 5 to 30, where the best curve is nearly exponential up to 100
 FIT_TOLERANCE = 1e-12  # a fit ends when a step improves the squared error by a smaller share
@@ -195,23 +193,3 @@ def fit_logistic(prediction: npt.ArrayLike, opinion: npt.ArrayLike) -> Logistic:
 def plcc_fitted(prediction: npt.ArrayLike, opinion: npt.ArrayLike) -> float:
     """Pearson's correlation of the opinions with the predictions after `fit_logistic`, 0 to 1: the sign is lost."""
     return plcc(fit_logistic(prediction, opinion)(prediction), opinion)
-
-
-def bootstrap_interval(
-    statistic: Statistic, a: npt.ArrayLike, b: npt.ArrayLike, *, seed: int, rounds: int = 1000, level: float = 0.95
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of a statistic of pairs: low and high end.
-
-    Pairs are drawn with replacement. Draws without a defined value (all alike) are left out; both ends are nan if none has one.
-    """
-    first, second = as_pair(a, b)
-    if rounds < 1 or not 0 < level < 1:
-        raise ValueError(f"impossible interval: {rounds} rounds, level {level}")
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(first), size=len(first)) for _ in range(rounds))
-    values = np.array([statistic(first[drawn], second[drawn]) for drawn in draws])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -142,32 +142,3 @@ def test_the_fit_is_no_worse_than_a_line_and_forgets_the_sign() -> None:
     a, b = draw_pairs(9, 500, None)
     assert metrics.plcc_fitted(a, b) >= abs(metrics.plcc(a, b)) - 1e-9
     assert metrics.plcc_fitted(-a, b) == pytest.approx(metrics.plcc_fitted(a, b), abs=1e-6)
-
-
-def test_the_bootstrap_repeats_itself_and_covers_the_truth() -> None:
-    a, b = draw_pairs(10, 200, None)
-    low, high = metrics.bootstrap_interval(metrics.srcc, a, b, seed=1)
-    assert low < metrics.srcc(a, b) < high
-    assert (low, high) == metrics.bootstrap_interval(metrics.srcc, a, b, seed=1)
-    assert (low, high) != metrics.bootstrap_interval(metrics.srcc, a, b, seed=2)
-    narrow = metrics.bootstrap_interval(metrics.srcc, a, b, seed=1, level=0.5)
-    assert low < narrow[0] < narrow[1] < high
-
-
-def test_the_bootstrap_of_means_has_the_width_of_theory() -> None:
-    rng = np.random.default_rng(11)
-    a, b = rng.normal(size=400), np.zeros(400)
-    low, high = metrics.bootstrap_interval(lambda x, y: float(np.mean(np.subtract(x, y))), a, b, seed=3, rounds=4000)
-    assert high - low == pytest.approx(2 * 1.96 * a.std() / 20, rel=0.06)
-
-
-def test_the_bootstrap_leaves_out_draws_without_a_value() -> None:
-    low, high = metrics.bootstrap_interval(metrics.plcc, [1, 2, 3], [1, 2, 3], seed=0, rounds=200)
-    assert (low, high) == pytest.approx((1, 1))
-    assert all(math.isnan(end) for end in metrics.bootstrap_interval(metrics.plcc, [1, 1], [1, 2], seed=0, rounds=5))
-
-
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"level": 0.0}, {"level": 1.0}])
-def test_impossible_intervals_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="impossible interval"):
-        metrics.bootstrap_interval(metrics.srcc, [1, 2], [1, 2], seed=0, **wrong)
