@@ -76,9 +76,12 @@ class FeatureStore:
             yield ViewMeasured(view, done, len(self.dataset))
 
     def load_epoch(self, epoch: int, options: LoopOptions) -> FeatureEpoch:
-        """An epoch of the warm-up: one view of each photo, in the batches of that epoch."""
+        """An epoch of the warm-up: one view of each photo, in the batches of that epoch; only views that teachers, if there
+        are any, were asked about.
+        """
         order = EpochOrder(len(self.dataset), options.batch_size, epoch, self.dataset.options.seed)
-        return FeatureEpoch(self, epoch % max(1, options.views), order)
+        answered = options.views if self.dataset.targets is None else len(self.dataset.targets)
+        return FeatureEpoch(self, epoch % max(1, min(options.views, answered)), order)
 
     def load_undamaged(self, count: int) -> Tensor:
         """The features [count, n, f] of the first view of some photos spread over the set."""
