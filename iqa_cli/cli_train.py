@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,11 @@ def texts_of(paths: list[Path] | None) -> list[str] | None:
     return [str(path) for path in paths] if paths else None
 
 
+def one_or_all(values: list[str] | None) -> str | list[str] | None:
+    """As recipes write what may be one or several."""
+    return values[0] if values and len(values) == 1 else values or None
+
+
 def gather_options(
     run_dir: Path | None, recipe: Path | None, flags: dict[str, Any], settings: list[str], *, resume: bool
 ) -> StudyOptions:
@@ -56,18 +62,61 @@ def gather_options(
     options = apply_settings(options, flags, "the command line")
     options = apply_settings(options, parse_settings(settings), "--set")
     if run_dir is None:
-        options = replace(
-            options, run_dir=Path("runs", (options.dataset or options.name) + ("-folds" if options.folds else ""))
-        )
+        kind = "-folds" if options.folds else "-splits" if options.repeats else ""
+        options = replace(options, run_dir=Path("runs", ("+".join(options.sets) or options.name) + kind))
     return options
 
 
+class SplitChoice(StrEnum):
+    """`recipes.SplitKind`, as the command line lists it."""
+
+    SEEDED = "seeded"
+    OFFICIAL = "official"
+
+
 Dataset = Annotated[
-    str | None,
-    typer.Option("--dataset", "-d", metavar="NAME", help="Whose labels to train on, as livec.", rich_help_panel=DATA),
+    list[str] | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="NAME",
+        help="Whose labels to train on, as livec; repeatable: each set's scale is brought to 0..1 by its ends, "
+        "so that higher is better. csv: your own.",
+        rich_help_panel=DATA,
+    ),
 ]
 DataRoot = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The folder of the set; else $IQA_DATA.", rich_help_panel=DATA)
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR",
+        help="The folder of the set, or of all sets, or one for each in order; else $IQA_DATA.",
+        rich_help_panel=DATA,
+    ),
+]
+LabelFile = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="CSV with your own ratings, for --dataset csv.", rich_help_panel=DATA),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Its column of paths below the data root, or beside it. \\[image]", rich_help_panel=DATA),
+]
+ScoreColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Its column of scores. \\[score]", rich_help_panel=DATA)]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Its column of what no split may part, as a reference.", rich_help_panel=DATA),
+]
+Repeats = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Train on so many seeded 80/20 splits, each judged by its test part, and print the median.",
+        rich_help_panel=DATA,
+    ),
+]
+Split = Annotated[
+    SplitChoice | None,
+    typer.Option(help="official: the one that came with the set (koniq10k, livefb).", rich_help_panel=DATA),
 ]
 Folds = Annotated[
     int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
@@ -117,18 +166,27 @@ Measured = Annotated[
     typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the recipe and the split, and write nothing.", rich_help_panel=RUN)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)]
 
 
 def train(
     dataset: Dataset = None,
     data_root: DataRoot = None,
+    labels: LabelFile = None,
+    image_column: ImageColumn = None,
+    score_column: ScoreColumn = None,
+    group_column: GroupColumn = None,
     photos: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
     ] = None,
     folds: Folds = None,
     fold_file: FoldFile = None,
+    repeats: Repeats = None,
+    split: Split = None,
     backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Any network of timm.", rich_help_panel=NETWORK)] = None,
     backbone_weights: BackboneWeights = None,
     teacher: Teachers = None,
@@ -142,13 +200,14 @@ def train(
     name: Name = None,
     measured: Measured = None,
     resume: Resume = False,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model on rated photos. Needs the \\[train] extra.
 
     One model on all of them; its card and weights are then in the run folder, for iqa score --model DIR.
 
-    Or, with --folds, a model for each fold, to measure how good the recipe is.
+    Or, with --folds or --repeats, a model for each fold or split, to measure how good the recipe is.
 
     Ctrl-C stops a training; --resume goes on, and ends with the weights of an uninterrupted one.
 
@@ -157,11 +216,17 @@ def train(
     $ iqa train --recipe weights/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
     flags = {
-        "dataset": dataset,
-        "data_root": text_of(data_root),
+        "dataset": one_or_all(dataset),
+        "data_root": one_or_all(texts_of(data_root)),
+        "labels": text_of(labels),
+        "image_column": image_column,
+        "score_column": score_column,
+        "group_column": group_column,
         "photos": texts_of(photos),
         "folds": folds,
         "fold_file": text_of(fold_file),
+        "repeats": repeats,
+        "split": split and split.value,
         "backbone": backbone,
         "backbone_weights": backbone_weights,
         "teachers": teacher,
@@ -171,7 +236,8 @@ def train(
         "name": name,
         "measured": text_of(measured),
     }
-    run_study(gather_options(run_dir, recipe, drop_unset(flags), settings or [], resume=resume), "iqa train", quiet=quiet)
+    options = gather_options(run_dir, recipe, drop_unset(flags), settings or [], resume=resume)
+    run_study(options, "iqa train", dry_run=dry_run, quiet=quiet)
 
 
 def distill(
@@ -188,8 +254,14 @@ def distill(
     ] = None,
     dataset: Dataset = None,
     data_root: DataRoot = None,
+    labels: LabelFile = None,
+    image_column: ImageColumn = None,
+    score_column: ScoreColumn = None,
+    group_column: GroupColumn = None,
     folds: Folds = None,
     fold_file: FoldFile = None,
+    repeats: Repeats = None,
+    split: Split = None,
     recipe: Recipe = None,
     settings: Settings = None,
     epochs: Epochs = None,
@@ -200,6 +272,7 @@ def distill(
     name: Name = None,
     measured: Measured = None,
     resume: Resume = False,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
     """Teach a small, fast model to score as larger ones do, on photos of your kind. Needs the \\[train] extra.
@@ -219,10 +292,16 @@ def distill(
         "backbone_weights": backbone_weights,
         "size": size,
         "photos": texts_of(images),
-        "dataset": dataset or ("" if recipe is None else None),
-        "data_root": text_of(data_root),
+        "dataset": one_or_all(dataset) or ("" if recipe is None else None),
+        "data_root": one_or_all(texts_of(data_root)),
+        "labels": text_of(labels),
+        "image_column": image_column,
+        "score_column": score_column,
+        "group_column": group_column,
         "folds": folds,
         "fold_file": text_of(fold_file),
+        "repeats": repeats,
+        "split": split and split.value,
         "features": text_of(features),
         "samples": drop_unset({"seed": seed}),
         "loop": drop_unset({"epochs": epochs, "device": device}),
@@ -231,17 +310,20 @@ def distill(
     }
     begin = DISTILLING if recipe is None else {}
     options = gather_options(run_dir, recipe, begin | drop_unset(flags), settings or [], resume=resume)
-    run_study(options, "iqa distill", quiet=quiet)
+    run_study(options, "iqa distill", dry_run=dry_run, quiet=quiet)
 
 
 DISTILLING: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "size": 320, "fit": "whole", "heads": 4, "validation": 0.0}
 """What distill does without a recipe: a small network of any height and width; nothing is chosen, so nothing is held back."""
 
 
-def run_study(options: StudyOptions, command: str, *, quiet: bool) -> None:
-    """Train as the options say, and show it."""
+def run_study(options: StudyOptions, command: str, *, dry_run: bool, quiet: bool) -> None:
+    """Train as the options say, and show it; or only show what would be done, for which no PyTorch is needed."""
     from iqa_cli import console_train
 
+    if dry_run:
+        console_train.print_plan(options)
+        return
     study = import_torch_line("study", command)
     with console_train.TrainingView(quiet=quiet).running(options.run_dir) as view:
         for event in study.train(options):

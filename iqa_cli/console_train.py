@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from iqa_cli.console import open_console, print_rows, show
+from iqa_cli.sinks import open_stdout
 
 if TYPE_CHECKING:
     from iqa_cli.nn.features import ViewMeasured
     from iqa_cli.nn.study import Event, PartBegun, PartDone
     from iqa_cli.nn.teachers import ViewAsked
     from iqa_cli.nn.training import EpochDone, StepDone
+    from iqa_cli.recipes import StudyOptions
 
 
 class TrainingView:
@@ -107,14 +109,45 @@ class TrainingView:
             self.progress.console.print(Text(show(text)), soft_wrap=True)
 
 
+def print_plan(options: StudyOptions) -> None:
+    """What would be trained, on stdout: the options as a recipe, and below it, as its comments, on what.
+
+    Raises what `nn.study.train` would raise before it trains.
+    """
+    from iqa_cli.corpus import find_photos, read_corpus
+    from iqa_cli.parts import check_study, plan_parts, show_parts
+    from iqa_cli.recipes import write_recipe
+
+    check_study(options)
+    corpus = read_corpus(options)
+    lines = show_parts(corpus, plan_parts(corpus, options))
+    unlabelled = len(find_photos(options))
+    lines += [f"{unlabelled} photos without labels in each training"] if unlabelled else []
+    text = write_recipe(options) + "\n" + "".join(f"# {show(line)}\n" for line in lines)
+    open_stdout().write(text.encode("utf-8", "backslashreplace"))
+
+
 def print_results(path: Path) -> None:
-    """What a cross-validation measured, from its results.json: a row a fold, then the median, the mean and the range."""
+    """What was measured on test parts, from results.json: a row a fold or split, then the median, the mean and the range.
+
+    Of several sets, each has a row of its own below that of the fold.
+    """
     if not path.exists():
         return
     results = json.loads(path.read_text(encoding="utf-8"))
-    rows = [(row["fold"], row["images"], row["srcc"], row["plcc"]) for row in results["folds"]]
+    rows = []
+    for row in results["folds"]:
+        rows.append(show_figures(row["fold"], row["images"], row))
+        rows += [show_figures(f"{row['fold']} {name}", part["images"], part) for name, part in row.get("sets", {}).items()]
     total = sum(row["images"] for row in results["folds"])
-    rows += [(name, total, results["srcc"][name], results["plcc"][name]) for name in ("median", "mean", "low", "high")]
-    print_rows(
-        [{"fold": name, "images": str(count), "SRCC": f"{srcc:.4f}", "PLCC": f"{plcc:.4f}"} for name, count, srcc, plcc in rows]
-    )
+    for kind in ("median", "mean", "low", "high"):
+        rows.append(show_figures(kind, total, {name: results[name][kind] for name in ("srcc", "plcc")}))
+    for name, figures in results.get("sets", {}).items():
+        images = sum(row["sets"][name]["images"] for row in results["folds"])
+        rows.append(show_figures(f"median {name}", images, {kind: figures[kind]["median"] for kind in ("srcc", "plcc")}))
+    print_rows(rows)
+
+
+def show_figures(name: str, images: int, figures: Mapping[str, float]) -> dict[str, str]:
+    """A row of the table."""
+    return {"fold": name, "images": str(images), "SRCC": f"{figures['srcc']:.4f}", "PLCC": f"{figures['plcc']:.4f}"}

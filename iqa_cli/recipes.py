@@ -5,16 +5,20 @@ A recipe file is TOML: the fields of `StudyOptions` at the top, [matching], [dis
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from iqa_cli.errors import UsageError
 
 NoiseKind = Literal["semantic", "random", "gaussian", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
+Schedule = Literal["cosine", "thirds"]
+SplitKind = Literal["seeded", "official"]
 
 
 @dataclass(frozen=True)
@@ -79,21 +83,28 @@ class LoopOptions:
     warm_epochs: of everything but the backbone, on features measured once, from `views` random crops a photo.
     epochs: of the whole network, but for the first `frozen` share of the backbone's layers.
     rate, backbone_rate: peak learning rates; the backbone's falls by `layer_decay` with each layer from the top.
+    draws: how many crops of a photo an epoch of fine-tuning shows.
+    schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
+        rates of the one before.
     averaging: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
+    patience: a phase ends once so many epochs in a row have not bettered its validation SRCC; 0: it never ends early.
     """
 
     epochs: int = 9
     warm_epochs: int = 12
     views: int = 2
+    draws: int = 1
     batch_size: int = 16
     rate: float = 2e-4
     backbone_rate: float = 5e-5
     warm_rate: float = 1e-3
     layer_decay: float = 1.0
     frozen: float = 0.0
+    schedule: Schedule = "cosine"
     weight_decay: float = 0.05
     clip: float = 5.0  # gradient norm, as DEIQT
     averaging: float = 0.99
+    patience: int = 0
     precision: Precision = "auto"
     device: str = "cpu"
     workers: int = 0
@@ -104,7 +115,13 @@ class LoopOptions:
 class StudyOptions:
     """`iqa train`: which data, which network, which part of the data, and where the run is kept.
 
-    data_root: the folder of the set; None: the environment variable IQA_DATA.
+    dataset: a set of the catalogue, "csv" for ratings of one's own, or several at once; each set's scale, with its direction,
+        is brought to 0..1 by the ends of the scale (`DatasetSpec.score_range`), so that 0 and 1 are the worst and the best
+        that could be said in each; what stands between is not matched.
+    data_root: the folder of the set, or one for each, or a folder that holds them; None: the environment variable IQA_DATA.
+    labels, image_column, score_column, group_column: of "csv": the file and its columns. Images of one group never stand on
+        two sides of a split. score_range: the ends of its scale; none: its lowest and its highest score.
+        lower_is_better: the direction of its scale.
     photos: folders of unlabelled clean photos that join the training, for the order and teacher terms.
     backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
     size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
@@ -115,6 +132,9 @@ class StudyOptions:
     features: a folder that keeps the features of a frozen backbone and the answers of teachers for other trainings; None: the
         run folder, for this one.
     folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
+    repeats: 0: one training; else that many, each on another split with `test_share` for the test: by reference on synthetic
+        sets, by image on others; the splits are drawn by the seed, the one after it, and so on.
+    split: "official": the one that came with the set; repeats of it differ in the seed of all that is random.
     validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
     measured: results.json of a cross-validation of the same recipe, to be quoted in the card; measured_by: its command.
     summary, backbone_source, photos_source, limits: what the card says of the model, of its first weights, of the
@@ -123,8 +143,14 @@ class StudyOptions:
 
     run_dir: Path
     name: str = "model"
-    dataset: str = "livec"
-    data_root: Path | None = None
+    dataset: str | tuple[str, ...] = "livec"
+    data_root: Path | tuple[Path, ...] | None = None
+    labels: Path | None = None
+    image_column: str = "image"
+    score_column: str = "score"
+    group_column: str | None = None
+    score_range: tuple[float, ...] = ()
+    lower_is_better: bool = False
     photos: tuple[Path, ...] = ()
     backbone: str = "deit3_small_patch16_224.fb_in1k"
     backbone_weights: str | None = None
@@ -143,6 +169,9 @@ class StudyOptions:
     folds: int = 0
     fold_file: Path | None = None
     only: tuple[int, ...] = ()
+    repeats: int = 0
+    split: SplitKind = "seeded"
+    test_share: float = 0.2
     validation: float = 0.1
     measured: Path | None = None
     measured_by: str = ""
@@ -155,6 +184,19 @@ class StudyOptions:
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of the sets; none where nothing is labelled."""
+        named = (self.dataset,) if isinstance(self.dataset, str) else self.dataset
+        return tuple(name for name in named if name)
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Where they are: nothing said, one for all, or one for each."""
+        if self.data_root is None:
+            return ()
+        return (self.data_root,) if isinstance(self.data_root, Path) else self.data_root
 
 
 Options = TypeVar("Options")
@@ -204,20 +246,46 @@ def apply_settings(options: Options, data: Mapping[str, Any], source: str) -> Op
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
-    """A value from TOML as the kind that a field is annotated with. Raises UsageError where it is none."""
-    choices = get_args(kind)
-    if choices and all(isinstance(choice, str) for choice in choices):  # a Literal
-        if value not in choices:
-            raise UsageError(f"{where} is one of {', '.join(choices)}, not {value!r}")
+    """A value from TOML as the kind that a field is annotated with; one value will do where several may stand.
+
+    Raises UsageError where it is of another kind.
+    """
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise UsageError(f"{where} is one of {', '.join(get_args(kind))}, not {value!r}")
         return value
-    if isinstance(value, list):
-        return tuple(convert(each, choices[0], where) for each in value)
-    wanted = [each for each in (choices or (kind,)) if each is not type(None)]
-    for each in wanted:
+    kinds = [each for each in (get_args(kind) if isinstance(kind, UnionType) else (kind,)) if each is not type(None)]
+    several = next((get_args(each)[0] for each in kinds if get_origin(each) is tuple), None)
+    plain = [each for each in kinds if get_origin(each) is None]
+    if several is not None and (isinstance(value, list) or not plain):
+        return tuple(convert(each, several, where) for each in (value if isinstance(value, list) else [value]))
+    for each in plain:
         if each is Path and isinstance(value, str):
             return Path(value)
         if each is float and type(value) is int:
             return float(value)
-        if isinstance(each, type) and type(value) is each:
+        if type(value) is each:
             return value
-    raise UsageError(f"{where} is {' or '.join(getattr(each, '__name__', str(each)) for each in wanted)}, not {value!r}")
+    raise UsageError(f"{where} is {' or '.join(each.__name__ for each in plain)}, not {value!r}")
+
+
+def write_recipe(options: StudyOptions) -> str:
+    """The options as a recipe file; what is not set is left out, as is where the run is kept."""
+    tables = {f.name: getattr(options, f.name) for f in fields(options) if is_dataclass(getattr(options, f.name))}
+    lines = write_fields(options, {*tables, "run_dir", "resume"})
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *write_fields(table, set())]
+    return "\n".join(lines) + "\n"
+
+
+def write_fields(options: Any, without: set[str]) -> list[str]:
+    """A line of TOML for each field that has a value."""
+    values = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in without}
+    return [f"{name} = {write_value(value)}" for name, value in values.items() if value is not None]
+
+
+def write_value(value: Any) -> str:
+    """A text, a path, a number, a truth or several of them as TOML; JSON writes all but paths the same way."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(write_value, value))}]"
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)

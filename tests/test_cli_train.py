@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
 import subprocess
@@ -87,11 +89,11 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
         assert process.stderr is not None
-        lines = [process.stderr.readline() for _ in range(4)]
+        lines = list(itertools.takewhile(lambda line: not line.startswith("epoch 2"), process.stderr))
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130, rest
-    assert lines[1].startswith("epoch 1/509 warm-up")
+    assert lines[-1].startswith("epoch 1/509 warm-up")
     assert "repeat the command with --resume" in rest
     assert "Traceback" not in rest
     assert (tmp_path / "run" / "state.safetensors").is_file()
@@ -110,7 +112,7 @@ def test_a_student_is_taught_exported_and_scores(tmp_path: Path, livec: Path) ->
     student = ["--student", "mobilenetv2_035", *QUICK[2:], *loop, "-s", "asked=1", "-r", "student", "--name", "small"]
     done = run("distill", "--teacher", "teacher", *student, "--images", livec / "Images", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "asked the teachers about 6 photos" in done.stderr
+    assert "asking teachers, epoch 1: 6 photos" in done.stderr
     exported = run("export-onnx", "student", "--photo", livec / "Images", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     scored = run("score", livec / "Images", "--model", "student", "--csv", "out.csv", cwd=tmp_path)
@@ -134,3 +136,35 @@ def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_is_a_recipe_and_a_split_and_leaves_nothing_behind(tmp_path: Path, livec: Path) -> None:
+    given = ["--dataset", "livec", "--repeats", "2", *QUICK, "--epochs", "0", "-s", "loop.warm_epochs=1"]
+    done = run("train", *given, "--dry-run", "-r", "run", cwd=tmp_path, IQA_DATA=str(livec))
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, "", [])
+    lines = done.stdout.splitlines()
+    assert "size = 64" in lines
+    assert "# run/split1: test 1: Images/" in done.stdout
+    (tmp_path / "again.toml").write_text(done.stdout)
+    again = run("train", "--recipe", "again.toml", "--dry-run", "-r", "run", cwd=tmp_path, IQA_DATA=str(livec))
+    assert again.stdout == done.stdout
+
+
+def test_repeats_of_several_sets_print_medians_and_keep_their_splits(tmp_path: Path, livec: Path) -> None:
+    (tmp_path / "own.csv").write_text("image,score\n" + "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(6)))
+    sets = ["--dataset", "livec", "--dataset", "csv", "--labels", "own.csv", "--repeats", "2", "-s", "test_share=0.5"]
+    loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    done = run("train", *sets, *QUICK, *loop, cwd=tmp_path, IQA_DATA=str(livec))
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(",")[:2] for line in done.stdout.splitlines()]
+    each = [[f"split{n}{name}", images] for n in range(2) for name, images in (("", "6"), (" livec", "3"), (" csv", "3"))]
+    assert rows[1:7] == each
+    assert rows[7:] == [[name, "12"] for name in ("median", "mean", "low", "high")] + [
+        ["median livec", "6"],
+        ["median csv", "6"],
+    ]
+    folder = tmp_path / "runs" / "livec+csv-splits"
+    split = json.loads((folder / "split1" / "split.json").read_text())
+    assert (len(split["train"]), len(split["test"])) == (6, 6)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["protocol"].startswith("seeded splits of livec and csv, 50% for the test")

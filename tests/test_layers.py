@@ -31,20 +31,26 @@ MAY_IMPORT = {
     "catalogue": "labels",
     "datasets": "catalogue errors labels",
     "splits": "datasets errors tables",
+    "corpus": "datasets errors finding recipes splits",
+    "parts": "corpus errors recipes splits",
     "weights": "crops embedded errors options",
     "backend": "crops errors options weights nn.backend",
-    "scoring": "backend crops errors finding images options records weights",
+    "decoder": "crops images records",
+    "pool": "crops decoder errors images records",
+    "conveyor": "",
+    "cache": "",
+    "scoring": "backend cache conveyor crops decoder errors finding images options pool records weights",
     "sinks": "errors records",
     "published": "",
-    "groups": "errors metrics",
-    "evaluation": "datasets errors groups metrics records splits",
+    "bootstrap": "metrics",
+    "evaluation": "bootstrap datasets errors metrics records splits",
     "plots": "errors evaluation metrics sinks",
 }
 """Commands (cli, cli_*) may import anything but each other, except that cli gathers them; screens (console, console_*) anything
 but commands. Nobody else imports either.
 """
 
-BELOW_NN = "backend crops datasets errors finding images metrics options recipes records splits weights"
+BELOW_NN = "backend corpus crops errors finding images metrics options parts plots recipes records splits weights"
 """What the torch line may import from above it, besides itself."""
 
 ONLY_IN = {  # a package, and the modules that may import it

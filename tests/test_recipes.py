@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iqa_cli.errors import UsageError
-from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+from iqa_cli.recipes import LoopOptions, StudyOptions, apply_settings, parse_settings, read_recipe, write_recipe
 
 OPTIONS = StudyOptions(run_dir=Path("run"))
 
@@ -36,6 +36,9 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
         ("matching.noise=loud", "noise is one of semantic, random, gaussian, none, not 'loud'"),
         ("size=big", "size is int, not 'big'"),
         ("size=1.5", "size is int, not 1.5"),
+        ("size=[1]", r"size is int, not \[1\]"),
+        ("dataset=3", "dataset is str, not 3"),
+        ('only=["a"]', "only is int, not 'a'"),
         ("loop=3", "loop is LoopOptions, not 3"),
         ("data_root=3", "data_root is Path, not 3"),
         ("size", "write it as KEY=VALUE"),
@@ -52,3 +55,20 @@ def test_recipes_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(UsageError, match="not a TOML file"):
         read_recipe(tmp_path / "bad.toml")
+
+
+def test_one_or_several_values_may_stand_where_several_may():
+    data = parse_settings(["only=3", "photos=a", 'dataset=["livec", "koniq10k"]'])
+    options = apply_settings(OPTIONS, data, "--set")
+    assert (options.only, options.photos, options.sets) == ((3,), (Path("a"),), ("livec", "koniq10k"))
+    assert (OPTIONS.sets, apply_settings(OPTIONS, {"dataset": ""}, "a").sets) == (("livec",), ())
+    roots = [apply_settings(OPTIONS, {"data_root": value}, "a").roots for value in ("a", ["a", "b"])]
+    assert roots == [(Path("a"),), (Path("a"), Path("b"))]
+
+
+def test_a_recipe_that_is_written_is_read_as_it_was(tmp_path):
+    options = StudyOptions(
+        Path("run"), data_root=(Path("a b"), Path('c"d')), summary="Überall\tgleich\n", only=(1, 2), loop=LoopOptions(rate=1e-7)
+    )
+    (tmp_path / "r.toml").write_text(write_recipe(options), encoding="utf-8")
+    assert apply_settings(OPTIONS, read_recipe(tmp_path / "r.toml"), "r.toml") == options

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,16 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, options: Mapping[str, Any], split: Mapping[str, Any], *, resume: bool) -> None:
+    def begin(
+        self, options: Mapping[str, Any], split: Mapping[str, Any], *, resume: bool, defaults: Mapping[str, Any] | None = None
+    ) -> None:
         """Write down what will be done; with `resume`, check that it is what was being done.
 
+        defaults: of options; those that a run was begun without, because there were none yet, count as given by default.
         Raises UsageError where the folder holds another run, or a run and no `resume`; DataError where it cannot be written.
         """
         wanted = {"options.json": options, "split.json": split}
+        known = {"options.json": defaults or {}, "split.json": {}}
         for name, data in wanted.items():
             path = self.path / name
             text = json.dumps(data, indent=2, default=str) + "\n"
@@ -56,7 +61,7 @@ class RunFolder:
                 raise UsageError(
                     f"{self.path}: there is a run in this folder already; go on with it by --resume, or name another"
                 )
-            elif json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
+            elif fill_gaps(json.loads(path.read_text(encoding="utf-8")), known[name]) != json.loads(text):
                 raise UsageError(
                     f"{path}: the run in this folder was begun with other {path.stem}; repeat them, or name another folder"
                 )
@@ -79,9 +84,9 @@ class RunFolder:
     def keep_epoch(self, stats: Any, network: QfmIqm, snapshot: Snapshot) -> None:
         """Keep an epoch's statistics, weights and state. The state comes last: what it counts is on disk already."""
         rows = [row for row in self.read_stats() if row["epoch"] < snapshot.epoch]
-        best = max((row["srcc"] for row in rows if row["srcc"] is not None), default=-2.0)
+        best = max((row["srcc"] for row in rows if row["srcc"] is not None and not isnan(row["srcc"])), default=-2.0)
         rows.append(asdict(stats))
-        if stats.srcc is None or stats.srcc > best:
+        if stats.srcc is None or stats.srcc > best or stats.epoch == 1:  # the first may be nan, which is no more than nothing
             save_weights(self.path / "best.safetensors", network)
         save_weights(self.path / "last.safetensors", network)
         self.write_text(self.path / "stats.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
@@ -94,3 +99,12 @@ class RunFolder:
             return None
         tensors, facts = load_tensors(path)
         return Snapshot(facts["epoch"], facts["steps"], tensors)
+
+
+def fill_gaps(found: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested data with what is missing at any depth taken from the defaults."""
+    filled = {**defaults, **found}
+    for name, value in defaults.items():
+        if isinstance(value, Mapping) and isinstance(filled[name], dict):
+            filled[name] = fill_gaps(filled[name], value)
+    return filled

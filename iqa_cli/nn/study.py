@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import timm
 import torch
 
+from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.crops import CropSpec
-from iqa_cli.datasets import Labels, find_root, read_labels
-from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.finding import find_images
+from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors, save_weights
 from iqa_cli.nn.features import ViewMeasured
@@ -27,20 +27,9 @@ from iqa_cli.nn.runs import RunFolder
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.teachers import Teacher, ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.training import EpochDone, StepDone, fit, predict_photos
+from iqa_cli.parts import Part, check_study, describe_split, plan_parts
 from iqa_cli.recipes import StudyOptions
-from iqa_cli.splits import fold_groups, is_held_out, read_folds, split_groups
 from iqa_cli.weights import ModelCard, WeightFile, write_card
-
-
-@dataclass(frozen=True)
-class Part:
-    """One training: places of the labelled images it is trained on, chooses its epoch on, is judged by."""
-
-    folder: Path
-    train: list[int]
-    validation: list[int]
-    test: list[int]
-    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,18 +43,20 @@ class PartBegun:
 
 @dataclass(frozen=True)
 class PartDone:
-    """What was measured on the test images of one training; None where it has none."""
+    """What was measured on the test images of one training; None where it has none. sets: the figures of each of several."""
 
     part: Part
     srcc: float | None
     plcc: float | None
     card: Path
+    sets: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 NO_MATTER = (
     "run_dir",
     "resume",
     "only",
+    "repeats",
     "features",
     "measured",
     "measured_by",
@@ -76,7 +67,7 @@ NO_MATTER = (
 )
 """Options that weights do not depend on."""
 
-PATHS = ("data_root", "fold_file", "backbone_weights", "photos", "teachers")
+PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""
 
 Event = PartBegun | ViewMeasured | ViewAsked | StepDone | EpochDone | PartDone
@@ -88,66 +79,29 @@ def train(options: StudyOptions) -> Iterator[Event]:
     Each training leaves a run folder with its card; `results.json` beside them holds what was measured on the test parts.
     Raises DataError for labels or images that are missing, WeightsError for backbones, UsageError for contradictions.
     """
-    check_method(options)
-    labels = read_labels(options.dataset, find_root(options.dataset, options.data_root)) if options.dataset else None
-    parts = plan_parts(labels, options)
+    check_study(options)
+    corpus = read_corpus(options)
+    parts = plan_parts(corpus, options)
     done = []
     for number, part in enumerate(parts):
         yield PartBegun(number, len(parts), part)
-        for event in train_part(labels, part, options):
+        for event in train_part(corpus, part, replace(options, samples=replace(options.samples, seed=part.seed))):
             yield event
             if isinstance(event, PartDone):
                 done.append(event)
-        write_results(options.run_dir, done)
-
-
-def check_method(options: StudyOptions) -> None:
-    """Raises UsageError where what is to be trained on and what for do not go together."""
-    if options.method == "distillation" and not options.teachers:
-        raise UsageError("distillation needs a teacher: --teacher MODEL")
-    if not options.dataset and (options.method == "matching" or not options.photos or options.folds):
-        raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")
-    if any("{fold}" in teacher for teacher in options.teachers) and not options.folds:
-        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds")
-
-
-def plan_parts(labels: Labels | None, options: StudyOptions) -> list[Part]:
-    """The trainings: all images, or folds; images of one reference stay together everywhere."""
-    if labels is None:
-        return [Part(options.run_dir, [], [], [])]
-    groups, seed = labels.groups, options.samples.seed
-    if not options.folds:
-        return [divide(labels, list(range(len(groups))), [], options.run_dir, options)]
-    fold = read_folds(options.fold_file, labels) if options.fold_file else fold_groups(groups, options.folds, seed)
-    wanted = options.only or range(options.folds)
-    if not set(wanted) <= set(fold.tolist()):
-        raise UsageError(f"there are no folds {sorted(set(wanted) - set(fold.tolist()))}: only {sorted(set(fold.tolist()))}")
-    places = {int(f): (np.flatnonzero(fold != f).tolist(), np.flatnonzero(fold == f).tolist()) for f in wanted}
-    return [
-        replace(divide(labels, train, test, options.run_dir / f"fold{f}", options), fold=f)
-        for f, (train, test) in places.items()
-    ]
-
-
-def divide(labels: Labels, train: list[int], test: list[int], folder: Path, options: StudyOptions) -> Part:
-    """Take the validation images out of the training images."""
-    if not options.validation:
-        return Part(folder, train, [], test)
-    groups = [labels.groups[place] for place in train]
-    kept, held = split_groups(groups, seed=options.samples.seed, test_share=options.validation)
-    return Part(folder, [train[i] for i in kept], [train[i] for i in held], test)
+        write_results(done, options)
 
 
 def train_part(
-    labels: Labels | None, part: Part, options: StudyOptions
+    corpus: Corpus | None, part: Part, options: StudyOptions
 ) -> Iterator[ViewMeasured | ViewAsked | StepDone | EpochDone | PartDone]:
     """One training, from the first weights to the card."""
     network, crops = begin_network(options)
-    photos = label_photos(labels)
-    unlabelled = find_unlabelled(options, len(photos))
+    photos = label_photos(corpus)
+    unlabelled = [Photo(path, number=len(photos) + place) for place, path in enumerate(find_photos(options))]
     dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples)
     run = RunFolder(part.folder)
-    run.begin(describe_options(options), describe_split(labels, part), resume=options.resume)
+    run.begin(describe_options(options), describe_split(corpus, part), resume=options.resume, defaults=DEFAULTS)
     teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], options.loop.device)
     if teachers:
         yield from ask_teachers(
@@ -158,12 +112,12 @@ def train_part(
     network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)
     tested = [photos[i] for i in part.test]
     predicted = predict_photos(network, tested, dataset, options.loop)
-    if labels is not None:
-        write_predictions(part.folder / "test.csv", [labels.ratings[i].path for i in part.test], tested, predicted)
+    if corpus is not None:
+        write_predictions(part.folder / "test.csv", [corpus.names[i] for i in part.test], tested, predicted)
     truth = [photo.quality for photo in tested]
-    card = write_weights(network, crops, describe_training(labels, part, len(unlabelled), teachers, options), part, options)
+    card = write_weights(network, crops, describe_training(corpus, part, len(unlabelled), teachers, options), part, options)
     judged = (srcc(predicted, truth), plcc(predicted, truth)) if tested else (None, None)
-    yield PartDone(part, judged[0], judged[1], card)
+    yield PartDone(part, judged[0], judged[1], card, judge_sets(corpus, part, predicted) if corpus else {})
 
 
 def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
@@ -190,21 +144,25 @@ def choose_objective(options: StudyOptions) -> Objective:
     return QualityMatching(options.matching, Memory(options.matching.memory))
 
 
-def label_photos(labels: Labels | None) -> list[Photo]:
+def label_photos(corpus: Corpus | None) -> list[Photo]:
     """Every labelled image as a photo."""
-    if labels is None:
+    if corpus is None:
         return []
-    rows = enumerate(zip(labels.paths, labels.quality, labels.ratings, strict=True))
-    return [Photo(str(path), float(quality), rating.reference, number) for number, (path, quality, rating) in rows]
+    rows = enumerate(zip(corpus.paths, corpus.quality, corpus.groups, strict=True))
+    return [Photo(str(path), float(quality), group, number) for number, (path, quality, group) in rows]
 
 
-def find_unlabelled(options: StudyOptions, first: int) -> list[Photo]:
-    """The photos without labels, but for the share held out, numbered from `first`. Raises DataError where there are none."""
-    found = find_images([str(folder) for folder in options.photos], Counter())
-    kept = [path for path in found if not is_held_out(Path(path).name, options.samples.held_out)]
-    if options.photos and not kept:
-        raise DataError(f"{', '.join(map(str, options.photos))}: no photos to train on")
-    return [Photo(path, number=first + place) for place, path in enumerate(kept)]
+def judge_sets(corpus: Corpus, part: Part, predicted: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """The figures of each set by itself, where there are several with test images: two scales need not meet."""
+    if len(corpus.sets) == 1:
+        return {}
+    figures = {}
+    for name in corpus.sets:
+        rows = [row for row, place in enumerate(part.test) if corpus.origins[place] == name]
+        if rows:
+            ours, truth = predicted[rows], corpus.quality[[part.test[row] for row in rows]]
+            figures[name] = {"images": len(rows), "srcc": srcc(ours, truth), "plcc": plcc(ours, truth)}
+    return figures
 
 
 def describe_options(options: StudyOptions) -> dict[str, Any]:
@@ -213,10 +171,8 @@ def describe_options(options: StudyOptions) -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in data.items() if k not in NO_MATTER}, default=str))  # type: ignore[no-any-return]
 
 
-def describe_split(labels: Labels | None, part: Part) -> dict[str, list[str]]:
-    """The split by image names."""
-    names = [rating.path for rating in labels.ratings] if labels else []
-    return {kind: [names[i] for i in getattr(part, kind)] for kind in ("train", "validation", "test")}
+DEFAULTS = describe_options(StudyOptions(Path()))
+"""What an options.json meant that was written before an option was there."""
 
 
 def write_predictions(path: Path, names: Sequence[str], photos: Sequence[Photo], predicted: Iterable[float]) -> None:
@@ -240,18 +196,20 @@ class Lesson:
 
 
 def describe_training(
-    labels: Labels | None, part: Part, unlabelled: int, teachers: Sequence[Teacher], options: StudyOptions
+    corpus: Corpus | None, part: Part, unlabelled: int, teachers: Sequence[Teacher], options: StudyOptions
 ) -> Lesson:
     """The scale is that of the labels; without labels, that of the first teacher."""
     data = [f"{unlabelled} photos without labels: {options.photos_source or 'not described'}"] if unlabelled else []
     data += [f"the answers of {teacher.card.name}: {teacher.card.summary}" for teacher in teachers]
-    if labels is None:
+    if corpus is None:
         card = teachers[0].card
         return Lesson("unlabelled photos", card.opinions, card.score_meaning, data)
-    quantiles = 100 * np.quantile(labels.quality[part.train + part.validation], np.linspace(0, 1, 101))
-    data.insert(0, f"{labels.spec.title}: {len(part.train)} images; {labels.spec.licence}; {labels.spec.paper}")
-    meaning = f"the mean opinion score of {labels.spec.title}, brought to 0..100, higher is better"
-    return Lesson(labels.spec.title, tuple(round(float(value), 3) for value in quantiles), meaning, data)
+    quantiles = 100 * np.quantile(corpus.quality[part.train + part.validation], np.linspace(0, 1, 101))
+    counts = Counter(corpus.origins[place] for place in part.train)
+    sets = [(counts[name], labels.spec) for name, labels in corpus.sets.items()]
+    described = ["; ".join(filter(None, (f"{s.title}: {count} images", s.licence, s.paper))) for count, s in sets]
+    meaning = f"the mean opinion score of {corpus.title}, brought to 0..100, higher is better"
+    return Lesson(corpus.title, tuple(round(float(value), 3) for value in quantiles), meaning, described + data)
 
 
 def write_weights(network: QfmIqm, crops: CropSpec, lesson: Lesson, part: Part, options: StudyOptions) -> Path:
@@ -285,8 +243,8 @@ def quote_results(options: StudyOptions) -> Iterator[dict[str, Any]]:
     try:
         measured = json.loads(options.measured.read_text(encoding="utf-8"))
         yield {
-            "dataset": options.dataset,
-            "protocol": "cross-validation; each fold is judged by a network that never saw its images",
+            "dataset": " and ".join(options.sets),
+            "protocol": measured.get("protocol", PROTOCOLS["folds"]),
             "folds": [row["fold"] for row in measured["folds"]],
             "images": sum(row["images"] for row in measured["folds"]),
             "command": options.measured_by,
@@ -296,18 +254,35 @@ def quote_results(options: StudyOptions) -> Iterator[dict[str, Any]]:
         raise DataError(f"{options.measured}: not the results of a cross-validation: {error}") from error
 
 
-def write_results(folder: Path, done: Sequence[PartDone]) -> None:
-    """What was measured so far, with the median, the mean and the range over the folds."""
+PROTOCOLS = {
+    "folds": "cross-validation; each fold is judged by a network that never saw its images",
+    "seeded": "seeded splits of {sets}, {share:.0%} for the test, which is judged by a network that never saw its images",
+    "official": "the official split of {sets}; its test part is judged by a network that never saw its images",
+}
+
+
+def write_results(done: Sequence[PartDone], options: StudyOptions) -> None:
+    """What was measured so far, with the median, the mean and the range over the trainings that had a test part."""
+    judged = [p for p in done if p.part.test]
+    if not judged:
+        return
+    kind = "folds" if options.folds else options.split
     rows = [
         {"fold": str(p.part.folder.name), "images": len(p.part.test), "srcc": p.srcc, "plcc": p.plcc}
-        for p in done
-        if p.part.test
+        | ({"sets": p.sets} if p.sets else {})
+        for p in judged
     ]
-    if not rows:
-        return
-    summary = {
+    protocol = PROTOCOLS[kind].format(sets=" and ".join(options.sets), share=options.test_share)
+    results: dict[str, Any] = {"protocol": protocol, "folds": rows, **summarise([asdict(p) for p in judged])}
+    if judged[0].sets:
+        results["sets"] = {name: summarise([p.sets[name] for p in judged]) for name in judged[0].sets}
+    RunFolder(options.run_dir).write_text(options.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
+
+
+def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """SRCC and PLCC: the median, the mean and the range over the trainings."""
+    return {
         name: {"median": float(np.median(v)), "mean": float(np.mean(v)), "low": float(np.min(v)), "high": float(np.max(v))}
         for name in ("srcc", "plcc")
-        if (v := [float(str(row[name])) for row in rows])
+        if (v := [float(row[name]) for row in rows])
     }
-    RunFolder(folder).write_text(folder / "results.json", json.dumps({"folds": rows, **summary}, indent=2) + "\n")

@@ -1,0 +1,155 @@
+"""Parts: the trainings that a study is made of, each with the images that it is trained on, validated on and judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from iqa_cli.corpus import Corpus
+from iqa_cli.errors import UsageError
+from iqa_cli.recipes import StudyOptions
+from iqa_cli.splits import fold_groups, read_folds, split_groups
+
+SIDES = ("train", "validation", "test")
+NAMED = 3  # images of a side are named when a split is shown
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training: places of the labelled images it is trained on, chooses its epoch on, is judged by.
+
+    fold: its number among the folds. seed: of all that is random in it but the split.
+    """
+
+    folder: Path
+    train: list[int]
+    validation: list[int]
+    test: list[int]
+    fold: int | None = None
+    seed: int = 0
+
+
+def check_study(options: StudyOptions) -> None:
+    """Raises UsageError where what is to be trained on and what for do not go together."""
+    if options.method == "distillation" and not options.teachers:
+        raise UsageError("distillation needs a teacher: --teacher MODEL")
+    judged = options.folds or options.repeats or options.split == "official"
+    if not options.sets and (options.method == "matching" or not options.photos or judged):
+        raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")
+    if any("{fold}" in teacher for teacher in options.teachers) and not options.folds:
+        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds")
+    if options.folds and (options.repeats or options.split == "official"):
+        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
+    if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
+        raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
+
+
+def plan_parts(corpus: Corpus | None, options: StudyOptions) -> list[Part]:
+    """The trainings: on all images, for each fold, or for each repeat; images of one group stay together everywhere.
+
+    Raises UsageError for folds that are not there and where a set has no official split or too few groups to be split.
+    """
+    seed, folder = options.samples.seed, options.run_dir
+    if corpus is None:
+        return [Part(folder, [], [], [], seed=seed)]
+    try:
+        if options.folds:
+            return plan_folds(corpus, options)
+        if options.split == "official":
+            part = take_official(corpus, options)
+            return [replace(part, folder=folder / f"split{i}", seed=seed + i) for i in range(options.repeats)] or [part]
+        if options.repeats:
+            return [plan_repeat(corpus, i, options) for i in range(options.repeats)]
+        return [hold_back(corpus, list(range(len(corpus.names))), [], folder, options)]
+    except ValueError as error:
+        raise UsageError(f"{corpus.title}: {error}") from error
+
+
+def plan_folds(corpus: Corpus, options: StudyOptions) -> list[Part]:
+    """A training for each fold, which is its test; each set is dealt out by itself."""
+    fold = np.concatenate(
+        [
+            read_folds(options.fold_file, labels)
+            if options.fold_file
+            else fold_groups(labels.groups, options.folds, options.samples.seed)
+            for labels in corpus.sets.values()
+        ]
+    )
+    there = sorted(set(fold.tolist()))
+    wanted = options.only or range(options.folds)
+    if not set(wanted) <= set(there):
+        raise UsageError(f"there are no folds {sorted(set(wanted) - set(there))}: only {there}")
+    return [
+        replace(
+            hold_back(corpus, list_places(fold != f), list_places(fold == f), options.run_dir / f"fold{f}", options), fold=f
+        )
+        for f in wanted
+    ]
+
+
+def plan_repeat(corpus: Corpus, number: int, options: StudyOptions) -> Part:
+    """One seeded split. What else is random is the same in all repeats, so that they can share features."""
+    places = list(range(len(corpus.names)))
+    train, test = split_places(corpus, places, options.samples.seed + number, options.test_share)
+    return hold_back(corpus, train, test, options.run_dir / f"split{number}", options)
+
+
+def take_official(corpus: Corpus, options: StudyOptions) -> Part:
+    """The split that came with the sets; the validation part is the official one, where there is one."""
+    for name in corpus.sets:
+        sides = {split for split, origin in zip(corpus.splits, corpus.origins, strict=True) if origin == name}
+        if not {"training", "test"} <= sides or None in sides:
+            raise UsageError(
+                f"{corpus.sets[name].spec.title} has no official split, or its file is not there: leave out --split"
+            )
+    train, validation, test = (
+        [place for place, split in enumerate(corpus.splits) if split == side] for side in ("training", "validation", "test")
+    )
+    if validation:
+        return Part(options.run_dir, train, validation, test, seed=options.samples.seed)
+    return hold_back(corpus, train, test, options.run_dir, options)
+
+
+def hold_back(corpus: Corpus, train: list[int], test: list[int], folder: Path, options: StudyOptions) -> Part:
+    """A training whose validation images are taken out of its training images."""
+    seed = options.samples.seed
+    kept, held = split_places(corpus, train, seed, options.validation) if options.validation else (train, [])
+    return Part(folder, kept, held, test, seed=seed)
+
+
+def split_places(corpus: Corpus, places: Sequence[int], seed: int, share: float) -> tuple[list[int], list[int]]:
+    """Some images split by their groups, each set by itself: the rest, and that share."""
+    rest: list[int] = []
+    taken: list[int] = []
+    for name in corpus.sets:
+        own = [place for place in places if corpus.origins[place] == name]
+        kept, held = split_groups([corpus.groups[place] for place in own], seed=seed, test_share=share)
+        rest += [own[i] for i in kept]
+        taken += [own[i] for i in held]
+    return rest, taken
+
+
+def list_places(chosen: npt.NDArray[np.bool_]) -> list[int]:
+    """Where the array is true."""
+    places: list[int] = np.flatnonzero(chosen).tolist()
+    return places
+
+
+def describe_split(corpus: Corpus | None, part: Part) -> dict[str, list[str]]:
+    """The split by image names."""
+    names = corpus.names if corpus else []
+    return {side: [names[place] for place in getattr(part, side)] for side in SIDES}
+
+
+def show_parts(corpus: Corpus | None, parts: Sequence[Part]) -> list[str]:
+    """A line a training and side: how many images there are, and the first of them."""
+    lines = []
+    for part in parts:
+        for side, names in describe_split(corpus, part).items():
+            first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+            lines += [f"{part.folder}: {side} {len(names)}: {first}"] if names else []
+    return lines
