@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from iqa_cli.catalogue import DATASETS, DatasetSpec
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.labels import Rating, read_own, read_size
+from iqa_cli.labels import Rating, find_flaw, read_own
 
 __all__ = [
     "DATASETS",
@@ -75,6 +76,10 @@ class Labels:
         """What may not stand on both sides of a split [n]."""
         return [rating.reference for rating in self.ratings]
 
+    def take(self, places: Sequence[int]) -> Labels:
+        """Those of some images. Raises DataError without any."""
+        return replace(self, ratings=tuple(self.ratings[place] for place in places))
+
 
 def find_root(name: str, data_root: Path | None) -> Path:
     """The folder of a set: `data_root`, else $IQA_DATA, or a folder in it that is called as the set's is.
@@ -122,9 +127,9 @@ def read_labels(name: str, root: Path, *, allow_missing: bool = False) -> Labels
     spec = find_spec(name)
     try:
         labels = Labels(spec, root, tuple(spec.read(root)))
+        return labels if allow_missing else require_images(labels)
     except DataError as error:
         raise DataError(f"{error}. {describe_source(spec)}") from error
-    return labels if allow_missing else require_images(labels)
 
 
 def require_images(labels: Labels) -> Labels:
@@ -150,7 +155,8 @@ def read_csv_labels(
     """Anyone's ratings: a CSV file with a header, image paths relative to `root`.
 
     Images with the same entry in `group_column` never stand on two sides of a split. Without a range, the lowest and the
-    highest score are its ends. Raises DataError as `read_labels` does, and where a range cannot be taken from the scores.
+    highest score are its ends. Several rows of one image are several opinions, and their mean is its score. The notes of the
+    spec say which of that was done. Raises DataError as `read_labels` does, and where a range cannot be taken from the scores.
     """
     read = partial(read_own, table=labels_csv, image_column=image_column, score_column=score_column, group_column=group_column)
     ratings = tuple(read(root))
@@ -162,9 +168,11 @@ def read_csv_labels(
         name=labels_csv.stem,
         title=f"the ratings in {labels_csv}",
         images=len(ratings),
+        score=score_column,
         score_range=(low, high),
         higher_is_better=higher_is_better,
         synthetic=group_column is not None,
+        reference=group_column or "none: each image is its own",
         home="",
         licence="",
         paper="",
@@ -173,9 +181,25 @@ def read_csv_labels(
         folders=(),
         markers=(),
         read=read,
+        notes=describe_own(ratings, (low, high), given=score_range is not None, higher_is_better=higher_is_better),
     )
     labels = Labels(spec, root, ratings)
     return labels if allow_missing else require_images(labels)
+
+
+def describe_own(
+    ratings: Sequence[Rating], scale: tuple[float, float], *, given: bool, higher_is_better: bool
+) -> tuple[str, ...]:
+    """How a file of ratings was understood."""
+    low, high = scale
+    source = "as given" if given else "its lowest and highest scores, as none was given; a scale changes RMSE, no correlation"
+    better = "higher is better" if higher_is_better else "lower is better"
+    notes = [f"The scale is {low:g} to {high:g}, {better}: {source}."]
+    rows = [rating.opinions for rating in ratings if rating.opinions > 1]
+    if rows:
+        several = f"{len(rows):,} of {len(ratings):,} images"
+        notes.append(f"More than one row, up to {max(rows)}, for {several}: their means are the scores.")
+    return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -219,10 +243,16 @@ class LabelReport:
         return self.images == self.expected and not (self.missing.count + self.unreadable.count + self.repeated.count)
 
 
-def check_labels(labels: Labels) -> LabelReport:
-    """Look for every image and read its header. Takes seconds on ten thousand images; raises nothing."""
+def check_labels(labels: Labels, *, decode: bool = False) -> LabelReport:
+    """Look for every image and read its header, or decode it whole, which takes minutes instead of seconds on ten thousand
+    images but finds those that are cut short; raises nothing.
+    """
     there = {rating.path: path.is_file() for rating, path in zip(labels.ratings, labels.paths, strict=True)}
-    sizes = {name: read_size(labels.root / name) for name, found in there.items() if found}
+    present = [name for name, found in there.items() if found]
+    with ThreadPoolExecutor() as pool:
+        flaws = dict(
+            zip(present, pool.map(partial(find_flaw, decode=decode), (labels.root / name for name in present)), strict=True)
+        )
     return LabelReport(
         spec=labels.spec,
         root=labels.root,
@@ -233,6 +263,6 @@ def check_labels(labels: Labels) -> LabelReport:
         score_low=float(labels.scores.min()),
         score_high=float(labels.scores.max()),
         missing=Finding.of(name for name, found in there.items() if not found),
-        unreadable=Finding.of(f"{name} ({size})" for name, size in sizes.items() if isinstance(size, str)),
+        unreadable=Finding.of(f"{name} ({flaw})" for name, flaw in flaws.items() if flaw),
         repeated=Finding.of(name for name, count in Counter(r.path for r in labels.ratings).items() if count > 1),
     )

@@ -19,7 +19,7 @@ from iqa_cli.datasets import Labels
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.metrics import Floats, Logistic, fit_logistic, krcc, plcc, rmse, srcc
 from iqa_cli.records import ScoreRecord
-from iqa_cli.splits import split_groups
+from iqa_cli.splits import take_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def compute_figures(scores: Floats, opinions: Floats) -> tuple[Figures, Logistic
 
 
 def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) -> SplitMeasurement:
-    """The figures over the test parts of 80/20 splits by group with the seeds `seed`, `seed` + 1, ...; the training parts are
+    """The figures over the test parts (see `splits.take_test`) with the seeds `seed`, `seed` + 1, ...; the training parts are
     not used.
 
     For models that were trained on none of the images: of others, a test part holds images that they have seen. The parts do
@@ -211,7 +211,7 @@ def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) 
         raise UsageError(f"repeats is at least 1, not {repeats}")
     parts = []
     for repeat in range(repeats):
-        test = find_test_paths(comparison.labels, seed + repeat)
+        test = {str(path) for path in take_test(comparison.labels, seed + repeat).paths}
         part = [pair for pair in comparison.pairs if pair.path in test]
         parts.append(compute_figures(*take_rows(comparison, part))[0])
     medians = {figure.name: find_median([getattr(part, figure.name) for part in parts]) for figure in fields(Figures)}
@@ -223,16 +223,6 @@ def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) 
         parts=tuple(parts),
         median=Figures(**medians),
     )
-
-
-def find_test_paths(labels: Labels, seed: int) -> set[str]:
-    """The images of the test part of one split. Raises DataError where all images are one group."""
-    try:
-        _, test = split_groups(labels.groups, seed=seed)
-    except ValueError as error:
-        raise DataError(f"{labels.spec.title}: cannot be split: {error}") from error
-    paths = labels.paths
-    return {str(paths[place]) for place in test}
 
 
 def find_median(values: Sequence[float]) -> float:

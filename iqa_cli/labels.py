@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 
 from iqa_cli.errors import DataError
 from iqa_cli.images import Undecodable, decode_image
@@ -25,6 +26,7 @@ class Rating:
     std: the standard deviation of the opinions on the same scale; None where it is not published on it.
     reference: what may not stand on both sides of a split: the undamaged photo on synthetic sets, else the image itself.
     split: "training", "validation" or "test" where the set has an official split.
+    opinions: of how many rows of the label file the score is the mean; 1 where the set publishes means.
     """
 
     path: str
@@ -32,6 +34,7 @@ class Rating:
     std: float | None
     reference: str
     split: str | None = None
+    opinions: int = 1
 
 
 PRACTICE = re.compile(r"t[1-7]\.\w+")  # shown to every rater before the study began
@@ -63,13 +66,22 @@ def read_koniq10k(root: Path) -> list[Rating]:
     path = find_file(root, "koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv")
     sets = root / "koniq10k_distributions_sets.csv"
     column = "MOS" if path == sets else "MOS_zscore"
-    splits = {row["image_name"]: row["set"] for row in read_table(sets, ("image_name", "set"))} if sets.is_file() else {}
+    splits = read_sides(sets) if sets.is_file() else {}
     folder = "512x384" if not (root / "1024x768").is_dir() and (root / "512x384").is_dir() else "1024x768"  # as rated
     return [
         Rating(f"{folder}/{name}", parse_number(row[column], path, name), None, name, splits.get(name))
         for row in read_table(path, ("image_name", column))
         for name in (row["image_name"],)
     ]
+
+
+def read_sides(path: Path) -> dict[str, str]:
+    """KonIQ-10k's official split: image -> side. Raises DataError where an image is on two sides."""
+    sides: dict[str, str] = {}
+    for row in read_table(path, ("image_name", "set")):
+        if sides.setdefault(row["image_name"], row["set"]) != row["set"]:
+            raise DataError(f"{path}: {row['image_name']} is in two parts of the split")
+    return sides
 
 
 def read_spaq(root: Path) -> list[Rating]:
@@ -119,6 +131,18 @@ def read_size(path: Path) -> tuple[int, int] | str:
     except Undecodable as failure:
         return str(failure) if failure.width is None or failure.height is None else (failure.width, failure.height)
     return picture.width, picture.height
+
+
+def find_flaw(path: Path, *, decode: bool) -> str:
+    """In words why an image cannot be read, by its header or, decoded, by all of it; empty where it can."""
+    if not decode:
+        size = read_size(path)
+        return size if isinstance(size, str) else ""
+    try:
+        decode_image(str(path))
+    except Undecodable as failure:
+        return str(failure)
+    return ""
 
 
 LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}  # in the order of the labels
@@ -208,10 +232,22 @@ def read_kadid10k(root: Path) -> list[Rating]:
 
 
 def read_own(_root: Path, *, table: Path, image_column: str, score_column: str, group_column: str | None) -> list[Rating]:
-    """Anyone's ratings from a CSV file, wherever it is; without a column of groups, every image is its own."""
+    """Anyone's ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
+
+    An image in several rows has the mean of their scores.
+    """
     columns = [image_column, score_column, *([group_column] if group_column else [])]
-    return [
-        Rating(name, parse_number(row[score_column], table, name), None, row[group_column or image_column])
-        for row in read_table(table, columns)
-        for name in (row[image_column],)
-    ]
+    scores: dict[str, list[float]] = {}
+    groups: dict[str, str] = {}
+    for row in read_table(table, columns):
+        name, group = row[image_column], row[group_column or image_column]
+        scores.setdefault(name, []).append(parse_number(row[score_column], table, name))
+        if groups.setdefault(name, group) != group:
+            raise DataError(f"{table}: {name} stands in two groups, {groups[name]} and {group}")
+    return [average_opinions(name, values, groups[name]) for name, values in scores.items()]
+
+
+def average_opinions(name: str, scores: list[float], group: str) -> Rating:
+    """One image's rating from the rows that it has."""
+    std = stdev(scores) if len(scores) > 1 else None
+    return Rating(name, scores[0] if len(scores) == 1 else fmean(scores), std, group, opinions=len(scores))

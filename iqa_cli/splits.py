@@ -40,6 +40,25 @@ def split_groups(groups: Sequence[str], *, seed: int, test_share: float = 0.2) -
     return [i for i in places if groups[i] not in test], [i for i in places if groups[i] in test]
 
 
+def take_test(labels: Labels, seed: int) -> Labels:
+    """The test part: of the official split where the set has one, else of the split with that seed.
+
+    Raises DataError where the files of an official split are missing, or where all images are one group.
+    """
+    if labels.spec.official_split:
+        places = [place for place, rating in enumerate(labels.ratings) if rating.split == "test"]
+        if not places:
+            raise DataError(
+                f"{labels.root}: nothing says which images are the official test part of {labels.spec.title};"
+                f" its layout: {labels.spec.layout}"
+            )
+        return labels.take(places)
+    try:
+        return labels.take(split_groups(labels.groups, seed=seed)[1])
+    except ValueError as error:
+        raise DataError(f"{labels.spec.title}: cannot be split: {error}") from error
+
+
 def fold_groups(groups: Sequence[str], folds: int, seed: int) -> npt.NDArray[np.int64]:
     """The fold of each image [n], 0 to folds - 1; the folds' numbers of groups differ by one at most.
 

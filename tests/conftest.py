@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from official import WRITERS, write_set
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -77,6 +78,14 @@ def write_photo(path: Path, seed: int, size: tuple[int, int] = (96, 80)) -> Path
     return path
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's scores are kept; never where the user's are."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("IQA_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The card of the toy."""
@@ -117,3 +126,14 @@ def environment(**changes: str) -> dict[str, str]:
     package = str(Path(iqa_cli.__file__).parent.parent)
     plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
     return {**plain, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])), **changes}
+
+
+@pytest.fixture(scope="session")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all eight public sets, made up and small, in their official layouts."""
+    pytest.importorskip("scipy.io", reason="needs the [train] extra")
+    pytest.importorskip("openpyxl", reason="needs the [train] extra")
+    folder = tmp_path_factory.mktemp("sets")
+    for name in WRITERS:
+        write_set(name, folder)
+    return folder

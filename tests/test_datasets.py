@@ -66,6 +66,19 @@ def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: datasets.Da
     assert spec.paper
     assert spec.layout.startswith(f"{spec.folders[0]}/")
     assert spec.markers
+    assert spec.score
+    assert spec.reference
+    assert spec.customary_input
+    assert spec.split_rule
+
+
+def test_official_splits_shared_photos_and_contradictions_are_said() -> None:
+    assert [name for name, spec in DATASETS.items() if spec.official_split] == ["koniq10k", "livefb"]
+    assert DATASETS["live"].shares == ("tid2013",)
+    assert DATASETS["tid2013"].shares == ("live",)
+    assert "MOS_zscore" in DATASETS["koniq10k"].notes[0]
+    assert "5 is best" in DATASETS["kadid10k"].notes[0]
+    assert "dmos_realigned.mat" in DATASETS["live"].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +184,7 @@ def test_missing_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
     for name in names[1:]:
         (root / "images" / name).unlink()
     first = "images/I01_01_02.png, images/I01_01_03.png, images/I01_01_04.png"
-    with pytest.raises(DataError, match=f"4 of 5 images are missing, the first: {first}$"):
+    with pytest.raises(DataError, match=f"4 of 5 images are missing, the first: {first}\\. Konstanz .* is to be had from"):
         datasets.read_labels("kadid10k", root)
     assert len(datasets.read_labels("kadid10k", root, allow_missing=True).ratings) == 5
 
@@ -232,7 +245,59 @@ def test_own_ratings_that_are_not_there(tmp_path: Path) -> None:
         datasets.read_csv_labels(tmp_path / "none.csv", "file", "stars", None, tmp_path)
 
 
+def test_several_rows_of_an_image_are_several_opinions(tmp_path: Path) -> None:
+    path = write_own(tmp_path, "file,stars\na.jpg,1\nb.jpg,2\na.jpg,4\nsub/c.jpg,3\na.jpg,4\n")
+    labels = datasets.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=(1, 5))
+    assert [(r.path, r.score, r.opinions) for r in labels.ratings] == [("a.jpg", 3, 3), ("b.jpg", 2, 1), ("sub/c.jpg", 3, 1)]
+    assert labels.ratings[0].std == pytest.approx(3**0.5)
+    assert labels.spec.notes == (
+        "The scale is 1 to 5, higher is better: as given.",
+        "More than one row, up to 3, for 1 of 3 images: their means are the scores.",
+    )
+
+
+def test_a_scale_that_was_not_given_is_said(tmp_path: Path) -> None:
+    labels = datasets.read_csv_labels(
+        write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos", higher_is_better=False
+    )
+    (note,) = labels.spec.notes
+    assert note.startswith("The scale is 1 to 5, lower is better: its lowest and highest scores, as none was given")
+
+
+def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
+    path = write_own(tmp_path, "file,stars,photo\na.jpg,1,x\na.jpg,2,y\nb.jpg,3,y\n")
+    with pytest.raises(DataError, match=r"a\.jpg stands in two groups, x and y"):
+        datasets.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos")
+
+
 # ---- checking ----
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_set_is_found_read_and_checked_in_its_official_layout(sets: Path, name: str) -> None:
+    labels = datasets.read_labels(name, datasets.find_root(name, sets))
+    report = datasets.check_labels(labels)
+    assert not report.missing.count + report.unreadable.count + report.repeated.count
+    assert report.images == len(labels.ratings) >= 15
+    low, high = DATASETS[name].score_range
+    assert low <= report.score_low < report.score_high <= high
+    best = labels.ratings[int(np.argmax(labels.quality))]
+    with Image.open(labels.root / best.path) as picture:
+        assert np.asarray(picture, dtype=float).std() < 15  # the least noise: the direction of the scale is right
+    assert bool(report.splits) == DATASETS[name].official_split
+
+
+def test_only_decoding_finds_an_image_that_is_cut_short(tmp_path: Path) -> None:
+    labels = datasets.read_csv_labels(write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos")
+    noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(labels.paths[0])
+    whole = labels.paths[0].read_bytes()
+    labels.paths[0].write_bytes(whole[: len(whole) - len(whole) // 4])
+    assert datasets.check_labels(labels).intact
+    report = datasets.check_labels(labels, decode=True)
+    assert not report.intact
+    assert report.unreadable.count == 1
+    assert report.unreadable.first[0].startswith("a.jpg (")
 
 
 def test_a_whole_set_is_intact(tmp_path: Path) -> None:

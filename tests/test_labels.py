@@ -106,6 +106,14 @@ def test_koniq_with_nothing_but_the_split_means_the_same_scores(tmp_path: Path) 
     assert labels.read_koniq10k(tmp_path) == [labels.Rating("1024x768/2.jpg", 68.73, None, "2.jpg", "test")]
 
 
+def test_koniq_with_an_image_in_two_parts_of_the_split(tmp_path: Path) -> None:
+    (tmp_path / "koniq10k_distributions_sets.csv").write_text(
+        KONIQ_SETS + KONIQ_SETS.splitlines()[1].replace("test", "training")
+    )
+    with pytest.raises(DataError, match=r"koniq10k_distributions_sets\.csv: 2\.jpg is in two parts of the split"):
+        labels.read_koniq10k(tmp_path)
+
+
 # ---- SPAQ ----
 
 SPAQ_HEAD = ["Image name", "MOS", "Brightness", "Colorfulness", "Contrast", "Noisiness", "Sharpness"]

@@ -10,7 +10,7 @@ import pytest
 
 from iqa_cli import splits
 from iqa_cli.catalogue import DATASETS
-from iqa_cli.datasets import Labels
+from iqa_cli.datasets import Labels, read_labels
 from iqa_cli.errors import DataError
 from iqa_cli.labels import Rating
 
@@ -133,3 +133,54 @@ def test_one_reference_is_one_group() -> None:
     paired = replace(labels, ratings=tuple(replace(r, reference=f"I{i // 2}") for i, r in enumerate(labels.ratings)))
     training, test = splits.split_groups(paired.groups, seed=0)
     assert sorted([training, test]) == [[0, 1], [2, 3]]
+
+
+# ---- the eight sets ----
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_no_image_and_no_reference_of_any_set_is_on_two_sides(sets: Path, name: str) -> None:
+    labels = read_labels(name, sets / name)
+    for seed in range(5):
+        training, test = splits.split_groups(labels.groups, seed=seed)
+        sides = labels.take(training), labels.take(test)
+        assert {r.path for r in sides[0].ratings}.isdisjoint(r.path for r in sides[1].ratings)
+        assert set(sides[0].groups).isdisjoint(sides[1].groups)
+        assert len(sides[0].ratings) + len(sides[1].ratings) == len(labels.ratings)
+        assert len(set(sides[1].groups)) == round(0.2 * len(set(labels.groups)))
+        folds = splits.fold_groups(labels.groups, 3, seed)
+        assert all(
+            len({int(fold) for group, fold in zip(labels.groups, folds, strict=True) if group == g}) == 1 for g in labels.groups
+        )
+    paths = [rating.path for rating in labels.ratings]
+    assert len(set(paths)) == len(paths)
+    if not DATASETS[name].synthetic:
+        assert len(set(labels.groups)) == len(paths)
+
+
+@pytest.mark.parametrize("name", ["koniq10k", "livefb"])
+def test_no_image_is_on_two_sides_of_an_official_split(sets: Path, name: str) -> None:
+    labels = read_labels(name, sets / name)
+    sides = {side: {r.path for r in labels.ratings if r.split == side} for side in ("training", "validation", "test")}
+    assert sum(map(len, sides.values())) == len(labels.ratings) == len(set.union(*sides.values()))
+    test = splits.take_test(labels, seed=0)
+    assert {rating.path for rating in test.ratings} == sides["test"]
+    assert test == splits.take_test(labels, seed=1)
+
+
+@pytest.mark.parametrize("name", ["livec", "spaq", "live", "csiq", "tid2013", "kadid10k"])
+def test_other_sets_are_tested_on_a_fifth_that_the_seed_draws(sets: Path, name: str) -> None:
+    labels = read_labels(name, sets / name)
+    first, second = splits.take_test(labels, seed=0), splits.take_test(labels, seed=1)
+    assert first != second
+    assert first == splits.take_test(labels, seed=0)
+    assert len(set(first.groups)) == round(0.2 * len(set(labels.groups)))
+
+
+def test_an_official_split_that_is_not_there_says_what_is_missing(sets: Path) -> None:
+    labels = read_labels("koniq10k", sets / "koniq10k")
+    bare = replace(labels, ratings=tuple(replace(rating, split=None) for rating in labels.ratings))
+    with pytest.raises(
+        DataError, match=r"nothing says which images are the official test part.*koniq10k_distributions_sets\.csv"
+    ):
+        splits.take_test(bare, seed=0)
