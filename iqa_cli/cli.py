@@ -16,9 +16,9 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from iqa_cli import __version__, cli_train
+from iqa_cli import __version__, cli_cache, cli_data, cli_train
 from iqa_cli.errors import DataError, IqaError, UsageError, WeightsError
-from iqa_cli.options import DEFAULT_MODEL, MAX_CROPS, BackendChoice, ScoreOptions
+from iqa_cli.options import DEFAULT_MODEL, MAX_CROPS, MAX_TIMEOUT, BackendChoice, ScoreOptions
 from iqa_cli.sinks import CsvSink, PipeClosed, Sink, open_sinks, open_stdout
 
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143  # 128 + the number of the signal, as shells count
@@ -72,11 +72,25 @@ CropCount = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help=r"Threads.  \[default: one a core]", rich_help_panel=SPEED)]
+Workers = Annotated[int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=SPEED)]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=SPEED)]
 MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help=r"Report larger images instead of decoding them.  \[default: 300000000]", rich_help_panel=INPUT),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0.001, max=MAX_TIMEOUT, help="Report images that take longer to decode.", rich_help_panel=INPUT
+    ),
+]
+Cache = Annotated[
+    bool | None,
+    typer.Option(
+        "--cache/--no-cache",
+        help=r"Keep scores, and score only what is new or changed.  \[default: for folders and lists]",
+        rich_help_panel=SPEED,
+    ),
 ]
 Csv = Annotated[Path | None, typer.Option(metavar="FILE", help="Write CSV, a line an image.", rich_help_panel=OUTPUT)]
 Jsonl = Annotated[
@@ -105,6 +119,7 @@ def score(
         bool, typer.Option("--null", "-0", help="Lists end each path with a NUL, as find -print0 does.", rich_help_panel=INPUT)
     ] = False,
     max_pixels: MaxPixels = None,
+    timeout: Timeout = 60.0,
     csv: Csv = None,
     jsonl: Jsonl = None,
     json: Json = None,
@@ -115,6 +130,7 @@ def score(
     crops: CropCount = None,
     workers: Workers = None,
     batch_size: BatchSize = 1,
+    cache: Cache = None,
 ) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
@@ -130,7 +146,8 @@ def score(
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - | sort -t, -k2 -g
     """
-    options = ScoreOptions(model, backend, device, batch_size, workers, crops, max_pixels)
+    kept = has_many(paths or [], files_from) if cache is None else cache
+    options = ScoreOptions(model, backend, device, batch_size, workers, crops, max_pixels, timeout, kept)
     files = {kind: path for kind, path in (("csv", csv), ("jsonl", jsonl), ("json", json)) if path is not None}
     inputs = name_inputs(paths or [], files_from, null=null)
     from iqa_cli import console, scoring  # after the options: who misspelt one need not wait for it
@@ -152,6 +169,11 @@ def name_inputs(paths: list[str], files_from: Path | None, *, null: bool) -> Ite
         raise UsageError("stdin can be read once only")
     listing = None if files_from is None else open_list(files_from)
     return draw_inputs(paths, listing, null=null)
+
+
+def has_many(paths: list[str], files_from: Path | None) -> bool:
+    """Whether folders or lists are among what is to be scored; images that are named one by one need no cache."""
+    return files_from is not None or STDIN in paths or any(map(os.path.isdir, paths))
 
 
 def open_list(path: Path) -> BinaryIO:
@@ -210,12 +232,21 @@ def models() -> None:
     console.print_models(cards, weights.released_folder())
 
 
+app.add_typer(cli_cache.app, name="cache")
+
+
 # ---- training, see cli_train ----
 
 app.command()(cli_train.train)
 app.command()(cli_train.distill)
 app.command()(cli_train.blend)
 app.command("export-onnx")(cli_train.export_onnx)
+
+
+# ---- rated sets, see cli_data ----
+
+app.command(epilog=cli_data.EXIT_CODES)(cli_data.evaluate)
+app.add_typer(cli_data.datasets_app, name="datasets")
 
 
 # ---- main ----

@@ -76,6 +76,8 @@ def follow(tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[
     if not quiet:
         for line in summarise(tally):
             console.print(line, soft_wrap=True)
+        for note in tally.notes:
+            console.print(f"iqa: warning: {show(note)}", style="yellow", soft_wrap=True)
 
 
 class Progress:
@@ -118,7 +120,7 @@ def summarise(tally: Tally) -> Iterator[str]:
     images = "image" if tally.recorded == 1 else "images"
     yield (
         f"scored {tally.statuses[Status.OK]:,} of {tally.recorded:,} {images} in {seconds:.1f} s"
-        f" ({tally.recorded / seconds:.1f} images/s)"
+        f" ({tally.recorded / seconds:.1f} images/s)" + (f", {tally.reused:,} from the cache" if tally.reused else "")
     )
     failed = [f"{number:,} {status}" for status, number in tally.statuses.most_common() if status is not Status.OK]
     if failed:

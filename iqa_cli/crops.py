@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -64,6 +65,12 @@ class CropSpec:
         rows, columns = (max(2, round(side / self.multiple)) * self.multiple for side in sides)
         return rows, columns
 
+    def enough(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in px of the least picture, of the aspect of that one, whose crops are not enlarged."""
+        zoom = self.zoom if self.count > 1 else 1.0
+        rows, columns = self.crop_shape(height, width)
+        return ceil(rows * zoom), ceil(columns * zoom)
+
 
 def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
     """The parts of an image of that size that become its crops: `spec.count` boxes of the crops' aspect ratio."""
@@ -75,13 +82,14 @@ def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
     return [(left, top, min(left + w, width), min(top + h, height)) for left, top in corners]  # never over, by rounding
 
 
-def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
-    """One part of the image, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
+def cut_box(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int]) -> Rgb:
+    """One part of an array or of a picture of mode RGB, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
 
     Reductions by more than four go through an integer box filter first (`reducing_gap`), which is as good and far cheaper.
     """
     rows, columns = shape
-    resized = Image.fromarray(rgb).resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+    picture = rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)
+    resized = picture.resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     return np.asarray(resized)
 
 
@@ -95,8 +103,12 @@ def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
     return crops
 
 
+def cut_views(picture: Image.Image, spec: CropSpec) -> Rgb:
+    """The crops of one picture of mode RGB, at fixed places, before they are normalised: uint8 [count, h, w, 3]."""
+    shape = spec.crop_shape(picture.height, picture.width)
+    return np.stack([cut_box(picture, box, shape) for box in place_boxes(picture.height, picture.width, spec)])
+
+
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:
     """The crops of one image, at fixed places: uint8 [H, W, 3] -> float32 [count, 3, h, w], normalised."""
-    height, width = rgb.shape[:2]
-    shape = spec.crop_shape(height, width)
-    return normalise([cut_box(rgb, box, shape) for box in place_boxes(height, width, spec)], spec)
+    return normalise(cut_views(Image.fromarray(rgb), spec), spec)

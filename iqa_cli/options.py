@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from iqa_cli.errors import UsageError
 
 DEFAULT_MODEL = "qfm-iqm"
 MAX_CROPS = 9  # as many places as `crops.PLACES` has
+
+MAX_TIMEOUT = 86_400.0  # s, a day: what timers and sockets surely take
 
 
 class BackendChoice(StrEnum):
@@ -30,9 +34,11 @@ class ScoreOptions:
     model: an installed name, a path (card, .onnx, .safetensors, or a folder with one card), or hf://owner/name[@revision].
     device: "auto", "cpu", "cuda", "cuda:1", "mps", ...; what the backend knows.
     batch_size: images a task; the CPU gains nothing from more than one, because ONNX Runtime runs it crop by crop there.
-    workers: threads that each take images the whole way; None: one a core that this process may use.
+    workers: processes that decode, and threads that run the network; None: one of each a core that this process may use.
     crops: views an image, 1 to 9; None: as many as the model's card says.
     max_pixels: larger images are not decoded but reported; None: the limit of `images`.
+    timeout: seconds after which the decoding of an image is given up and reported.
+    cache: whether scores are kept in the user's cache folder, and images that have not changed since are not scored again.
     """
 
     model: str = DEFAULT_MODEL
@@ -42,11 +48,85 @@ class ScoreOptions:
     workers: int | None = None
     crops: int | None = None
     max_pixels: int | None = None
+    timeout: float = 60.0
+    cache: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} is at least {least}, not {value}")
+        if not 0 < self.timeout <= MAX_TIMEOUT:
+            raise UsageError(f"timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {self.timeout:g}")
         if self.crops is not None and self.crops > MAX_CROPS:
             raise UsageError(f"crops is 1 to {MAX_CROPS}, not {self.crops}")
+
+
+OWN = "csv"  # the name of a set under which anyone's own ratings go
+
+
+class Side(StrEnum):
+    """Which images of a set are measured on. TEST: of the official split where the set has one, else of a seeded one."""
+
+    ALL = "all"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class OwnRatings:
+    """Where anyone's own ratings are; as in `datasets.read_csv_labels`. Raises UsageError for a scale that is none."""
+
+    labels: Path | None = None
+    image_column: str = "image"
+    score_column: str = "score"
+    group_column: str | None = None
+    score_range: tuple[float, float] | None = None
+    lower_is_better: bool = False
+
+    def __post_init__(self) -> None:
+        if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
+            low, high = self.score_range
+            raise UsageError(f"a score range is the lower and the upper end of a scale, not {low:g} and {high:g}")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is to be measured on what. Raises UsageError where that makes no sense.
+
+    datasets: names of the catalogue, or "csv" for `own`. models: as in `ScoreOptions.model`. data_roots: the folder of the set,
+    or one for each set, or one that holds all; none: the environment variable IQA_DATA. repeats: over how many seeded splits
+    the median is taken, with seeds from `seed` on. rounds: draws of the bootstrap. allow_missing: measure on the images that
+    are there. scoring: how images are scored, whatever model it names.
+    """
+
+    datasets: tuple[str, ...]
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
+    data_roots: tuple[Path, ...] = ()
+    own: OwnRatings = OwnRatings()
+    side: Side = Side.ALL
+    repeats: int = 1
+    seed: int = 0
+    rounds: int = 1000
+    allow_missing: bool = False
+    scoring: ScoreOptions = ScoreOptions(cache=True)
+
+    def __post_init__(self) -> None:
+        if not self.datasets:
+            raise UsageError("on which set? Say so with --dataset NAME, or csv for ratings of your own; see: iqa datasets")
+        for name, count in [*Counter(self.datasets).items(), *Counter(self.models).items()]:
+            if count > 1:
+                raise UsageError(f"{name} is named twice")
+        if len(self.data_roots) > 1 and len(self.data_roots) != len(self.datasets):
+            each = f"{len(self.data_roots)} times --data-root for {len(self.datasets)} sets"
+            raise UsageError(f"{each}: give one for each, or one folder that holds them")
+        if min(self.rounds, self.repeats) < 1:
+            raise UsageError(f"rounds and repeats are at least 1, not {self.rounds} and {self.repeats}")
+        if self.repeats > 1 and self.side is Side.ALL:
+            raise UsageError("--repeats is about the test parts of splits: add --split test")
+        if self.own.labels is not None and OWN not in self.datasets:
+            raise UsageError(f"--labels {self.own.labels} is for ratings of your own: add --dataset {OWN}")
+
+    @property
+    def count(self) -> int:
+        """How many evaluations there will be."""
+        return len(self.datasets) * len(self.models)

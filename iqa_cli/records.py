@@ -14,7 +14,9 @@ class Status(StrEnum):
     DENIED = "denied"  # the system refused to open or read it
     UNSUPPORTED = "unsupported"  # readable, but not an image format that is decoded here
     DAMAGED = "damaged"  # an image whose data cannot be decoded whole
-    TOO_LARGE = "too-large"  # more pixels than the limit
+    TOO_LARGE = "too-large"  # more pixels than the limit, or more than the memory holds
+    TIMEOUT = "timeout"  # decoding took longer than the limit
+    CRASHED = "crashed"  # the decoder died of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,42 +1,58 @@
-"""Scorer: paths -> records, in order, lazily, in memory bounded by the number of workers."""
+"""Scorer: paths -> records, in order, lazily, in memory bounded by the number of workers.
+
+Each image takes this road in a thread: known already (`cache`)? else decoded and cut by another process (`pool`), which may die
+of it, then through the network, here. Threads gain because waiting and networks let go of Python's lock.
+"""
 
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
-from math import ceil
-from threading import Event
+from threading import BoundedSemaphore, Event
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqa_cli.backend import Backend, open_backend
-from iqa_cli.crops import Crops, cut_crops
+from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
+from iqa_cli.conveyor import convey
+from iqa_cli.crops import Rgb, normalise
+from iqa_cli.decoder import Work
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.finding import find_images
-from iqa_cli.images import MAX_PIXELS, Undecodable, decode_image
-from iqa_cli.options import ScoreOptions
+from iqa_cli.images import MAX_PIXELS, Undecodable
+from iqa_cli.options import FILE_KINDS, ScoreOptions
+from iqa_cli.pool import DecoderPool, Prepared, Stopped
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.weights import ModelCard, find_model
+from iqa_cli.weights import FoundModel, ModelCard, find_model
 
-TASKS_A_WORKER = 2  # in flight: one being worked on, one waiting, so that nobody stands idle while records are written
+if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
+    from iqa_cli.backend import Backend
+
+THREADS_A_WORKER = 2  # one image is decoded while the network looks at another, so that nobody stands idle
+LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
+"""What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
 
 @dataclass
 class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
-    found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words.
+    found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
+    notes: what went wrong without being an error; reused: how many scores came from the cache, known at the end.
     """
 
     found: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    reused: int = 0
     started: float = field(default_factory=monotonic)
 
     @property
@@ -55,16 +71,6 @@ class Tally:
         return f"left out: {kinds}" if kinds else ""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """An image on its way to the network: its crops [n, 3, h, w], and the size of the upright picture in px."""
-
-    path: str
-    crops: Crops
-    width: int
-    height: int
-
-
 def count_workers() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -80,92 +86,138 @@ def split_batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 class Scorer:
-    """Scores images with one network. Free of state: several threads may use one.
+    """Scores images with one network. Several threads may use one.
 
-    backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limit.
+    backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limits;
+    pool: what decodes, by default one that suits the options; cache: what is known already.
     """
 
-    def __init__(self, backend: Backend, card: ModelCard, options: ScoreOptions) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        card: ModelCard,
+        options: ScoreOptions,
+        pool: DecoderPool | None = None,
+        cache: ScoreCache | None = None,
+    ) -> None:
         self.backend = backend
         self.card = card
         self.options = options
-        self.crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
-        self.max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-        side = ceil(self.crops.size * (self.crops.zoom if self.crops.count > 1 else 1))
-        self.enough = (side, side)  # no crop has both sides longer; a JPEG is then decoded to no more than is needed
+        self.workers = options.workers or count_workers()
+        self.pool = pool or DecoderPool(plan_work(card, options), self.workers)
+        self.cache = cache
+        self.turns = BoundedSemaphore(self.workers)  # of the network: more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
 
     def score(self, paths: Iterable[str]) -> Generator[ScoreRecord]:
         """A record a path, in the same order, as they get done; paths are drawn only as they are needed.
 
         Closing the iterator, as Ctrl-C does, drops what has not been begun. Raises WeightsError where the network fails and
-        DataError where memory runs out; an image that fails is a record.
+        DataError where images cannot be decoded at all; an image that fails is a record.
         """
-        workers = self.options.workers or count_workers()
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="score")
-        stop = Event()
-        tasks: deque[Future[list[ScoreRecord]]] = deque()
-        try:
-            for batch in split_batches(paths, self.options.batch_size):
-                tasks.append(pool.submit(self._score_batch, batch, stop))
-                while tasks and (tasks[0].done() or len(tasks) >= workers * TASKS_A_WORKER):
-                    yield from tasks.popleft().result()
-            while tasks:
-                yield from tasks.popleft().result()
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+        batches = split_batches(paths, self.options.batch_size)
+        for records in convey(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
+            yield from records
 
     def _score_batch(self, paths: list[str], stop: Event) -> list[ScoreRecord]:
-        """Take some paths the whole road. Threads gain because decoders and networks let go of Python's lock."""
-        outcomes: list[Prepared | ScoreRecord] = []
-        for path in paths:
-            if stop.is_set():
-                return []
-            outcomes.append(self._prepare(path))
-        qualities = self._predict([outcome for outcome in outcomes if isinstance(outcome, Prepared)])
-        return [
-            outcome if isinstance(outcome, ScoreRecord) else self._make_record(outcome, next(qualities)) for outcome in outcomes
-        ]
-
-    def _prepare(self, path: str) -> Prepared | ScoreRecord:
-        """Decode and cut one image; the pixels are dropped at once, because they are many more than the crops'."""
+        """Take some paths the whole road; nothing where that is stopped."""
+        facts = [None if self.cache is None else read_facts(path) for path in paths]
         try:
-            image = decode_image(path, max_pixels=self.max_pixels, enough=self.enough)
-            return Prepared(path, cut_crops(image.rgb, self.crops), image.width, image.height)
+            outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, facts, strict=True)]
+        except Stopped:
+            return []
+        qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, Prepared)])
+        records = []
+        for path, before, outcome in zip(paths, facts, outcomes, strict=True):
+            if isinstance(outcome, Prepared):
+                known = Known(next(qualities), outcome.width, outcome.height)
+                records.append(self._make_record(path, known))
+                if self.cache is not None and before is not None:
+                    self.cache.keep(path, before, known)
+            else:
+                records.append(outcome)
+        return records
+
+    def _look_up(self, path: str, facts: Facts | None) -> ScoreRecord | None:
+        """The record of an image that was scored before and is as it was then."""
+        known = self.cache.find(path, facts) if self.cache is not None and facts is not None else None
+        if known is None or known.width * known.height > self.pool.work.max_pixels:
+            return None
+        return self._make_record(path, known)
+
+    def _prepare(self, path: str, stop: Event) -> Prepared | ScoreRecord:
+        """The crops of one image, or the record that says why there are none."""
+        try:
+            return self.pool.prepare(path, stop)
         except Undecodable as failure:
             return ScoreRecord(
                 path, failure.status, self.card.name, detail=failure.detail, width=failure.width, height=failure.height
             )
-        except MemoryError as error:
-            raise DataError(f"{path}: memory runs out here; try fewer --workers or a smaller --max-pixels") from error
 
-    def _predict(self, images: list[Prepared]) -> Iterator[float]:
-        """The quality of each image: the mean over its crops. Equal crop shapes share a run of the network."""
+    def _predict(self, images: list[Rgb]) -> Iterator[float]:
+        """The quality of each image, from its views [n, h, w, 3]: the mean over them. Equal shapes share a run."""
         groups: dict[tuple[int, ...], list[int]] = {}
-        for place, image in enumerate(images):
-            groups.setdefault(image.crops.shape, []).append(place)
+        for place, views in enumerate(images):
+            groups.setdefault(views.shape, []).append(place)
         qualities = [0.0] * len(images)
         for (count, *_), places in groups.items():
-            predicted = self.backend.predict(np.concatenate([images[place].crops for place in places]))  # [images * count]
+            crops = np.concatenate([normalise(images[place], self.card.crops) for place in places])  # [images * count, 3, h, w]
+            with self.turns:
+                predicted = self.backend.predict(crops)  # [images * count]
             for place, own in zip(places, np.split(predicted, range(count, len(predicted), count)), strict=True):
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, image: Prepared, quality: float) -> ScoreRecord:
+    def _make_record(self, path: str, known: Known) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
-        if not np.isfinite(quality):
-            raise WeightsError(f"model {self.card.name} gives no number for {image.path}: its weights are broken")
+        if not np.isfinite(known.quality):
+            raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
-        score = least + min(max(quality, 0.0), 1.0) * (greatest - least)
+        score = least + min(max(known.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        return ScoreRecord(image.path, Status.OK, self.card.name, score, percentile, width=image.width, height=image.height)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=known.width, height=known.height)
 
 
-def open_scorer(options: ScoreOptions) -> Scorer:
-    """A scorer with the model that the options name, verified and loaded. Raises WeightsError or UsageError."""
+def plan_work(card: ModelCard, options: ScoreOptions) -> Work:
+    """What the processes that decode for a model have to do."""
+    crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
+    return Work(crops, MAX_PIXELS if options.max_pixels is None else options.max_pixels, options.timeout)
+
+
+def describe_settings(model: FoundModel, work: Work, device: str) -> dict[str, object]:
+    """All that the quality of an image depends on besides its file."""
+    weights = model.card.files[FILE_KINDS[model.backend]].sha256
+    libraries = {name: find_version(name) for name in LIBRARIES}
+    return {"weights": weights, "crops": asdict(work.crops), "backend": model.backend, "device": device, **libraries}
+
+
+def find_version(library: str) -> str:
+    """The version of a library; empty where it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def warn_caller(text: str) -> None:
+    """Tell a Python program what went wrong that is no error."""
+    warnings.warn(text, stacklevel=2)
+
+
+def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller) -> Scorer:
+    """A scorer with the model that the options name, verified and loaded. Raises WeightsError or UsageError.
+
+    warn: hears of what goes wrong with the cache.
+    """
     model = find_model(options.model, options.backend)
-    return Scorer(open_backend(model.card, model.folder, model.backend, options.device), model.card, options)
+    work = plan_work(model.card, options)
+    pool = DecoderPool(work, options.workers or count_workers())
+    pool.start()  # which goes on while the model is loaded
+    from iqa_cli.backend import open_backend
+
+    backend = open_backend(model.card, model.folder, model.backend, options.device)
+    settings = describe_settings(model, work, options.device)
+    return Scorer(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
 
 
 def score_images(paths: Iterable[str | os.PathLike[str]], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
@@ -182,11 +234,12 @@ def score_all(paths: Iterable[str], options: ScoreOptions, write: Callable[[Scor
 
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
-    scorer = open_scorer(options)
+    scorer = open_scorer(options, tally.notes.append)
     with closing(scorer.score(count_found(find_images(paths, tally.left_out), tally))) as records:
         for record in records:
             write(record)
             tally.statuses[record.status] += 1
+    tally.reused = scorer.cache.found if scorer.cache is not None else 0
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 

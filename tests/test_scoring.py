@@ -10,12 +10,15 @@ import pytest
 from conftest import CARD, OPINIONS, write_photo
 
 from iqa_cli import ScoreOptions, Scorer, score_images
-from iqa_cli.backend import OnnxBackend
+from iqa_cli.backend import Backend, OnnxBackend
+from iqa_cli.conveyor import PASSING
 from iqa_cli.crops import Crops, CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.finding import find_images
+from iqa_cli.pool import DecoderPool
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring import Tally, open_scorer, score_all
+from iqa_cli.scoring import Tally, open_scorer, plan_work, score_all
+from iqa_cli.weights import ModelCard
 
 
 class Constant:
@@ -34,6 +37,14 @@ def list_photos(folder: Path) -> list[str]:
     from collections import Counter
 
     return list(find_images([str(folder)], Counter()))
+
+
+POOL = DecoderPool(plan_work(CARD, ScoreOptions()), 2)  # for tests of what comes after decoding; starting one takes a while
+
+
+def score_one(backend: Backend, card: ModelCard, path: str) -> ScoreRecord:
+    (record,) = Scorer(backend, card, ScoreOptions(), POOL).score([path])
+    return record
 
 
 def score_with(options: ScoreOptions, paths: list[str]) -> list[ScoreRecord]:
@@ -86,10 +97,8 @@ def test_equal_shapes_share_a_run(photos: Path) -> None:
 @pytest.mark.parametrize(("quality", "score"), [(0.0, 0.0), (0.25, 25.0), (1.0, 100.0), (-0.5, 0.0), (1.5, 100.0)])
 def test_a_score_is_the_quality_on_the_scale_of_the_card(photos: Path, quality: float, score: float) -> None:
     path = list_photos(photos)[0]
-    (record,) = Scorer(Constant(quality), CARD, ScoreOptions()).score([path])
-    assert record.score == score
-    (record,) = Scorer(Constant(quality), replace(CARD, score_range=(10.0, 60.0)), ScoreOptions()).score([path])
-    assert record.score == 10 + score / 2
+    assert score_one(Constant(quality), CARD, path).score == score
+    assert score_one(Constant(quality), replace(CARD, score_range=(10.0, 60.0)), path).score == 10 + score / 2
 
 
 def test_a_score_is_the_mean_over_the_crops(photos: Path) -> None:
@@ -98,9 +107,9 @@ def test_a_score_is_the_mean_over_the_crops(photos: Path) -> None:
 
 
 def find_percentile(score: float, opinions: tuple[float, ...], path: str) -> float:
-    (record,) = Scorer(Constant(score / 100), replace(CARD, opinions=opinions), ScoreOptions()).score([path])
-    assert record.percentile is not None
-    return record.percentile
+    percentile = score_one(Constant(score / 100), replace(CARD, opinions=opinions), path).percentile
+    assert percentile is not None
+    return percentile
 
 
 def test_a_percentile_is_the_share_of_opinions_at_or_below(photos: Path) -> None:
@@ -140,7 +149,7 @@ def test_the_options_crops_override_the_cards(model: Path, photos: Path) -> None
 def test_a_network_that_gives_no_number_stops_the_run(photos: Path) -> None:
     path = list_photos(photos)[0]
     with pytest.raises(WeightsError, match=f"toy gives no number for {path}"):
-        list(Scorer(Constant(float("nan")), CARD, ScoreOptions()).score([path]))
+        score_one(Constant(float("nan")), CARD, path)
 
 
 def test_large_photos_decoded_small_score_as_when_decoded_whole(model: Path, tmp_path: Path) -> None:
@@ -191,8 +200,12 @@ def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
     assert next(drawn) == 0
     for _ in range(10):
         next(records)
+    time.sleep(0.5)  # for what is under way
+    so_far = next(drawn)
+    assert so_far < 10 + 3 * PASSING
+    time.sleep(0.5)
+    assert next(drawn) == so_far + 1  # nobody asks for more
     records.close()
-    assert next(drawn) <= 10 + 2 * 2 * 3 + 3  # those asked for, those in flight, one batch more
 
 
 class Waiting:
@@ -229,19 +242,18 @@ def test_workers_work_at_the_same_time(photos: Path) -> None:
     assert len(list(Scorer(Meeting(), CARD, ScoreOptions(workers=3)).score(list_photos(photos)))) == 12
 
 
-def test_records_come_before_the_paths_end(photos: Path) -> None:
-    asked = threading.Event()
-    path = list_photos(photos)[0]
+def test_a_record_comes_before_the_next_path_is_there(photos: Path) -> None:
+    scored = threading.Event()
 
     def draw() -> Iterator[str]:
-        for _ in range(4):
-            yield path
-            time.sleep(0.2)  # long enough for the one before to get done
-        asked.set()
+        yield list_photos(photos)[0]
+        assert scored.wait(60), "the record waits for the next path"
+        yield "gone.jpg"
 
-    records = Scorer(Constant(0.5), CARD, ScoreOptions(workers=4)).score(draw())
-    next(records)
-    assert not asked.is_set()
+    records = Scorer(Constant(0.5), CARD, ScoreOptions(), POOL).score(draw())
+    assert next(records).status is Status.OK
+    scored.set()
+    assert [record.status for record in records] == [Status.MISSING]
 
 
 # ---- whole runs ----

@@ -1,0 +1,242 @@
+"""ScoreCache: what was scored before need not be scored again. A SQLite file in the user's cache folder.
+
+A quality is kept for a path, the facts of the file there (size, time of modification, time of change) and the settings that it
+depends on. Facts younger than the steps of a file system's clock prove nothing, so beside those the content's hash is kept, and
+compared once. Whatever goes wrong with the cache is a warning, never an error: it only saves time.
+
+Many threads and processes may use one file. A record is safe from a killed process as soon as it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+FILE = "scores-1.sqlite"  # the number is that of TABLE: another version of this tool may have another
+DAMAGED = "scores-1.damaged"
+PLACE = "IQA_CACHE"  # the environment variable that says where it lies
+TABLE = """CREATE TABLE IF NOT EXISTS scores (
+    path BLOB, settings BLOB, size INTEGER, modified INTEGER, changed INTEGER, hash BLOB,
+    quality REAL, width INTEGER, height INTEGER, PRIMARY KEY (path, settings)) WITHOUT ROWID"""
+FIND = """SELECT hash, quality, width, height FROM scores
+    WHERE path = ? AND settings = ? AND (size, modified, changed) = (?, ?, ?)"""
+TRUST = "UPDATE scores SET hash = NULL WHERE path = ? AND settings = ?"
+KEEP = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+RECENT = 2_000_000_000  # ns: the coarsest clock of a file system, FAT's, has steps of 2 s
+PATIENCE = 10.0  # seconds to wait for another process that writes
+BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was found out about an image: the network's quality, and the size of the upright picture in px."""
+
+    quality: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What tells one state of a file from another: bytes, and ns of modification and of change. recent: they may not."""
+
+    size: int
+    modified: int
+    changed: int
+    recent: bool
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """What lies in the cache. file: where; bytes: on the disk; scores: how many, None where the file is damaged."""
+
+    file: Path
+    bytes: int
+    scores: int | None
+
+
+def find_folder() -> Path:
+    """Where the cache lies: as IQA_CACHE says, else where this system keeps what can be had again."""
+    if named := os.environ.get(PLACE):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "iqa" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "iqa"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iqa"
+
+
+def read_facts(path: str) -> Facts | None:
+    """The facts of a regular file as it now is; None for anything else."""
+    now = time.time_ns()
+    try:
+        found = os.stat(path)  # noqa: PTH116  # paths stay as the user named them
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    recent = max(found.st_mtime_ns, found.st_ctime_ns) > now - RECENT
+    return Facts(found.st_size, found.st_mtime_ns, found.st_ctime_ns, recent)
+
+
+def hash_content(path: str) -> bytes | None:
+    """A hash of a file's bytes; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # as above
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+    except OSError:
+        return None
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """The cache in a folder, made if there is none. Raises OSError and sqlite3.Error."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the names of photos are nobody else's concern
+    connection = sqlite3.connect(folder / FILE, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
+        connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # safe from a crash of this process; one of the system costs the newest
+        connection.execute(TABLE)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def set_aside(folder: Path) -> None:
+    """Move a damaged cache out of the way. Raises OSError."""
+    (folder / FILE).replace(folder / DAMAGED)
+    for suffix in ("-wal", "-shm"):
+        (folder / f"{FILE}{suffix}").unlink(missing_ok=True)
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether it is the file that is damaged, rather than a disk that is full or may not be written."""
+    return getattr(error, "sqlite_errorcode", None) in BROKEN
+
+
+class ScoreCache:
+    """The qualities of images under some settings. Without a file that works, it knows nothing and keeps nothing.
+
+    settings: all that a quality depends on besides the file; warn: hears in one line of what goes wrong.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, object], warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.settings = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16).digest()
+        self.warn = warn
+        self.lock = Lock()
+        self.found = 0  # how many were known
+        self.replaced = False  # a damaged one, which is done once
+        self.connection: sqlite3.Connection | None = None
+        self._open()
+
+    def find(self, path: str, facts: Facts) -> Known | None:
+        """What is known of a file in this state."""
+        rows = self._execute(FIND, *self._name(path), facts.size, facts.modified, facts.changed)
+        if not rows:
+            return None
+        content, quality, width, height = rows[0]
+        if content is not None:
+            if content != hash_content(path):
+                return None
+            if not facts.recent and facts == read_facts(path):  # from now on the facts prove enough
+                self._execute(TRUST, *self._name(path))
+        with self.lock:
+            self.found += 1
+        return Known(quality, width, height)
+
+    def keep(self, path: str, facts: Facts, known: Known) -> None:
+        """Keep what was found out of a file that was in this state before; nothing, if it has changed meanwhile."""
+        content = hash_content(path) if facts.recent else None
+        now = read_facts(path)
+        unchanged = now and (now.size, now.modified, now.changed) == (facts.size, facts.modified, facts.changed)
+        if unchanged and (content or not facts.recent):
+            values = (facts.size, facts.modified, facts.changed, content, known.quality, known.width, known.height)
+            self._execute(KEEP, *self._name(path), *values)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            if self.connection is not None:
+                self.connection.close()
+                self.connection = None
+
+    def _name(self, path: str) -> tuple[bytes, bytes]:
+        return os.fsencode(os.path.abspath(path)), self.settings  # noqa: PTH100  # a Path takes ten times as long
+
+    def _open(self) -> None:
+        try:
+            self.connection = connect(self.folder)
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def _execute(self, query: str, *values: object) -> list[Any]:
+        """The rows that a query finds; none where the cache does not work."""
+        with self.lock:
+            try:
+                return self.connection.execute(query, values).fetchall() if self.connection else []
+            except OverflowError:  # a file of an impossible age
+                return []
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return []
+
+    def _give_up(self, error: Exception) -> None:
+        """Do without a cache from now on; with a new one, where the old one is damaged."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        file = self.folder / FILE
+        if is_broken(error) and not self.replaced:
+            self.replaced = True
+            with suppress(OSError):
+                set_aside(self.folder)
+                self.warn(f"{file}: the cache was damaged; it is set aside as {DAMAGED}, and a new one begun")
+                return self._open()
+        reason = getattr(error, "strerror", None) or str(error)
+        self.warn(f"{file}: the cache cannot be used: {reason}; images are scored without it")
+        return None
+
+
+def describe_cache(folder: Path) -> CacheState:
+    """What lies in the cache of a folder. Raises OSError and sqlite3.Error where that cannot be found out."""
+    file = folder / FILE
+    size = sum(path.stat().st_size for path in folder.glob("scores-*") if path.is_file())
+    if not file.exists():
+        return CacheState(file, size, 0)
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+        try:
+            return CacheState(file, size, connection.execute("SELECT count(*) FROM scores").fetchone()[0])
+        except sqlite3.Error as error:
+            if is_broken(error):
+                return CacheState(file, size, None)
+            raise
+
+
+def clear_cache(folder: Path) -> None:
+    """Forget everything, damaged caches included, whoever else uses it. Raises OSError and sqlite3.Error."""
+    (folder / DAMAGED).unlink(missing_ok=True)
+    if not (folder / FILE).exists():
+        return
+    try:
+        with closing(connect(folder)) as connection:
+            connection.execute("DELETE FROM scores")
+            connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        if not is_broken(error):
+            raise
+        set_aside(folder)
+        (folder / DAMAGED).unlink()

@@ -1,0 +1,134 @@
+"""What `conveyor` promises: order, laziness, nobody waits for who is slow, and a clean end."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+
+import pytest
+
+from iqa_cli.conveyor import PASSING, convey
+
+Event = threading.Event
+
+
+def square(item: int, _: Event) -> int:
+    time.sleep(0.001 * (item % 3))
+    return item * item
+
+
+def find_threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_results_come_in_order(threads: int) -> None:
+    assert list(convey(range(200), square, threads=threads)) == [i * i for i in range(200)]
+    assert list(convey([], square, threads=threads)) == []
+
+
+def test_a_result_does_not_wait_for_the_next_item() -> None:
+    taken = Event()
+
+    def draw() -> Iterator[int]:
+        yield 3
+        assert taken.wait(30), "the result waits for the next item"
+        yield 4
+
+    results = convey(draw(), square, threads=4)
+    assert next(results) == 9
+    taken.set()
+    assert list(results) == [16]
+
+
+def test_nothing_is_drawn_before_it_is_asked_for() -> None:
+    drawn = count()
+    results = convey(drawn, square, threads=2)
+    time.sleep(0.1)
+    assert next(drawn) == 0
+    results.close()
+
+
+def test_who_stops_asking_stops_the_drawing() -> None:
+    drawn = count()
+    with closing(convey(drawn, square, threads=2)) as results:
+        for _ in range(5):
+            next(results)
+        time.sleep(0.3)  # for what is under way
+        so_far = next(drawn)
+        time.sleep(0.3)
+        assert next(drawn) == so_far + 1
+
+
+def test_others_pass_one_that_takes_long_but_not_without_end() -> None:
+    go = Event()
+
+    def wait_for_first(item: int, _: Event) -> int:
+        if item == 0:
+            assert go.wait(30)
+        return item
+
+    drawn: list[int] = []
+
+    def draw() -> Iterator[int]:
+        for item in range(5 * PASSING):
+            drawn.append(item)
+            if len(drawn) == PASSING:
+                threading.Timer(0.3, go.set).start()  # later than more could have been drawn
+            yield item
+
+    results = convey(draw(), wait_for_first, threads=3)
+    assert next(results) == 0
+    assert PASSING <= len(drawn) <= PASSING + 3
+    assert list(results) == list(range(1, 5 * PASSING))
+
+
+def test_closing_tells_the_tasks_and_drops_the_rest() -> None:
+    begun: list[int] = []
+
+    def linger(item: int, stop: Event) -> int:
+        begun.append(item)
+        if item:
+            assert stop.wait(30), "nobody told"
+        return item
+
+    results = convey(range(100), linger, threads=3, name="lingering")
+    assert next(results) == 0
+    results.close()
+    assert len(begun) <= 5
+    assert not find_threads("lingering")
+
+
+def test_closing_does_not_wait_for_an_item_that_never_comes() -> None:
+    never = Event()
+
+    def draw() -> Iterator[int]:
+        yield 1
+        never.wait(30)
+
+    results = convey(draw(), square, threads=2)
+    assert next(results) == 1
+    before = time.monotonic()
+    results.close()
+    assert time.monotonic() - before < 10
+    never.set()
+
+
+@pytest.mark.parametrize("where", ["items", "task"])
+def test_an_error_comes_after_the_results_before_it(where: str) -> None:
+    def draw() -> Iterator[int]:
+        yield from range(10)
+        if where == "items":
+            raise OSError("the list broke off")
+        yield from range(10, 20)
+
+    def fail(item: int, _: Event) -> int:
+        if item == 10:
+            raise OSError("the task failed")
+        return item
+
+    results = convey(draw(), fail, threads=4)
+    assert [next(results) for _ in range(10)] == list(range(10))
+    with pytest.raises(OSError, match="the list broke off" if where == "items" else "the task failed"):
+        next(results)
