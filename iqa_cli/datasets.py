@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ __all__ = [
     "Rating",
     "check_labels",
     "find_root",
+    "find_roots",
+    "find_spec",
     "read_csv_labels",
     "read_labels",
 ]
@@ -99,6 +102,20 @@ def find_root(name: str, data_root: Path | None) -> Path:
         looked_for = f"neither a folder {' or '.join(spec.folders)} nor {' or '.join(spec.markers)}"
         raise DataError(f"{top}: {looked_for}. {describe_source(spec)}")
     return (marked or called)[0]
+
+
+def find_roots(data_root: Path | None) -> dict[str, Path] | None:
+    """The folders of the sets that are there, by name; None where neither a data root nor $IQA_DATA says where to look.
+
+    Raises DataError where there is no such data root.
+    """
+    if data_root is None and not os.environ.get("IQA_DATA"):
+        return None
+    found = {}
+    for spec in DATASETS.values():
+        with suppress(DataError):
+            found[spec.name] = find_root(spec.name, data_root)
+    return found
 
 
 def find_called(spec: DatasetSpec, top: Path) -> list[Path]:

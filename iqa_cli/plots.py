@@ -10,6 +10,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from io import BytesIO
 from math import isnan, nan
 from pathlib import Path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FORMATS = {".png": "png", ".svg": "svg"}
 DPI = 150  # of PNGs, and of what SVGs hold as pixels
 MANY = 2000  # points; an SVG holds more as pixels, because each takes a hundred bytes and time to show
-TITLE_WIDTH = 60  # characters a line
+TITLE_WIDTH, NOTE_WIDTH = 60, 75  # characters a line
 
 INK, GREY, PALE = "#262626", "#767676", "#ebebeb"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, told apart by everyone
@@ -51,8 +52,18 @@ STYLE = {
 }
 
 
-def plot_scatter(path: Path, pairs: Sequence[Pair], logistic: Logistic, title: str) -> None:
-    """A point for each image, its score against its opinion, with the fitted curve and the correlations.
+def check_target(path: Path) -> None:
+    """Raises UsageError for a suffix of no known kind, ExtraMissing without matplotlib, DataError where there is no folder."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{path}: plots are {' or '.join(FORMATS)} files")
+    if find_spec("matplotlib") is None:
+        raise ExtraMissing("train", "drawing plots")
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path}: cannot be drawn: there is no folder {path.parent}")
+
+
+def plot_scatter(path: Path, pairs: Sequence[Pair], logistic: Logistic, title: str, note: str = "") -> None:
+    """A point for each image, its score against its opinion, with the fitted curve, the correlations and a note below them.
 
     Raises UsageError for another suffix, ExtraMissing without matplotlib, DataError where there is nothing to plot or the file
     cannot be written.
@@ -69,7 +80,8 @@ def plot_scatter(path: Path, pairs: Sequence[Pair], logistic: Logistic, title: s
         axes.plot(line, logistic(line), color=COLOURS[1], linewidth=2, label="fitted curve")
         axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal", xlabel="score", ylabel="mean opinion, brought to 0 to 100")
         axes.legend(loc="lower right", frameon=True, edgecolor="none")
-        axes.set_title(describe_agreement(scores, opinions, logistic), fontsize=9, color=GREY)
+        lines = [describe_agreement(scores, opinions, logistic), *([textwrap.fill(note, NOTE_WIDTH)] if note else [])]
+        axes.set_title("\n".join(lines), fontsize=9, color=GREY, parse_math=False)
 
 
 def describe_agreement(scores: Floats, opinions: Floats, logistic: Logistic) -> str:

@@ -1,0 +1,175 @@
+"""Results: evaluations as flat rows, as data for JSON, and as files: a CSV line an image, a JSON array, scatter plots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from iqa_cli.errors import UsageError
+from iqa_cli.evaluation import Disagreement, find_disagreements
+from iqa_cli.plots import check_target, plot_scatter
+from iqa_cli.sinks import Target, Value, encode_csv, open_target
+from iqa_cli.workbench import Evaluation
+
+COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
+"""Of the file with a line an image. rating: as published; opinion: brought to 0..100, higher is better; score: the model's;
+fitted: the score on the scale of the opinions; residual: fitted less opinion.
+"""
+DECIMALS = 4  # more than opinions have, so that whoever computes a correlation from the file gets the same one
+
+
+def round_value(value: float | None) -> Value:
+    """As files show it; None for what is not defined."""
+    return None if value is None or not isfinite(value) else round(value, DECIMALS)
+
+
+# ---- in a row ----
+
+
+def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
+    """The evaluation in one flat row, and one for each published figure that may stand beside it."""
+    measured = {"source": "measured", "protocol": evaluation.protocol, **count_images(evaluation)}
+    for name, estimate in evaluation.figures.items():
+        ends = (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
+        measured |= {name + end: round_value(value) for end, value in ends}
+    rows = [{"dataset": evaluation.labels.spec.name, "model": evaluation.model, **measured, "note": evaluation.exposure}]
+    for paper in evaluation.published:
+        figures = {"srcc": paper.srcc, "plcc": paper.plcc}
+        facts = {"dataset": paper.dataset, "model": paper.model, "source": "published", "protocol": str(paper.protocol)}
+        note = f"trained on {paper.trained_on}; {paper.paper}"
+        rows.append(dict.fromkeys(rows[0]) | facts | figures | {"note": note})
+    return rows
+
+
+def count_images(evaluation: Evaluation) -> dict[str, Value]:
+    """How many images the figures are about, and how many more have no score."""
+    return {"images": evaluation.measurement.images, "failed": evaluation.measurement.failed}
+
+
+# ---- as data ----
+
+
+def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
+    """All there is to say, as JSON holds it; what is not defined is None."""
+    spec = evaluation.labels.spec
+    data = {
+        "dataset": spec.name,
+        "title": spec.title,
+        "model": evaluation.model,
+        "card": evaluation.card.name,
+        "protocol": evaluation.protocol,
+        **count_images(evaluation),
+        "scale": {"low": spec.score_range[0], "high": spec.score_range[1], "higher_is_better": spec.higher_is_better},
+        "notes": list(spec.notes),
+        "trained_on": evaluation.card.training.get("data", []),
+        "exposure": evaluation.exposure,
+        "interval": evaluation.interval,
+        **{name: asdict(estimate) for name, estimate in evaluation.figures.items()},
+        "logistic": asdict(evaluation.measurement.logistic),
+        "parts": [asdict(part) for part in evaluation.parts.parts] if evaluation.parts else [],
+        "published": [asdict(row) | {"paper": row.paper} for row in evaluation.published],
+        "worst": [asdict(row) for row in find_worst(evaluation, worst)],
+        "failures": [{"path": r.path, "status": str(r.status), "detail": r.detail} for r in evaluation.comparison.failed],
+    }
+    return {key: drop_undefined(value) for key, value in data.items()}
+
+
+def drop_undefined(value: Any) -> Any:
+    """The same data with None for every number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: drop_undefined(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [drop_undefined(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
+    """The images on which model and people disagree most."""
+    return find_disagreements(evaluation.comparison.pairs, evaluation.measurement.logistic, count)
+
+
+# ---- as files ----
+
+
+def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
+    """A row of COLUMNS for each image, in the order of the ratings."""
+    labels, logistic = evaluation.labels, evaluation.measurement.logistic
+    for rating, quality, record in zip(labels.ratings, labels.quality, evaluation.comparison.records, strict=True):
+        opinion = 100 * float(quality)
+        fitted = None if record.score is None else float(logistic([record.score])[0])
+        yield (
+            labels.spec.name,
+            evaluation.model,
+            record.path,
+            rating.reference,
+            round_value(rating.score),
+            round_value(opinion),
+            round_value(record.score),
+            round_value(fitted),
+            round_value(None if fitted is None else fitted - opinion),
+            str(record.status),
+            record.detail,
+        )
+
+
+@dataclass
+class ResultFiles:
+    """The files that evaluations are written to, each as soon as it is done. Whatever is None is not wanted.
+
+    worst: how many of the largest disagreements stand in the JSON. several: there are more evaluations than one, so that each
+    plot has the names of set and model in its own. plots: those that are drawn.
+    """
+
+    images: Target | None
+    data: Target | None
+    plot: Path | None
+    worst: int
+    several: bool
+
+    def __post_init__(self) -> None:
+        self.plots: list[Path] = []
+        self._head, self._before = encode_csv(COLUMNS), b"[\n"
+
+    def write(self, evaluation: Evaluation) -> None:
+        """To all of them. Raises as `Target.write` and `plot_scatter` do."""
+        if self.images is not None:
+            self.images.write(self._head + b"".join(map(encode_csv, list_images(evaluation))))
+            self._head = b""
+        if self.data is not None:
+            text = json.dumps(describe_evaluation(evaluation, self.worst), ensure_ascii=False, indent=1, allow_nan=False)
+            self.data.write(self._before + text.encode("utf-8", "backslashreplace"), tail=b"\n]\n")
+            self._before = b",\n"
+        if self.plot is not None:
+            path = name_plot(self.plot, evaluation) if self.several else self.plot
+            title = f"{evaluation.model} on {evaluation.labels.spec.title}"
+            plot_scatter(path, evaluation.comparison.pairs, evaluation.measurement.logistic, title, evaluation.exposure)
+            self.plots.append(path)
+
+
+def name_plot(path: Path, evaluation: Evaluation) -> Path:
+    """plot.png -> plot-livec-qfm-iqm.png."""
+    model = "".join(c if c.isalnum() or c in "-_." else "_" for c in evaluation.model.strip("/"))
+    return path.with_stem(f"{path.stem}-{evaluation.labels.spec.name}-{model}")
+
+
+@contextmanager
+def open_results(
+    images: Path | None, data: Path | None, plot: Path | None, *, worst: int, several: bool
+) -> Iterator[ResultFiles]:
+    """Files to write to, complete when the block ends, however it ends. What cannot be written is said at once.
+
+    Raises UsageError where two are one file or a plot is of no known kind, DataError where one cannot be written.
+    """
+    paths: Sequence[Path] = [path for path in (images, data, plot) if path is not None]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths))}")
+    if plot is not None:
+        check_target(plot)
+    with ExitStack() as stack:
+        targets = [None if path is None else stack.enter_context(open_target(path)) for path in (images, data)]
+        yield ResultFiles(targets[0], targets[1], plot, worst, several)
