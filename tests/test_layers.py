@@ -45,6 +45,9 @@ MAY_IMPORT = {
     "bootstrap": "metrics",
     "evaluation": "bootstrap datasets errors metrics records splits",
     "plots": "errors evaluation metrics sinks",
+    "exposure": "catalogue weights",
+    "workbench": "datasets errors evaluation exposure options published records scoring splits weights",
+    "results": "errors evaluation plots sinks workbench",
 }
 """Commands (cli, cli_*) may import anything but each other, except that cli gathers them; screens (console, console_*) anything
 but commands. Nobody else imports either.
