@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -57,14 +57,14 @@ class Prepared:
 
 
 class Decoder:
-    """One decoding process. Raises DataError where it cannot be started."""
+    """One decoding process. program: what it runs, in Python. Raises DataError where it cannot be started."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, program: str = START) -> None:
         self.work = work
         self.channel, theirs = socket.socketpair()
         with theirs:
             try:
-                self.process = start_process(work, theirs)
+                self.process = start_process(work, theirs, program)
             except OSError as error:
                 self.channel.close()
                 raise DataError(f"cannot start a process for decoding: {error.strerror}") from error
@@ -119,8 +119,9 @@ class Decoder:
             if (count, channels) != (self.work.crops.count, 3) or not (0 < rows <= longest and 0 < columns <= longest):
                 raise Died
             pixels = self._read(count * rows * columns * channels, monotonic() + STARTING, stop)
+            prepared = Prepared(np.frombuffer(pixels, np.uint8).reshape(shape), int(answer["width"]), int(answer["height"]))
             self.sound = True
-            return Prepared(np.frombuffer(pixels, np.uint8).reshape(shape), int(answer["width"]), int(answer["height"]))
+            return prepared
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise Died from error
 
@@ -160,13 +161,15 @@ class Decoder:
         return data
 
     def close(self) -> None:
-        """End the process, now. One that the system does not let go, such as over a dead network share, is left behind."""
+        """End the process, now. One that the system does not let go, such as over a dead network share, is not waited for."""
         self.channel.close()
         self.process.kill()
         if self.process.stderr:
             self.process.stderr.close()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            Thread(target=self.process.wait, daemon=True).start()  # or else it would stay in the system's list for ever
 
     def describe_death(self) -> str:
         """How it ended, in words."""
@@ -188,12 +191,12 @@ def read_failure(answer: dict[str, Any]) -> Undecodable:
     return Undecodable(status, detail, width, height)
 
 
-def start_process(work: Work, channel: socket.socket) -> subprocess.Popen[bytes]:
+def start_process(work: Work, channel: socket.socket, program: str) -> subprocess.Popen[bytes]:
     """A decoding process with its end of the channel, which finds this very package. Raises OSError."""
     windows = sys.platform == "win32"
     places = [*sys.path, str(Path(__file__).parent.parent)]
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", START, "stdin" if windows else str(channel.fileno()), work.encode(), *places],
+        [sys.executable, "-I", "-S", "-c", program, "stdin" if windows else str(channel.fileno()), work.encode(), *places],
         stdin=subprocess.PIPE if windows else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

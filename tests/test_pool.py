@@ -1,0 +1,344 @@
+"""What `pool` promises: whatever becomes of a decoder costs its file only. The deaths here are real ones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import environment, write_photo
+from pictures import forge_png
+
+from iqa_cli.crops import CropSpec, cut_views
+from iqa_cli.decoder import Work
+from iqa_cli.errors import DataError
+from iqa_cli.images import MAX_PIXELS, Undecodable, decode_image
+from iqa_cli.pool import START, Decoder, DecoderPool, Died, Prepared, Stopped
+from iqa_cli.records import Status
+
+WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
+NEVER = threading.Event()
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A picture that takes a decoder long enough to be met at it: 16 megapixels in 16 kB."""
+    path = tmp_path_factory.mktemp("slow") / "slow.png"
+    path.write_bytes(forge_png(4000, 4000, 8, 0, bytes(4001 * 4000)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_photo(tmp_path_factory.mktemp("photo") / "photo.jpg", 1))
+
+
+def find_busy(pool: DecoderPool) -> Decoder | None:
+    return next((decoder for decoder in list(pool.living) if decoder.ready and not decoder.sound), None)
+
+
+@contextmanager
+def signalling(pool: DecoderPool, number: signal.Signals, times: int) -> Iterator[list[int]]:
+    """Send a signal to so many decoders that are at work, one after the other; yields their numbers."""
+    met: list[int] = []
+    done = threading.Event()
+
+    def lurk() -> None:
+        while len(met) < times and not done.is_set():
+            busy = find_busy(pool)
+            if busy is not None and busy.process.pid not in met:
+                met.append(busy.process.pid)
+                os.kill(busy.process.pid, number)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=lurk)
+    thread.start()
+    try:
+        yield met
+    finally:
+        done.set()
+        thread.join()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until(condition: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+# ---- the road ----
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_process_cuts_what_this_one_would(tmp_path: Path, count: int) -> None:
+    work = replace(WORK, crops=CropSpec(96, count=count))
+    pool = DecoderPool(work, 1)
+    for seed, size in enumerate([(96, 80), (2000, 1500), (60, 500)]):
+        path = str(write_photo(tmp_path / f"{seed}.jpg", seed, size))
+        prepared = pool.prepare(path, NEVER)
+        image = decode_image(path, enough=work.crops.enough)
+        assert np.array_equal(prepared.views, cut_views(image.picture, work.crops))
+        assert (prepared.width, prepared.height) == size
+
+
+def test_what_cannot_be_decoded_says_so_as_here(tmp_path: Path, photo: str) -> None:
+    (tmp_path / "text.jpg").write_text("text")
+    (tmp_path / "short.jpg").write_bytes(Path(photo).read_bytes()[:400])
+    pool = DecoderPool(WORK, 1)
+    for path in (
+        "gone.jpg",
+        "",
+        "nul\0",
+        "x" * 300,
+        str(tmp_path),
+        *(f"{tmp_path}/{name}" for name in ("text.jpg", "short.jpg")),
+    ):
+        with pytest.raises(Undecodable) as expected:
+            decode_image(path)
+        with pytest.raises(Undecodable) as caught:
+            pool.prepare(path, NEVER)
+        assert caught.value.args == expected.value.args
+    assert len(pool.living) == 1, "a refusal costs no process"
+
+
+def test_relative_paths_are_those_of_this_process(tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = DecoderPool(WORK, 1)
+    pool.start()
+    (tmp_path / "here.jpg").write_bytes(Path(photo).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert pool.prepare("here.jpg", NEVER).width == 96
+
+
+def test_one_image_starts_one_process(photo: str) -> None:
+    pool = DecoderPool(WORK, 8)
+    pool.start()
+    for _ in range(3):
+        pool.prepare(photo, NEVER)
+    assert len(pool.living) == 1
+
+
+# ---- deaths ----
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_a_decoder_that_crashes_costs_its_file_only(slow: str, photo: str, number: signal.Signals) -> None:
+    pool = DecoderPool(WORK, 1)
+    with signalling(pool, number, 2), pytest.raises(Undecodable) as caught:
+        pool.prepare(slow, NEVER)
+    assert caught.value.status is Status.CRASHED
+    assert caught.value.detail == f"the decoder crashed on it ({number.name})"
+    assert pool.prepare(photo, NEVER).width == 96
+
+
+@POSIX
+def test_a_decoder_that_is_killed_once_costs_nothing(slow: str) -> None:
+    pool = DecoderPool(WORK, 1)
+    with signalling(pool, signal.SIGKILL, 1) as met:
+        assert pool.prepare(slow, NEVER).width == 4000
+    assert len(met) == 1
+
+
+@POSIX
+def test_a_decoder_that_dies_idle_costs_nothing(photo: str) -> None:
+    pool = DecoderPool(WORK, 1)
+    pool.prepare(photo, NEVER)
+    (first,) = pool.living
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait()
+    assert pool.prepare(photo, NEVER).width == 96
+
+
+@POSIX
+def test_a_decoder_that_hangs_is_ended_after_its_time(slow: str, photo: str) -> None:
+    pool = DecoderPool(replace(WORK, timeout=2.0), 1)
+    pool.prepare(photo, NEVER)
+    with signalling(pool, signal.SIGSTOP, 1) as met, pytest.raises(Undecodable) as caught:
+        pool.prepare(slow, NEVER)
+    assert (caught.value.status, caught.value.detail) == (Status.TIMEOUT, "decoding took longer than 2 s")
+    wait_until(lambda: not is_alive(met[0]))
+    assert pool.prepare(photo, NEVER).width == 96
+
+
+def test_an_image_that_takes_too_long_is_told(slow: str) -> None:
+    pool = DecoderPool(replace(WORK, timeout=0.01), 1)
+    with pytest.raises(Undecodable) as caught:
+        pool.prepare(slow, NEVER)
+    assert caught.value.status is Status.TIMEOUT
+
+
+@POSIX
+def test_stopping_waits_for_no_decoder(slow: str, photo: str) -> None:
+    pool, stop = DecoderPool(WORK, 1), threading.Event()
+    pool.prepare(photo, stop)
+    with signalling(pool, signal.SIGSTOP, 1) as met:
+        threading.Timer(1.0, stop.set).start()
+        with pytest.raises(Stopped):
+            pool.prepare(slow, stop)
+    wait_until(lambda: not is_alive(met[0]))
+    assert pool.prepare(photo, NEVER).width == 96, "others may go on"
+
+
+def test_files_wait_for_a_free_process_and_none_is_lost(slow: str, photo: str) -> None:
+    pool = DecoderPool(WORK, 2)
+    paths = [photo, slow, "gone.jpg", photo] * 3
+    outcomes: dict[int, object] = {}
+
+    def prepare(place: int) -> None:
+        try:
+            outcomes[place] = pool.prepare(paths[place], NEVER)
+        except Undecodable as failure:
+            outcomes[place] = failure
+
+    threads = [threading.Thread(target=prepare, args=(place,)) for place in range(len(paths))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [isinstance(outcomes[place], Prepared) for place in range(len(paths))] == [path != "gone.jpg" for path in paths]
+    assert len(pool.living) == 2
+
+
+# ---- ends ----
+
+
+def test_processes_end_with_the_pool(photo: str) -> None:
+    pool = DecoderPool(WORK, 1)
+    pool.prepare(photo, NEVER)
+    (pid,) = [decoder.process.pid for decoder in pool.living]
+    del pool
+    wait_until(lambda: not is_alive(pid))
+
+
+USER = """
+import os, sys, threading
+from iqa_cli.crops import CropSpec
+from iqa_cli.decoder import Work
+from iqa_cli.pool import DecoderPool
+pool = DecoderPool(Work(CropSpec(64), 300_000_000, float(sys.argv[2])), 1)
+pool.prepare(sys.argv[1], threading.Event())
+print(next(iter(pool.living)).process.pid, flush=True)
+exec(sys.argv[3])
+"""
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("timeout", "end"),
+    [(60.0, ""), (60.0, "os._exit(1)"), (60.0, "os.kill(os.getpid(), 9)"), (60.0, "raise SystemExit(3)")],
+)
+def test_processes_end_with_whoever_started_them(photo: str, timeout: float, end: str) -> None:
+    """No `if __name__ == "__main__"` stands above: programs that use this need none."""
+    command = [sys.executable, "-c", USER, photo, str(timeout), end]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment())
+    assert done.stderr == ""
+    wait_until(lambda: not is_alive(int(done.stdout)))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs alarms")
+def test_a_decoder_whose_user_is_gone_ends_itself() -> None:
+    code = "from iqa_cli import decoder; decoder.set_alarm(0.2)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=120, env=environment())
+    assert done.returncode == -signal.SIGALRM
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_bounded_and_decoders_go_first_when_it_runs_out(photo: str) -> None:
+    pool = DecoderPool(replace(WORK, max_pixels=1_000_000), 1)
+    pool.prepare(photo, NEVER)
+    (decoder,) = pool.living
+    place = Path("/proc") / str(decoder.process.pid)
+    limits = next(line for line in (place / "limits").read_text().splitlines() if line.startswith("Max address space"))
+    assert int(limits.split()[3]) == int(limits.split()[4]) == pool.work.memory == (1 << 30) + 16_000_000
+    assert (place / "oom_score_adj").read_text() == "1000\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep such limits")
+def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(forge_png(16_000, 16_000, 8, 0, b""))
+    code = (
+        "import json, sys; from iqa_cli.crops import CropSpec; from iqa_cli import decoder\n"
+        "decoder.limit_resources(300_000_000)\n"
+        "print(json.dumps(decoder.prepare(sys.argv[1], decoder.Work(CropSpec(64), 300_000_000, 60))[0]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, large], check=True, capture_output=True, text=True, env=environment())
+    answer = {"status": "too-large", "detail": "PNG: not enough memory to decode it", "width": 16_000, "height": 16_000}
+    assert json.loads(done.stdout) == answer
+
+
+# ---- decoders that are not what they should be ----
+
+READY = START.split("; from")[0] + (
+    "; import socket; channel = socket.socket(fileno=int(sys.argv[1]))\n"
+    "def say(data): channel.sendall(len(data).to_bytes(4, 'big') + data)\n"
+    "say(b'{}'); channel.recv(4096); "
+)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "say(b'no JSON')",
+        "say(b'[]')",
+        "say(b'{}')",
+        "say(b'\\xff\\xfe')",
+        """say(b'{"shape": [1, 64, 64, 3], "width": null, "height": 3}'); channel.sendall(bytes(64 * 64 * 3))""",
+        """say(b'{"shape": [2, 64, 64, 3], "width": 3, "height": 3}')""",
+        """say(b'{"shape": [1, 9999, 64, 3], "width": 3, "height": 3}')""",
+        """say(b'{"shape": [1, 64, -64, 3], "width": 3, "height": 3}')""",
+        """say(b'{"shape": "long", "width": 3, "height": 3}')""",
+        """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3}'); channel.sendall(bytes(100))""",
+        """say(b'{"status": "ok", "detail": "fine", "width": 3, "height": 3}')""",
+        """say(b'{"status": "splendid", "detail": "fine", "width": 3, "height": 3}')""",
+        """say(b'{"status": "damaged", "detail": "", "width": 3, "height": 3}')""",
+        """say(b'{"status": "damaged", "detail": "why", "width": "wide", "height": 3}')""",
+        "channel.sendall(b'\\xff\\xff\\xff\\xff')",
+        "pass",
+    ],
+)
+def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> None:
+    decoder = Decoder(WORK, READY + answer)
+    try:
+        with pytest.raises(Died):
+            decoder.prepare(photo, NEVER)
+        assert not decoder.sound
+    finally:
+        decoder.close()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("raise SystemExit('no such library')", "no such library"),
+        ("import gone", "No module named 'gone'"),
+        ("", "without a word"),
+    ],
+)
+def test_a_process_that_does_not_start_says_why(photo: str, program: str, reason: str) -> None:
+    decoder = Decoder(WORK, program)
+    try:
+        with pytest.raises(DataError, match=f"^cannot start a process for decoding: .*{reason}"):
+            decoder.prepare(photo, NEVER)
+    finally:
+        decoder.close()
