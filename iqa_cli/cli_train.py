@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -106,6 +107,13 @@ GroupColumn = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Its column of what no split may part, as a reference.", rich_help_panel=DATA),
 ]
+ScoreRange = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOW HIGH", help="Ends of its scale. \\[those of the scores]", rich_help_panel=DATA),
+]
+LowerIsBetter = Annotated[
+    bool | None, typer.Option("--lower-is-better", help="Its low scores mean good images, as DMOS do.", rich_help_panel=DATA)
+]
 Repeats = Annotated[
     int | None,
     typer.Option(
@@ -137,7 +145,10 @@ Teachers = Annotated[
     ),
 ]
 Recipe = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="TOML with any of the options; flags override it.", rich_help_panel=LOOP)
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="TOML with any of the options, or paper/livec and so on; flags override it.", rich_help_panel=LOOP
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -166,6 +177,14 @@ Measured = Annotated[
     typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)]
+Decoded = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keeps decoded images, for all epochs, workers and runs.", rich_help_panel=RUN),
+]
+TensorBoard = Annotated[
+    bool | None,
+    typer.Option("--tensorboard", help="Also write event files for TensorBoard, \\[tensorboard] extra.", rich_help_panel=RUN),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the recipe and the split, and write nothing.", rich_help_panel=RUN)
 ]
@@ -179,6 +198,8 @@ def train(
     image_column: ImageColumn = None,
     score_column: ScoreColumn = None,
     group_column: GroupColumn = None,
+    score_range: ScoreRange = None,
+    lower_is_better: LowerIsBetter = None,
     photos: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
@@ -197,6 +218,8 @@ def train(
     device: Device = None,
     run_dir: RunDir = None,
     features: Features = None,
+    decoded: Decoded = None,
+    tensorboard: TensorBoard = None,
     name: Name = None,
     measured: Measured = None,
     resume: Resume = False,
@@ -222,6 +245,8 @@ def train(
         "image_column": image_column,
         "score_column": score_column,
         "group_column": group_column,
+        "score_range": score_range and list(score_range),
+        "lower_is_better": lower_is_better,
         "photos": texts_of(photos),
         "folds": folds,
         "fold_file": text_of(fold_file),
@@ -231,6 +256,8 @@ def train(
         "backbone_weights": backbone_weights,
         "teachers": teacher,
         "features": text_of(features),
+        "decoded": text_of(decoded),
+        "tensorboard": tensorboard,
         "samples": drop_unset({"seed": seed}),
         "loop": drop_unset({"epochs": epochs, "device": device}),
         "name": name,
@@ -258,6 +285,8 @@ def distill(
     image_column: ImageColumn = None,
     score_column: ScoreColumn = None,
     group_column: GroupColumn = None,
+    score_range: ScoreRange = None,
+    lower_is_better: LowerIsBetter = None,
     folds: Folds = None,
     fold_file: FoldFile = None,
     repeats: Repeats = None,
@@ -269,6 +298,8 @@ def distill(
     device: Device = None,
     run_dir: RunDir = None,
     features: Features = None,
+    decoded: Decoded = None,
+    tensorboard: TensorBoard = None,
     name: Name = None,
     measured: Measured = None,
     resume: Resume = False,
@@ -298,11 +329,15 @@ def distill(
         "image_column": image_column,
         "score_column": score_column,
         "group_column": group_column,
+        "score_range": score_range and list(score_range),
+        "lower_is_better": lower_is_better,
         "folds": folds,
         "fold_file": text_of(fold_file),
         "repeats": repeats,
         "split": split and split.value,
         "features": text_of(features),
+        "decoded": text_of(decoded),
+        "tensorboard": tensorboard,
         "samples": drop_unset({"seed": seed}),
         "loop": drop_unset({"epochs": epochs, "device": device}),
         "name": name,
@@ -325,10 +360,12 @@ def run_study(options: StudyOptions, command: str, *, dry_run: bool, quiet: bool
         console_train.print_plan(options)
         return
     study = import_torch_line("study", command)
-    with console_train.TrainingView(quiet=quiet).running(options.run_dir) as view:
+    leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
+    with console_train.TrainingView(quiet=quiet or not leads).running(options.run_dir) as view:
         for event in study.train(options):
             view.show(event)
-    console_train.print_results(options.run_dir / "results.json")
+    if leads:
+        console_train.print_results(options.run_dir / "results.json")
 
 
 def blend(

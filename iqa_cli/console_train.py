@@ -15,10 +15,11 @@ from iqa_cli.console import open_console, print_rows, show
 from iqa_cli.sinks import open_stdout
 
 if TYPE_CHECKING:
+    from iqa_cli.nn.curves import CurvesDrawn
     from iqa_cli.nn.features import ViewMeasured
     from iqa_cli.nn.study import Event, PartBegun, PartDone
     from iqa_cli.nn.teachers import ViewAsked
-    from iqa_cli.nn.training import EpochDone, StepDone
+    from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone
     from iqa_cli.recipes import StudyOptions
 
 
@@ -51,6 +52,8 @@ class TrainingView:
             "ViewMeasured": self.show_measured,
             "StepDone": self.show_step,
             "EpochDone": self.show_epoch,
+            "PhaseStopped": self.show_stop,
+            "CurvesDrawn": self.show_curves,
             "PartBegun": self.show_part,
             "PartDone": self.show_end,
         }
@@ -89,6 +92,15 @@ class TrainingView:
         losses = "  ".join(f"{name} {value:.4f}" for name, value in (event.losses | event.rates).items())
         speed = f"{event.images_per_second:.0f} images/s"
         self.say(f"epoch {event.epoch}/{event.epochs} {event.phase}{correlations}  {losses}  {speed}  {event.seconds:.0f} s")
+
+    def show_stop(self, event: PhaseStopped) -> None:
+        """Why a phase is over before its last epoch."""
+        self.say(f"{event.phase} ends after epoch {event.epoch}: validation SRCC has not risen since epoch {event.best}")
+
+    def show_curves(self, event: CurvesDrawn) -> None:
+        """Where the learning curves are; a line only where there is no picture."""
+        if event.picture is None:
+            self.say(f"learning curves: {event.table}; for a picture, install matplotlib (it is in the [train] extra)")
 
     def show_part(self, event: PartBegun) -> None:
         """What begins."""

@@ -22,7 +22,7 @@ NAMED = 3  # images of a side are named when a split is shown
 class Part:
     """One training: places of the labelled images it is trained on, chooses its epoch on, is judged by.
 
-    fold: its number among the folds. seed: of all that is random in it but the split.
+    fold: its number among the folds or repeats. seed: of all that is random in it but the split.
     """
 
     folder: Path
@@ -40,10 +40,12 @@ def check_study(options: StudyOptions) -> None:
     judged = options.folds or options.repeats or options.split == "official"
     if not options.sets and (options.method == "matching" or not options.photos or judged):
         raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")
-    if any("{fold}" in teacher for teacher in options.teachers) and not options.folds:
-        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds")
+    if any("{fold}" in teacher for teacher in options.teachers) and not (options.folds or options.repeats):
+        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
     if options.folds and (options.repeats or options.split == "official"):
         raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
+    if options.loop.patience and not options.validation and options.split != "official":
+        raise UsageError("patience is for an SRCC that gets no better: it needs a validation part")
     if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
         raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
 
@@ -61,7 +63,7 @@ def plan_parts(corpus: Corpus | None, options: StudyOptions) -> list[Part]:
             return plan_folds(corpus, options)
         if options.split == "official":
             part = take_official(corpus, options)
-            return [replace(part, folder=folder / f"split{i}", seed=seed + i) for i in range(options.repeats)] or [part]
+            return [replace(part, folder=folder / f"split{i}", fold=i, seed=seed + i) for i in range(options.repeats)] or [part]
         if options.repeats:
             return [plan_repeat(corpus, i, options) for i in range(options.repeats)]
         return [hold_back(corpus, list(range(len(corpus.names))), [], folder, options)]
@@ -95,7 +97,7 @@ def plan_repeat(corpus: Corpus, number: int, options: StudyOptions) -> Part:
     """One seeded split. What else is random is the same in all repeats, so that they can share features."""
     places = list(range(len(corpus.names)))
     train, test = split_places(corpus, places, options.samples.seed + number, options.test_share)
-    return hold_back(corpus, train, test, options.run_dir / f"split{number}", options)
+    return replace(hold_back(corpus, train, test, options.run_dir / f"split{number}", options), fold=number)
 
 
 def take_official(corpus: Corpus, options: StudyOptions) -> Part:

@@ -128,7 +128,10 @@ class StudyOptions:
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
     method: what is trained for: "matching", QFM-IQM, or "distillation", to answer as the teachers do.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
-        the number of the fold, so that no teacher saw what its student is judged by.
+        the number of the fold or of the split, so that no teacher saw what its student is judged by.
+    decoded: a folder that keeps decoded images for all epochs, loader processes and trainings, up to `decoded_gb`; None: in
+        memory, per process. There a shorter side of more than `decoded_side` px is reduced to it, which changes what training
+        sees of large photos a little; test images are judged from the files themselves.
     features: a folder that keeps the features of a frozen backbone and the answers of teachers for other trainings; None: the
         run folder, for this one.
     folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
@@ -136,6 +139,7 @@ class StudyOptions:
         sets, by image on others; the splits are drawn by the seed, the one after it, and so on.
     split: "official": the one that came with the set; repeats of it differ in the seed of all that is random.
     validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
+    tensorboard: write event files for TensorBoard into the run folder.
     measured: results.json of a cross-validation of the same recipe, to be quoted in the card; measured_by: its command.
     summary, backbone_source, photos_source, limits: what the card says of the model, of its first weights, of the
         photos without labels, and what it is not for.
@@ -165,6 +169,9 @@ class StudyOptions:
     method: Literal["matching", "distillation"] = "matching"
     teachers: tuple[str, ...] = ()
     asked: int = 4
+    decoded: Path | None = None
+    decoded_side: int = 640  # more than a view of 448 px needs, enlarged by 1.25
+    decoded_gb: float = 50.0
     features: Path | None = None
     folds: int = 0
     fold_file: Path | None = None
@@ -173,6 +180,7 @@ class StudyOptions:
     split: SplitKind = "seeded"
     test_share: float = 0.2
     validation: float = 0.1
+    tensorboard: bool = False
     measured: Path | None = None
     measured_by: str = ""
     summary: str = ""
@@ -203,13 +211,26 @@ Options = TypeVar("Options")
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """A recipe file as nested data. Raises UsageError where it cannot be read or is not TOML."""
+    """A recipe file as nested data; paper/NAME is one that comes along, unless there is a file of that name.
+
+    Raises UsageError where it cannot be read or is not TOML.
+    """
+    shipped = list_papers()
+    if str(path.parent) == "paper" and not path.exists():
+        if path.name not in shipped:
+            raise UsageError(f"no recipe {path}; there are {', '.join(f'paper/{name}' for name in shipped)}")
+        path = shipped[path.name]
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the recipe: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path}: not a TOML file: {error}") from error
+
+
+def list_papers() -> dict[str, Path]:
+    """The recipes that come along, by the set that each is for."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "papers").glob("*.toml"))}
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

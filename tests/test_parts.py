@@ -150,7 +150,7 @@ def test_sets_that_make_no_sense_are_named(data: Path, changes: dict[str, object
 def test_each_set_may_have_a_folder_of_its_own(data: Path) -> None:
     roots = (data / "koniq10k", data / "tid2013")
     assert len(read(data, "koniq10k", "tid2013", data_root=roots).names) == 30
-    with pytest.raises(DataError, match="TID2013"):
+    with pytest.raises(DataError, match="KonIQ-10k is to be had from"):
         read(data, "koniq10k", "tid2013", data_root=roots[::-1])
 
 

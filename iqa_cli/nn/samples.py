@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from iqa_cli.errors import DataError
 from iqa_cli.images import Undecodable, decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
 from iqa_cli.recipes import SampleOptions
+
+CACHE_BYTES = 4 << 30  # of decoded images in memory
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,21 @@ def join_batches(parts: Sequence[Batch]) -> Batch:
     return Batch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
+class Pixels(Protocol):
+    """Where decoded images come from."""
+
+    def load(self, path: str) -> Rgb:
+        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
+
+
+def decode_or_raise(path: str) -> Rgb:
+    """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded: a training knows no rows with a status."""
+    try:
+        return decode_image(path).rgb
+    except Undecodable as error:
+        raise DataError(f"{path}: cannot train on this image: {error.detail}") from error
+
+
 class PixelCache:
     """Decoded images, kept in memory up to a budget; those beyond it are decoded at each use."""
 
@@ -87,10 +104,7 @@ class PixelCache:
         """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
         if path in self.kept:
             return self.kept[path]
-        try:
-            rgb = decode_image(path).rgb
-        except Undecodable as error:
-            raise DataError(f"{path}: cannot train on this image: {error.detail}") from error
+        rgb = decode_or_raise(path)
         if rgb.nbytes <= self.left:
             self.left -= rgb.nbytes
             self.kept[path] = rgb
@@ -104,13 +118,13 @@ class PhotoCrops(Dataset[Batch]):
     [epochs, photos, versions], only the epochs they were asked about are drawn, over and over.
     """
 
-    def __init__(self, photos: Sequence[Photo], crops: CropSpec, options: SampleOptions, cache_bytes: int = 4 << 30) -> None:
+    def __init__(self, photos: Sequence[Photo], crops: CropSpec, options: SampleOptions, pixels: Pixels | None = None) -> None:
         self.photos = [replace(photo, number=place) if photo.number < 0 else photo for place, photo in enumerate(photos)]
         self.targets: Tensor | None = None
         self.scoring_crops = crops
         self.crops = replace(crops, fit="square")
         self.options = options
-        self.pixels = PixelCache(cache_bytes)
+        self.pixels = PixelCache(CACHE_BYTES) if pixels is None else pixels
         names = {name: number for number, name in enumerate(dict.fromkeys(p.reference or p.path for p in self.photos))}
         self.references = [names[p.reference or p.path] for p in self.photos]
         trained = [kind for name, kind in DISTORTIONS.items() if name not in HELD_OUT]
@@ -177,13 +191,16 @@ class PhotoCrops(Dataset[Batch]):
 
 class EpochOrder(Sampler[list[tuple[int, int]]]):
     """The batches of one epoch as lists of (epoch, place), shuffled by (seed, epoch); a last incomplete batch is left out
-    unless it is the only one.
+    unless it is the only one. With several draws a photo stands there so often, each time under an epoch number of its own,
+    so that its crops differ.
     """
 
-    def __init__(self, count: int, batch_size: int, epoch: int, seed: int) -> None:
-        order = np.random.default_rng((seed, epoch)).permutation(count)
-        ends = range(batch_size, count + 1, batch_size) if count >= batch_size else [count]
-        self.batches = [[(epoch, int(place)) for place in order[max(0, end - batch_size) : end]] for end in ends]
+    def __init__(self, count: int, batch_size: int, epoch: int, seed: int, draws: int = 1) -> None:
+        total = count * draws
+        order = np.random.default_rng((seed, epoch)).permutation(total)
+        shown = [(epoch * draws + int(turn) // count, int(turn) % count) for turn in order]
+        ends = range(batch_size, total + 1, batch_size) if total >= batch_size else [total]
+        self.batches = [shown[max(0, end - batch_size) : end] for end in ends]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         return iter(self.batches)
@@ -192,9 +209,8 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         return len(self.batches)
 
 
-def load_epoch(dataset: PhotoCrops, batch_size: int, epoch: int, workers: int) -> DataLoader[Batch]:
+def load_epoch(dataset: PhotoCrops, order: EpochOrder, workers: int) -> DataLoader[Batch]:
     """The batches of one epoch."""
-    order = EpochOrder(len(dataset), batch_size, epoch, dataset.options.seed)
     return DataLoader(dataset, batch_sampler=order, num_workers=workers, collate_fn=join_batches)
 
 
@@ -210,7 +226,7 @@ def load_in_order(
     return zip(parts, loader, strict=True)
 
 
-def load_scoring_crops(photos: Sequence[Photo], crops: CropSpec, pixels: PixelCache) -> Iterator[Tensor]:
+def load_scoring_crops(photos: Sequence[Photo], crops: CropSpec, pixels: Pixels) -> Iterator[Tensor]:
     """For each photo the crops that scoring would see, [n, 3, h, w]: what validation is done on."""
     for photo in photos:
         yield torch.from_numpy(cut_crops(pixels.load(photo.path), crops))

@@ -20,13 +20,16 @@ from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors, save_weights
+from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
+from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import ViewMeasured
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.nn.objectives import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.nn.runs import RunFolder
-from iqa_cli.nn.samples import Photo, PhotoCrops
+from iqa_cli.nn.samples import Photo, PhotoCrops, PixelCache, Pixels
 from iqa_cli.nn.teachers import Teacher, ViewAsked, ask_teachers, open_teachers
-from iqa_cli.nn.training import EpochDone, StepDone, fit, predict_photos
+from iqa_cli.nn.teams import Team, open_team
+from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, fit, predict_photos
 from iqa_cli.parts import Part, check_study, describe_split, plan_parts
 from iqa_cli.recipes import StudyOptions
 from iqa_cli.weights import ModelCard, WeightFile, write_card
@@ -57,6 +60,9 @@ NO_MATTER = (
     "resume",
     "only",
     "repeats",
+    "decoded",
+    "decoded_gb",
+    "tensorboard",
     "features",
     "measured",
     "measured_by",
@@ -70,7 +76,8 @@ NO_MATTER = (
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""
 
-Event = PartBegun | ViewMeasured | ViewAsked | StepDone | EpochDone | PartDone
+Learning = ViewMeasured | ViewAsked | StepDone | EpochDone | PhaseStopped | CurvesDrawn
+Event = PartBegun | Learning | PartDone
 
 
 def train(options: StudyOptions) -> Iterator[Event]:
@@ -82,42 +89,78 @@ def train(options: StudyOptions) -> Iterator[Event]:
     check_study(options)
     corpus = read_corpus(options)
     parts = plan_parts(corpus, options)
+    team = open_team(options.loop.device)
     done = []
     for number, part in enumerate(parts):
         yield PartBegun(number, len(parts), part)
-        for event in train_part(corpus, part, replace(options, samples=replace(options.samples, seed=part.seed))):
+        for event in train_part(corpus, part, replace(options, samples=replace(options.samples, seed=part.seed)), team):
             yield event
             if isinstance(event, PartDone):
                 done.append(event)
-        write_results(done, options)
+        if team.leads:
+            write_results(done, options)
 
 
-def train_part(
-    corpus: Corpus | None, part: Part, options: StudyOptions
-) -> Iterator[ViewMeasured | ViewAsked | StepDone | EpochDone | PartDone]:
-    """One training, from the first weights to the card."""
+def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
+    """One training, from the first weights to the card. One process of the team writes; the others compute with it."""
     network, crops = begin_network(options)
+    run = RunFolder(part.folder)
+    if team.leads:
+        run.begin(describe_options(options), describe_split(corpus, part), resume=options.resume, defaults=DEFAULTS)
+    team.wait()
+    here = replace(options, loop=replace(options.loop, device=str(team.device or options.loop.device)))
     photos = label_photos(corpus)
     unlabelled = [Photo(path, number=len(photos) + place) for place, path in enumerate(find_photos(options))]
-    dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples)
-    run = RunFolder(part.folder)
-    run.begin(describe_options(options), describe_split(corpus, part), resume=options.resume, defaults=DEFAULTS)
-    teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], options.loop.device)
-    if teachers:
-        yield from ask_teachers(
-            teachers, dataset, options.asked, options.features or part.folder, options.loop if options.features else None
-        )
-    validation = [photos[i] for i in part.validation]
-    yield from fit(network, dataset, validation, choose_objective(options), options.loop, run, options.features)
+    dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples, open_pixels(options))
+    teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], here.loop.device)
+    yield from learn(network, dataset, [photos[i] for i in part.validation], teachers, here, run, team)
     network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)
     tested = [photos[i] for i in part.test]
-    predicted = predict_photos(network, tested, dataset, options.loop)
-    if corpus is not None:
-        write_predictions(part.folder / "test.csv", [corpus.names[i] for i in part.test], tested, predicted)
+    whole = PixelCache(0) if options.decoded else dataset.pixels  # what scoring would see
+    predicted = predict_photos(network, tested, crops, whole, here.loop, team)
+    card = part.folder / f"{options.name}.json"
+    if team.leads:
+        if corpus is not None:
+            write_predictions(part.folder / "test.csv", [corpus.names[i] for i in part.test], tested, predicted)
+        lesson = describe_training(corpus, part, len(unlabelled), teachers, options)
+        card = write_weights(network, crops, lesson, part, options)
     truth = [photo.quality for photo in tested]
-    card = write_weights(network, crops, describe_training(corpus, part, len(unlabelled), teachers, options), part, options)
     judged = (srcc(predicted, truth), plcc(predicted, truth)) if tested else (None, None)
     yield PartDone(part, judged[0], judged[1], card, judge_sets(corpus, part, predicted) if corpus else {})
+
+
+def learn(
+    network: QfmIqm, dataset: PhotoCrops, validation: Sequence[Photo], teachers: Sequence[Teacher], options: StudyOptions,
+    run: RunFolder, team: Team,
+) -> Iterator[Learning]:  # fmt: skip
+    """Ask the teachers, train, and keep the learning curves."""
+    kept = options.features
+    if kept is not None and options.decoded is not None:
+        kept /= f"decoded-{options.decoded_side}"  # what was measured on reduced images is not for others
+    if teachers:
+        if not team.leads:
+            team.wait()  # for the answers, which all then read
+        yield from ask_teachers(teachers, dataset, options.asked, kept or run.path, options.loop if kept else None)
+        if team.leads:
+            team.wait()
+    board = Board(run) if options.tensorboard and team.leads else None
+    for event in fit(network, dataset, validation, choose_objective(options), options.loop, run, kept, team):
+        yield event
+        if isinstance(event, EpochDone) and team.leads:
+            write_table(run)
+            if board:
+                board.add(event)
+    if board:
+        board.close()
+    if team.leads:
+        yield draw_curves(run, title_curves(options.name, options.sets))
+
+
+def open_pixels(options: StudyOptions) -> Pixels | None:
+    """Where decoded images are kept: on disk, if a folder is named for them."""
+    if options.decoded is None:
+        return None
+    return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
 
 
 def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
@@ -167,7 +210,7 @@ def judge_sets(corpus: Corpus, part: Part, predicted: npt.NDArray[np.float64]) -
 
 def describe_options(options: StudyOptions) -> dict[str, Any]:
     """The options as options.json holds them: what the result depends on, not where it lies."""
-    data = asdict(replace(options, resume=False))
+    data = asdict(replace(options, resume=False, decoded_side=options.decoded_side if options.decoded else 0))
     return json.loads(json.dumps({k: v for k, v in data.items() if k not in NO_MATTER}, default=str))  # type: ignore[no-any-return]
 
 

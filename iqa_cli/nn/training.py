@@ -10,22 +10,28 @@ import copy
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from iqa_cli.crops import CropSpec
+from iqa_cli.errors import UsageError
 from iqa_cli.metrics import plcc, srcc
-from iqa_cli.nn.features import FeatureStore, ViewMeasured
+from iqa_cli.nn.features import FeatureEpoch, FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm, StageEncoder
 from iqa_cli.nn.objectives import Objective, QualityMatching
 from iqa_cli.nn.runs import RunFolder, Snapshot
-from iqa_cli.nn.samples import Batch, Photo, PhotoCrops, load_epoch, load_scoring_crops
-from iqa_cli.recipes import LoopOptions
+from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, Pixels, load_epoch, load_scoring_crops
+from iqa_cli.nn.teams import ALONE, SharedNetwork, Team
+from iqa_cli.recipes import LoopOptions, Schedule
 
 STANDARD = 1000  # photos on which features are standardised: enough for a mean and a deviation
 WARM_UP = 0.1  # the share of a phase's steps in which the learning rate rises to its peak
@@ -56,6 +62,15 @@ class EpochDone:
     seconds: float
 
 
+@dataclass(frozen=True)
+class PhaseStopped:
+    """A phase has ended early, after this epoch: there was nothing better to be had for a while."""
+
+    epoch: int
+    phase: str
+    best: int  # the epoch that was
+
+
 @dataclass
 class Training:
     """What changes while a network is trained."""
@@ -65,6 +80,7 @@ class Training:
     objective: Objective
     optimizer: torch.optim.AdamW
     steps: int = 0  # of the averaging
+    rows: list[dict[str, Any]] = field(default_factory=list)  # the epochs so far, as stats.jsonl holds them
 
 
 def fit(
@@ -75,56 +91,110 @@ def fit(
     options: LoopOptions,
     run: RunFolder,
     features: Path | None = None,
-) -> Iterator[ViewMeasured | StepDone | EpochDone]:
+    team: Team = ALONE,
+) -> Iterator[ViewMeasured | StepDone | EpochDone | PhaseStopped]:
     """Train, yielding each step and epoch; the best and the last weights and the state to resume from lie in the run folder.
 
     Goes on where the run folder's state ends. A caller that stops iterating loses no more than the current epoch.
     features: where those of the frozen backbone are kept for other trainings; None: in the run folder, during the warm-up.
-    Raises DataError for images that cannot be decoded.
+    team: all processes call this with the same arguments; one of them writes.
+    Raises DataError for images that cannot be decoded, UsageError for fewer photos a batch than processes.
     """
+    if min(options.batch_size, len(dataset)) < team.size:
+        raise UsageError(f"{team.size} processes cannot share batches of {min(options.batch_size, len(dataset))} photos")
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = torch.device(options.device)
     torch.manual_seed(dataset.options.seed)
-    network.to(device).to(memory_format=torch.channels_last)
+    network.to(torch.device(options.device)).to(memory_format=torch.channels_last)
     training = Training(network, copy.deepcopy(network), objective, build_optimizer(network, options, warm=True))
-    epochs = options.warm_epochs + options.epochs
     start = resume(training, run, options)
     store: FeatureStore | None = None
-    for epoch in range(start, epochs):
+    for epoch in range(start, options.warm_epochs + options.epochs):
         warm = epoch < options.warm_epochs
-        if epoch == 0 or (warm and not store):
-            store = FeatureStore(features or run.path / "features", network, dataset)
-            for view in range(max(1, options.views)):
-                yield from store.fill(network, view, options)
-            if epoch == 0:
-                measure_standards(training, store)
+        phase = "warm-up" if warm else "fine-tuning"
         if epoch == options.warm_epochs:
-            if features is None:
-                shutil.rmtree(run.path / "features", ignore_errors=True)
             training.optimizer = build_optimizer(network, options, warm=False)
-        began, losses, rates, images = time.perf_counter(), [], [], 0
-        batches = (
-            store.load_epoch(epoch, options)
-            if warm and store
-            else load_epoch(dataset, options.batch_size, epoch, options.workers)
-        )
-        for step, batch in enumerate(batches):
-            done = step + len(batches) * (epoch if warm else epoch - options.warm_epochs)
-            set_rates(training.optimizer, done, len(batches) * (options.warm_epochs if warm else options.epochs))
-            outcome = take_step(training, batch.to(device), options)
-            losses.append(outcome[0])
-            rates.append(outcome[1])
-            images += len(batch)
-            yield StepDone(epoch, step + 1, len(batches), sum(outcome[0].values()))
+        if find_stall(training.rows, phase, options.patience) is not None:
+            continue
+        if (epoch == 0 and wants_standards(network)) or (warm and not store):
+            store = yield from measure_features(training, dataset, features or run.path / "features", options, team)
+            if epoch == 0 and wants_standards(network):
+                measure_standards(training, store)
+        if not warm and features is None and team.leads:
+            shutil.rmtree(run.path / "features", ignore_errors=True)
+        began = time.perf_counter()
+        losses, rates, images = yield from run_epoch(training, dataset, store if warm else None, epoch, options, team)
         seconds = time.perf_counter() - began
-        correlations = validate(training.averaged, validation, dataset, options)
+        correlations = validate(training.averaged, validation, dataset, options, team)
         stats = EpochDone(
-            epoch + 1, epochs, "warm-up" if warm else "fine-tuning", average(losses), average(rates), *correlations,
+            epoch + 1, options.warm_epochs + options.epochs, phase, average(losses), average(rates), *correlations,
             images_per_second=round(images / seconds, 2), seconds=round(seconds, 1),
         )  # fmt: skip
-        run.keep_epoch(stats, training.averaged, snapshot(training, epoch + 1))
+        training.rows.append(asdict(stats))
+        if team.leads:
+            run.keep_epoch(stats, training.averaged, snapshot(training, epoch + 1))
+        team.wait()
         yield stats
+        best = find_stall(training.rows, phase, options.patience)
+        if best is not None:
+            yield PhaseStopped(epoch + 1, phase, best)
+
+
+def find_stall(rows: Sequence[Mapping[str, Any]], phase: str, patience: int) -> int | None:
+    """The best epoch of a phase where it is long enough ago that the phase is to end; None where it goes on."""
+    known = [row for row in rows if row["phase"] == phase]
+    if not patience or not known or any(row["srcc"] is None for row in known):
+        return None
+    figures = [-2.0 if math.isnan(row["srcc"]) else float(row["srcc"]) for row in known]
+    best = int(np.argmax(figures))
+    return int(known[best]["epoch"]) if len(known) - 1 - best >= patience else None
+
+
+def measure_features(
+    training: Training, dataset: PhotoCrops, folder: Path, options: LoopOptions, team: Team
+) -> Generator[ViewMeasured, None, FeatureStore]:
+    """What the frozen backbone makes of each view, measured once, each process its share of the photos."""
+    store = FeatureStore(folder, training.network, dataset) if team.size == 1 else FeatureShare(folder, training, dataset, team)
+    for view in range(max(1, options.views) if options.warm_epochs else 1):  # one will do for the standards
+        yield from store.fill(training.network, view, options)
+    team.wait()
+    return store
+
+
+class FeatureShare(FeatureStore):
+    """A store that several processes fill: to each, what the others measure counts as there."""
+
+    def __init__(self, folder: Path, training: Training, dataset: PhotoCrops, team: Team) -> None:
+        super().__init__(folder, training.network, dataset)
+        self.own = set(team.share(range(len(dataset))))
+
+    def holds(self, view: int, place: int) -> bool:
+        """Whether there is nothing left to be measured here."""
+        return place not in self.own or super().holds(view, place)
+
+
+def run_epoch(
+    training: Training, dataset: PhotoCrops, store: FeatureStore | None, epoch: int, options: LoopOptions, team: Team
+) -> Generator[StepDone, None, tuple[list[dict[str, float]], list[dict[str, float]], int]]:
+    """One epoch, on features where there is a store of them: losses and rates of each step, and how many crops were seen."""
+    batches: FeatureEpoch | DataLoader[Batch]
+    if store:
+        phase, first, batches = options.warm_epochs, 0, store.load_epoch(epoch, options)
+        batches.order.batches = [list(team.share(batch)) for batch in batches.order.batches]
+    else:
+        order = EpochOrder(len(dataset), options.batch_size, epoch, dataset.options.seed, options.draws)
+        order.batches = [list(team.share(batch)) for batch in order.batches]
+        phase, first, batches = options.epochs, options.warm_epochs, load_epoch(dataset, order, options.workers)
+    losses, rates, images, steps = [], [], 0, len(batches)
+    for step, own in enumerate(batches):
+        batch = team.gather_batch(own.to(torch.device(options.device)))
+        set_rates(training.optimizer, step + steps * (epoch - first), steps * phase, options.schedule)
+        outcome = take_step(training, batch, options, team)
+        losses.append(outcome[0])
+        rates.append(outcome[1])
+        images += len(batch)
+        yield StepDone(epoch, step + 1, steps, sum(outcome[0].values()))
+    return losses, rates, images
 
 
 def precision_of(options: LoopOptions, network: QfmIqm) -> AbstractContextManager[object]:
@@ -167,23 +237,28 @@ def build_optimizer(network: QfmIqm, options: LoopOptions, *, warm: bool) -> tor
     )
 
 
-def set_rates(optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
-    """A linear rise to the peak rates, then a cosine down to zero."""
+def set_rates(optimizer: torch.optim.Optimizer, step: int, steps: int, schedule: Schedule = "cosine") -> None:
+    """A linear rise to the peak rates, and a fall as the schedule says."""
     rise = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
-    factor = rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+    fall = 0.5 * (1 + math.cos(math.pi * step / steps)) if schedule == "cosine" else 0.1 ** (3 * step // steps)
+    factor = rise * fall
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
 
 
-def take_step(training: Training, batch: Batch, options: LoopOptions) -> tuple[dict[str, float], dict[str, float]]:
+def take_step(
+    training: Training, batch: Batch, options: LoopOptions, team: Team = ALONE
+) -> tuple[dict[str, float], dict[str, float]]:
     """One update of the weights and of their average; the losses by name, and the rates."""
     training.network.train()
+    network = training.network if team.size == 1 else cast("QfmIqm", SharedNetwork(training.network, team))
     with precision_of(options, training.network):
-        losses, rates = training.objective(training.network, batch)
+        losses, rates = training.objective(network, batch)
     training.optimizer.zero_grad(set_to_none=True)
     if not losses:  # a batch without labels, answers or chains teaches nothing
         return {}, rates
     torch.stack([loss.float() for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    team.sum_gradients(training.network)
     trained = [p for group in training.optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, options.clip)
     training.optimizer.step()
@@ -195,11 +270,14 @@ def take_step(training: Training, batch: Batch, options: LoopOptions) -> tuple[d
     return {name: float(loss.detach()) for name, loss in losses.items()}, rates
 
 
+def wants_standards(network: QfmIqm) -> bool:
+    """Whether features are to be standardised before the first step."""
+    return isinstance(network.encoder, StageEncoder)
+
+
 def measure_standards(training: Training, store: FeatureStore) -> None:
     """Show an encoder of stages the mean and deviation of its features on undamaged crops, to standardise them by."""
-    encoder = training.network.encoder
-    if not isinstance(encoder, StageEncoder):
-        return
+    encoder = cast("StageEncoder", training.network.encoder)
     encoder.standards.train()
     with torch.no_grad():
         encoder.project(store.load_undamaged(STANDARD).to(next(encoder.parameters()).device))
@@ -216,20 +294,23 @@ def predict(network: QfmIqm, crops: Tensor, options: LoopOptions) -> Tensor:
 
 
 def predict_photos(
-    network: QfmIqm, photos: Sequence[Photo], dataset: PhotoCrops, options: LoopOptions
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The quality [n] of each photo as scoring would see it: the mean over its crops, cut by the dataset's own spec."""
-    crops = load_scoring_crops(photos, dataset.scoring_crops, dataset.pixels)
-    return np.array([float(predict(network, each, options).mean()) for each in crops])
+    network: QfmIqm, photos: Sequence[Photo], crops: CropSpec, pixels: Pixels, options: LoopOptions, team: Team = ALONE
+) -> npt.NDArray[np.float64]:
+    """The quality [n] of each photo as scoring would see it: the mean over its crops.
+
+    Of several processes each looks at a share of the photos, and all get all answers.
+    """
+    own = [float(predict(network, each, options).mean()) for each in load_scoring_crops(team.share(photos), crops, pixels)]
+    return torch.cat(team.gather(torch.tensor(own, dtype=torch.float64))).numpy()
 
 
 def validate(
-    network: QfmIqm, photos: Sequence[Photo], dataset: PhotoCrops, options: LoopOptions
+    network: QfmIqm, photos: Sequence[Photo], dataset: PhotoCrops, options: LoopOptions, team: Team = ALONE
 ) -> tuple[float | None, float | None]:
     """SRCC and PLCC of the labelled photos, None where there are too few."""
     if len(photos) < 3:
         return None, None
-    predicted = predict_photos(network, photos, dataset, options)
+    predicted = predict_photos(network, photos, dataset.scoring_crops, dataset.pixels, options, team)
     truth = np.array([photo.quality for photo in photos])
     return srcc(predicted, truth), plcc(predicted, truth)
 
@@ -270,4 +351,5 @@ def resume(training: Training, run: RunFolder, options: LoopOptions) -> int:
     training.optimizer.load_state_dict({"state": state, "param_groups": groups})
     torch.set_rng_state(found.tensors["random"])
     training.steps = found.steps
+    training.rows = [row for row in run.read_stats() if row["epoch"] <= found.epoch]
     return found.epoch

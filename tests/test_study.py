@@ -1,0 +1,376 @@
+"""Trainings as researchers use them: curves, early ends, decoded images, several processes, runs begun by older versions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+
+from iqa_cli.crops import CropSpec
+from iqa_cli.errors import DataError, ExtraMissing, UsageError
+from iqa_cli.nn import study, training
+from iqa_cli.nn.checkpoint import load_tensors
+from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves
+from iqa_cli.nn.decoded import DecodedImages, bound_image
+from iqa_cli.nn.runs import RunFolder
+from iqa_cli.nn.samples import EpochOrder, Photo, PhotoCrops, PixelCache
+from iqa_cli.nn.teams import ALONE, Team, open_team
+from iqa_cli.nn.training import EpochDone, PhaseStopped, find_stall, set_rates
+from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions, write_recipe
+
+MATCHING = MatchingOptions(memory=6, tolerance=0.5, order=0.5, correlation=0.2)
+SAMPLES = SampleOptions(damaged=0.5, versions=1, seed=3)
+LOOP = LoopOptions(epochs=2, warm_epochs=1, views=1, batch_size=4, averaging=0.5, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen pictures, noisier and noisier, and a CSV in which they are worse and worse."""
+    folder = tmp_path_factory.mktemp("rated")
+    chance = np.random.default_rng(0)
+    for number in range(16):
+        waves = 120 + 80 * np.sin(np.linspace(0, 6 + number, 96))[:, None, None] * np.ones((96, 80, 3))
+        picture = np.clip(waves + chance.normal(0, 6 * number, waves.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    rows = "".join(f"{number}.png,{85 - 6 * number}\n" for number in range(16))
+    (folder / "ratings.csv").write_text(f"image,score\n{rows}")
+    return folder / "ratings.csv"
+
+
+def choose(ratings: Path, run_dir: Path, **changes: Any) -> StudyOptions:
+    begin = StudyOptions(
+        run_dir=run_dir, dataset="csv", labels=ratings, backbone="mobilenetv2_035", backbone_weights="none", size=64,
+        fit="whole", width=16, heads=2, validation=0.25, matching=MATCHING, samples=SAMPLES, loop=LOOP,
+    )  # fmt: skip
+    return replace(begin, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[study.Event]]:
+    """A run on a quarter for the test, with all that can be written beside it."""
+    pytest.importorskip("tensorboard")
+    folder = tmp_path_factory.mktemp("run")
+    options = choose(ratings, folder, repeats=1, tensorboard=True, decoded=folder / "decoded", test_share=0.25)
+    return folder / "split0", list(study.train(options))
+
+
+# ---- what a run leaves behind ----
+
+
+def test_learning_curves_are_a_table_and_a_picture(finished: tuple[Path, list[study.Event]]) -> None:
+    folder, events = finished
+    stats = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    with (folder / "learning.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
+    assert [float(row["loss_quality"]) for row in rows] == [row["losses"]["quality"] for row in stats]
+    assert [row["srcc"] and float(row["srcc"]) for row in rows] == [row["srcc"] for row in stats]
+    assert CurvesDrawn(folder / "learning.csv", folder / "learning.png") in events
+    assert (folder / "learning.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tensorboard_gets_every_epoch(finished: tuple[Path, list[study.Event]]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, events = finished
+    read = EventAccumulator(str(folder / "tensorboard"))
+    read.Reload()
+    expected = [event.losses["quality"] for event in events if isinstance(event, EpochDone)]
+    found = read.Scalars("loss/quality")
+    assert [point.step for point in found] == [1, 2, 3]
+    assert [point.value for point in found] == pytest.approx(expected, rel=1e-6)
+    assert "validation/srcc" in read.Tags()["scalars"]
+
+
+def test_without_matplotlib_there_is_the_table_and_without_tensorboard_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stats.jsonl").write_text(
+        '{"epoch": 1, "phase": "warm-up", "losses": {"a": 1.0}, "rates": {}, "srcc": null, "plcc": null,'
+        ' "images_per_second": 1, "seconds": 1}\n'
+    )
+    for name in ("matplotlib", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert draw_curves(RunFolder(tmp_path), "a title") == CurvesDrawn(tmp_path / "learning.csv", None)
+    assert (tmp_path / "learning.csv").read_text().splitlines()[1] == "1,warm-up,,,1,1,1.0"
+    with pytest.raises(ExtraMissing, match=r"\[tensorboard\] extra"):
+        Board(RunFolder(tmp_path))
+
+
+def test_a_run_begun_before_an_option_was_there_goes_on(ratings: Path, tmp_path: Path) -> None:
+    first = choose(ratings, tmp_path, loop=replace(LOOP, epochs=0))
+    list(study.train(first))
+    path = tmp_path / "options.json"
+    old = json.loads(path.read_text())
+    for name in ("split", "test_share", "lower_is_better", "decoded_side"):
+        del old[name]
+    for name in ("draws", "schedule", "patience"):
+        del old["loop"][name]
+    path.write_text(json.dumps(old))
+    assert list(study.train(replace(first, resume=True)))
+    with pytest.raises(UsageError, match="begun with other options"):
+        list(study.train(replace(first, resume=True, loop=replace(first.loop, draws=2))))
+
+
+# ---- when a phase ends ----
+
+
+def rows_of(*figures: float | None, phase: str = "fine-tuning") -> list[Mapping[str, Any]]:
+    return [{"epoch": number, "phase": phase, "srcc": figure} for number, figure in enumerate(figures, 1)]
+
+
+@pytest.mark.parametrize(
+    ("figures", "patience", "best"),
+    [
+        ((0.1, 0.2, 0.2, 0.1), 2, 2),
+        ((0.1, 0.2, 0.2, 0.1), 3, None),
+        ((0.3, 0.2, 0.4), 2, None),
+        ((0.3, 0.2), 0, None),
+        ((float("nan"), 0.1, float("nan")), 1, 2),
+        ((None, None, None), 1, None),
+        ((), 1, None),
+    ],
+)
+def test_a_phase_ends_when_nothing_was_better_for_so_many_epochs(
+    figures: Sequence[float | None], patience: int, best: int | None
+) -> None:
+    assert find_stall(rows_of(*figures), "fine-tuning", patience) == best
+    assert find_stall(rows_of(*figures, phase="warm-up"), "fine-tuning", patience) is None
+
+
+def test_a_stalled_warm_up_makes_way_and_a_resumed_run_stays_ended(ratings: Path, tmp_path: Path) -> None:
+    still = replace(LOOP, warm_epochs=9, epochs=8, rate=0.0, backbone_rate=0.0, warm_rate=0.0, patience=2)  # nothing changes
+    options = choose(ratings, tmp_path, loop=still)
+    events = list(study.train(options))
+    phases = [event.phase for event in events if isinstance(event, EpochDone)]
+    assert phases == ["warm-up"] * 3 + ["fine-tuning"] * 3
+    assert [event for event in events if isinstance(event, PhaseStopped)] == [
+        PhaseStopped(3, "warm-up", 1), PhaseStopped(12, "fine-tuning", 10)
+    ]  # fmt: skip
+    again = list(study.train(replace(options, resume=True)))
+    assert not [event for event in again if isinstance(event, EpochDone | PhaseStopped)]
+
+
+def test_patience_needs_a_validation_part(ratings: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs a validation part"):
+        list(study.train(choose(ratings, tmp_path, validation=0.0, loop=replace(LOOP, patience=1))))
+
+
+def test_thirds_fall_to_a_tenth_and_a_tenth_of_it() -> None:
+    optimizer = torch.optim.AdamW([{"params": [torch.nn.Parameter(torch.zeros(1))], "peak": 1.0}])
+    rates = []
+    for step in range(90):
+        set_rates(optimizer, step, 90, "thirds")
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[:9] == sorted(rates[:9])
+    assert rates[9:30] == [1.0] * 21
+    assert rates[30:60] == pytest.approx([0.1] * 30)
+    assert rates[60:] == pytest.approx([0.01] * 30)
+
+
+def test_several_draws_show_each_photo_so_often_in_other_crops() -> None:
+    once = [place for batch in EpochOrder(7, 7, 2, seed=5) for place in batch]
+    assert sorted(once) == [(2, place) for place in range(7)]
+    order = EpochOrder(7, 3, 2, seed=5, draws=3)
+    shown = [place for batch in order for place in batch]
+    assert sorted(shown) == [(epoch, place) for epoch in (6, 7, 8) for place in range(7)]
+    assert [len(batch) for batch in order] == [3] * 7
+
+
+# ---- decoded images ----
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_an_image_is_decoded_once_and_bounded(photo: Path, tmp_path: Path) -> None:
+    whole = PixelCache(0).load(str(photo))
+    images = DecodedImages(tmp_path / "kept", 100, 10**6)
+    assert np.array_equal(images.load(str(photo)), whole)
+    (file,) = (tmp_path / "kept").rglob("*.npy")
+    np.save(file, whole[::-1])  # what lies there is what is taken
+    mapped = DecodedImages(tmp_path / "kept", 100, 10**6).load(str(photo))
+    assert np.array_equal(mapped, whole[::-1])
+    assert isinstance(mapped.base, np.memmap)
+    small = DecodedImages(tmp_path / "kept", 20, 10**6).load(str(photo))
+    assert small.shape == (20, 30, 3)
+    assert np.array_equal(small, bound_image(whole, 20))
+    photo.write_bytes(photo.read_bytes() + b" ")  # another file now
+    assert np.array_equal(images.load(str(photo)), whole)
+
+
+def test_the_folder_stays_in_its_budget_and_what_is_broken_there_is_decoded_anew(photo: Path, tmp_path: Path) -> None:
+    whole = PixelCache(0).load(str(photo))
+    bytes_of_one = whole.nbytes + 128
+    other = photo.with_name("other.png")
+    other.write_bytes(photo.read_bytes())
+    images = DecodedImages(tmp_path / "kept", 100, bytes_of_one)
+    assert all(np.array_equal(images.load(str(path)), whole) for path in (photo, other))
+    (file,) = (tmp_path / "kept").rglob("*.npy")
+    assert file.stat().st_size <= bytes_of_one
+    file.write_bytes(file.read_bytes()[:500])
+    assert np.array_equal(DecodedImages(tmp_path / "kept", 100, bytes_of_one).load(str(photo)), whole)
+
+
+def test_what_cannot_be_decoded_or_kept_is_named(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_text("no image")
+    images = DecodedImages(tmp_path / "kept", 100, 10**6)
+    for name in ("no.png", "none.png"):
+        with pytest.raises(DataError, match=f"{name}: cannot train on this image"):
+            images.load(str(tmp_path / name))
+    with pytest.raises(DataError, match="cannot keep decoded images there"):
+        DecodedImages(photo, 100, 10**6)
+
+
+def test_crops_of_kept_images_are_those_of_the_files_and_loader_processes_share_them(photo: Path, tmp_path: Path) -> None:
+    photos, crops = [Photo(str(photo), 0.5)], CropSpec(32, "square")
+    images = DecodedImages(tmp_path / "kept", 100, 10**6)
+    plain, kept = PhotoCrops(photos, crops, SAMPLES), PhotoCrops(photos, crops, SAMPLES, images)
+    order = EpochOrder(1, 1, 0, seed=0)
+    (loaded,) = training.load_epoch(kept, order, workers=1)
+    assert torch.equal(loaded.crops, plain[0, 0].crops)
+    assert images.used.value == PixelCache(0).load(str(photo)).nbytes  # counted here, written there
+    assert len(list((tmp_path / "kept").rglob("*.npy"))) == 1
+
+
+def test_a_run_keeps_its_decoded_images_in_the_folder(finished: tuple[Path, list[study.Event]]) -> None:
+    folder, _ = finished
+    assert len(list((folder.parent / "decoded" / "side-640").rglob("*.npy"))) == 12  # four are for the test, from their files
+    assert json.loads((folder / "options.json").read_text())["decoded_side"] == 640
+
+
+# ---- several processes ----
+
+
+def test_alone_nothing_is_shared_and_no_library_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert open_team("cpu") is ALONE
+    rows = torch.arange(3)
+    assert ALONE.gather(rows)[0] is rows
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ExtraMissing, match=r"\[distributed\] extra"):
+        open_team("cpu")
+    with pytest.raises(UsageError, match="say cuda"):
+        open_team("cuda:1")
+
+
+@pytest.mark.parametrize(("count", "size"), [(16, 2), (7, 3), (2, 2), (1, 3)])
+def test_shares_make_the_whole(count: int, size: int) -> None:
+    shares = [Team(rank, size).share(range(count)) for rank in range(size)]
+    assert [item for share in shares for item in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def launch(recipe: Path, folder: Path, processes: int) -> subprocess.CompletedProcess[str]:
+    """A training by torchrun in so many processes, or without it."""
+    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *start, "-m", "iqa_cli", "train", "--recipe", str(recipe), "-r", str(folder)]
+    clean = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=clean, timeout=1200, check=False)
+
+
+@pytest.fixture(scope="module")
+def shared(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str, str]]:
+    """One training in one process and in two: the folder, stdout and stderr of each."""
+    pytest.importorskip("accelerate", reason="needs the [distributed] extra")
+    folder = tmp_path_factory.mktemp("shared")
+    options = choose(ratings, folder, repeats=1, test_share=0.25)
+    (folder / "recipe.toml").write_text(write_recipe(options))
+    runs = []
+    for processes in (1, 2):
+        done = launch(folder / "recipe.toml", folder / str(processes), processes)
+        assert done.returncode == 0, done.stderr
+        runs.append((folder / str(processes), done.stdout, done.stderr))
+    return runs
+
+
+def read_stats(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "split0" / "stats.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_find_what_one_finds(shared: list[tuple[Path, str, str]]) -> None:
+    one, two = (read_stats(folder) for folder, _, _ in shared)
+    assert [row["phase"] for row in one] == ["warm-up", "fine-tuning", "fine-tuning"]
+    assert {"noisy", "sensitivity", "order", "correlation"} <= set(one[-1]["losses"])
+    for mine, theirs in zip(one, two, strict=True):
+        assert theirs["losses"] == pytest.approx(mine["losses"], rel=1e-3, abs=1e-5)
+        assert theirs["rates"] == mine["rates"]
+        assert theirs["plcc"] == pytest.approx(mine["plcc"], abs=1e-2)
+    results = [json.loads((folder / "results.json").read_text()) for folder, _, _ in shared]
+    assert results[1]["folds"][0]["images"] == results[0]["folds"][0]["images"] == 4
+    assert results[1]["plcc"]["median"] == pytest.approx(results[0]["plcc"]["median"], abs=1e-2)
+
+
+def test_two_processes_end_with_the_weights_and_the_memory_of_one(shared: list[tuple[Path, str, str]]) -> None:
+    one, two = (load_tensors(folder / "split0" / "state.safetensors")[0] for folder, _, _ in shared)
+    assert one.keys() == two.keys()
+    for name in one:
+        if name.startswith("memory.") and not name.endswith("tokens"):
+            assert torch.equal(one[name], two[name]), name  # the same crops in the same places
+        if name.startswith("network."):
+            assert torch.allclose(one[name].float(), two[name].float(), atol=2e-3), name
+
+
+def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
+    (_, mine, _), (folder, theirs, spoken) = shared
+    assert [line.split(",")[0] for line in theirs.splitlines()] == [line.split(",")[0] for line in mine.splitlines()]
+    assert spoken.count("epoch 3/3") == 1
+    assert (folder / "split0" / "learning.csv").is_file()
+    assert not (folder / "split0" / "features").exists()
+
+
+def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:
+    options = choose(ratings, tmp_path)
+    network, crops = study.begin_network(options)
+    dataset = PhotoCrops([Photo("any", 0.5)] * 8, crops, SAMPLES)
+    steps = training.fit(network, dataset, [], study.choose_objective(options), LOOP, RunFolder(tmp_path), team=Team(0, 5))
+    with pytest.raises(UsageError, match="5 processes cannot share batches of 4 photos"):
+        next(iter(steps))
+
+
+# ---- how fast it is ----
+
+
+def test_the_speed_of_both_phases_is_measured_part_by_part(
+    ratings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import training_speed
+
+    (tmp_path / "recipe.toml").write_text(write_recipe(choose(ratings, tmp_path)))
+    given = ["--recipe", str(tmp_path / "recipe.toml"), "--steps", "3", "--json", str(tmp_path / "speed.json")]
+    assert training_speed.main(given) == 0
+    found = json.loads((tmp_path / "speed.json").read_text())
+    assert [phase["phase"] for phase in found["phases"]] == ["warm-up", "fine-tuning"]
+    for phase in found["phases"]:
+        assert phase["steps"] == 3
+        assert all(seconds > 0 for seconds in phase["seconds"].values())
+    assert found["phases"][0]["crops_per_second"] > found["phases"][1]["crops_per_second"]  # the backbone is not in it
+    assert found["loader"]["crops_per_second"] > 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["phase", "steps", "crops/s", "loading", "ms", "forward", "ms", "backward", "ms", "step", "ms"]
+    assert printed[-1].startswith("the loader alone, 0 workers: ")
+
+
+def test_a_recipe_that_cannot_be_timed_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import training_speed
+
+    (tmp_path / "recipe.toml").write_text('dataset = ""')
+    assert training_speed.main(["--recipe", str(tmp_path / "recipe.toml")]) == 4
+    assert capsys.readouterr().err.startswith("error: a recipe without a set of rated images cannot be timed")
