@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from iqa_cli.catalogue import DATASETS
 from iqa_cli.errors import UsageError
-from iqa_cli.recipes import LoopOptions, StudyOptions, apply_settings, parse_settings, read_recipe, write_recipe
+from iqa_cli.parts import check_study
+from iqa_cli.recipes import LoopOptions, StudyOptions, apply_settings, list_papers, parse_settings, read_recipe, write_recipe
 
 OPTIONS = StudyOptions(run_dir=Path("run"))
 
@@ -72,3 +74,35 @@ def test_a_recipe_that_is_written_is_read_as_it_was(tmp_path):
     )
     (tmp_path / "r.toml").write_text(write_recipe(options), encoding="utf-8")
     assert apply_settings(OPTIONS, read_recipe(tmp_path / "r.toml"), "r.toml") == options
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_each_set_of_the_catalogue_has_the_recipe_of_the_paper(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = read_recipe(Path("paper", name))
+    options = apply_settings(OPTIONS, data, name)
+    check_study(options)
+    assert (options.dataset, options.repeats, options.split, options.test_share) == (name, 10, "seeded", 0.2)
+    assert (options.backbone, options.size, options.heads) == ("deit3_small_patch16_224.fb_in1k", 224, 6)
+    assert options.matching.noise == "semantic"
+    loop = options.loop
+    assert (loop.epochs, loop.draws, loop.rate, loop.backbone_rate, loop.schedule) == (9, 10, 2e-4, 2e-4, "thirds")
+    text = list_papers()[name].read_text()
+    assert ("by reference" in text) == DATASETS[name].synthetic
+    assert all(mark in text for mark in ("[paper]", "[deiqt]", "[ours]"))
+
+
+def test_recipes_of_the_paper_differ_in_their_set_and_its_customary_size_only():
+    own = ("name", "summary", "dataset", "decoded_side")
+    rest = [{k: v for k, v in read_recipe(path).items() if k not in own} for path in list_papers().values()]
+    assert len(rest) == len(DATASETS)
+    assert all(each == rest[0] for each in rest)
+
+
+def test_a_recipe_that_does_not_come_along_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no recipe paper/ava; there are paper/csiq, paper/kadid10k"):
+        read_recipe(Path("paper/ava"))
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "ava").write_text("size = 96")
+    assert read_recipe(Path("paper/ava")) == {"size": 96}
