@@ -105,4 +105,7 @@ def open_backend(card: ModelCard, folder: Path, backend: BackendChoice, device: 
         from iqa_cli.nn.backend import TorchBackend
     except ModuleNotFoundError as error:
         raise ExtraMissing("train", f"running {card.name} with PyTorch") from error
-    return TorchBackend(card, path, device)
+    try:
+        return TorchBackend(card, path, device)
+    except (TypeError, ValueError, AttributeError) as error:  # its fields are foreign, and of any kind
+        raise WeightsError(f"{path}: the model card describes no network that could be built: {first_line(error)}") from error

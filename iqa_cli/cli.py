@@ -179,9 +179,14 @@ def has_many(paths: list[str], files_from: Path | None) -> bool:
 def open_list(path: Path) -> BinaryIO:
     """A file of paths; - is stdin. Raises DataError."""
     try:
-        return sys.stdin.buffer if path == Path(STDIN) else path.open("rb")
+        return open_stdin() if path == Path(STDIN) else path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: cannot read the list of paths: {error.strerror}") from error
+
+
+def open_stdin() -> BinaryIO:
+    """Standard input, but not Python's own object, which aborts a process that ends while a thread reads. Raises OSError."""
+    return open(0, "rb", closefd=False)
 
 
 def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> Iterator[str]:
@@ -190,7 +195,8 @@ def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> It
 
     for path in paths:
         if path == STDIN:
-            yield from read_paths(sys.stdin.buffer, null_separated=null)
+            with open_list(Path(STDIN)) as stdin:
+                yield from read_paths(stdin, null_separated=null)
         else:
             yield path
     if listing is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf, isfinite
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ Crops = npt.NDArray[np.float32]  # [n, 3, h, w], normalised
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
 
 MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a longer panorama it is the middle
+MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),
@@ -49,11 +50,16 @@ class CropSpec:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
+        for value in (self.size, self.multiple, self.count):  # a card is foreign bytes
+            if not isinstance(value, int) or value > MAX_SIDE:
+                raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
+            raise ValueError(f"impossible crops: a mean of {self.mean!r} and a deviation of {self.std!r} for three channels")
         if self.fit not in ("whole", "square"):
             raise ValueError(f"fit is 'whole' or 'square', not {self.fit!r}")
         if not 1 <= self.count <= len(PLACES):
             raise ValueError(f"the number of crops is 1 to {len(PLACES)}, not {self.count}")
-        if self.multiple < 1 or self.size < self.multiple or self.zoom < 1:
+        if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
 
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from threading import BoundedSemaphore, Event
 from time import monotonic
@@ -193,6 +192,8 @@ def describe_settings(model: FoundModel, work: Work, device: str) -> dict[str, o
 
 def find_version(library: str) -> str:
     """The version of a library; empty where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # takes 12 ms, which only the cache pays
+
     try:
         return version(library)
     except PackageNotFoundError:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class WeightFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[^./\\][^/\\]*", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(r"[^./\\][^/\\]*", self.name) or not self.name.isprintable():
             raise ValueError(f"{self.name!r} is not the name of a file beside the card")
 
     @classmethod
@@ -72,10 +73,16 @@ class ModelCard:
     files: Mapping[str, WeightFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.opinions) != 101 or sorted(self.opinions) != list(self.opinions):
+        if len(self.opinions) != 101 or not all(map(is_number, self.opinions)) or sorted(self.opinions) != list(self.opinions):
             raise ValueError("opinions are 101 numbers that never fall")
-        if len(self.score_range) != 2 or not self.score_range[0] < self.score_range[1]:
+        if (
+            len(self.score_range) != 2
+            or not all(map(is_number, self.score_range))
+            or not self.score_range[0] < self.score_range[1]
+        ):
             raise ValueError(f"score_range is the least and the greatest score, not {self.score_range}")
+        if not isinstance(self.name, str) or not self.name.isprintable():
+            raise ValueError(f"name is a line of text, not {self.name!r}")
         for kind, file in self.files.items():
             if kind in FILE_KINDS.values() and not file.name.endswith(f".{kind}"):
                 raise ValueError(f"{file.name} is listed as {kind}")
@@ -96,6 +103,11 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a number one can reckon with."""
+    return isinstance(value, int | float) and isfinite(value)
+
+
 def parse_card(data: dict[str, Any]) -> ModelCard:
     """A card from what its JSON says. Raises ValueError, TypeError, KeyError or AttributeError where that is no card."""
     crops: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data["crops"].items()}
@@ -110,10 +122,12 @@ def parse_card(data: dict[str, Any]) -> ModelCard:
 def read_card(path: Path) -> ModelCard:
     """Parse NAME.json. Raises WeightsError where it is missing, not JSON, or has wrong or unknown keys."""
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+            raise WeightsError(f"{path}: not a model card of this tool: not a regular file")
         return parse_card(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the model card: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: not a model card of this tool: {error}") from error
 
 
@@ -146,6 +160,14 @@ def find_model(reference: str, choice: BackendChoice) -> FoundModel:
     """
     if reference.startswith("hf://"):
         return fetch_model(reference, choice)
+    try:
+        return find_local_model(reference, choice)
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered
+        raise WeightsError(f"{reference}: cannot be looked for: {getattr(error, 'strerror', None) or error}") from error
+
+
+def find_local_model(reference: str, choice: BackendChoice) -> FoundModel:
+    """The model of an installed name or a path. Raises as `find_model` does, and OSError and ValueError."""
     installed = released_folder() / f"{reference}.json"
     path = Path(reference)
     if path.name == reference and installed.is_file():
@@ -198,7 +220,7 @@ def read_embedded_card(path: Path) -> ModelCard | None:
         return None if text is None else parse_card(json.loads(text))
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: the card inside is not one of this tool: {error}") from error
 
 
@@ -250,6 +272,8 @@ def verify_file(card: ModelCard, folder: Path, backend: BackendChoice) -> Path:
     expected = card.files[FILE_KINDS[backend]]
     path = folder / expected.name
     try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path}: not the file of the card: not a regular file")
         actual = path.stat().st_size
         if actual != expected.bytes:
             raise WeightsError(f"{path}: not the file of the card: {expected.bytes} bytes expected, {actual} there")

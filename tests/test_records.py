@@ -42,4 +42,7 @@ def test_columns_are_the_fields() -> None:
 
 
 def test_statuses_are_the_words_that_outputs_show() -> None:
-    assert [str(status) for status in Status] == ["ok", "missing", "denied", "unsupported", "damaged", "too-large"]
+    assert [str(status) for status in Status] == [
+        *("ok", "missing", "denied", "unsupported", "damaged", "too-large"),
+        *("timeout", "crashed"),
+    ]

@@ -1,5 +1,7 @@
 import hashlib
 import json
+import os
+import pickle
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -75,6 +77,22 @@ GOOD = asdict(CARD)
         (change(GOOD, files={"onnx": {"name": "../up.onnx", "bytes": 1, "sha256": ""}}), "beside the card"),
         (change(GOOD, files={"onnx": {"name": "model.pkl", "bytes": 1, "sha256": ""}}), "listed as onnx"),
         (json.dumps({key: value for key, value in GOOD.items() if key != "licence"}), "licence"),
+        (change(GOOD, opinions=["1"] * 101), "101 numbers"),
+        (change(GOOD, opinions=[float("nan")] * 101), "101 numbers"),
+        (change(GOOD, score_range=["0", "1"]), "score_range"),
+        (change(GOOD, score_range=[0, float("inf")]), "score_range"),
+        (change(GOOD, crops={"size": 1_000_000_000}), "1000000000 where a whole number up to 4096 is needed"),
+        (change(GOOD, crops={"size": 64.5}), "64.5 where a whole number"),
+        (change(GOOD, crops={"size": 64, "mean": [0.5, 0.5]}), "for three channels"),
+        (change(GOOD, crops={"size": 64, "std": [0.5, 0.5, 0]}), "for three channels"),
+        (change(GOOD, crops={"size": 64, "zoom": 1e9}), "impossible crops"),
+        (change(GOOD, name="two\nlines"), "name is a line of text"),
+        (change(GOOD, name=7), "name is a line of text"),
+        (change(GOOD, files={"onnx": {"name": "nul\0.onnx", "bytes": 1, "sha256": ""}}), "beside the card"),
+        (change(GOOD, files={"onnx": {"name": 7, "bytes": 1, "sha256": ""}}), "beside the card"),
+        (change(GOOD, files=[1]), "has no attribute"),
+        ("[" * 100_000, "recursion"),
+        ('{"crops": ' * 100_000, "recursion"),
     ],
 )
 def test_what_is_no_card_is_named_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
@@ -216,6 +234,71 @@ def test_every_installed_model_is_whole() -> None:
                 verify_file(card, released_folder(), backend)
 
 
+# ---- what is not what it says ----
+
+
+class Bomb:
+    """What leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_a_pickle_in_disguise_is_refused_and_never_unpickled(iqa: Run, photos: Path, tmp_path: Path, backend: str) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
+    kind = {"onnx": "onnx", "torch": "safetensors"}[backend]
+    mark, weights = tmp_path / "mark", tmp_path / f"toy.{kind}"
+    weights.write_bytes(pickle.dumps(Bomb(mark)))
+    network = {"backbone": "mobilenetv2_035", "width": 16, "heads": 2}
+    card = write_card(replace(CARD, network=network, files={kind: WeightFile.of(weights)}), tmp_path)  # whose hash is right
+    done = iqa("score", photos, "--model", card, "--backend", backend)
+    assert done.returncode == 3
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"iqa: error: ")
+    assert weights.name.encode() in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert not mark.exists()
+    pickle.loads(weights.read_bytes())
+    assert mark.exists(), "it would have been seen"
+
+
+@pytest.mark.parametrize("network", [{}, {"backbone": 7}, {"backbone": "resnet18", "width": "wide"}, {"surprise": 1}])
+def test_a_card_of_an_impossible_network_is_told(iqa: Run, photos: Path, tmp_path: Path, network: dict[str, object]) -> None:
+    pytest.importorskip("torch")
+    weights = tmp_path / "toy.safetensors"
+    weights.write_bytes(b"tensors")
+    card = write_card(replace(CARD, network=network, files={"safetensors": WeightFile.of(weights)}), tmp_path)
+    done = iqa("score", photos, "--model", card)
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.startswith(b"iqa: error: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes with names")
+@pytest.mark.parametrize("what", ["card", "weights"])
+def test_pipes_are_never_waited_for(tmp_path: Path, what: str) -> None:
+    if what == "card":
+        os.mkfifo(tmp_path / "toy.json")
+        with pytest.raises(WeightsError, match=r"toy\.json: not a model card of this tool: not a regular file"):
+            find_model(str(tmp_path / "toy.json"), AUTO)
+        return
+    os.mkfifo(tmp_path / "toy.onnx")
+    card = replace(CARD, files={"onnx": WeightFile("toy.onnx", 0, hashlib.sha256(b"").hexdigest())})
+    with pytest.raises(WeightsError, match=r"toy\.onnx: not the file of the card: not a regular file"):
+        verify_file(card, tmp_path, ONNX)
+
+
+@pytest.mark.parametrize("reference", ["x" * 300, "nul\0"])
+def test_names_that_cannot_be_looked_for_are_told(reference: str) -> None:
+    with pytest.raises(WeightsError, match=r"cannot be looked for|no such model"):
+        find_model(reference, AUTO)
+
+
 # ---- the Hub, from its cache: nothing is downloaded ----
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -249,6 +332,14 @@ def test_what_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, s
     assert done.returncode == 3
     assert done.stderr.decode().startswith(f"iqa: error: {reference}: cannot be had from the Hugging Face Hub (")
     assert b"--model FOLDER" in done.stderr
+
+
+def test_a_download_that_is_not_what_the_card_says_is_refused(iqa: Run, hub: dict[str, str], photos: Path) -> None:
+    weights = Path(hub["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    done = iqa("score", photos, "--model", "hf://owner/toy", env=hub)
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert b"toy.onnx: not the file of the card: SHA-256 " in done.stderr
 
 
 def test_a_weight_file_that_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, str], photos: Path) -> None:
