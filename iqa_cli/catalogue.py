@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ class DatasetSpec:
     official_split: bool = False
     notes: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """What papers call it: the abbreviation in the title, else its first word."""
+        abbreviation = re.search(r"\(([^(),]+)\)", self.title)
+        return abbreviation[1] if abbreviation else self.title.split()[0]
 
     @property
     def split_rule(self) -> str:

@@ -142,9 +142,9 @@ def evaluate(
         allow_missing=allow_missing,
         scoring=ScoreOptions(backend=backend, device=device, batch_size=batch_size, workers=workers, crops=crops, cache=cache),
     )
-    from iqa_cli import console_data, results, workbench  # after the options: who misspelt one need not wait for it
+    from iqa_cli import console_evaluation, results, workbench  # after the options: who misspelt one need not wait for it
 
-    view, done = console_data.EvaluationView(quiet=quiet), list[workbench.Evaluation]()
+    view, done = console_evaluation.EvaluationView(quiet=quiet, cached=cache), list[workbench.Evaluation]()
     try:
         with results.open_results(csv, json, plot, worst=worst, several=options.count > 1) as files, view.running():
             for event in workbench.evaluate(options, view.warn):
@@ -153,8 +153,8 @@ def evaluate(
                     files.write(event)
                     done.append(event)
     finally:  # what is done is shown, however the run ends
-        console_data.print_evaluations(done)
-        console_data.print_worst(done, worst)
+        console_evaluation.print_evaluations(done)
+        console_evaluation.print_worst(done, worst)
     view.conclude(done, files.plots)
     raise typer.Exit(int(any(evaluation.comparison.failed for evaluation in done)))
 
@@ -180,7 +180,7 @@ def list_datasets(context: typer.Context, data_root: DataRoot = None) -> None:
     from iqa_cli import console_data
     from iqa_cli.datasets import DATASETS, find_roots
 
-    console_data.print_sets(DATASETS.values(), find_roots(data_root))
+    console_data.print_sets(tuple(DATASETS.values()), find_roots(data_root))
 
 
 @datasets_app.command(

@@ -111,10 +111,13 @@ def find_roots(data_root: Path | None) -> dict[str, Path] | None:
     """
     if data_root is None and not os.environ.get("IQA_DATA"):
         return None
+    top = Path(os.environ["IQA_DATA"]) if data_root is None else data_root
+    if not top.is_dir():
+        raise DataError(f"{top}: no such folder")
     found = {}
     for spec in DATASETS.values():
         with suppress(DataError):
-            found[spec.name] = find_root(spec.name, data_root)
+            found[spec.name] = find_root(spec.name, top)
     return found
 
 

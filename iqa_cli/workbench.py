@@ -154,11 +154,11 @@ def describe_protocol(labels: Labels, options: EvaluateOptions) -> str:
         return "all images"
     if spec.official_split:
         return "test part of the official split"
-    kind = f"80/20 split by {'reference' if spec.synthetic else 'image'}"
+    unit = "reference" if spec.synthetic else "image"
     if options.repeats == 1:
-        return f"test part of the {kind} of seed {options.seed}"
+        return f"test part of the 80/20 split by {unit} of seed {options.seed}"
     seeds = f"seeds {options.seed} to {options.seed + options.repeats - 1}"
-    return f"median of the test parts of {options.repeats} {kind}s, {seeds}"
+    return f"median of the test parts of {options.repeats} 80/20 splits by {unit}, {seeds}"
 
 
 def describe_interval(labels: Labels, options: EvaluateOptions, *, several: bool) -> str:
@@ -183,7 +183,7 @@ def choose_published(comparison: Comparison, training: Training, options: Evalua
 
 def is_placed(name: str, root: Path | None, own: OwnRatings) -> bool:
     """Whether somebody said where the set is."""
-    return own.labels is not None if name == OWN else root is not None or "IQA_DATA" in os.environ
+    return own.labels is not None if name == OWN else root is not None or bool(os.environ.get("IQA_DATA"))
 
 
 def open_labels(name: str, root: Path | None, own: OwnRatings) -> Labels:

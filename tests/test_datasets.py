@@ -72,6 +72,11 @@ def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: datasets.Da
     assert spec.split_rule
 
 
+def test_sets_are_called_as_papers_call_them() -> None:
+    shorts = [spec.short for spec in DATASETS.values()]
+    assert shorts == ["LIVE-C", "KonIQ-10k", "SPAQ", "LIVE-FB", "LIVE", "CSIQ", "TID2013", "KADID-10k"]
+
+
 def test_official_splits_shared_photos_and_contradictions_are_said() -> None:
     assert [name for name, spec in DATASETS.items() if spec.official_split] == ["koniq10k", "livefb"]
     assert DATASETS["live"].shares == ("tid2013",)

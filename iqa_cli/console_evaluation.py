@@ -1,0 +1,174 @@
+"""What a person sees of evaluations: a bar while images are scored, tables, and the images that a model is most wrong about."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import isnan
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from iqa_cli.console import open_console, print_rows, show
+from iqa_cli.evaluation import Estimate
+from iqa_cli.results import find_worst, list_rows
+from iqa_cli.workbench import FIGURES, Evaluation, Scored
+
+HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
+NOTHING = "-"
+
+
+class EvaluationView:
+    """Shows on stderr how far an evaluation is. cached: scores are kept, so that a run that was stopped can go on."""
+
+    def __init__(self, *, quiet: bool, cached: bool) -> None:
+        self.quiet = quiet
+        self.cached = cached
+        console = open_console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]}"))
+        self.progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, disable=quiet or not console.is_terminal, transient=True
+        )
+        self.task: TaskID | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[EvaluationView]:
+        """Shown while the block lasts; Ctrl-C says how to go on."""
+        try:
+            with self.progress:
+                yield self
+        except KeyboardInterrupt:
+            self.warn("stopped" + ("; the scores so far are kept: repeat the command to go on" if self.cached else ""))
+            raise
+
+    def show(self, event: Scored | Evaluation) -> None:
+        """The bar moves on, or makes way for the figures."""
+        if isinstance(event, Scored):
+            failed = f"{event.failed:,} failed" if event.failed else ""
+            if self.task is None:
+                self.task = self.progress.add_task(show(f"{event.dataset} {event.model}"), total=event.images, failed=failed)
+            self.progress.update(self.task, completed=event.done, failed=failed)
+        elif self.task is not None:
+            self.progress.remove_task(self.task)
+            self.task = None
+
+    def warn(self, text: str) -> None:
+        """Something went wrong that is no error."""
+        if not self.quiet:
+            self.progress.console.print(f"iqa: warning: {show(text)}", style="yellow", soft_wrap=True)
+
+    def conclude(self, evaluations: Iterable[Evaluation], plots: Iterable[Path]) -> None:
+        """What is odd about the outcome, and where pictures of it are."""
+        for text in find_hints(evaluations):
+            self.warn(text)
+        for path in () if self.quiet else plots:
+            self.progress.console.print(f"wrote {show(str(path))}", soft_wrap=True)
+
+
+def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
+    """A table a set, models side by side, if stdout is a terminal; else CSV with a row a model and set. Nothing for none."""
+    if not evaluations:
+        return
+    if not sys.stdout.isatty():
+        rows = [row for evaluation in evaluations for row in list_rows(evaluation)]
+        print_rows([{key: "" if value is None else str(value) for key, value in row.items()} for row in rows])
+        return
+    console = open_console(stderr=False)
+    for same in group_evaluations(evaluations):
+        print_set(console, same)
+    for line in explain(evaluations):
+        console.print(Text(show(line), style="dim"))
+
+
+def group_evaluations(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
+    """Those of one set together, sets in the order of their first."""
+    groups: dict[int, list[Evaluation]] = {}
+    for evaluation in evaluations:
+        groups.setdefault(id(evaluation.labels), []).append(evaluation)
+    return list(groups.values())
+
+
+def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
+    """All models on one set, and the published figures that may stand beside theirs."""
+    first = evaluations[0]
+    spec, images = first.labels.spec, first.measurement.images
+    of = f" of {spec.images:,}" if first.protocol == "all images" and images != spec.images else ""
+    console.print()
+    console.print(Text(show(spec.title), style="bold"))
+    console.print(Text(show(f"{first.protocol}: {images:,}{of}"), style="dim"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", overflow="fold")
+    for name in FIGURES:
+        table.add_column(HEADS[name], no_wrap=True)
+    for evaluation in evaluations:
+        add_evaluation(table, evaluation)
+    for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
+        table.add_row(Text(row.title), show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
+        table.add_row(Text(f"trained on {row.trained_on}", style="dim"))
+    console.print(table)
+
+
+def add_evaluation(table: Table, evaluation: Evaluation) -> None:
+    """Two lines: the figures, and below them their intervals."""
+    figures = evaluation.figures
+    table.add_row(Text(show(evaluation.model)), *(show_figure(figures[name].value, name) for name in FIGURES))
+    failed = f"{evaluation.measurement.failed:,} images failed" if evaluation.measurement.failed else ""
+    notes = Text("; ".join(filter(None, (evaluation.exposure, failed))), style="yellow")
+    table.add_row(notes, *(Text(show_ends(figures[name], name), style="dim") for name in FIGURES))
+
+
+def show_figure(value: float | None, name: str = "srcc") -> str:
+    """A correlation in three decimals, an RMSE in one."""
+    if value is None or isnan(value):
+        return NOTHING
+    return f"{value:.1f}" if name == "rmse" else f"{value:.3f}"
+
+
+def show_ends(estimate: Estimate, name: str) -> str:
+    """Both ends of an interval: .791, .850."""
+    ends = [show_figure(end, name) for end in (estimate.low, estimate.high)]
+    return "" if NOTHING in ends else ", ".join(end if name == "rmse" else end.replace("0.", ".", 1) for end in ends)
+
+
+def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """What the figures are, below the tables."""
+    yield ""
+    yield f"Below each figure: {'; '.join(dict.fromkeys(evaluation.interval for evaluation in evaluations))}."
+    yield "fitted: PLCC after a logistic curve of four parameters. RMSE: after it, in points of opinions brought to 0 to 100."
+    own = [evaluation for evaluation in evaluations if not evaluation.labels.spec.home]
+    yield from dict.fromkeys(f"{e.labels.spec.name}: {note}" for e in own for note in e.labels.spec.notes)
+    for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
+        yield f"{row.title}: {row.paper}; not measured by this project."
+
+
+def print_worst(evaluations: Sequence[Evaluation], count: int) -> None:
+    """The images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
+
+    Paths stay in one piece, however long.
+    """
+    console = open_console(stderr=not sys.stdout.isatty())
+    for evaluation in evaluations if count else ():
+        title = f"Where {evaluation.model} and people disagree most: {evaluation.labels.spec.name}"
+        console.print()
+        console.print(Text(show(title), style="bold"), soft_wrap=True)
+        console.print(Text("opinion   score  fitted  off by  image", style="bold"))
+        for row in find_worst(evaluation, count):
+            numbers = f"{row.opinion:7.1f} {row.score:7.1f} {row.fitted:7.1f} {row.residual:+7.1f}"
+            console.print(Text(f"{numbers}  {show(row.path)}"), soft_wrap=True)
+
+
+def find_hints(evaluations: Iterable[Evaluation]) -> Iterator[str]:
+    """What is odd about the outcome and can be mended."""
+    for evaluation in evaluations:
+        spec, failed = evaluation.labels.spec, evaluation.comparison.failed
+        if failed:
+            first = f"{failed[0].path}: {failed[0].detail}"
+            images = f"{len(failed):,} {'image has' if len(failed) == 1 else 'images have'} no score"
+            yield f"{spec.name}, {evaluation.model}: {images}, and no part in the figures; the first: {first}"
+        if not spec.home and evaluation.measurement.srcc.value < 0:
+            other = "leave out" if not spec.higher_is_better else "add"
+            yield f"{spec.name}: scores fall as ratings rise; if low ratings mean good images, {other} --lower-is-better"

@@ -1,0 +1,189 @@
+"""Models on sets: each figure is of the images that it says, and published ones stand only beside their own protocol."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CARD, toy_nodes, write_model
+from official import write_set
+from PIL import Image
+
+from iqa_cli import metrics, workbench
+from iqa_cli.catalogue import DATASETS
+from iqa_cli.datasets import Labels, read_labels
+from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.evaluation import compare
+from iqa_cli.exposure import read_training
+from iqa_cli.labels import Rating
+from iqa_cli.options import EvaluateOptions, OwnRatings, ScoreOptions, Side
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.splits import split_groups, take_test
+from iqa_cli.workbench import Evaluation, Scored, evaluate
+
+SCORING = ScoreOptions(cache=False, workers=1)
+
+
+def run(options: EvaluateOptions) -> tuple[list[Evaluation], list[Scored]]:
+    notes: list[str] = []
+    events = list(evaluate(options, notes.append))
+    assert not notes
+    return [e for e in events if isinstance(e, Evaluation)], [e for e in events if isinstance(e, Scored)]
+
+
+def make(sets: Path, model: Path, *datasets: str, **changes: object) -> EvaluateOptions:
+    options = EvaluateOptions(datasets, (str(model),), (sets,), rounds=20, scoring=SCORING)
+    return replace(options, **changes)  # type: ignore[arg-type]
+
+
+# ---- what is measured ----
+
+
+def test_each_set_is_scored_whole_and_measured(sets: Path, model: Path) -> None:
+    done, scored = run(make(sets, model, "livec", "csiq"))
+    assert [(e.labels.spec.name, e.measurement.images, e.protocol) for e in done] == [
+        ("livec", 20, "all images"),
+        ("csiq", 15, "all images"),
+    ]
+    assert [(s.dataset, s.done, s.images, s.failed) for s in scored[18:22]] == [
+        ("livec", 19, 20, 0),
+        ("livec", 20, 20, 0),
+        ("csiq", 1, 15, 0),
+        ("csiq", 2, 15, 0),
+    ]
+    for evaluation in done:
+        scores = [pair.score for pair in evaluation.comparison.pairs]
+        assert evaluation.figures["srcc"].value == pytest.approx(metrics.srcc(scores, evaluation.labels.quality), abs=1e-12)
+        assert evaluation.interval.startswith("95 % bootstrap interval, 20 draws of ")
+        assert evaluation.exposure == "its card does not say what it was trained on"
+        assert not evaluation.published
+    # The toy finds noise good, and noise is stronger where the made-up opinion is worse: both directions of scale are right.
+    assert all(evaluation.figures["srcc"].value < -0.7 for evaluation in done)
+
+
+@pytest.mark.parametrize(("name", "protocol"), [
+    ("koniq10k", "test part of the official split"),
+    ("csiq", "test part of the 80/20 split by reference of seed 3"),
+    ("livec", "test part of the 80/20 split by image of seed 3"),
+])  # fmt: skip
+def test_only_the_test_part_is_scored(sets: Path, model: Path, name: str, protocol: str) -> None:
+    (evaluation,), scored = run(make(sets, model, name, side=Side.TEST, seed=3))
+    wanted = take_test(read_labels(name, sets / name), 3)
+    assert [r.path for r in evaluation.comparison.records] == [str(path) for path in wanted.paths]
+    assert len(scored) == len(wanted.ratings)
+    assert evaluation.protocol == protocol
+
+
+def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: Path) -> None:
+    (evaluation,), scored = run(make(sets, model, "livec", side=Side.TEST, repeats=3, seed=1))
+    labels = read_labels("livec", sets / "livec")
+    scores = np.array([record.score for record in evaluation.comparison.records])
+    tests = [split_groups(labels.groups, seed=seed)[1] for seed in (1, 2, 3)]
+    values = [metrics.srcc(scores[test], labels.quality[test]) for test in tests]
+    figure = evaluation.figures["srcc"]
+    assert (figure.value, figure.low, figure.high) == pytest.approx((np.median(values), min(values), max(values)))
+    assert evaluation.protocol == "median of the test parts of 3 80/20 splits by image, seeds 1 to 3"
+    assert evaluation.interval == "lowest and highest of 3 test parts"
+    assert len(scored) == 20
+
+
+def test_several_models_stand_on_the_same_labels(sets: Path, model: Path, tmp_path: Path) -> None:
+    other = write_model(tmp_path, toy_nodes(), replace(CARD, name="other"))
+    done, _ = run(make(sets, model, "csiq", models=(str(model), str(other))))
+    assert [e.card.name for e in done] == ["toy", "other"]
+    assert done[0].labels is done[1].labels
+    assert done[0].figures == done[1].figures
+
+
+def test_own_ratings_beside_their_file(tmp_path: Path, model: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        noise = rng.normal(128, 5 + 7 * i, (20, 24, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{i}.png")
+    (tmp_path / "mine.csv").write_text("file,bad\n" + "".join(f"{i}.png,{i % 8}\n" for i in range(8)))
+    own = OwnRatings(tmp_path / "mine.csv", "file", "bad", score_range=(0, 10), lower_is_better=True)
+    (evaluation,), _ = run(EvaluateOptions(("csv",), (str(model),), own=own, rounds=5, scoring=SCORING))
+    assert evaluation.labels.spec.name == "mine"
+    assert [round(pair.opinion) for pair in evaluation.comparison.pairs] == [100, 90, 80, 70, 60, 50, 40, 30]
+    assert evaluation.figures["srcc"].value == pytest.approx(-1, abs=1e-12)
+
+
+# ---- what is wrong is said before anything is scored ----
+
+
+def test_missing_images_are_an_error_unless_allowed(model: Path, tmp_path: Path) -> None:
+    root = write_set("csiq", tmp_path)
+    (root / "dst_imgs/blur/elk.BLUR.2.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 15 images are missing, the first: dst_imgs/blur/elk\.BLUR\.2\.png.*to be had"):
+        run(make(tmp_path, model, "csiq"))
+    (evaluation,), scored = run(make(tmp_path, model, "csiq", allow_missing=True))
+    assert (evaluation.measurement.images, evaluation.measurement.failed, scored[-1].failed) == (14, 1, 1)
+
+
+def test_models_and_sets_are_looked_for_before_any_is_scored(sets: Path, model: Path) -> None:
+    with pytest.raises(WeightsError, match="nothing: no such model"):
+        next(iter(evaluate(make(sets, model, "livec", models=(str(model), "nothing")), print)))
+    with pytest.raises(UsageError, match="no data set 'ava'"):
+        next(iter(evaluate(make(sets, model, "livec", "ava"), print)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"datasets": ()}, "on which set"),
+        ({"datasets": ("livec", "livec")}, "livec is named twice"),
+        ({"models": ("a", "a")}, "a is named twice"),
+        ({"data_roots": (Path("a"), Path("b"))}, "2 times --data-root for 1 sets"),
+        ({"repeats": 5}, "add --split test"),
+        ({"rounds": 0}, "at least 1"),
+        ({"own": OwnRatings(Path("mine.csv"))}, r"mine\.csv is for ratings of your own: add --dataset csv"),
+    ],
+)
+def test_options_that_make_no_sense(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        replace(EvaluateOptions(("livec",)), **changes)  # type: ignore[arg-type]
+
+
+def test_a_scale_upside_down_and_own_ratings_without_a_file() -> None:
+    with pytest.raises(UsageError, match="not 5 and 1"):
+        OwnRatings(score_range=(5, 1))
+    with pytest.raises(UsageError, match="--labels FILE"):
+        list(workbench.read_sets(EvaluateOptions(("csv",))))
+
+
+# ---- published figures ----
+
+
+def compare_fake(name: str, count: int, *, failed: int = 0) -> workbench.Comparison:
+    """So many images of a set, whose scores are their opinions."""
+    spec = DATASETS[name]
+    labels = Labels(spec, Path("set"), tuple(Rating(f"{i}.jpg", float(i % 90), None, f"{i}.jpg") for i in range(count)))
+    records = [
+        ScoreRecord(str(path), Status.MISSING, "toy", detail="no such file")
+        if i < failed
+        else ScoreRecord(str(path), Status.OK, "toy", 50.0, 50.0)
+        for i, path in enumerate(labels.paths)
+    ]
+    return compare(labels, records)
+
+
+def find_beside(name: str, count: int, *data: str, side: Side = Side.ALL, failed: int = 0) -> list[str]:
+    training = read_training(replace(CARD, training={"data": list(data)}))
+    options = EvaluateOptions((name,), side=side)
+    return [row.model for row in workbench.choose_published(compare_fake(name, count, failed=failed), training, options)]
+
+
+LIVEC = f"{DATASETS['livec'].title}: 1162 images; terms"
+
+
+def test_published_figures_stand_beside_the_same_protocol_only() -> None:
+    assert find_beside("koniq10k", 10073, LIVEC) == ["DEIQT", "DR.Experts"]
+    assert find_beside("koniq10k", 10072, LIVEC) == []  # not the whole set
+    assert find_beside("koniq10k", 10073, LIVEC, failed=1) == []
+    assert find_beside("koniq10k", 10073, LIVEC, side=Side.TEST) == []
+    assert find_beside("koniq10k", 10073, LIVEC, "900 photos without labels: mine") == []  # trained on more than theirs
+    assert find_beside("koniq10k", 10073) == []
+    assert find_beside("livec", 1162, LIVEC) == []  # theirs were trained on the other part of the set
+    assert find_beside("spaq", 11125, LIVEC) == []
