@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iqa_cli.errors import UsageError
 
-DEFAULT_MODEL = "qfm-iqm"
+DEFAULT_MODEL = "qfm-iqm-lite"
 MAX_CROPS = 9  # as many places as `crops.PLACES` has
 
 MAX_TIMEOUT = 86_400.0  # s, a day: what timers and sockets surely take
