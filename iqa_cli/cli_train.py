@@ -236,7 +236,7 @@ def train(
 
     $ iqa train --dataset livec --data-root ChallengeDB_release
 
-    $ iqa train --recipe weights/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
+    $ iqa train --recipe weights/recipes/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
     flags = {
         "dataset": one_or_all(dataset),
