@@ -28,6 +28,7 @@ from threading import Event, Thread
 import numpy as np
 from PIL import Image
 
+from iqa_cli.options import DEFAULT_MODEL
 from iqa_cli.scoring import count_workers
 from tests.benchmarks.scored import find_photos, print_table, read_count, run_whole, show, show_figure, write_json
 
@@ -282,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--count", type=read_count, default=40, metavar="N", help="so many photos of each size, default 40")
     parser.add_argument("--rounds", type=read_count, default=3, metavar="N", help="so many runs of each, default 3")
-    parser.add_argument("--model", default="qfm-iqm", metavar="NAME", help="as of iqa score, default qfm-iqm")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
     parser.add_argument(
         "--metric", action="append", default=[], metavar="NAME", help="of pyiqa, default brisque, niqe, piqe; may be repeated"
     )
