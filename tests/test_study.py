@@ -332,6 +332,7 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
     (_, mine, _), (folder, theirs, spoken) = shared
     assert [line.split(",")[0] for line in theirs.splitlines()] == [line.split(",")[0] for line in mine.splitlines()]
     assert spoken.count("epoch 3/3") == 1
+    assert not [line for line in spoken.splitlines() if "warn" in line.lower() and "warm-up" not in line]
     assert (folder / "split0" / "learning.csv").is_file()
     assert not (folder / "split0" / "features").exists()
 
