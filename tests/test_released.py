@@ -13,8 +13,8 @@ import pytest
 
 from iqa_cli.crops import cut_crops
 from iqa_cli.finding import find_images
-from iqa_cli.metrics import srcc
 from iqa_cli.images import decode_image
+from iqa_cli.metrics import srcc
 from iqa_cli.nn.distortions import LEVELS, distort
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice, ScoreOptions
 from iqa_cli.records import Status

@@ -1,6 +1,6 @@
 """What helps, and what does not: one recipe, varied a piece at a time, over the same folds and seeds.
 
-    python -m tests.benchmarks.grid --recipe weights/recipes/first-cnn.toml --data-root DIR --backbone-weights FILE --runs runs/grid
+    python -m tests.benchmarks.grid --recipe weights/recipes/first-cnn.toml --data-root DIR --backbone-weights FILE --runs grid
 
 Each variant is a cross-validation in a folder of its own below --runs; one that is finished there is read, not repeated, and
 one that was stopped goes on. The backbone stays frozen and its features are kept, so that a fold takes a minute or two on two
