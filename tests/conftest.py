@@ -5,6 +5,7 @@ would show if pixels, order or batches did.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -26,6 +27,9 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 OPINIONS = tuple(20.0 + 0.6 * i for i in range(101))
 CARD = ModelCard("toy", "a toy for tests", "CC0-1.0", {}, CropSpec(64), OPINIONS)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background of a shell; its children would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def write_onnx(path: Path, nodes: Iterable[onnx.NodeProto], *, metadata: dict[str, str] | None = None) -> Path:
