@@ -35,16 +35,16 @@ def test_scoring_with_onnx_loads_no_torch(model: Path, photos: Path) -> None:
     assert not {"torch", "timm", "huggingface_hub", "scipy", "cv2"} & loaded
 
 
-def test_help_takes_less_than_a_fifth_of_a_second() -> None:
+def test_help_takes_less_than_a_quarter_of_a_second() -> None:
     best = float("inf")
     for _ in range(8):  # the best of some: the machine may be busy, and the first run compiles
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "iqa_cli", "--help"], check=True, capture_output=True, env=environment())
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        if best < 0.2:
+        if best < 0.25:
             break
-    assert best < 0.2
+    assert best < 0.25
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
