@@ -219,7 +219,11 @@ def describe_cache(folder: Path) -> CacheState:
         return CacheState(file, size, 0)
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
         try:
-            return CacheState(file, size, connection.execute("SELECT count(*) FROM scores").fetchone()[0])
+            made = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'scores'").fetchone()[0]
+            count = (
+                connection.execute("SELECT count(*) FROM scores").fetchone()[0] if made else 0
+            )  # a run may just be making it
+            return CacheState(file, size, count)
         except sqlite3.Error as error:
             if is_broken(error):
                 return CacheState(file, size, None)

@@ -421,3 +421,9 @@ def test_the_command_on_what_cannot_be_read_is_one_line(iqa: Run, tmp_path: Path
         assert done.returncode == 4
         assert done.stderr.count(b"\n") == 1
         assert b"cache cannot be" in done.stderr
+
+
+def test_a_cache_that_is_just_being_made_holds_no_scores(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "scores-1.sqlite").close()
+    (tmp_path / "scores-1.sqlite").touch()
+    assert describe_cache(tmp_path).scores == 0
