@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from iqa_cli.card import ModelCard
 from iqa_cli.crops import Crops
 from iqa_cli.errors import ExtraMissing, UsageError, WeightsError
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import ModelCard, verify_file
+from iqa_cli.weights import verify_file
 
 Quality = npt.NDArray[np.float32]  # [n], in about 0..1, higher is better
 

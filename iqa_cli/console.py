@@ -23,8 +23,8 @@ from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.sinks import encode_csv, format_record, open_stdout
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
+    from iqa_cli.card import ModelCard
     from iqa_cli.scoring import Tally
-    from iqa_cli.weights import ModelCard
 
 BAR = 10  # characters of the bar beside a percentile
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
+from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import convey
 from iqa_cli.crops import Rgb, normalise
 from iqa_cli.decoder import Work
@@ -29,7 +30,7 @@ from iqa_cli.images import MAX_PIXELS, Undecodable
 from iqa_cli.options import FILE_KINDS, ScoreOptions
 from iqa_cli.pool import DecoderPool, Prepared, Stopped
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.weights import FoundModel, ModelCard, find_model
+from iqa_cli.weights import FoundModel, find_model
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.backend import Backend

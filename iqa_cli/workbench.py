@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from iqa_cli.card import ModelCard
 from iqa_cli.datasets import Labels, find_root, find_spec, read_csv_labels, read_labels
 from iqa_cli.errors import UsageError
 from iqa_cli.evaluation import Comparison, Estimate, Figures, Measurement, SplitMeasurement, compare, measure, measure_splits
@@ -17,7 +18,7 @@ from iqa_cli.published import Protocol, Published, find_published
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring import Scorer, open_scorer
 from iqa_cli.splits import take_test
-from iqa_cli.weights import ModelCard, find_cards, find_model
+from iqa_cli.weights import find_cards, find_model
 
 FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
 

@@ -10,9 +10,9 @@ from conftest import CARD, environment, toy_nodes, write_onnx
 from onnx import helper
 
 from iqa_cli.backend import OnnxBackend, open_backend
+from iqa_cli.card import WeightFile, read_card
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import WeightFile, read_card
 
 CROPS = np.random.default_rng(0).normal(size=(6, 3, 32, 64)).astype(np.float32)
 
@@ -107,7 +107,7 @@ from conftest import CARD
 from iqa_cli.backend import open_backend
 from iqa_cli.errors import ExtraMissing
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import WeightFile
+from iqa_cli.card import WeightFile
 folder = Path({str(tmp_path)!r})
 card = replace(CARD, files={{"safetensors": WeightFile.of(folder / "toy.safetensors")}})
 try:

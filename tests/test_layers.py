@@ -33,27 +33,28 @@ MAY_IMPORT = {
     "splits": "datasets errors tables",
     "corpus": "datasets errors finding recipes splits",
     "parts": "corpus errors recipes splits",
-    "weights": "crops embedded errors options",
-    "backend": "crops errors options weights nn.backend",
+    "card": "crops embedded errors options",
+    "weights": "card errors options",
+    "backend": "card crops errors options weights nn.backend",
     "decoder": "crops images records",
     "pool": "crops decoder errors images records",
     "conveyor": "",
     "cache": "",
-    "scoring": "backend cache conveyor crops decoder errors finding images options pool records weights",
+    "scoring": "backend cache card conveyor crops decoder errors finding images options pool records weights",
     "sinks": "errors records",
     "published": "",
     "bootstrap": "metrics",
     "evaluation": "bootstrap datasets errors metrics records splits",
     "plots": "errors evaluation metrics sinks",
-    "exposure": "catalogue weights",
-    "workbench": "datasets errors evaluation exposure options published records scoring splits weights",
+    "exposure": "card catalogue",
+    "workbench": "card datasets errors evaluation exposure options published records scoring splits weights",
     "results": "errors evaluation plots sinks workbench",
 }
 """Commands (cli, cli_*) may import anything but each other, except that cli gathers them; screens (console, console_*) anything
 but commands. Nobody else imports either.
 """
 
-BELOW_NN = "backend corpus crops errors finding images metrics options parts plots recipes records splits weights"
+BELOW_NN = "backend card corpus crops errors finding images metrics options parts plots recipes records splits weights"
 """What the torch line may import from above it, besides itself."""
 
 ONLY_IN = {  # a package, and the modules that may import it

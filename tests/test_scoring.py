@@ -11,6 +11,7 @@ from conftest import CARD, OPINIONS, write_photo
 
 from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.backend import Backend, OnnxBackend
+from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import PASSING
 from iqa_cli.crops import Crops, CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
@@ -18,7 +19,6 @@ from iqa_cli.finding import find_images
 from iqa_cli.pool import DecoderPool
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring import Tally, open_scorer, plan_work, score_all
-from iqa_cli.weights import ModelCard
 
 
 class Constant:

@@ -12,6 +12,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
+from iqa_cli.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
@@ -25,7 +26,7 @@ from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring import open_scorer
-from iqa_cli.weights import ModelCard, WeightFile, find_model, read_card, write_card
+from iqa_cli.weights import find_model
 
 RECIPE = {
     "matching": MatchingOptions(memory=8, tolerance=0.5, order=0.5),

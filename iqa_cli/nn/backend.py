@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from iqa_cli.card import ModelCard
 from iqa_cli.crops import Crops
 from iqa_cli.errors import UsageError
 from iqa_cli.nn.checkpoint import load_network
-from iqa_cli.weights import ModelCard
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
+from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.nn.blends import Blend, Member, share_backbone
 from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.network import NetworkConfig, QfmIqm
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import FoundModel, ModelCard, WeightFile, verify_file, write_card
+from iqa_cli.weights import FoundModel, verify_file
 
 
 def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, name: str, summary: str = "") -> Path:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import timm
 import torch
 
+from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, WeightsError
@@ -32,7 +33,6 @@ from iqa_cli.nn.teams import Team, open_team
 from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, fit, predict_photos
 from iqa_cli.parts import Part, check_study, describe_split, plan_parts
 from iqa_cli.recipes import StudyOptions
-from iqa_cli.weights import ModelCard, WeightFile, write_card
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from iqa_cli.card import ModelCard
 from iqa_cli.crops import CropSpec, cut_box, normalise
 from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
@@ -24,7 +25,7 @@ from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice
 from iqa_cli.recipes import LoopOptions
-from iqa_cli.weights import ModelCard, find_model, verify_file
+from iqa_cli.weights import find_model, verify_file
 
 GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache
 

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from iqa_cli.card import read_card, write_card
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.nn.study import quote_results
 from iqa_cli.recipes import StudyOptions
-from iqa_cli.weights import read_card, write_card
 
 from .scored import run_whole
 

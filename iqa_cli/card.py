@@ -1,0 +1,142 @@
+"""ModelCard: the facts about a set of weights, and the JSON that holds them.
+
+A card is NAME.json beside its weight files, or a text inside an .onnx file. It holds everything needed to use the weights (the
+network, the crops, the scale) and everything worth knowing about them (what they were trained on, what was measured, by which
+command).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from iqa_cli.crops import CropSpec
+from iqa_cli.embedded import read_metadata
+from iqa_cli.errors import WeightsError
+from iqa_cli.options import FILE_KINDS
+
+EMBEDDED = "iqa_card"  # the key under which an .onnx file may carry its card, as JSON
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights beside its card: the name without folders, the size in bytes, the SHA-256 in hex.
+
+    Raises ValueError for a name that leads elsewhere.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[^./\\][^/\\]*", self.name) or not self.name.isprintable():
+            raise ValueError(f"{self.name!r} is not the name of a file beside the card")
+
+    @classmethod
+    def of(cls, path: Path) -> WeightFile:
+        """The facts of a file as it now is."""
+        return cls(path.name, path.stat().st_size, hash_file(path))
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What NAME.json says.
+
+    network: the fields of `nn.network.NetworkConfig`, as plain data.
+    crops: how images become its input.
+    opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means.
+    training: data with their terms, method, options, command.
+    results: one mapping a measurement: dataset, split, figures, and the command that prints them.
+    files: "safetensors" and "onnx" -> the file.
+
+    Raises ValueError for a scale that is none.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    network: Mapping[str, Any]
+    crops: CropSpec
+    opinions: tuple[float, ...]
+    score_range: tuple[float, float] = (0.0, 100.0)
+    score_meaning: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    results: tuple[Mapping[str, Any], ...] = ()
+    limits: tuple[str, ...] = ()
+    files: Mapping[str, WeightFile] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.opinions) != 101 or not all(map(is_number, self.opinions)) or sorted(self.opinions) != list(self.opinions):
+            raise ValueError("opinions are 101 numbers that never fall")
+        if (
+            len(self.score_range) != 2
+            or not all(map(is_number, self.score_range))
+            or not self.score_range[0] < self.score_range[1]
+        ):
+            raise ValueError(f"score_range is the least and the greatest score, not {self.score_range}")
+        if not isinstance(self.name, str) or not self.name.isprintable():
+            raise ValueError(f"name is a line of text, not {self.name!r}")
+        for kind, file in self.files.items():
+            if kind in FILE_KINDS.values() and not file.name.endswith(f".{kind}"):
+                raise ValueError(f"{file.name} is listed as {kind}")
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number one can reckon with."""
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def parse_card(data: dict[str, Any]) -> ModelCard:
+    """A card from what its JSON says. Raises ValueError, TypeError, KeyError or AttributeError where that is no card."""
+    crops: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data["crops"].items()}
+    files = {kind: WeightFile(**facts) for kind, facts in data.get("files", {}).items()}
+    lists: dict[str, Any] = {key: tuple(data[key]) for key in ("opinions", "score_range", "results", "limits") if key in data}
+    unknown = data.keys() - {f.name for f in fields(ModelCard)}
+    if unknown:
+        raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
+    return ModelCard(**data | {"crops": CropSpec(**crops), "files": files} | lists)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Parse NAME.json. Raises WeightsError where it is missing, not JSON, or has wrong or unknown keys."""
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+            raise WeightsError(f"{path}: not a model card of this tool: not a regular file")
+        return parse_card(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the model card: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{path}: not a model card of this tool: {error}") from error
+
+
+def read_embedded_card(path: Path) -> ModelCard | None:
+    """The card inside an .onnx file, or None. Raises WeightsError where it cannot be read."""
+    try:
+        text = read_metadata(path).get(EMBEDDED) if path.suffix == ".onnx" else None
+        return None if text is None else parse_card(json.loads(text))
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{path}: the card inside is not one of this tool: {error}") from error
+
+
+def write_card(card: ModelCard, folder: Path) -> Path:
+    """Write NAME.json into the folder, whole or not at all."""
+    path = folder / f"{card.name}.json"
+    aside = path.with_suffix(".json.part")
+    aside.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+    return path
