@@ -1,4 +1,4 @@
-"""The decoding process: paths in, crops out, over one socket. `pool` starts it and reads what it says.
+"""The decoding process: paths in, crops out, over one socket. `process` starts it and reads what it says.
 
 Pictures are foreign bytes, and decoders are written in C. Here one that crashes, hangs or swallows memory takes with it a
 process that is easily replaced, and one that a forged picture has taken over can say nothing but some JSON and some pixels.

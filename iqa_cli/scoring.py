@@ -28,7 +28,8 @@ from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.finding import find_images
 from iqa_cli.images import MAX_PIXELS, Undecodable
 from iqa_cli.options import FILE_KINDS, ScoreOptions
-from iqa_cli.pool import DecoderPool, Prepared, Stopped
+from iqa_cli.pool import DecoderPool
+from iqa_cli.process import Prepared, Stopped
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.weights import FoundModel, find_model
 

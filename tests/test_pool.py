@@ -19,9 +19,9 @@ from pictures import forge_png
 
 from iqa_cli.crops import CropSpec, cut_views
 from iqa_cli.decoder import Work
-from iqa_cli.errors import DataError
 from iqa_cli.images import MAX_PIXELS, Undecodable, decode_image
-from iqa_cli.pool import START, Decoder, DecoderPool, Died, Prepared, Stopped
+from iqa_cli.pool import DecoderPool
+from iqa_cli.process import Decoder, Prepared, Stopped
 from iqa_cli.records import Status
 
 WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
@@ -283,62 +283,3 @@ def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, large], check=True, capture_output=True, text=True, env=environment())
     answer = {"status": "too-large", "detail": "PNG: not enough memory to decode it", "width": 16_000, "height": 16_000}
     assert json.loads(done.stdout) == answer
-
-
-# ---- decoders that are not what they should be ----
-
-READY = START.split("; from")[0] + (
-    "; import socket; channel = socket.socket(fileno=int(sys.argv[1]))\n"
-    "def say(data): channel.sendall(len(data).to_bytes(4, 'big') + data)\n"
-    "say(b'{}'); channel.recv(4096); "
-)
-
-
-@POSIX
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "say(b'no JSON')",
-        "say(b'[]')",
-        "say(b'{}')",
-        "say(b'\\xff\\xfe')",
-        """say(b'{"shape": [1, 64, 64, 3], "width": null, "height": 3}'); channel.sendall(bytes(64 * 64 * 3))""",
-        """say(b'{"shape": [2, 64, 64, 3], "width": 3, "height": 3}')""",
-        """say(b'{"shape": [1, 9999, 64, 3], "width": 3, "height": 3}')""",
-        """say(b'{"shape": [1, 64, -64, 3], "width": 3, "height": 3}')""",
-        """say(b'{"shape": "long", "width": 3, "height": 3}')""",
-        """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3}'); channel.sendall(bytes(100))""",
-        """say(b'{"status": "ok", "detail": "fine", "width": 3, "height": 3}')""",
-        """say(b'{"status": "splendid", "detail": "fine", "width": 3, "height": 3}')""",
-        """say(b'{"status": "damaged", "detail": "", "width": 3, "height": 3}')""",
-        """say(b'{"status": "damaged", "detail": "why", "width": "wide", "height": 3}')""",
-        "channel.sendall(b'\\xff\\xff\\xff\\xff')",
-        "pass",
-    ],
-)
-def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> None:
-    decoder = Decoder(WORK, READY + answer)
-    try:
-        with pytest.raises(Died):
-            decoder.prepare(photo, NEVER)
-        assert not decoder.sound
-    finally:
-        decoder.close()
-
-
-@POSIX
-@pytest.mark.parametrize(
-    ("program", "reason"),
-    [
-        ("raise SystemExit('no such library')", "no such library"),
-        ("import gone", "No module named 'gone'"),
-        ("", "without a word"),
-    ],
-)
-def test_a_process_that_does_not_start_says_why(photo: str, program: str, reason: str) -> None:
-    decoder = Decoder(WORK, program)
-    try:
-        with pytest.raises(DataError, match=f"^cannot start a process for decoding: .*{reason}"):
-            decoder.prepare(photo, NEVER)
-    finally:
-        decoder.close()

@@ -1,0 +1,79 @@
+"""What `process` promises: a decoder that is not what it should be is dead, or says why it does not start."""
+
+import os
+import threading
+
+import pytest
+from conftest import write_photo
+
+from iqa_cli.crops import CropSpec
+from iqa_cli.decoder import Work
+from iqa_cli.errors import DataError
+from iqa_cli.images import MAX_PIXELS
+from iqa_cli.process import START, Decoder, Died
+
+WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
+NEVER = threading.Event()
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_photo(tmp_path_factory.mktemp("photo") / "photo.jpg", 1))
+
+
+READY = START.split("; from")[0] + (
+    "; import socket; channel = socket.socket(fileno=int(sys.argv[1]))\n"
+    "def say(data): channel.sendall(len(data).to_bytes(4, 'big') + data)\n"
+    "say(b'{}'); channel.recv(4096); "
+)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "say(b'no JSON')",
+        "say(b'[]')",
+        "say(b'{}')",
+        "say(b'\\xff\\xfe')",
+        """say(b'{"shape": [1, 64, 64, 3], "width": null, "height": 3}'); channel.sendall(bytes(64 * 64 * 3))""",
+        """say(b'{"shape": [2, 64, 64, 3], "width": 3, "height": 3}')""",
+        """say(b'{"shape": [1, 9999, 64, 3], "width": 3, "height": 3}')""",
+        """say(b'{"shape": [1, 64, -64, 3], "width": 3, "height": 3}')""",
+        """say(b'{"shape": "long", "width": 3, "height": 3}')""",
+        """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3}'); channel.sendall(bytes(100))""",
+        """say(b'{"status": "ok", "detail": "fine", "width": 3, "height": 3}')""",
+        """say(b'{"status": "splendid", "detail": "fine", "width": 3, "height": 3}')""",
+        """say(b'{"status": "damaged", "detail": "", "width": 3, "height": 3}')""",
+        """say(b'{"status": "damaged", "detail": "why", "width": "wide", "height": 3}')""",
+        "channel.sendall(b'\\xff\\xff\\xff\\xff')",
+        "pass",
+    ],
+)
+def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> None:
+    decoder = Decoder(WORK, READY + answer)
+    try:
+        with pytest.raises(Died):
+            decoder.prepare(photo, NEVER)
+        assert not decoder.sound
+    finally:
+        decoder.close()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("raise SystemExit('no such library')", "no such library"),
+        ("import gone", "No module named 'gone'"),
+        ("", "without a word"),
+    ],
+)
+def test_a_process_that_does_not_start_says_why(photo: str, program: str, reason: str) -> None:
+    decoder = Decoder(WORK, program)
+    try:
+        with pytest.raises(DataError, match=f"^cannot start a process for decoding: .*{reason}"):
+            decoder.prepare(photo, NEVER)
+    finally:
+        decoder.close()
