@@ -156,3 +156,57 @@ def test_a_card_whose_members_share_what_is_not_there_is_refused(twins, tmp_path
     card.network["members"][0]["trunk"] = trunk
     with pytest.raises(WeightsError, match="share"):
         load_network(card, tmp_path / "pair.safetensors")
+
+
+@pytest.fixture(scope="module")
+def scales(tmp_path_factory):
+    """One kind of network at two sizes, the larger first, and one at a size between them."""
+    root = tmp_path_factory.mktemp("scales")
+    sizes = {"large": 192, "small": 64, "middle": 128}
+    return [write_network(root / name, CNN, CropSpec(size), seed) for seed, (name, size) in enumerate(sizes.items())]
+
+
+def test_each_member_looks_at_the_size_that_it_is_used_to(scales, tmp_path):
+    blend = find_model(str(blend_models(scales, [], tmp_path, "three")), BackendChoice.TORCH)
+    assert [member["reduced"] for member in blend.card.network["members"]] == [[], [64, 192], [128, 192]]
+    photos = [write_photo(tmp_path / f"{number}.png", number, size) for number, size in enumerate([(192, 192), (600, 200)])]
+    for photo in photos:
+        crops = cut_crops(decode_image(str(photo)).rgb, blend.card.crops)
+        backends = [open_backend(model.card, model.folder, model.backend, "cpu") for model in scales]
+        alone = []
+        for backend, size in zip(backends, (192, 64, 128), strict=True):
+            sides = [64 + (side - 64) * size // 192 // 32 * 32 for side in crops.shape[2:]]
+            seen = torch.nn.functional.interpolate(torch.from_numpy(crops), sides, mode="bilinear", antialias=True)
+            alone.append(float(backend.predict(seen.numpy())[0]))
+        assert np.ptp(alone) > 0.01
+        assert answers(blend, photo) == pytest.approx(np.mean(alone), abs=1e-3)
+    file, difference = export_model(blend, None, [str(photo) for photo in photos])
+    assert difference < 1e-4
+    assert file.stat().st_size > 0
+
+
+def test_members_of_one_backbone_share_it_only_where_they_see_the_same(scales, tmp_path):
+    large, small, _ = scales
+    network = load_network(small.card, small.folder / "small.safetensors")
+    network.encoder.backbone.load_state_dict(
+        load_network(large.card, large.folder / "large.safetensors").encoder.backbone.state_dict()
+    )
+    save_weights(tmp_path / "small.safetensors", network)
+    card = replace(small.card, files={"safetensors": WeightFile.of(tmp_path / "small.safetensors")})
+    twin = find_model(str(write_card(card, tmp_path)), BackendChoice.TORCH)
+    made = read_card(blend_models([large, twin], [], tmp_path / "out", "pair"))
+    assert [member["trunk"] for member in made.network["members"]] == [None, None]
+
+
+def test_a_member_with_larger_or_far_smaller_views_than_the_first_is_refused(scales, tmp_path):
+    large, small, _ = scales
+    with pytest.raises(UsageError, match="large looks at views of 192 px, the first model at 64: name the largest first"):
+        blend_models([small, large], [], tmp_path / "out", "x")
+    huge = write_network(tmp_path / "huge", CNN, CropSpec(512), 5)
+    with pytest.raises(UsageError, match="less than a quarter"):
+        blend_models([huge, small], [], tmp_path / "out", "x")
+    card = read_card(blend_models([large, small], [], tmp_path / "out", "x"))
+    for sizes in ([64], [16, 192], ["64", "192"], [192, 64]):
+        card.network["members"][1]["reduced"] = sizes
+        with pytest.raises(WeightsError, match="reduced to a quarter at least"):
+            load_network(card, tmp_path / "out" / "x.safetensors")

@@ -31,7 +31,8 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     networks = [open_member(model) for model in models]
     members: list[Member] = []
     for model, network, weight in zip(models, networks, weights, strict=True):
-        members.append(describe_member(model.card, network, weight, find_trunk(network, model.card.crops, members, networks)))
+        begun = describe_member(model.card, network, weight, models[0].card.crops)
+        members.append(replace(begun, trunk=find_trunk(begun, network, members, networks)))
     for member, network in zip(members, networks, strict=True):
         if member.trunk is not None:
             share_backbone(network)
@@ -67,9 +68,22 @@ def open_member(model: FoundModel) -> QfmIqm:
     return network
 
 
-def describe_member(card: ModelCard, network: QfmIqm, weight: float, trunk: int | None) -> Member:
-    """What the blend's card says of it."""
-    return Member(network.config, weight, fixed_size(network, card.crops), card.crops.mean, card.crops.std, trunk)
+def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: CropSpec) -> Member:
+    """What the blend's card says of it, but for whose backbone it shares. Raises UsageError where it wants larger views than
+    the first member, whose views all get, or much smaller ones.
+    """
+    crops = card.crops
+    size = fixed_size(network, crops)
+    if crops.size > first.size:
+        raise UsageError(
+            f"{card.name} looks at views of {crops.size} px, the first model at {first.size}: name the largest first"
+        )
+    if 4 * crops.size < first.size:
+        raise UsageError(
+            f"{card.name} looks at views of {crops.size} px, less than a quarter of the first model's {first.size}"
+        )
+    reduced = (crops.size, first.size) if not size and crops.size != first.size else ()
+    return Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
 
 
 def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
@@ -77,12 +91,12 @@ def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
     return crops.size if "img_size" in network.config.backbone_options else 0
 
 
-def find_trunk(network: QfmIqm, crops: CropSpec, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
+def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
     """The first of the members so far that has the same backbone, sees the same pixels and owns its backbone."""
-    config, wanted = strip_config(network.config), network.encoder.backbone.state_dict()
+    wanted = network.encoder.backbone.state_dict()
+    alike = replace(begun, network=strip_config(begun.network), weight=0.0)
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        pixels = (member.size, member.mean, member.std) == (fixed_size(network, crops), crops.mean, crops.std)
-        if member.trunk is None and pixels and strip_config(member.network) == config:
+        if replace(member, network=strip_config(member.network), weight=0.0) == alike:  # so it owns its backbone, too
             theirs = other.encoder.backbone.state_dict()
             if wanted.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in wanted.items()):
                 return number

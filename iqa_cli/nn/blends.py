@@ -1,8 +1,9 @@
 """Blend: several networks as one, which answers with their weighted mean.
 
-Networks on different backbones err differently, so their mean errs less than the best of them. A blend has one input, the crops
-of its first member; the others get the same pixels, normalised and sized as they are used to. It is stored, exported and run as
-any other network, and is a good teacher for a smaller one. Members on one backbone share it: what it measures is measured once.
+Networks on different backbones err differently, and so do networks that see a picture in different sizes: their mean errs
+less than the best of them. A blend has one input, the crops of its first member; the others get the same pixels, normalised and
+sized as they are used to. It is stored, exported and run as any other network, and is a good teacher for a smaller one. Members
+on one backbone share it: what it measures is measured once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 from iqa_cli.errors import WeightsError
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
+STRIDE = 32  # px, of views of whole pictures, see `CropSpec.multiple`
+
 
 @dataclass(frozen=True)
 class Member:
@@ -25,6 +28,7 @@ class Member:
 
     weight: of its answer; all are divided by their sum. size: the side in px of the squares it needs; 0: any shape will do.
     mean, std: of the pixel values in 0..1 that it is used to. trunk: the number of an earlier member whose backbone it shares.
+    reduced: (448, 608): it looks at the picture reduced from 608 px to 448, in multiples of `STRIDE`; none: as it is.
     """
 
     network: NetworkConfig
@@ -33,6 +37,12 @@ class Member:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     trunk: int | None = None
+    reduced: tuple[int, ...] = ()
+
+    @property
+    def own_size(self) -> int:
+        """In px, of the views that it is used to; 0: the first member's."""
+        return self.reduced[0] if self.reduced else self.size
 
 
 class Blend(nn.Module):
@@ -76,8 +86,19 @@ class Blend(nn.Module):
         """The crops as a member is used to see them."""
         if number:
             crops = crops * self.get_buffer(f"scale{number}") + self.get_buffer(f"shift{number}")
-        size = self.members[number].size
+        member = self.members[number]
+        if member.reduced:
+            rows, columns = (reduce_side(side, *member.reduced) for side in crops.shape[2:])
+            return F.interpolate(crops, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+        size = member.size
         return F.interpolate(crops, (size, size), mode="bilinear", align_corners=False) if size else crops
+
+
+def reduce_side(side: int, own: int, first: int) -> int:
+    """About own / first times a side in px, both multiples of the stride and at least two of them, as views are: a window of
+    tokens spans two. In whole numbers and without a condition, since it is exported.
+    """
+    return (2 + (side // STRIDE - 2) * own // first) * STRIDE
 
 
 def share_backbone(network: QfmIqm) -> None:
@@ -89,8 +110,24 @@ def build_blend(members: Sequence[Mapping[str, Any]]) -> Blend:
     """The blend that a card describes, with new weights. Raises WeightsError for a backbone that is unknown or not
     there to share, TypeError for a member that is none.
     """
-    read = [Member(**{**member, "network": NetworkConfig(**member["network"])}) for member in members]
+    read = [read_member(member) for member in members]
     for number, trunk in enumerate(member.trunk for member in read):
         if trunk is not None and (trunk not in range(number) or read[trunk].trunk is not None):
             raise WeightsError(f"member {number} of the blend shares the backbone of member {trunk}, which has none to share")
     return Blend(read)
+
+
+def read_member(data: Mapping[str, Any]) -> Member:
+    """A member as its card holds it. Raises TypeError for one that is none, WeightsError for sizes that are none.
+
+    To less than a quarter nothing is reduced: `reduce_side` would be far off.
+    """
+    member = Member(**{**data, "network": NetworkConfig(**data["network"]), "reduced": tuple(data.get("reduced", ()))})
+    sizes = member.reduced
+    if sizes and (
+        len(sizes) != 2 or not all(type(size) is int for size in sizes) or not 0 < sizes[0] <= sizes[1] <= 4 * sizes[0]
+    ):
+        raise WeightsError(
+            f"a member of the blend is reduced to a quarter at least: to one size from another, not {list(sizes)}"
+        )
+    return member

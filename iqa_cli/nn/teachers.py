@@ -44,7 +44,7 @@ class Teacher:
             return [(self.network, self.card.crops)]
         crops, members = self.card.crops, self.network.members
         return [
-            (network, replace(crops, size=members[n].size or crops.size, mean=members[n].mean, std=members[n].std))
+            (network, replace(crops, size=members[n].own_size or crops.size, mean=members[n].mean, std=members[n].std))
             for n, network in self.network.list_trunks()
         ]
 
