@@ -83,6 +83,8 @@ class LoopOptions:
     warm_epochs: of everything but the backbone, on features measured once, from `views` random crops a photo.
     epochs: of the whole network, but for the first `frozen` share of the backbone's layers.
     rate, backbone_rate: peak learning rates; the backbone's falls by `layer_decay` with each layer from the top.
+    relative: the backbone's rate is a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are folded
+        into convolutions their weights differ a hundredfold in size, and one step of Adam is too long for some or too short.
     draws: how many crops of a photo an epoch of fine-tuning shows.
     schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
         rates of the one before.
@@ -98,6 +100,7 @@ class LoopOptions:
     rate: float = 2e-4
     backbone_rate: float = 5e-5
     warm_rate: float = 1e-3
+    relative: bool = False
     layer_decay: float = 1.0
     frozen: float = 0.0
     schedule: Schedule = "cosine"

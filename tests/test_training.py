@@ -337,6 +337,36 @@ def test_rates_rise_then_fall_to_nothing_and_no_decay_falls_on_biases():
     assert rates[-1] < 1e-5
 
 
+def test_a_relative_rate_moves_each_tensor_of_the_backbone_by_a_share_of_its_size():
+    network = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2))
+    with torch.no_grad():
+        for parameter in network.encoder.backbone.parameters():
+            parameter.mul_(torch.rand(()) * 100)
+    options = LoopOptions(rate=1e-3, backbone_rate=1e-2, weight_decay=0.0, relative=True)
+    optimizer = build_optimizer(network, options, warm=False)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.where(torch.rand_like(parameter) < 0.5, -1.0, 1.0)
+    set_rates(optimizer, 10, 100)  # at the peak
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        moved = float((parameter.detach() - before[name]).abs().mean())
+        size = float(before[name].square().mean().sqrt())
+        share = 1e-2 * max(size, 1e-3) if name.startswith("encoder.backbone.") else 1e-3
+        assert moved == pytest.approx(share * np.cos(np.pi / 20) ** 2, rel=0.02), name
+
+
+def test_a_resumed_run_with_relative_rates_ends_as_an_uninterrupted_one(livec, tmp_path):
+    loop = replace(RECIPE["loop"], relative=True, backbone_rate=1e-2)
+    list(train(study(livec, tmp_path / "whole", loop=loop)))
+    for event in train(study(livec, tmp_path / "halves", loop=loop)):
+        if isinstance(event, StepDone) and event.epoch == 3 and event.step == 2:
+            break
+    list(train(study(livec, tmp_path / "halves", loop=loop, resume=True)))
+    expected, resumed = (load_tensors(tmp_path / folder / "last.safetensors")[0] for folder in ("whole", "halves"))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
 def test_files_that_are_no_weights_are_refused_and_nothing_is_unpickled(tmp_path):
     class Trap:
         def __reduce__(self):

@@ -34,6 +34,7 @@ from iqa_cli.nn.teams import ALONE, SharedNetwork, Team
 from iqa_cli.recipes import LoopOptions, Schedule
 
 STANDARD = 1000  # photos on which features are standardised: enough for a mean and a deviation
+TINY = 1e-3  # the least root mean square by which a rate is scaled: a bias of zeros must be able to move
 WARM_UP = 0.1  # the share of a phase's steps in which the learning rate rises to its peak
 
 
@@ -217,11 +218,12 @@ def build_optimizer(network: QfmIqm, options: LoopOptions, *, warm: bool) -> tor
     """AdamW over what the phase trains; the rest of the parameters want no gradient.
 
     No weight decay on biases, norms, positions, class tokens and judges, as DEIQT. The backbone's rate falls from its last
-    layer to its first; in the warm-up and in the frozen share of its layers it is zero.
+    layer to its first; in the warm-up and in the frozen share of its layers it is zero. Where it is relative each tensor of the
+    backbone is a group of its own, whose rate counts in its root mean square.
     """
     layers = layer_numbers(network)
     top = max(layers.values())
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, str], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         layer = layers.get(name.removeprefix("encoder.backbone.")) if name.startswith("encoder.backbone.") else None
         frozen = layer is not None and (warm or layer < options.frozen * (top + 1))
@@ -231,19 +233,29 @@ def build_optimizer(network: QfmIqm, options: LoopOptions, *, warm: bool) -> tor
         plain = options.warm_rate if warm else options.rate
         rate = plain if layer is None else options.backbone_rate * options.layer_decay ** (top - layer)
         decay = options.weight_decay if parameter.ndim > 1 and not name.endswith(("pos_embed", "cls_token", "judges")) else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+        own = name if options.relative and layer is not None else ""
+        groups.setdefault((rate, decay, own), []).append(parameter)
     return torch.optim.AdamW(
-        [{"params": members, "lr": rate, "peak": rate, "weight_decay": decay} for (rate, decay), members in groups.items()]
+        [
+            {"params": members, "lr": rate, "peak": rate, "weight_decay": decay, "relative": bool(own)}
+            for (rate, decay, own), members in groups.items()
+        ]
     )
 
 
 def set_rates(optimizer: torch.optim.Optimizer, step: int, steps: int, schedule: Schedule = "cosine") -> None:
-    """A linear rise to the peak rates, and a fall as the schedule says."""
+    """A linear rise to the peak rates, and a fall as the schedule says; a relative rate times what its tensor measures now."""
     rise = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
     fall = 0.5 * (1 + math.cos(math.pi * step / steps)) if schedule == "cosine" else 0.1 ** (3 * step // steps)
     factor = rise * fall
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
+    relative = [group for group in optimizer.param_groups if group.get("relative")]
+    if relative:
+        tensors = [group["params"][0].detach() for group in relative]
+        sizes = torch.stack(torch._foreach_norm(tensors)).tolist()
+        for group, tensor, size in zip(relative, tensors, sizes, strict=True):
+            group["lr"] *= max(TINY, size / tensor.numel() ** 0.5)
 
 
 def take_step(
