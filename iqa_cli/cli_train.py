@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from iqa_cli.errors import ExtraMissing
+from iqa_cli.flags import spread
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
+from iqa_cli.study_flags import (
+    DATA,
+    NETWORK,
+    BackboneWeights,
+    RatedFlags,
+    RunFlags,
+    SplitFlags,
+    Teachers,
+    describe_flags,
+    gather_options,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from iqa_cli.recipes import StudyOptions
-
-DATA, NETWORK, LOOP, RUN = "Data", "Network", "Training", "Run"  # panels of the help
 
 
 def import_torch_line(module: str, needed_for: str) -> ModuleType:
@@ -31,200 +39,19 @@ def import_torch_line(module: str, needed_for: str) -> ModuleType:
         raise ExtraMissing("train", needed_for) from error
 
 
-def drop_unset(values: dict[str, Any]) -> dict[str, Any]:
-    """Only what was said on the command line: without None and without empty tables."""
-    return {name: value for name, value in values.items() if value is not None and value != {}}
-
-
-def text_of(path: Path | None) -> str | None:
-    """A path as recipes write it."""
-    return None if path is None else str(path)
-
-
-def texts_of(paths: list[Path] | None) -> list[str] | None:
-    """Paths as recipes write them."""
-    return [str(path) for path in paths] if paths else None
-
-
-def one_or_all(values: list[str] | None) -> str | list[str] | None:
-    """As recipes write what may be one or several."""
-    return values[0] if values and len(values) == 1 else values or None
-
-
-def gather_options(
-    run_dir: Path | None, recipe: Path | None, flags: dict[str, Any], settings: list[str], *, resume: bool
-) -> StudyOptions:
-    """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError."""
-    from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
-
-    options = StudyOptions(run_dir=run_dir or Path("runs"), resume=resume)
-    if recipe is not None:
-        options = apply_settings(options, read_recipe(recipe), str(recipe))
-    options = apply_settings(options, flags, "the command line")
-    options = apply_settings(options, parse_settings(settings), "--set")
-    if run_dir is None:
-        kind = "-folds" if options.folds else "-splits" if options.repeats else ""
-        options = replace(options, run_dir=Path("runs", ("+".join(options.sets) or options.name) + kind))
-    return options
-
-
-class SplitChoice(StrEnum):
-    """`recipes.SplitKind`, as the command line lists it."""
-
-    SEEDED = "seeded"
-    OFFICIAL = "official"
-
-
-Dataset = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset",
-        "-d",
-        metavar="NAME",
-        help="Whose labels to train on, as livec; repeatable: each set's scale is brought to 0..1 by its ends, "
-        "so that higher is better. csv: your own.",
-        rich_help_panel=DATA,
-    ),
-]
-DataRoot = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="DIR",
-        help="The folder of the set, or of all sets, or one for each in order; else $IQA_DATA.",
-        rich_help_panel=DATA,
-    ),
-]
-LabelFile = Annotated[
-    Path | None,
-    typer.Option("--labels", metavar="FILE", help="CSV with your own ratings, for --dataset csv.", rich_help_panel=DATA),
-]
-ImageColumn = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Its column of paths below the data root, or beside it. \\[image]", rich_help_panel=DATA),
-]
-ScoreColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Its column of scores. \\[score]", rich_help_panel=DATA)]
-GroupColumn = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Its column of what no split may part, as a reference.", rich_help_panel=DATA),
-]
-ScoreRange = Annotated[
-    tuple[float, float] | None,
-    typer.Option(metavar="LOW HIGH", help="Ends of its scale. \\[those of the scores]", rich_help_panel=DATA),
-]
-LowerIsBetter = Annotated[
-    bool | None, typer.Option("--lower-is-better", help="Its low scores mean good images, as DMOS do.", rich_help_panel=DATA)
-]
-Repeats = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Train on so many seeded 80/20 splits, each judged by its test part, and print the median.",
-        rich_help_panel=DATA,
-    ),
-]
-Split = Annotated[
-    SplitChoice | None,
-    typer.Option(help="official: the one that came with the set (koniq10k, livefb).", rich_help_panel=DATA),
-]
-Folds = Annotated[
-    int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
-]
-FoldFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="CSV of image and fold; else the seed draws them.", rich_help_panel=DATA)
-]
-BackboneWeights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE", help="Its pretrained weights. \\[default: from the hub; none: random]", rich_help_panel=NETWORK
-    ),
-]
-Teachers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--teacher", metavar="MODEL", help="Name or path of a model to learn from; repeatable.", rich_help_panel=NETWORK
-    ),
-]
-Recipe = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="TOML with any of the options, or paper/livec and so on; flags override it.", rich_help_panel=LOOP
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Any option of a recipe, as loop.rate=1e-4.", rich_help_panel=LOOP),
-]
-Epochs = Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)]
-RunDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--run-dir",
-        "-r",
-        metavar="DIR",
-        help="Keeps options, statistics, weights and card.  \\[default: runs/DATASET]",
-        rich_help_panel=RUN,
-    ),
-]
-Features = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Keeps what the frozen backbone measured, for other runs.", rich_help_panel=RUN),
-]
-Name = Annotated[str | None, typer.Option(help="Of the model and its files.", rich_help_panel=RUN)]
-Measured = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)]
-Decoded = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Keeps decoded images, for all epochs, workers and runs.", rich_help_panel=RUN),
-]
-TensorBoard = Annotated[
-    bool | None,
-    typer.Option("--tensorboard", help="Also write event files for TensorBoard, \\[tensorboard] extra.", rich_help_panel=RUN),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the recipe and the split, and write nothing.", rich_help_panel=RUN)
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)]
-
-
+@spread
 def train(
-    dataset: Dataset = None,
-    data_root: DataRoot = None,
-    labels: LabelFile = None,
-    image_column: ImageColumn = None,
-    score_column: ScoreColumn = None,
-    group_column: GroupColumn = None,
-    score_range: ScoreRange = None,
-    lower_is_better: LowerIsBetter = None,
+    *,
+    rated: RatedFlags,
     photos: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
     ] = None,
-    folds: Folds = None,
-    fold_file: FoldFile = None,
-    repeats: Repeats = None,
-    split: Split = None,
+    splits: SplitFlags,
     backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Any network of timm.", rich_help_panel=NETWORK)] = None,
     backbone_weights: BackboneWeights = None,
     teacher: Teachers = None,
-    recipe: Recipe = None,
-    settings: Settings = None,
-    epochs: Epochs = None,
-    seed: Seed = None,
-    device: Device = None,
-    run_dir: RunDir = None,
-    features: Features = None,
-    decoded: Decoded = None,
-    tensorboard: TensorBoard = None,
-    name: Name = None,
-    measured: Measured = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
+    run: RunFlags,
 ) -> None:
     """Train a model on rated photos. Needs the \\[train] extra.
 
@@ -238,36 +65,14 @@ def train(
 
     $ iqa train --recipe weights/recipes/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
-    flags = {
-        "dataset": one_or_all(dataset),
-        "data_root": one_or_all(texts_of(data_root)),
-        "labels": text_of(labels),
-        "image_column": image_column,
-        "score_column": score_column,
-        "group_column": group_column,
-        "score_range": score_range and list(score_range),
-        "lower_is_better": lower_is_better,
-        "photos": texts_of(photos),
-        "folds": folds,
-        "fold_file": text_of(fold_file),
-        "repeats": repeats,
-        "split": split and split.value,
-        "backbone": backbone,
-        "backbone_weights": backbone_weights,
-        "teachers": teacher,
-        "features": text_of(features),
-        "decoded": text_of(decoded),
-        "tensorboard": tensorboard,
-        "samples": drop_unset({"seed": seed}),
-        "loop": drop_unset({"epochs": epochs, "device": device}),
-        "name": name,
-        "measured": text_of(measured),
-    }
-    options = gather_options(run_dir, recipe, drop_unset(flags), settings or [], resume=resume)
-    run_study(options, "iqa train", dry_run=dry_run, quiet=quiet)
+    network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
+    options = gather_options(run, describe_flags(rated, splits, run, photos=photos, **network))
+    run_study(options, "iqa train", dry_run=run.dry_run, quiet=run.quiet)
 
 
+@spread
 def distill(
+    *,
     teacher: Teachers = None,
     student: Annotated[
         str | None, typer.Option(metavar="BACKBONE", help="Any network of timm; smaller is faster.", rich_help_panel=NETWORK)
@@ -279,32 +84,9 @@ def distill(
     images: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="Photos to learn on, no labels needed.", rich_help_panel=DATA)
     ] = None,
-    dataset: Dataset = None,
-    data_root: DataRoot = None,
-    labels: LabelFile = None,
-    image_column: ImageColumn = None,
-    score_column: ScoreColumn = None,
-    group_column: GroupColumn = None,
-    score_range: ScoreRange = None,
-    lower_is_better: LowerIsBetter = None,
-    folds: Folds = None,
-    fold_file: FoldFile = None,
-    repeats: Repeats = None,
-    split: Split = None,
-    recipe: Recipe = None,
-    settings: Settings = None,
-    epochs: Epochs = None,
-    seed: Seed = None,
-    device: Device = None,
-    run_dir: RunDir = None,
-    features: Features = None,
-    decoded: Decoded = None,
-    tensorboard: TensorBoard = None,
-    name: Name = None,
-    measured: Measured = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
+    rated: RatedFlags,
+    splits: SplitFlags,
+    run: RunFlags,
 ) -> None:
     """Teach a small, fast model to score as larger ones do, on photos of your kind. Needs the \\[train] extra.
 
@@ -316,40 +98,23 @@ def distill(
 
     $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos --dataset livec --data-root DIR
     """
-    flags = {
-        "method": "distillation",
-        "teachers": teacher,
-        "backbone": student,
-        "backbone_weights": backbone_weights,
-        "size": size,
-        "photos": texts_of(images),
-        "dataset": one_or_all(dataset) or ("" if recipe is None else None),
-        "data_root": one_or_all(texts_of(data_root)),
-        "labels": text_of(labels),
-        "image_column": image_column,
-        "score_column": score_column,
-        "group_column": group_column,
-        "score_range": score_range and list(score_range),
-        "lower_is_better": lower_is_better,
-        "folds": folds,
-        "fold_file": text_of(fold_file),
-        "repeats": repeats,
-        "split": split and split.value,
-        "features": text_of(features),
-        "decoded": text_of(decoded),
-        "tensorboard": tensorboard,
-        "samples": drop_unset({"seed": seed}),
-        "loop": drop_unset({"epochs": epochs, "device": device}),
-        "name": name,
-        "measured": text_of(measured),
-    }
-    begin = DISTILLING if recipe is None else {}
-    options = gather_options(run_dir, recipe, begin | drop_unset(flags), settings or [], resume=resume)
-    run_study(options, "iqa distill", dry_run=dry_run, quiet=quiet)
+    network = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
+    begin = DISTILLING if run.recipe is None else {}
+    said = describe_flags(rated, splits, run, photos=images, method="distillation", **network)
+    run_study(gather_options(run, begin | said), "iqa distill", dry_run=run.dry_run, quiet=run.quiet)
 
 
-DISTILLING: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "size": 320, "fit": "whole", "heads": 4, "validation": 0.0}
-"""What distill does without a recipe: a small network of any height and width; nothing is chosen, so nothing is held back."""
+DISTILLING: dict[str, Any] = {
+    "dataset": "",
+    "backbone": "tf_efficientnet_lite0",
+    "size": 320,
+    "fit": "whole",
+    "heads": 4,
+    "validation": 0.0,
+}
+"""What distill does without a recipe: no labels, a small network of any height and width; nothing is chosen, so nothing is held
+back.
+"""
 
 
 def run_study(options: StudyOptions, command: str, *, dry_run: bool, quiet: bool) -> None:

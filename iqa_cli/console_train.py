@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from iqa_cli.console import open_console, print_rows, show
-from iqa_cli.sinks import open_stdout
+from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:
     from iqa_cli.nn.curves import CurvesDrawn
@@ -127,12 +127,12 @@ def print_plan(options: StudyOptions) -> None:
     Raises what `nn.study.train` would raise before it trains.
     """
     from iqa_cli.corpus import find_photos, read_corpus
-    from iqa_cli.parts import check_study, plan_parts, show_parts
+    from iqa_cli.parts import check_study, choose_parts, plan_parts, show_parts
     from iqa_cli.recipes import write_recipe
 
     check_study(options)
     corpus = read_corpus(options)
-    lines = show_parts(corpus, plan_parts(corpus, options))
+    lines = show_parts(corpus, choose_parts(plan_parts(corpus, options), options))
     unlabelled = len(find_photos(options))
     lines += [f"{unlabelled} photos without labels in each training"] if unlabelled else []
     text = write_recipe(options) + "\n" + "".join(f"# {show(line)}\n" for line in lines)

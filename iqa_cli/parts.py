@@ -44,6 +44,8 @@ def check_study(options: StudyOptions) -> None:
         raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
     if options.folds and (options.repeats or options.split == "official"):
         raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
+    if options.only and not (options.folds or options.repeats):
+        raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
     if options.loop.patience and not options.validation and options.split != "official":
         raise UsageError("patience is for an SRCC that gets no better: it needs a validation part")
     if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
@@ -51,7 +53,7 @@ def check_study(options: StudyOptions) -> None:
 
 
 def plan_parts(corpus: Corpus | None, options: StudyOptions) -> list[Part]:
-    """The trainings: on all images, for each fold, or for each repeat; images of one group stay together everywhere.
+    """All trainings: on all images, for each fold, or for each repeat; images of one group stay together everywhere.
 
     Raises UsageError for folds that are not there and where a set has no official split or too few groups to be split.
     """
@@ -81,16 +83,22 @@ def plan_folds(corpus: Corpus, options: StudyOptions) -> list[Part]:
             for labels in corpus.sets.values()
         ]
     )
-    there = sorted(set(fold.tolist()))
-    wanted = options.only or range(options.folds)
-    if not set(wanted) <= set(there):
-        raise UsageError(f"there are no folds {sorted(set(wanted) - set(there))}: only {there}")
     return [
         replace(
             hold_back(corpus, list_places(fold != f), list_places(fold == f), options.run_dir / f"fold{f}", options), fold=f
         )
-        for f in wanted
+        for f in sorted(set(fold.tolist()))
     ]
+
+
+def choose_parts(parts: Sequence[Part], options: StudyOptions) -> list[Part]:
+    """Those of the trainings that are to be done now: all, or some by their number. Raises UsageError for numbers of none."""
+    there = {part.fold: part for part in parts}
+    wanted = sorted(set(options.only)) or range(options.folds) or there
+    missing = [number for number in wanted if number not in there]
+    if missing:
+        raise UsageError(f"there are no {'folds' if options.folds else 'splits'} {missing}: only {list(there)}")
+    return [there[number] for number in wanted]
 
 
 def plan_repeat(corpus: Corpus, number: int, options: StudyOptions) -> Part:

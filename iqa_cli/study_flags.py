@@ -1,0 +1,213 @@
+"""Study flags: what `iqa train` and `iqa distill` are told alike, each option declared once, and the options it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from iqa_cli.recipes import StudyOptions
+
+DATA, NETWORK, LOOP, RUN = "Data", "Network", "Training", "Run"  # panels of the help
+
+BackboneWeights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Its pretrained weights. \\[default: from the hub; none: random]", rich_help_panel=NETWORK
+    ),
+]
+Teachers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher", metavar="MODEL", help="Name or path of a model to learn from; repeatable.", rich_help_panel=NETWORK
+    ),
+]
+
+
+@dataclass(frozen=True)
+class RatedFlags:
+    """Whose ratings, and where they are; fields are named as those of `recipes.StudyOptions`, here as below."""
+
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="NAME",
+            help="Whose labels to train on, as livec; repeatable: each set's scale is brought to 0..1 by its ends, "
+            "so that higher is better. csv: your own.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    data_root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of the set, or of all sets, or one for each in order; else $IQA_DATA.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="FILE", help="CSV with your own ratings, for --dataset csv.", rich_help_panel=DATA),
+    ] = None
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Its column of paths below the data root, or beside it. \\[image]", rich_help_panel=DATA
+        ),
+    ] = None
+    score_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its column of scores. \\[score]", rich_help_panel=DATA)
+    ] = None
+    group_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Its column of what no split may part, as a reference.", rich_help_panel=DATA),
+    ] = None
+    score_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Ends of its scale. \\[those of the scores]", rich_help_panel=DATA),
+    ] = None
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option("--lower-is-better", help="Its low scores mean good images, as DMOS do.", rich_help_panel=DATA),
+    ] = None
+
+
+class SplitChoice(StrEnum):
+    """`recipes.SplitKind`, as the command line lists it."""
+
+    SEEDED = "seeded"
+    OFFICIAL = "official"
+
+
+@dataclass(frozen=True)
+class SplitFlags:
+    """What is trained on, and what the training is judged by."""
+
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
+    ] = None
+    fold_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV of image and fold; else the seed draws them.", rich_help_panel=DATA),
+    ] = None
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train on so many seeded 80/20 splits, each judged by its test part, and print the median.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    split: Annotated[
+        SplitChoice | None,
+        typer.Option(help="official: the one that came with the set (koniq10k, livefb).", rich_help_panel=DATA),
+    ] = None
+    only: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, metavar="NUMBER", help="Of the folds or splits, train this one now; repeatable.", rich_help_panel=DATA
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RunFlags:
+    """How it is trained, where that is kept, and what is shown of it."""
+
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML with any of the options, or paper/livec and so on; flags override it.",
+            rich_help_panel=LOOP,
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", metavar="KEY=VALUE", help="Any option of a recipe, as loop.rate=1e-4.", rich_help_panel=LOOP
+        ),
+    ] = None
+    epochs: Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)] = None
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)] = None
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)] = None
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--run-dir",
+            "-r",
+            metavar="DIR",
+            help="Keeps options, statistics, weights and card.  \\[default: runs/DATASET]",
+            rich_help_panel=RUN,
+        ),
+    ] = None
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keeps what the frozen backbone measured, for other runs.", rich_help_panel=RUN),
+    ] = None
+    decoded: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keeps decoded images, for all epochs, workers and runs.", rich_help_panel=RUN),
+    ] = None
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option(
+            "--tensorboard", help="Also write event files for TensorBoard, \\[tensorboard] extra.", rich_help_panel=RUN
+        ),
+    ] = None
+    name: Annotated[str | None, typer.Option(help="Of the model and its files.", rich_help_panel=RUN)] = None
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="results.json of a cross-validation, to be quoted in the card.", rich_help_panel=RUN),
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=RUN)] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the recipe and the split, and write nothing.", rich_help_panel=RUN)
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)] = False
+
+
+NO_SETTINGS = ("recipe", "settings", "run_dir", "resume", "dry_run", "quiet")
+"""Flags about the command, not about the training."""
+
+TABLES = {"epochs": "loop", "device": "loop", "seed": "samples"}
+"""Flags that stand in a table of a recipe."""
+
+
+def describe_flags(*groups: RatedFlags | SplitFlags | RunFlags, **others: Any) -> dict[str, Any]:
+    """What was said on the command line, as a recipe says it; what was not said is not there."""
+    said: dict[str, Any] = {}
+    for name, value in [(f.name, getattr(group, f.name)) for group in groups for f in fields(group)] + [*others.items()]:
+        if name not in NO_SETTINGS and value is not None and value != []:
+            table = said.setdefault(TABLES[name], {}) if name in TABLES else said
+            table[name] = write_flag(value)
+    return said
+
+
+def write_flag(value: Any) -> Any:
+    """A value as TOML has it: a path or a choice is a text, and one of what may be several stands alone."""
+    if isinstance(value, list | tuple):
+        return write_flag(value[0]) if len(value) == 1 else [write_flag(each) for each in value]
+    return str(value) if isinstance(value, Path | StrEnum) else value
+
+
+def gather_options(run: RunFlags, flags: Mapping[str, Any]) -> StudyOptions:
+    """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError."""
+    from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+
+    options = StudyOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
+    if run.recipe is not None:
+        options = apply_settings(options, read_recipe(run.recipe), str(run.recipe))
+    options = apply_settings(options, flags, "the command line")
+    options = apply_settings(options, parse_settings(run.settings or []), "--set")
+    if run.run_dir is None:
+        kind = "-folds" if options.folds else "-splits" if options.repeats else ""
+        options = replace(options, run_dir=Path("runs", ("+".join(options.sets) or options.name) + kind))
+    return options

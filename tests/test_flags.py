@@ -1,0 +1,95 @@
+"""Groups of options: what Typer sees of them, and what the training commands make of theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from iqa_cli.errors import UsageError
+from iqa_cli.flags import spread
+from iqa_cli.recipes import LoopOptions, SampleOptions, StudyOptions
+from iqa_cli.study_flags import (
+    NO_SETTINGS,
+    TABLES,
+    RatedFlags,
+    RunFlags,
+    SplitChoice,
+    SplitFlags,
+    describe_flags,
+    gather_options,
+)
+
+
+@dataclass(frozen=True)
+class Lens:
+    focus: Annotated[int, typer.Option("--focus", "-f", help="In mm.")]
+    open: Annotated[bool, typer.Option("--open", help="Its aperture.")] = False
+
+
+seen: list[tuple[str, Lens, list[str] | None]] = []
+app = typer.Typer()
+
+
+@app.command()
+@spread
+def shoot(
+    *, name: Annotated[str, typer.Argument()], lens: Lens, tag: Annotated[list[str] | None, typer.Option("--tag")] = None
+) -> None:
+    """Take a picture."""
+    seen.append((name, lens, tag))
+
+
+def test_a_group_arrives_whole_with_its_defaults() -> None:
+    for given, expected in (
+        (["a", "-f", "50"], ("a", Lens(50), None)),
+        (["a", "--tag", "x", "--open", "--focus", "35"], ("a", Lens(35, open=True), ["x"])),
+    ):
+        done = CliRunner().invoke(app, given)
+        assert (done.exit_code, done.output, seen.pop()) == (0, "", expected)
+
+
+def test_help_and_errors_are_those_of_options_declared_one_by_one() -> None:
+    text = CliRunner().invoke(app, ["--help"], env={"TERMINAL_WIDTH": "100"}).output
+    assert "Take a picture." in text
+    assert [text.index(option) for option in ("--focus", "--open", "--tag")] == sorted(
+        text.index(option) for option in ("--focus", "--open", "--tag")
+    )
+    assert "Missing option '--focus'" in CliRunner().invoke(app, ["a"], env={"TERMINAL_WIDTH": "100"}).output
+
+
+def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:
+    flags = {f.name for group in (RatedFlags, SplitFlags, RunFlags) for f in fields(group)} - set(NO_SETTINGS)
+    assert flags - set(TABLES) <= {f.name for f in fields(StudyOptions)}
+    tables = {"loop": LoopOptions, "samples": SampleOptions}
+    assert all(name in {f.name for f in fields(tables[table])} for name, table in TABLES.items())
+
+
+def test_what_was_said_is_written_as_a_recipe_says_it() -> None:
+    rated = RatedFlags(["livec"], [Path("a"), Path("b")], score_range=(1.0, 5.0), lower_is_better=False)
+    run = RunFlags(epochs=0, seed=3, run_dir=Path("r"), settings=["name=x"], quiet=True)
+    assert describe_flags(rated, SplitFlags(split=SplitChoice.OFFICIAL), run, photos=[], teachers=["t"], size=None) == {
+        "dataset": "livec",
+        "data_root": ["a", "b"],
+        "score_range": [1.0, 5.0],
+        "lower_is_better": False,
+        "split": "official",
+        "loop": {"epochs": 0},
+        "samples": {"seed": 3},
+        "teachers": "t",
+    }
+    assert describe_flags(RatedFlags(), SplitFlags(), RunFlags()) == {}
+
+
+def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('name = "recipe"\nsize = 64\n[loop]\nepochs = 1\nviews = 5\n')
+    run = RunFlags(recipe=tmp_path / "r.toml", name="flag", epochs=2, settings=["loop.epochs=3"])
+    options = gather_options(run, describe_flags(run, dataset=["csv", "livec"], repeats=2))
+    assert (options.name, options.size, options.loop.epochs, options.loop.views) == ("flag", 64, 3, 5)
+    assert options.run_dir == Path("runs", "csv+livec-splits")
+    with pytest.raises(UsageError, match="the command line: there is no option 'nonsense'"):
+        gather_options(run, {"nonsense": 1})
