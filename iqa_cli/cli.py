@@ -19,7 +19,8 @@ import typer
 from iqa_cli import __version__, cli_cache, cli_data, cli_train
 from iqa_cli.errors import DataError, IqaError, UsageError, WeightsError
 from iqa_cli.options import DEFAULT_MODEL, MAX_CROPS, MAX_TIMEOUT, BackendChoice, ScoreOptions
-from iqa_cli.sinks import CsvSink, PipeClosed, Sink, open_sinks, open_stdout
+from iqa_cli.sinks import CsvSink, Sink, open_sinks
+from iqa_cli.targets import PipeClosed, open_stdout
 
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143  # 128 + the number of the signal, as shells count
 STDIN = "-"

@@ -20,7 +20,8 @@ from rich.text import Text
 from iqa_cli.errors import IqaError
 from iqa_cli.options import FILE_KINDS
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.sinks import encode_csv, format_record, open_stdout
+from iqa_cli.sinks import encode_csv, format_record
+from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.card import ModelCard

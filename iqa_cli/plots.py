@@ -21,7 +21,7 @@ import numpy as np
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.evaluation import Pair
 from iqa_cli.metrics import Floats, Logistic, plcc, srcc
-from iqa_cli.sinks import open_target
+from iqa_cli.targets import open_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

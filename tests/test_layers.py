@@ -45,14 +45,15 @@ MAY_IMPORT = {
     "conveyor": "",
     "cache": "",
     "scoring": "backend cache card conveyor crops decoder errors finding images options pool process records weights",
-    "sinks": "errors records",
+    "targets": "errors",
+    "sinks": "errors records targets",
     "published": "",
     "bootstrap": "metrics",
     "evaluation": "bootstrap datasets errors metrics records splits",
-    "plots": "errors evaluation metrics sinks",
+    "plots": "errors evaluation metrics targets",
     "exposure": "card catalogue",
     "workbench": "card datasets errors evaluation exposure options published records scoring splits weights",
-    "results": "errors evaluation plots sinks workbench",
+    "results": "errors evaluation plots sinks targets workbench",
 }
 """Commands (cli, cli_*) may import anything but each other, except that cli gathers them; screens (console, console_*) anything
 but commands. Nobody else imports either.

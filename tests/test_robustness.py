@@ -225,6 +225,45 @@ def test_a_killed_run_leaves_the_old_file_whole_and_its_scores_in_the_cache(
     assert [row["status"] for row in read_rows(out.read_bytes())] == ["ok"] * 12
 
 
+@contextmanager
+def waiting(model: Path, photos: Path, out: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that has written some of its records and waits for more paths."""
+    with started("score", "-", "--model", model, "--csv", out) as process:
+        assert process.stdin is not None
+        process.stdin.write(os.fsencode(photos / "01.jpg") + b"\n" + os.fsencode(photos / "02.jpg") + b"\n")
+        process.stdin.flush()
+        part = out.with_name(f".{out.name}.{process.pid}.part")
+        wait_until(lambda: part.exists() and part.read_bytes().count(b"\n") == 3)
+        yield process
+
+
+@POSIX
+def test_a_killed_run_leaves_nothing_behind_the_next(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with waiting(model, photos, out) as process:
+        process.kill()
+        process.wait()
+    assert [path.name for path in tmp_path.iterdir()] == [f".out.csv.{process.pid}.part"]
+    done = iqa("score", photos, "--model", model, "--csv", out)
+    assert done.returncode == 0
+    assert [row["status"] for row in read_rows(out.read_bytes())] == ["ok"] * 12
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@POSIX
+def test_a_living_run_keeps_what_it_has_written(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with waiting(model, photos, out) as process:
+        assert iqa("score", photos, "--model", model, "--csv", out).returncode == 0
+        assert len(read_rows(out.read_bytes())) == 12
+        assert {path.name for path in tmp_path.iterdir()} == {"out.csv", f".out.csv.{process.pid}.part"}
+        process.stdin.close()  # type: ignore[union-attr]
+        process.stdin = None
+        assert process.wait(60) == 0
+    assert len(read_rows(out.read_bytes())) == 2
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_two_runs_at_once_share_the_cache(model: Path, photos: Path, cache: Path) -> None:
     outcomes: list[bytes] = []
 

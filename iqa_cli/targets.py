@@ -1,0 +1,195 @@
+"""Where bytes go: a file that appears whole or not at all (`WholeFile`), a stream that shows every write at once (`Stream`)."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from iqa_cli.errors import DataError
+
+
+class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
+    """Nobody reads the stream any more."""
+
+
+class Target(Protocol):
+    """Takes bytes."""
+
+    def write(self, data: bytes, tail: bytes = b"") -> None:
+        """Add `data`, which is complete if `tail` follows; a later write comes in the tail's place.
+
+        Raises DataError where it cannot be written, PipeClosed where nobody reads it.
+        """
+
+
+def write_fully(file: BinaryIO | io.FileIO, data: bytes) -> None:
+    """Write all of the data to a file that may take it in parts. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+class Stream:
+    """A pipe or a terminal: every write is seen at once, the last tail when the stream ends."""
+
+    def __init__(self, file: BinaryIO | io.FileIO) -> None:
+        self.file = file
+        self.tail = b""
+
+    def write(self, data: bytes, tail: bytes = b"") -> None:
+        """Write and flush."""
+        try:
+            write_fully(self.file, data)
+            self.file.flush()
+        except BrokenPipeError as error:
+            raise PipeClosed from error
+        except OSError as error:
+            raise DataError(f"cannot write the results: {error.strerror}") from error
+        self.tail = tail
+
+
+def open_stdout() -> Stream:
+    """Standard output, without a buffer: so nothing is left to write once its reader has gone."""
+    return Stream(open(sys.stdout.fileno(), "wb", buffering=0, closefd=False))
+
+
+class WholeFile:
+    """A file made of whole writes: what one left half done, on a full disk or at Ctrl-C, is overwritten or cut off.
+
+    It is written aside in the folder of `path` and gets that name at `finish`. What killed runs left aside for the same path is
+    removed before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.final = path.resolve()  # so that a link stays a link
+        self.aside = self.final.with_name(f".{self.final.name}.{os.getpid()}.part")
+        self.kept = 0  # bytes of whole writes
+        self.tail = b""
+        with self._naming_failures():
+            if self.final.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            remove_leftovers(self.final)
+            self.file = create_claimed(self.aside)
+
+    @contextmanager
+    def _naming_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot write the results: {error.strerror}") from error
+
+    def write(self, data: bytes, tail: bytes = b"") -> None:
+        """Write behind the last whole write. The tail goes along, so that a full disk leaves room for it."""
+        with self._naming_failures():
+            self._put(data + tail)
+        self.kept, self.tail = self.kept + len(data), tail
+
+    def _put(self, data: bytes) -> None:
+        self.file.seek(self.kept)
+        write_fully(self.file, data)
+
+    def finish(self) -> None:
+        """Give the whole writes and the tail their name, once they are on the disk. Without any, leave nothing behind."""
+        with self._naming_failures():
+            try:
+                self._put(self.tail)
+                self.file.truncate(self.kept + len(self.tail))
+                os.fsync(self.file.fileno())
+                if sys.platform == "win32":  # which neither renames nor removes an open file
+                    self.file.close()
+                if self.kept:
+                    self.aside.replace(self.final)
+            finally:
+                self.file.close()
+                self.aside.unlink(missing_ok=True)
+
+
+def claim(file: BinaryIO | io.FileIO, *, wait: bool) -> bool:
+    """Whether an open file is now this one's until it is closed, as it also is when its process ends, however it ends.
+
+    False where another has it, and on a file system that has no such claims. Windows needs none: there nobody can remove a
+    file that is open.
+    """
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def is_named(file: BinaryIO | io.FileIO, path: Path) -> bool:
+    """Whether an open file still has that name. Raises OSError."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def create_claimed(path: Path) -> io.FileIO:
+    """A new file, claimed. Raises OSError."""
+    while True:
+        file = path.open("xb", buffering=0)
+        claim(file, wait=True)
+        if is_named(file, path):
+            return file
+        file.close()  # it was taken for a leftover before it could be claimed
+
+
+def remove_leftovers(final: Path) -> None:
+    """Remove what was written aside for that file by runs that have been killed: what nobody claims, by any of its names.
+
+    A process keeps its claim on any machine that shares the folder, so its number need not be known here. What may not be
+    removed stays, and is no obstacle.
+    """
+    left = re.compile(rf"\.{re.escape(final.name)}\.\d+\.part")
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(final.parent) as entries:  # of a folder that may not be listed, or is none
+        found = [Path(entry) for entry in entries if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+    for path in found:
+        with suppress(OSError), path.open("r+b", buffering=0) as file:  # for writing, as claims over a network need
+            if claim(file, wait=False) and is_named(file, path):
+                if sys.platform == "win32":
+                    file.close()
+                path.unlink()
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is something that no file can take the place of: a named pipe, a device, /dev/stdout."""
+    return path.parts[:2] == ("/", "dev") or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+@contextmanager
+def open_target(path: Path) -> Iterator[Target]:
+    """A path to write to: a whole file, or a stream if it is a pipe or a device. Complete when the block ends, however it ends.
+
+    Raises DataError where it cannot be written.
+    """
+    if not is_stream(path):
+        whole = WholeFile(path)
+        try:
+            yield whole
+        finally:
+            whole.finish()
+        return
+    try:
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise DataError(f"{path}: cannot write the results: {error.strerror}") from error
+    with file:
+        stream = Stream(file)
+        try:
+            yield stream
+        finally:
+            stream.write(stream.tail)

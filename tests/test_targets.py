@@ -1,0 +1,82 @@
+"""What `targets` promises about what killed runs leave behind: it goes, and nothing else does. Bytes are in test_sinks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from iqa_cli.targets import open_target
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs claims on files; Windows removes no file that is open")
+
+
+def write_whole(path: Path) -> None:
+    with open_target(path) as target:
+        target.write(b"whole")
+
+
+def test_what_killed_runs_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    leftovers = [f".out.csv.{number}.part" for number in (1, os.getpid(), 4_000_000_000)]
+    others = [
+        ".out.csv.part",
+        ".out.csv.1x.part",
+        ".outXcsv.1.part",
+        ".other.csv.1.part",
+        "out.csv.1.part",
+        ".out.csv.1.part.gz",
+    ]
+    for name in leftovers + others:
+        (tmp_path / name).write_text("left over")
+    (tmp_path / ".out.csv.2.part").symlink_to("others")
+    (tmp_path / ".out.csv.3.part").mkdir()
+    os.mkfifo(tmp_path / ".out.csv.4.part")
+    write_whole(tmp_path / "out.csv")
+    kept = {"out.csv", *others, ".out.csv.2.part", ".out.csv.3.part", ".out.csv.4.part"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_names_that_look_like_patterns_are_names(tmp_path: Path) -> None:
+    for name in (".a[1]+(b.csv.1.part", ".a1+(b.csv.1.part"):
+        (tmp_path / name).touch()
+    write_whole(tmp_path / "a[1]+(b.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1]+(b.csv", ".a1+(b.csv.1.part"}
+
+
+def test_the_leftovers_of_a_linked_output_are_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / ".out.csv.1.part").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real" / "out.csv")
+    write_whole(tmp_path / "link.csv")
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["out.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may do anything")
+def test_a_folder_that_may_not_be_listed_takes_outputs(tmp_path: Path) -> None:
+    tmp_path.chmod(0o300)
+    try:
+        write_whole(tmp_path / "out.csv")
+        assert (tmp_path / "out.csv").read_bytes() == b"whole"
+    finally:
+        tmp_path.chmod(0o700)
+
+
+RIVAL = """
+import sys
+from pathlib import Path
+from iqa_cli.targets import open_target
+for count in range(60):
+    with open_target(Path(sys.argv[1])) as target:
+        target.write(sys.argv[2].encode() * 1000)
+"""
+
+
+def test_rivals_take_nothing_from_each_other(tmp_path: Path) -> None:
+    """Each looks for leftovers while the others make, claim and rename theirs."""
+    commands = [[sys.executable, "-c", RIVAL, tmp_path / "out.csv", letter] for letter in "abc"]
+    rivals = [subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) for command in commands]
+    assert [rival.communicate(timeout=300)[1] for rival in rivals] == [b""] * 3
+    assert (tmp_path / "out.csv").read_bytes() in (letter * 1000 for letter in (b"a", b"b", b"c"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "out.csv"]
