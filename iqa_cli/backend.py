@@ -11,6 +11,7 @@ import onnxruntime
 
 from iqa_cli.card import ModelCard
 from iqa_cli.crops import Crops
+from iqa_cli.embedded import has_external_data
 from iqa_cli.errors import ExtraMissing, UsageError, WeightsError
 from iqa_cli.options import BackendChoice
 from iqa_cli.weights import verify_file
@@ -55,6 +56,21 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
         raise WeightsError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
 
 
+def refuse_external_data(path: Path) -> None:
+    """Raise WeightsError for an .onnx file that has ONNX Runtime read others, wherever they are: no card vouches for those."""
+    try:
+        external = has_external_data(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: cannot read the weights: {error}") from error
+    if external:
+        raise WeightsError(
+            f"{path}: keeps weights in other files, which its card's SHA-256 does not cover; save it as one file, with"
+            " onnx.save(..., save_as_external_data=False)"
+        )
+
+
 def first_line(error: Exception) -> str:
     """What an error of a foreign library says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -63,11 +79,13 @@ def first_line(error: Exception) -> str:
 class OnnxBackend:
     """An .onnx file with one input, crops [n, 3, h, w], and the quality [n] as its first output.
 
-    Raises WeightsError where the file is damaged or another kind of network, UsageError where the device is not there.
+    Raises WeightsError where the file is damaged, not all of the network or another kind of it, UsageError where the device is
+    not there.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
         self.path = path
+        refuse_external_data(path)
         self.session = open_session(path, device)
         self.on_cpu = self.session.get_providers()[0] == "CPUExecutionProvider"
         inputs: list[Any] = self.session.get_inputs()

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "parts": "corpus errors recipes splits",
     "card": "crops embedded errors options",
     "weights": "card errors options",
-    "backend": "card crops errors options weights nn.backend",
+    "backend": "card crops embedded errors options weights nn.backend",
     "decoder": "crops images records",
     "process": "crops decoder errors images records",
     "pool": "decoder images process records",
