@@ -17,6 +17,8 @@ from PIL import Image
 pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
+from iqa_cli.locks import lock_folder
+
 QUICK = ["--backbone", "mobilenetv2_035", "--backbone-weights", "none", "-s", "size=64", "-s", "width=16", "-s", "heads=2"]
 
 
@@ -54,6 +56,7 @@ def livec(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--dataset", "noset"], 2, "noset"),
         (["--recipe", "none.toml"], 2, "none.toml: cannot read the recipe"),
         (["--set", "loop.speed=1"], 2, "there is no option 'speed'"),
+        (["--only", "1"], 2, "--only chooses among folds or repeats"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_code(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
@@ -97,6 +100,45 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path)
     assert "repeat the command with --resume" in rest
     assert "Traceback" not in rest
     assert (tmp_path / "run" / "state.safetensors").is_file()
+
+
+def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(tmp_path: Path, livec: Path) -> None:
+    loop = ["-s", "loop.warm_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    arguments = ["train", "-d", "livec", "--data-root", livec, "-r", "run", *QUICK, *loop]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch 1") for line in process.stderr)
+        second = run(*arguments, "--resume", "--quiet", cwd=tmp_path)
+        process.kill()
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"iqa: error: run: process {process.pid} is at work in this folder; wait until it ends, or name another folder\n"
+    )
+    with lock_folder(tmp_path / "run"):
+        assert (tmp_path / "run" / "lock").read_text().split()[0] == str(os.getpid())
+
+
+def test_folds_may_be_shared_out_among_processes_and_make_one_table(tmp_path: Path, livec: Path) -> None:
+    loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    shared = ["train", "-d", "livec", "--data-root", livec, "--folds", "3", "-r", "cv", *QUICK, *loop]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    chosen = (["--only", "0"], ["--only", "1", "--only", "2"])
+    both = [
+        subprocess.Popen(command(*shared, *only), stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
+        for only in chosen
+    ]
+    tables = [process.communicate(timeout=600)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    results = json.loads((tmp_path / "cv" / "results.json").read_text())
+    rows = [json.loads((tmp_path / "cv" / f"fold{n}" / "test.json").read_text()) for n in range(3)]
+    assert results["folds"] == rows
+    assert [(row["fold"], row["images"]) for row in rows] == [("fold0", 2), ("fold1", 2), ("fold2", 2)]
+    assert results["plcc"]["high"] == max(row["plcc"] for row in rows)
+    assert max(len(table.splitlines()) for table in tables) == 1 + 3 + 4
+    other = run(*shared, "--only", "0", "--seed", "8", "--resume", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "begun with other options" in other.stderr
 
 
 def test_a_model_without_weights_for_pytorch_cannot_be_exported(tmp_path: Path) -> None:

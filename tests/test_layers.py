@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "metrics": "",
     "embedded": "",
     "flags": "",
+    "locks": "errors",
     "options": "errors",
     "evaluation_flags": "options",
     "recipes": "errors",
@@ -59,7 +60,7 @@ MAY_IMPORT = {
 but commands. Nobody else imports either.
 """
 
-BELOW_NN = "backend card corpus crops errors finding images metrics options parts plots recipes records splits weights"
+BELOW_NN = "backend card corpus crops errors finding images locks metrics options parts plots recipes records splits weights"
 """What the torch line may import from above it, besides itself."""
 
 ONLY_IN = {  # a package, and the modules that may import it

@@ -24,7 +24,7 @@ from iqa_cli.nn import study, training
 from iqa_cli.nn.checkpoint import load_tensors
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves
 from iqa_cli.nn.decoded import DecodedImages, bound_image
-from iqa_cli.nn.runs import RunFolder
+from iqa_cli.nn.runs import RunFolder, describe_options, leave_out
 from iqa_cli.nn.samples import EpochOrder, Photo, PhotoCrops, PixelCache
 from iqa_cli.nn.teams import ALONE, Team, open_team
 from iqa_cli.nn.training import EpochDone, PhaseStopped, find_stall, set_rates
@@ -122,6 +122,43 @@ def test_a_run_begun_before_an_option_was_there_goes_on(ratings: Path, tmp_path:
     assert list(study.train(replace(first, resume=True)))
     with pytest.raises(UsageError, match="begun with other options"):
         list(study.train(replace(first, resume=True, loop=replace(first.loop, draws=2))))
+
+
+def test_how_many_loaders_and_threads_there_are_is_no_matter(ratings: Path, tmp_path: Path) -> None:
+    first = choose(ratings, tmp_path / "run", loop=replace(LOOP, epochs=0), features=tmp_path / "features")
+    list(study.train(first))
+    kept = sorted((tmp_path / "features").rglob("*"))
+    path = tmp_path / "run" / "options.json"
+    old = json.loads(path.read_text())
+    assert not {"workers", "threads"} & set(old["loop"])
+    path.write_text(json.dumps(old | {"loop": old["loop"] | {"workers": 4, "threads": 8}}))  # as they once stood there
+    others = replace(first.loop, workers=1, threads=1)
+    assert list(study.train(replace(first, resume=True, loop=others)))
+    list(study.train(replace(first, run_dir=tmp_path / "again", loop=others)))
+    assert sorted((tmp_path / "features").rglob("*")) == kept
+    weights = [load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("run", "again")]
+    assert all(torch.allclose(value, weights[1][name], atol=1e-5) for name, value in weights[0].items())
+
+
+def test_of_a_device_its_kind_matters() -> None:
+    begun = [describe_options(StudyOptions(Path(), loop=LoopOptions(device=name))) for name in ("cpu", "cuda", "cuda:1")]
+    assert begun[1] == begun[2] != begun[0]
+
+
+def test_a_table_s_fields_are_left_out_by_their_full_names() -> None:
+    data = {"a": 1, "loop": {"a": 2, "b": 3}, "b": 4}
+    assert leave_out(data, ("b", "loop.a")) == {"a": 1, "loop": {"b": 3}}
+
+
+def test_a_fold_that_was_trained_otherwise_is_not_put_into_the_table(ratings: Path, tmp_path: Path) -> None:
+    (tmp_path / "fold1").mkdir()
+    other = choose(ratings, tmp_path, folds=2, size=96)
+    (tmp_path / "fold1" / "options.json").write_text(json.dumps(describe_options(other)))
+    with pytest.raises(UsageError, match=r"fold1.options.json: the run in this folder was begun with other options"):
+        list(study.train(choose(ratings, tmp_path, folds=2, only=(0,))))
+    with pytest.raises(UsageError, match=r"there are no folds \[7\]: only \[0, 1\]"):
+        list(study.train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
+    assert [path.name for path in tmp_path.iterdir()] == ["fold1"]
 
 
 # ---- when a phase ends ----

@@ -1,0 +1,72 @@
+"""Locks: a folder in which one process works at a time. The system takes a lock back when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from iqa_cli.errors import DataError, UsageError
+
+TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # as systems say that another process has it
+
+if sys.platform == "win32":
+    import msvcrt
+
+    FAR = 1 << 30  # where the byte is that is locked there, for which nobody can read it: behind what is written
+
+    def take(file: int) -> None:
+        """Make an open file this process's own. Raises OSError."""
+        os.lseek(file, FAR, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        os.lseek(file, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def take(file: int) -> None:
+        """Make an open file this process's own. Raises OSError.
+
+        This kind of lock is not handed down: a loader process that outlives a killed training keeps nobody out. The same
+        process may take it again, and loses it with the first of its files that is closed.
+        """
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder while the block lasts; it is made if there is none.
+
+    The file `lock` there names the process, and stays. A file system without locks keeps nobody out.
+    Raises UsageError where another process is at work, DataError where nothing can be written.
+    """
+    path = folder / "lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DataError(f"{path}: cannot write: {error.strerror}") from error
+    try:
+        try:
+            take(file)
+        except OSError as error:
+            if error.errno in TAKEN:
+                raise UsageError(
+                    f"{folder}: {read_holder(file)} is at work in this folder; wait until it ends, or name another folder"
+                ) from error
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()} {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(file)
+
+
+def read_holder(file: int) -> str:
+    """The process that has the lock, in words."""
+    number, _, host = os.read(file, 1000).decode(errors="replace").strip().partition(" ")
+    there = f" on {host}" if host not in ("", socket.gethostname()) else ""
+    return f"process {number}{there}" if number else "another process"
