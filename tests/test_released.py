@@ -72,6 +72,14 @@ def test_more_damage_is_a_lower_score_but_for_at_most_one_step_between_neighbour
     assert quality[0] > max(quality[2:]), quality
 
 
+def test_neither_workers_nor_batches_nor_company_change_a_bit(scorer, records):
+    few = records[::5]
+    for knobs in ({"workers": 1}, {"workers": 3}, {"batch_size": 4}):
+        backwards = open_scorer(replace(scorer.options, **knobs)).score(record.path for record in reversed(few))
+        assert list(backwards)[::-1] == few, knobs
+    assert [next(scorer.score([record.path])) for record in few] == few
+
+
 def test_more_crops_give_nearly_the_same_score(scorer, records):
     more = open_scorer(ScoreOptions(model=scorer.card.name, crops=5))
     differences = [abs(a.score - b.score) for a, b in zip(records, more.score(r.path for r in records), strict=True)]

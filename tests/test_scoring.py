@@ -66,7 +66,7 @@ def test_neither_batch_size_nor_workers_change_a_record(model: Path, photos: Pat
     paths = [*list_photos(photos), "missing.jpg", *list_photos(photos)[::-1]]
     expected = score_with(ScoreOptions(str(model), batch_size=1, workers=1, crops=crops), paths)
     assert [record.path for record in expected] == paths
-    for batch_size, workers in ((1, 4), (5, 1), (7, 3), (100, 2)):
+    for batch_size, workers in ((1, 2), (1, 3), (5, 1), (7, 3), (100, 2)):
         assert score_with(ScoreOptions(str(model), batch_size=batch_size, workers=workers, crops=crops), paths) == expected
 
 
@@ -77,6 +77,14 @@ def test_the_order_of_paths_changes_no_record(model: Path, photos: Path) -> None
     records = score_with(ScoreOptions(str(model), batch_size=4), shuffled)
     assert [record.path for record in records] == shuffled
     assert {record.path: record for record in records} == expected
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_an_image_alone_has_the_record_that_it_has_among_others(model: Path, photos: Path, crops: int) -> None:
+    options = ScoreOptions(str(model), crops=crops, workers=3, batch_size=4)
+    together = list(score_images([photos], options))
+    scorer = open_scorer(replace(options, workers=1, batch_size=1))
+    assert [record for path in list_photos(photos) for record in scorer.score([path])] == together
 
 
 def test_order_is_kept_although_images_take_different_times(model: Path, tmp_path: Path) -> None:
