@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from benchmarks.speed import SIZES, Contestant, make_photos, run_once, summarise
+from benchmarks import speed
+from benchmarks.speed import PEERS, SIZES, Contestant, Limits, Run, Turn, make_photos, run_once, summarise
 from conftest import environment
 from PIL import Image
 
@@ -26,21 +28,131 @@ def test_it_prints_what_it_measured_and_what_it_left_out(model: Path, photos: Pa
         assert name in done.stdout
         if not result["failure"]:
             assert result["rate"] > 0
+            assert result["start_s"] > 0
             assert result["cpu_ms"] > 0
-    assert results[f"iqa ({model})"]["images"] == 5
+    own = results[f"iqa ({model})"]
+    assert (own["images"], own["times"]) == (5, 1)
+    assert results["decoding alone, 1/1"]["times"] == pytest.approx(own["rate"] / results["decoding alone, 1/1"]["rate"])
     if sys.platform == "linux":
-        assert 20 < results[f"iqa ({model})"]["memory_mb"] < 600
-    assert f"one photo, start to end: {figures['start_s']:.2f} s" in done.stdout
+        assert 20 < own["memory_mb"] < 600
     missing = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
     assert all("to compare with it: pip install " in line for line in missing)
-    assert len(missing) + len({name.split()[0] for name in results} - {"iqa", "iqa,", "decoding"}) == 5
+    assert len(missing) + len({name.split()[0] for name in results} - {"iqa", "iqa,", "decoding"}) == len(PEERS)
+
+
+# ---- contestants ----
+
+
+def write_package(folder: Path) -> Path:
+    """A Python that has a `brisque`, which takes a second for every picture but the first two; the path of that Python."""
+    (folder / "brisque.py").write_text(
+        "import time\n"
+        "class BRISQUE:\n"
+        "    def __init__(self, url): self.asked = 0\n"
+        "    def score(self, pixels):\n"
+        "        self.asked += 1\n"
+        "        time.sleep(self.asked > 2)\n"
+    )
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of a shell")
+def test_a_peer_runs_in_the_python_that_has_it(
+    model: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    python = write_package(tmp_path)
+    out = tmp_path / "speed.json"
+    options = ["--photos", str(photos), "--model", str(model), "--rounds", "1", "--count", "3", "--json", str(out)]
+    assert speed.main([*options, "--peer", "brisque", "--python", f"brisque={python}"]) == 0
+    printed, err = capfd.readouterr()
+    assert "left out" not in err
+    results = json.loads(out.read_text())["sets"]["photos"]
+    assert list(results)[2] == "brisque"
+    assert not [name for name in results if name.startswith(("pyiqa", "piq", "Clean", "image"))]
+    assert results["brisque"]["images"] == 2
+    assert results["brisque"]["failure"] == ""
+    assert printed.splitlines()[0].split() == ["photos", "images", "img/s", "x", "start", "then", "CPU", "ms", "MB"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--python", "brisque=/no/such/python"], "brisque=/no/such/python: no such Python"),
+        (["--python", "python3"], "python3: no package of that name; PACKAGE=PATH is needed, of pyiqa, brisque, piq"),
+        (["--python", "numpy=python3"], "numpy=python3: no package of that name"),
+        (["--peer", "numpy"], "invalid choice: 'numpy'"),
+        (["--size", "3 MP"], "invalid choice: '3 MP'"),
+        (["--limit", "0"], "a whole number from 1 is needed, not 0"),
+    ],
+)
+def test_what_cannot_be_is_a_line_below_the_usage(given: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        speed.main(given)
+    assert ended.value.code == 2
+    assert message in capfd.readouterr().err
+
+
+def test_the_name_says_where_weights_are_random() -> None:
+    plain, blind = (speed.list_peers(["nima", "piqe"], random_weights=random) for random in (False, True))
+    assert [peer.name for peer in plain] == [
+        "pyiqa nima",
+        "pyiqa piqe",
+        "piq brisque",
+        "brisque",
+        "CleanVision",
+        "image-quality-ai",
+    ]
+    changed = [(one.name, other.name) for one, other in zip(plain, blind, strict=True) if one.arguments != other.arguments]
+    assert changed == [
+        ("pyiqa nima", "pyiqa nima (random weights)"),
+        ("piq brisque", "piq brisque (random weights)"),
+    ]  # piqe has no weights, the others bring theirs along
+    assert [peer.package for peer in plain] == [peer.package for peer in blind]
+
+
+def test_random_weights_run_the_same_program_and_load_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the [train] extra")
+    code = (
+        "import sys, torch\n"
+        "weights, vectors = torch.hub.load_state_dict_from_url('https://nowhere.invalid/brisque_svm_weights.pt')\n"
+        "print(__name__, sys.argv, tuple(weights.shape), tuple(vectors.shape), torch.hub.get_dir())"
+    )
+    command = [sys.executable, "-P", speed.UNWEIGHTED, "piq", code, "a.jpg"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment(), cwd=tmp_path)
+    said, _, hub = done.stdout.strip().rpartition(" ")
+    assert said == "__main__ ['-c', 'a.jpg'] (774,) (774, 36)"
+    assert not Path(hub).exists()  # random weights stay in no one's cache
+
+
+# ---- runs ----
 
 
 def test_who_fails_is_told_with_his_last_words() -> None:
     contestant = Contestant("clumsy", ("-c", "raise SystemExit('out of luck')"))
     run = run_once(contestant, ["a.jpg"], "")
-    assert run.failure == "out of luck"
-    assert summarise(["a.jpg"], contestant, [run])["failure"] == "out of luck"
+    assert run.failure == "failed: out of luck"
+    assert summarise(1, [Turn(run, run)]).failure == "failed: out of luck"
+
+
+def test_who_takes_too_long_is_ended() -> None:
+    code = "import time; time.sleep(60)"
+    began = time.monotonic()
+    run = run_once(Contestant("slow", ("-c", code)), ["a.jpg", "b.jpg"], "", Limits(seconds=1))
+    assert time.monotonic() - began < 30
+    assert run.failure == "over 1 s for 2 photos"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_who_takes_too_much_memory_is_ended_with_those_he_started() -> None:
+    child = "import time; held = b'x' * 300_000_000; time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    began = time.monotonic()
+    run = run_once(Contestant("large", ("-c", code)), ["a.jpg"], "", Limits(memory=2e8))
+    assert time.monotonic() - began < 30
+    assert run.failure == "over 0.2 GB for 1 photo"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -51,6 +163,22 @@ def test_memory_counts_the_processes_that_one_has_started() -> None:
         "child.wait()"
     )
     assert run_once(Contestant("parent", ("-c", code)), [], "").memory > 200_000_000
+
+
+# ---- figures ----
+
+
+def take(one: float, everything: float) -> Turn:
+    return Turn(Run(one, 1, 1e6), Run(everything, 2 * everything, 3e6))
+
+
+def test_the_start_is_told_from_the_rest() -> None:
+    result = summarise(5, [take(2, 4), take(3, 5), take(9, 99)], first=10)
+    assert (result.rate, result.times, result.start_s, result.later_rate) == (1, 10, 3, 2)
+    assert (result.cpu_ms, result.memory_mb) == (2000, 3)
+    assert summarise(5, [take(3, 3)]).later_rate is None  # too fast to tell
+    assert summarise(1, [take(3, 3)]).later_rate is None
+    assert summarise(5, [take(3, 5)]).times == 1
 
 
 def test_made_photos_have_the_size_asked_for(tmp_path: Path) -> None:

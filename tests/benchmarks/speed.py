@@ -2,26 +2,37 @@
 
     python -m tests.benchmarks.speed                       # photos of 12 and 2 megapixels, made from tests/photos
     python -m tests.benchmarks.speed --photos DIR          # photos of one's own
+    python -m tests.benchmarks.speed --peer pyiqa --metric nima --random-weights --python pyiqa=other/venv/bin/python
 
-Rounds are interleaved, so that whatever else the machine does disturbs all alike; the median is printed. `img/s` is of the
-whole process, from its start to its end; `CPU ms` is the time of all cores per image, which a busy machine distorts less; `MB`
-is the most memory that a process and those it started had at a time (Linux: proportional set size), sampled.
+Rounds are interleaved, so that whatever else the machine does disturbs all alike; medians are printed. Slow contestants get
+fewer photos, as `images` says.
 
-Others that are not installed are left out with a line that says how to install them.
+    img/s    of the whole process, from its start to its end
+    x        the first line is so many times as fast
+    start    seconds for one photo, from the start of the process to its end
+    then     images a second after the first one: (images - 1) / (seconds for all - seconds for one)
+    CPU ms   the time of all cores per image, start included, which a busy machine distorts less
+    MB       the most memory that a process and those it started had at a time (Linux: proportional set size), sampled
+
+Others that are not installed are left out with a line that says how to install them; one that needs other versions of libraries
+than this project can be installed elsewhere, and --python says where. piq and the metrics of pyiqa fetch weights from a hub;
+where that is out of reach, --random-weights measures them without.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -30,12 +41,31 @@ from PIL import Image
 
 from iqa_cli.options import DEFAULT_MODEL
 from iqa_cli.scoring import count_workers
-from tests.benchmarks.scored import find_photos, print_table, read_count, run_whole, show, show_figure, write_json
+from tests.benchmarks.scored import (
+    find_photos,
+    print_table,
+    read_count,
+    run_whole,
+    show,
+    show_figure,
+    write_json,
+)
 
 SIZES = {"12 MP": (4000, 3000), "2 MP": (1632, 1224)}  # px
 GRAIN = 4.0  # levels of noise on made photos, without which they would decode too fast
 PERIOD = 0.1  # seconds between two samples of memory
 PAGE_MAP = "smaps_rollup"
+SLOW = 0.1  # of the photos are enough for those that take a second each
+UNWEIGHTED = Path(__file__).with_name("unweighted.py")
+WEIGHTLESS = ("pyiqa piqe",)  # what needs no weights at all
+PEERS = {
+    "pyiqa": "pyiqa",
+    "brisque": "brisque",
+    "piq": "piq",
+    "cleanvision": "cleanvision",
+    "image-quality-ai": "image_quality_ai",
+}
+"""Packages, and what they are imported as."""
 
 FLOOR = """
 import sys
@@ -49,7 +79,12 @@ if __name__ == "__main__":
     with ProcessPoolExecutor({workers}) as pool:
         list(pool.map(decode, sys.argv[1:]))
 """
-PYIQA = "import sys, pyiqa; metric = pyiqa.create_metric({name!r}, device='cpu')\nfor path in sys.argv[1:]: float(metric(path))"
+PYIQA = """
+import sys, pyiqa
+metric = pyiqa.create_metric({name!r}, device="cpu")
+for path in sys.argv[1:]: float(metric(path))
+"""
+FIND = "import sys, importlib.util; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 BRISQUE = """
 import sys, numpy
 from PIL import Image
@@ -71,15 +106,23 @@ CLEANVISION = "import sys; from cleanvision import Imagelab; Imagelab(filepaths=
 class Contestant:
     """Something that judges or decodes photos.
 
-    arguments: of Python; the paths follow. module: what must be installed, by which name of a package; empty for nothing.
-    share: of the photos that it gets, because it is slow.
+    arguments: of Python; the paths follow. package: what must be installed, empty for nothing.
+    share: of the photos that it gets, less than 1 because it is slow. python: that runs it.
     """
 
     name: str
     arguments: tuple[str, ...]
-    module: str = ""
     package: str = ""
     share: float = 1.0
+    python: str = sys.executable
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may take: seconds, and bytes of memory."""
+
+    seconds: float = 300.0
+    memory: float = 12e9
 
 
 @dataclass(frozen=True)
@@ -88,39 +131,81 @@ class Run:
 
     seconds: float
     cpu: float
-    memory: int
+    memory: float
     failure: str = ""
 
 
-def list_contestants(model: str, metrics: Sequence[str]) -> list[Contestant]:
-    """All of them, this tool first and the floors last."""
-    score = ("-m", "iqa_cli", "score", "--quiet", "--csv", os.devnull, "--model", model)
+@dataclass(frozen=True)
+class Turn:
+    """What a contestant did in a round: with one photo, and with all that it gets."""
+
+    one: Run
+    all: Run
+
+    @property
+    def failure(self) -> str:
+        """The last words of the one that failed."""
+        return self.one.failure or self.all.failure
+
+
+@dataclass(frozen=True)
+class Result:
+    """A line of the table, as the module's docstring says; None where nothing is known. failure: empty, or why it is not."""
+
+    images: int
+    rate: float | None = None
+    times: float | None = None
+    start_s: float | None = None
+    later_rate: float | None = None
+    cpu_ms: float | None = None
+    memory_mb: float | None = None
+    failure: str = ""
+
+
+def list_contestants(options: argparse.Namespace) -> list[Contestant]:
+    """All that are asked for, this tool first and the floors last."""
+    score = ("-m", "iqa_cli", "score", "--quiet", "--csv", os.devnull, "--model", options.model)
     floors = {f"decoding alone, 1/{scale}": FLOOR.format(scale=scale, workers=count_workers()) for scale in (1, 2, 8)}
+    peers = [peer for peer in list_peers(options.metric, options.random_weights) if peer.package in options.peer]
     return [
-        Contestant(f"iqa ({model})", (*score, "--no-cache", "--")),
+        Contestant(f"iqa ({options.model})", (*score, "--no-cache", "--")),
         Contestant("iqa, again", (*score, "--cache", "--")),
-        *(Contestant(f"pyiqa {name}", ("-c", PYIQA.format(name=name)), "pyiqa", "pyiqa", 0.1) for name in metrics),
-        Contestant("brisque", ("-c", BRISQUE), "brisque", "brisque", 0.1),
-        Contestant("piq brisque", ("-c", PIQ), "piq", "piq", 0.1),
-        Contestant("CleanVision", ("-c", CLEANVISION), "cleanvision", "cleanvision"),
-        Contestant(
-            "image-quality-ai", ("-m", "image_quality_ai", "-q", "--workers", str(count_workers())), "image_quality_ai",
-            "image-quality-ai", 0.5,
-        ),
+        *(replace(peer, python=options.python.get(peer.package, sys.executable)) for peer in peers),
         *(Contestant(name, ("-c", code)) for name, code in floors.items()),
-    ]  # fmt: skip
+    ]
+
+
+def list_peers(metrics: Sequence[str], random_weights: bool) -> list[Contestant]:
+    """What others wrote."""
+    together = ("-m", "image_quality_ai", "-q", "--workers", str(count_workers()))
+    return [
+        *(run_torch(f"pyiqa {name}", PYIQA.format(name=name), "pyiqa", random_weights) for name in metrics),
+        run_torch("piq brisque", PIQ, "piq", random_weights),
+        Contestant("brisque", ("-c", BRISQUE), "brisque", SLOW),
+        Contestant("CleanVision", ("-c", CLEANVISION), "cleanvision"),
+        Contestant("image-quality-ai", together, "image-quality-ai", 0.5),
+    ]
+
+
+def run_torch(name: str, code: str, package: str, random_weights: bool) -> Contestant:
+    """One whose weights come from a hub, or are random."""
+    if random_weights and name not in WEIGHTLESS:
+        return Contestant(f"{name} (random weights)", ("-P", str(UNWEIGHTED), package, code), package, SLOW)
+    return Contestant(name, ("-c", code), package, SLOW)
 
 
 def choose_contestants(everyone: Sequence[Contestant]) -> Iterator[Contestant]:
     """Those that are installed; a line on stderr for each other package."""
-    missing = {}
-    for contestant in everyone:
-        if not contestant.module or find_spec(contestant.module):
-            yield contestant
-        else:
-            missing[contestant.module] = contestant.package
-    for module, package in missing.items():
-        sys.stderr.write(f"left out: {module} is not installed; to compare with it: pip install {package}\n")
+    pythons = {contestant.package: contestant.python for contestant in everyone if contestant.package}
+    missing = [package for package, python in pythons.items() if not is_installed(PEERS[package], python)]
+    for package in missing:
+        sys.stderr.write(f"left out: {package} is not installed; to compare with it: pip install {package}\n")
+    yield from (contestant for contestant in everyone if contestant.package not in missing)
+
+
+def is_installed(module: str, python: str) -> bool:
+    """Whether a Python has a module."""
+    return subprocess.run([python, "-c", FIND, module], check=False).returncode == 0
 
 
 # ---- photos ----
@@ -164,112 +249,169 @@ def read_memory(pid: int) -> int:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def watch_memory(pid: int, done: Event, peak: list[int]) -> None:
-    """Keep the most memory that a family of processes has in `peak`, until it is done."""
-    while not done.wait(PERIOD):
-        peak[0] = max(peak[0], sum(map(read_memory, find_family(pid))))
+class Watch(Thread):
+    """Samples the memory of a process and those it started, and ends them all where they take more than they may."""
+
+    def __init__(self, pid: int, limits: Limits) -> None:
+        super().__init__()
+        self.pid, self.limits = pid, limits
+        self.done, self.peak, self.verdict = Event(), 0, ""
+
+    def run(self) -> None:
+        """Until it is done."""
+        end = time.monotonic() + self.limits.seconds
+        while not self.done.wait(PERIOD):
+            self.peak = max(self.peak, sum(map(read_memory, find_family(self.pid))))
+            if time.monotonic() > end:
+                self.stop(f"over {self.limits.seconds:g} s")
+            elif self.peak > self.limits.memory:
+                self.stop(f"over {self.limits.memory / 1e9:g} GB")
+
+    def stop(self, verdict: str) -> None:
+        """End them, the youngest first."""
+        self.verdict = verdict
+        for pid in reversed(list(find_family(self.pid))):
+            with suppress(OSError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGTERM)
 
 
-def run_once(contestant: Contestant, paths: Sequence[str], cache: str) -> Run:
+def run_once(contestant: Contestant, paths: Sequence[str], cache: str, limits: Limits = Limits()) -> Run:
     """One whole process over some photos."""
     environment = {**os.environ, "IQA_CACHE": cache}
     with tempfile.TemporaryFile() as words:
         before, started = os.times(), time.monotonic()
-        command = [sys.executable, *contestant.arguments, *paths]
+        command = [contestant.python, *contestant.arguments, *paths]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words, env=environment)
-        done, peak = Event(), [0]
-        watcher = Thread(target=watch_memory, args=(process.pid, done, peak))
-        watcher.start()
-        code = process.wait()
-        seconds, after = time.monotonic() - started, os.times()
-        done.set()
-        watcher.join()
+        watch = Watch(process.pid, limits)
+        watch.start()
+        try:
+            code = process.wait()
+        finally:
+            seconds, after = time.monotonic() - started, os.times()
+            watch.done.set()
+            watch.join()
         words.seek(0)
         said = words.read().decode("utf-8", "replace").split("\n")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    if watch.verdict:
+        return Run(seconds, cpu, watch.peak, f"{watch.verdict} for {len(paths)} photo{'s' * (len(paths) > 1)}")
     last = next((line for line in reversed(said) if line.strip()), f"exit code {code}")
-    return Run(seconds, cpu, peak[0], last if code else "")
+    return Run(seconds, cpu, watch.peak, f"failed: {last}" if code else "")
 
 
-def measure(paths: Sequence[str], contestants: Sequence[Contestant], rounds: int) -> dict[str, list[Run]]:
-    """Runs of every contestant, by name, the rounds interleaved after one to warm up. Who fails is asked no more."""
-    runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
+def measure(paths: Sequence[str], contestants: Sequence[Contestant], rounds: int, limits: Limits) -> dict[str, list[Turn]]:
+    """What every contestant did, by name, the rounds interleaved after one to warm up. Who fails is asked no more."""
+    turns: dict[str, list[Turn]] = {contestant.name: [] for contestant in contestants}
     with tempfile.TemporaryDirectory() as cache:
-        for turn in range(rounds + 1):
+        for number in range(rounds + 1):
             for contestant in contestants:
-                if any(run.failure for run in runs[contestant.name]):
+                done = turns[contestant.name]
+                if any(turn.failure for turn in done):
                     continue
-                sys.stderr.write(f"{'warming up' if not turn else f'round {turn} of {rounds}'}: {contestant.name}\n")
-                run = run_once(contestant, take_share(paths, contestant), cache)
-                if turn or run.failure:
-                    runs[contestant.name].append(run)
-    return runs
+                sys.stderr.write(f"{f'round {number} of {rounds}' if number else 'warming up'}: {contestant.name}\n")
+                turn = take_turn(contestant, paths, cache, limits, warming=not number)
+                if number or turn.failure:
+                    done.append(turn)
+    return turns
+
+
+def take_turn(contestant: Contestant, paths: Sequence[str], cache: str, limits: Limits, *, warming: bool) -> Turn:
+    """One photo, then all that a contestant gets. To warm up, one is enough for those that are slow."""
+    one = run_once(contestant, paths[:1], cache, limits)
+    own = take_share(paths, contestant)
+    if one.failure or len(own) == 1 or (warming and contestant.share < 1):
+        return Turn(one, one)
+    return Turn(one, run_once(contestant, own, cache, limits))
 
 
 def take_share(paths: Sequence[str], contestant: Contestant) -> Sequence[str]:
-    """The photos that a contestant gets."""
-    return paths[: max(1, round(contestant.share * len(paths)))]
-
-
-def measure_start(path: str, model: str, rounds: int) -> float:
-    """The median of seconds for one photo, start and end of the process included."""
-    contestant = list_contestants(model, ())[0]
-    with tempfile.TemporaryDirectory() as cache:
-        return statistics.median(run_once(contestant, [path], cache).seconds for _ in range(rounds + 1))
+    """The photos that a contestant gets: of many never only one, so that its start can be told from the rest."""
+    return paths[: max(2, round(contestant.share * len(paths)))]
 
 
 # ---- what comes out ----
 
 
-def summarise(paths: Sequence[str], contestant: Contestant, runs: Sequence[Run]) -> dict[str, float | str | None]:
-    """The medians of a contestant's runs."""
-    if failure := next((run.failure for run in runs if run.failure), ""):
-        return {"images": None, "rate": None, "cpu_ms": None, "memory_mb": None, "failure": failure}
-    images = len(take_share(paths, contestant))
-    return {
-        "images": images,
-        "rate": images / statistics.median(run.seconds for run in runs),
-        "cpu_ms": 1000 * statistics.median(run.cpu for run in runs) / images,
-        "memory_mb": statistics.median(run.memory for run in runs) / 1e6,
-        "failure": "",
-    }
+def summarise(images: int, turns: Sequence[Turn], first: float | None = None) -> Result:
+    """The medians of what a contestant did with so many photos. first: images a second of the first line."""
+    if failure := next((turn.failure for turn in turns if turn.failure), ""):
+        return Result(images, failure=failure)
+    seconds = statistics.median(turn.all.seconds for turn in turns)
+    start = statistics.median(turn.one.seconds for turn in turns)
+    rate = images / seconds
+    return Result(
+        images,
+        rate,
+        (first or rate) / rate,
+        start,
+        (images - 1) / (seconds - start) if images > 1 and seconds > start else None,
+        1000 * statistics.median(turn.all.cpu for turn in turns) / images,
+        statistics.median(turn.all.memory for turn in turns) / 1e6,
+    )
 
 
-def print_results(title: str, results: dict[str, dict[str, float | str | None]]) -> None:
-    """A table on stdout."""
-    rows = [[title, "images", "img/s", "CPU ms", "MB"]]
-    for name, result in results.items():
-        figures = [result[key] for key in ("images", "rate", "cpu_ms", "memory_mb")]
-        cells = [show_figure(figure, decimals) for figure, decimals in zip(figures, (0, 1, 0, 0), strict=True)]  # type: ignore[arg-type]
-        rows.append([name, *cells])
+def summarise_all(
+    paths: Sequence[str], contestants: Sequence[Contestant], turns: Mapping[str, Sequence[Turn]]
+) -> dict[str, Result]:
+    """A line for each contestant, by name, beside the first of them."""
+    results: dict[str, Result] = {}
+    first = None
+    for contestant in contestants:
+        result = summarise(len(take_share(paths, contestant)), turns[contestant.name], first)
+        first = first or result.rate
+        results[contestant.name] = result
+    return results
+
+
+def print_results(title: str, results: Mapping[str, Result]) -> None:
+    """A table on stdout, and a line for each that has no figures."""
+    rows = [[title, "images", "img/s", "x", "start", "then", "CPU ms", "MB"]]
+    for name, own in results.items():
+        figures = (own.rate, 2), (own.times, 1), (own.start_s, 2), (own.later_rate, 2), (own.cpu_ms, 0), (own.memory_mb, 0)
+        rows.append([name, str(own.images), *(show_figure(figure, decimals) for figure, decimals in figures)])
     print_table(rows)
-    for name, result in results.items():
-        if result["failure"]:
-            sys.stdout.write(f"{name} failed: {show(str(result['failure']))}\n")
+    for name, own in results.items():
+        if own.failure:
+            sys.stdout.write(f"{name}: {show(own.failure)}\n")
     sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 def compare(options: argparse.Namespace) -> None:
     """Measure and print. Raises DataError where there are no photos."""
-    contestants = list(choose_contestants(list_contestants(options.model, options.metric)))
+    contestants = list(choose_contestants(list_contestants(options)))
+    limits = Limits(options.limit, 1e9 * options.memory)
     everything = {}
     with tempfile.TemporaryDirectory() as folder:
-        if options.photos:
-            sets = {"photos": find_photos(options.photos)[: options.count]}
-        else:
-            sets = {}
-            for title, size in SIZES.items():
-                place = Path(folder) / title
-                place.mkdir()
-                sets[title] = make_photos(place, size, options.count)
-        for title, paths in sets.items():
-            runs = measure(paths, contestants, options.rounds)
-            everything[title] = {c.name: summarise(paths, c, runs[c.name]) for c in contestants}
-            print_results(title, everything[title])
-        start = measure_start(next(iter(sets.values()))[0], options.model, options.rounds)
-    sys.stdout.write(f"one photo, start to end: {start:.2f} s\n")
+        for title, paths in gather_photos(options, Path(folder)):
+            turns = measure(paths, contestants, options.rounds, limits)
+            results = summarise_all(paths, contestants, turns)
+            print_results(title, results)
+            everything[title] = {name: asdict(result) for name, result in results.items()}
     if options.json:
-        write_json(options.json, {"sets": everything, "start_s": start, "workers": count_workers(), "rounds": options.rounds})
+        write_json(options.json, {"sets": everything, "workers": count_workers(), "rounds": options.rounds})
+
+
+def gather_photos(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The photos to measure with, by what they are called. Made ones go into the folder. Raises DataError where none are."""
+    if options.photos:
+        yield "photos", find_photos(options.photos)[: options.count]
+        return
+    for title in options.size:
+        place = folder / title
+        place.mkdir()
+        yield title, make_photos(place, SIZES[title], options.count)
+
+
+def read_python(text: str) -> tuple[str, str]:
+    """PACKAGE=PATH: which Python has a package. Raises ArgumentTypeError."""
+    package, _, path = text.partition("=")
+    if package not in PEERS:
+        raise argparse.ArgumentTypeError(f"{text}: no package of that name; PACKAGE=PATH is needed, of {', '.join(PEERS)}")
+    found = shutil.which(path)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text}: no such Python")
+    return package, found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -285,11 +427,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=read_count, default=3, metavar="N", help="so many runs of each, default 3")
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
     parser.add_argument(
-        "--metric", action="append", default=[], metavar="NAME", help="of pyiqa, default brisque, niqe, piqe; may be repeated"
+        "--size",
+        action="append",
+        choices=SIZES,
+        metavar="SIZE",
+        help=f"of made photos, default all; may be repeated: {', '.join(SIZES)}",
     )
+    parser.add_argument(
+        "--peer", action="append", choices=PEERS, metavar="PACKAGE",
+        help=f"to compare with, default all; may be repeated: {', '.join(PEERS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME", help="of pyiqa, default brisque, niqe, piqe; may be repeated"
+    )
+    parser.add_argument(
+        "--python", action="append", type=read_python, default=[], metavar="PACKAGE=PATH",
+        help="the Python that has a package, default this one; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--random-weights", action="store_true", help="pyiqa and piq without their weights, which then are not fetched"
+    )
+    parser.add_argument(
+        "--limit", type=read_count, default=300, metavar="S", help="a process may take so many seconds, default 300"
+    )
+    parser.add_argument("--memory", type=read_count, default=12, metavar="GB", help="and so much memory, default 12")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args(arguments)
     options.metric = options.metric or ["brisque", "niqe", "piqe"]
+    options.peer, options.size, options.python = options.peer or list(PEERS), options.size or list(SIZES), dict(options.python)
     return run_whole(compare, options)
 
 
