@@ -127,13 +127,15 @@ def print_plan(options: StudyOptions) -> None:
     Raises what `nn.study.train` would raise before it trains.
     """
     from iqa_cli.corpus import find_photos, read_corpus
-    from iqa_cli.parts import check_study, choose_parts, plan_parts, show_parts
+    from iqa_cli.parts import check_study, check_teachers, choose_parts, plan_parts, show_parts
     from iqa_cli.recipes import write_recipe
 
     check_study(options)
     corpus = read_corpus(options)
-    lines = show_parts(corpus, choose_parts(plan_parts(corpus, options), options))
+    parts = choose_parts(plan_parts(corpus, options), options)
     unlabelled = len(find_photos(options))
+    check_teachers(parts, options)
+    lines = show_parts(corpus, parts)
     lines += [f"{unlabelled} photos without labels in each training"] if unlabelled else []
     text = write_recipe(options) + "\n" + "".join(f"# {show(line)}\n" for line in lines)
     open_stdout().write(text.encode("utf-8", "backslashreplace"))

@@ -118,7 +118,13 @@ def read_own_labels(options: StudyOptions, root: Path | None) -> Labels:
 
 
 def find_photos(options: StudyOptions) -> list[str]:
-    """The photos without ratings, but for the share held out. Raises DataError where folders were named and none is in them."""
+    """The photos without ratings, but for the share held out.
+
+    Raises DataError for a folder that is not there, and where folders were named and none is in them.
+    """
+    for folder in options.photos:
+        if not folder.exists():
+            raise DataError(f"{folder}: no such folder of photos")
     found = find_images([str(folder) for folder in options.photos], Counter())
     kept = [path for path in found if not is_held_out(Path(path).name, options.samples.held_out)]
     if options.photos and not kept:

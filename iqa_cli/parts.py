@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from iqa_cli.corpus import Corpus
 from iqa_cli.errors import UsageError
+from iqa_cli.options import BackendChoice
 from iqa_cli.recipes import StudyOptions
 from iqa_cli.splits import fold_groups, read_folds, split_groups
+from iqa_cli.weights import find_model
 
 SIDES = ("train", "validation", "test")
 NAMED = 3  # images of a side are named when a split is shown
@@ -50,6 +52,18 @@ def check_study(options: StudyOptions) -> None:
         raise UsageError("patience is for an SRCC that gets no better: it needs a validation part")
     if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
         raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
+
+
+def check_teachers(parts: Sequence[Part], options: StudyOptions) -> None:
+    """Raises WeightsError for a teacher of one of the trainings that is not there; those on the hub are looked for later."""
+    for name in dict.fromkeys(name for part in parts for name in name_teachers(part, options)):
+        if not name.startswith("hf://"):
+            find_model(name, BackendChoice.TORCH)
+
+
+def name_teachers(part: Part, options: StudyOptions) -> list[str]:
+    """The teachers of one training."""
+    return [name.replace("{fold}", str(part.fold)) for name in options.teachers]
 
 
 def plan_parts(corpus: Corpus | None, options: StudyOptions) -> list[Part]:

@@ -262,7 +262,9 @@ def apply_settings(options: Options, data: Mapping[str, Any], source: str) -> Op
         if key not in kinds:
             raise UsageError(f"{source}: there is no option {key!r}; there are {', '.join(f.name for f in fields(options))}")  # type: ignore[arg-type]
         before = getattr(options, key)
-        if is_dataclass(before) and isinstance(value, Mapping):
+        if is_dataclass(before) and not isinstance(value, Mapping):
+            raise UsageError(f"{source}: {key} is a table of options, as {key}.{fields(before)[0].name}, not {value!r}")
+        if is_dataclass(before):
             changes[key] = apply_settings(before, value, f"{source} [{key}]")
         else:
             changes[key] = convert(value, kinds[key], f"{source}: {key}")

@@ -168,6 +168,9 @@ def test_a_student_is_taught_exported_and_scores(tmp_path: Path, livec: Path) ->
         (["--images", "."], 2, "--teacher"),
         (["--teacher", "qfm-iqm"], 2, "--images"),
         (["--teacher", "nothing", "--images", "."], 3, "nothing: no such model"),
+        (["--teacher", "nothing", "--images", ".", "--dry-run"], 3, "nothing: no such model"),
+        (["--teacher", "qfm-iqm", "--images", "nowhere", "--dry-run"], 4, "nowhere: no such folder of photos"),
+        (["--teacher", "qfm-iqm", "--images", ".", "--device", "abacus"], 2, "device abacus: not available"),
     ],
 )
 def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
@@ -178,6 +181,7 @@ def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()  # so that the same command, put right, finds no run there
 
 
 def test_a_dry_run_is_a_recipe_and_a_split_and_leaves_nothing_behind(tmp_path: Path, livec: Path) -> None:

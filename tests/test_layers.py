@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "datasets": "catalogue errors labels",
     "splits": "datasets errors tables",
     "corpus": "datasets errors finding recipes splits",
-    "parts": "corpus errors recipes splits",
+    "parts": "corpus errors options recipes splits weights",
     "card": "crops embedded errors options",
     "weights": "card errors options",
     "backend": "card crops embedded errors options weights nn.backend",

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from iqa_cli.corpus import Corpus, find_photos, read_corpus
-from iqa_cli.errors import DataError, UsageError
-from iqa_cli.parts import check_study, describe_split, plan_parts, show_parts
+from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.parts import check_study, check_teachers, choose_parts, describe_split, name_teachers, plan_parts, show_parts
 from iqa_cli.recipes import SampleOptions, StudyOptions
 
 SPLIT = ["training"] * 6 + ["validation"] * 2 + ["test"] * 2
@@ -172,6 +172,33 @@ def test_contradictions_are_named(data: Path, changes: dict[str, object], messag
 def test_too_few_groups_are_no_traceback(data: Path) -> None:
     with pytest.raises(UsageError, match="no 11 folds of 10 groups"):
         plan_parts(read(data, "koniq10k"), options(data, "koniq10k", folds=11))
+
+
+def test_some_folds_or_repeats_may_be_chosen_by_number(data: Path) -> None:
+    corpus = read(data, "koniq10k")
+    for changes, unit in (({"folds": 3}, "folds"), ({"repeats": 3}, "splits")):
+        given = options(data, "koniq10k", **changes)
+        parts = plan_parts(corpus, given)
+        assert choose_parts(parts, given) == parts
+        assert choose_parts(parts, replace(given, only=(2, 0, 2))) == [parts[0], parts[2]]
+        with pytest.raises(UsageError, match=rf"there are no {unit} \[3, 7\]: only \[0, 1, 2\]"):
+            choose_parts(parts, replace(given, only=(7, 1, 3)))
+    with pytest.raises(UsageError, match="--only chooses among folds or repeats"):
+        check_study(options(data, "koniq10k", only=(1,)))
+
+
+def test_teachers_are_looked_for_fold_by_fold_before_anything_begins(data: Path) -> None:
+    given = options(data, "koniq10k", folds=3, teachers=("hf://some/one", "qfm-iqm", "teacher{fold}"))
+    parts = plan_parts(read(data, "koniq10k"), given)
+    assert name_teachers(parts[1], given) == ["hf://some/one", "qfm-iqm", "teacher1"]
+    with pytest.raises(WeightsError, match="teacher1: no such model"):
+        check_teachers(parts[1:], given)
+    check_teachers(parts, replace(given, teachers=("qfm-iqm", "hf://some/one")))
+
+
+def test_a_folder_of_photos_that_is_not_there_is_named(data: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere: no such folder of photos"):
+        find_photos(options(data, photos=(data / "own", Path("nowhere"))))
 
 
 def test_photos_without_ratings_are_found_but_for_those_held_out(data: Path) -> None:

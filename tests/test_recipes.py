@@ -41,7 +41,7 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
         ("size=[1]", r"size is int, not \[1\]"),
         ("dataset=3", "dataset is str, not 3"),
         ('only=["a"]', "only is int, not 'a'"),
-        ("loop=3", "loop is LoopOptions, not 3"),
+        ("loop=3", "loop is a table of options, as loop.epochs, not 3"),
         ("data_root=3", "data_root is Path, not 3"),
         ("size", "write it as KEY=VALUE"),
     ],

@@ -14,6 +14,7 @@ from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import WeightsError
 from iqa_cli.metrics import plcc, srcc
+from iqa_cli.nn.backend import choose_device
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
 from iqa_cli.nn.decoded import DecodedImages
@@ -33,7 +34,7 @@ from iqa_cli.nn.samples import Photo, PhotoCrops, PixelCache, Pixels
 from iqa_cli.nn.teachers import Teacher, ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.teams import Team, open_team
 from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, fit, predict_photos
-from iqa_cli.parts import Part, check_study, choose_parts, describe_split, plan_parts
+from iqa_cli.parts import Part, check_study, check_teachers, choose_parts, describe_split, name_teachers, plan_parts
 from iqa_cli.recipes import StudyOptions
 
 
@@ -71,6 +72,8 @@ def train(options: StudyOptions) -> Iterator[Event]:
     corpus = read_corpus(options)
     parts = plan_parts(corpus, options)
     chosen = choose_parts(parts, options)
+    check_teachers(chosen, options)
+    choose_device(options.loop.device)  # said before a run folder is begun
     team = open_team(options.loop.device)
     check_others([part for part in parts if part not in chosen], options)
     for number, part in enumerate(chosen):
@@ -107,11 +110,11 @@ def train_network(
     network: QfmIqm, crops: CropSpec, corpus: Corpus | None, part: Part, options: StudyOptions, team: Team
 ) -> Iterator[Learning | PartDone]:
     """From the first weights to the card and the test. One process of the team writes; the others compute with it."""
-    here = replace(options, loop=replace(options.loop, device=str(team.device or options.loop.device)))
+    here = replace(options, loop=replace(options.loop, device=str(team.device or choose_device(options.loop.device))))
     photos = label_photos(corpus)
     unlabelled = [Photo(path, number=len(photos) + place) for place, path in enumerate(find_photos(options))]
     dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples, open_pixels(options))
-    teachers = open_teachers([name.replace("{fold}", str(part.fold)) for name in options.teachers], here.loop.device)
+    teachers = open_teachers(name_teachers(part, options), here.loop.device)
     yield from learn(network, dataset, [photos[i] for i in part.validation], teachers, here, RunFolder(part.folder), team)
     network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)
     tested = [photos[i] for i in part.test]
