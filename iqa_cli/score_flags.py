@@ -1,0 +1,135 @@
+"""Score flags: what `iqa score` can be told, in groups, and the options it makes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iqa_cli.options import DEFAULT_MODEL, MAX_CROPS, MAX_TIMEOUT, BackendChoice, ScoreOptions
+
+INPUT, OUTPUT, MODEL, SPEED = "Input", "Output", "Model", "Speed and memory"  # panels of the help
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class InputFlags:
+    """Which images are scored, and which of them are refused."""
+
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Images, and folders of them; - reads a list of paths from stdin."),
+    ] = None
+    files_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also score the paths listed in FILE, one a line.", rich_help_panel=INPUT),
+    ] = None
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Lists end each path with a NUL, as find -print0 does.", rich_help_panel=INPUT)
+    ] = False
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=r"Report larger images instead of decoding them.  \[default: 300000000]", rich_help_panel=INPUT
+        ),
+    ] = None
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.001,
+            max=MAX_TIMEOUT,
+            help="Report images that take longer to decode.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 60.0
+
+    def has_many(self) -> bool:
+        """Whether folders or lists are among them; images that are named one by one need no cache."""
+        paths = self.paths or []
+        return self.files_from is not None or STDIN in paths or any(map(os.path.isdir, paths))
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """Where their records go."""
+
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write CSV, a line an image.", rich_help_panel=OUTPUT)] = None
+    jsonl: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write JSON Lines, an object an image.", rich_help_panel=OUTPUT)
+    ] = None
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one JSON array.", rich_help_panel=OUTPUT)] = None
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors stay.", rich_help_panel=OUTPUT)
+    ] = False
+
+    def list_files(self) -> dict[str, Path]:
+        """The files to write, format -> path."""
+        files = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json}
+        return {kind: path for kind, path in files.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class ModelFlags:
+    """What scores them."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help=r"A name that iqa models lists, a path, or hf://owner/name\[@revision].",
+            rich_help_panel=MODEL,
+        ),
+    ] = DEFAULT_MODEL
+    backend: Annotated[
+        BackendChoice, typer.Option(help="What runs the network; auto prefers ONNX Runtime.", rich_help_panel=MODEL)
+    ] = BackendChoice.AUTO
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...", rich_help_panel=MODEL)] = "auto"
+    crops: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_CROPS,
+            help=r"Views an image; more are slower and steadier.  \[default: the model's]",
+            rich_help_panel=MODEL,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class SpeedFlags:
+    """How fast, and with how much memory."""
+
+    workers: Annotated[
+        int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=SPEED)
+    ] = None
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=SPEED)
+    ] = 1
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help=r"Keep scores, and score only what is new or changed.  \[default: for folders and lists]",
+            rich_help_panel=SPEED,
+        ),
+    ] = None
+
+
+def gather_scoring(images: InputFlags, model: ModelFlags, speed: SpeedFlags) -> ScoreOptions:
+    """The options of a run. Raises UsageError where they make no sense."""
+    return ScoreOptions(
+        model=model.model,
+        backend=model.backend,
+        device=model.device,
+        batch_size=speed.batch_size,
+        workers=speed.workers,
+        crops=model.crops,
+        max_pixels=images.max_pixels,
+        timeout=images.timeout,
+        cache=images.has_many() if speed.cache is None else speed.cache,
+    )
