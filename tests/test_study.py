@@ -18,6 +18,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
+from test_locks import holding
+
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.nn import study, training
@@ -159,6 +161,27 @@ def test_a_fold_that_was_trained_otherwise_is_not_put_into_the_table(ratings: Pa
     with pytest.raises(UsageError, match=r"there are no folds \[7\]: only \[0, 1\]"):
         list(study.train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
     assert [path.name for path in tmp_path.iterdir()] == ["fold1"]
+
+
+def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path: Path) -> None:
+    loop = replace(LOOP, epochs=0)
+    for only in ((2,), (0, 1)):
+        list(study.train(choose(ratings, tmp_path, folds=3, only=only, loop=loop)))
+    results = json.loads((tmp_path / "results.json").read_text())
+    rows = [json.loads((tmp_path / f"fold{n}" / "test.json").read_text()) for n in range(3)]
+    assert results["folds"] == rows
+    assert sum(row["images"] for row in rows) == 16
+    assert results["plcc"]["high"] == max(row["plcc"] for row in rows)
+    with (tmp_path / "fold2" / "test.csv").open() as file:
+        judged = [(float(row["opinion"]), float(row["score"])) for row in csv.DictReader(file)]
+    assert np.corrcoef(np.array(judged).T)[0, 1] == pytest.approx(rows[2]["plcc"], abs=1e-3)
+
+
+def test_a_folder_in_which_another_process_works_is_left_as_it_is(ratings: Path, tmp_path: Path) -> None:
+    with holding(tmp_path / "run") as (process, _):
+        with pytest.raises(UsageError, match=f"process {process.pid} is at work in this folder"):
+            list(study.train(choose(ratings, tmp_path / "run", resume=True)))
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
 
 
 # ---- when a phase ends ----
