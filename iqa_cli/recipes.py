@@ -83,8 +83,8 @@ class LoopOptions:
     warm_epochs: of everything but the backbone, on features measured once, from `views` random crops a photo.
     epochs: of the whole network, but for the first `frozen` share of the backbone's layers.
     rate, backbone_rate: peak learning rates; the backbone's falls by `layer_decay` with each layer from the top.
-    relative: the backbone's rate is a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are folded
-        into convolutions their weights differ a hundredfold in size, and one step of Adam is too long for some or too short.
+    relative: the backbone's rate is a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are
+        folded into convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
     draws: how many crops of a photo an epoch of fine-tuning shows.
     schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
         rates of the one before.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +22,7 @@ from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Any = None) -> None:
     """Write tensors and JSON-able facts into one file, whole or not at all."""
-    aside = path.with_name(path.name + ".part")
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")  # several processes may fill one folder of features
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     save_file(whole, aside, metadata={"facts": json.dumps(facts)})
     aside.chmod(0o644)  # safetensors makes files that nobody else can read
