@@ -74,7 +74,7 @@ def test_a_peer_runs_in_the_python_that_has_it(
     assert not [name for name in results if name.startswith(("pyiqa", "piq", "Clean", "image"))]
     assert results["brisque"]["images"] == 2
     assert results["brisque"]["failure"] == ""
-    assert printed.splitlines()[0].split() == ["photos", "images", "img/s", "x", "start", "then", "CPU", "ms", "MB"]
+    assert printed.splitlines()[0].split() == ["photos", "images", "img/s", "x", "start", "then", "x", "CPU", "ms", "MB"]
 
 
 @pytest.mark.parametrize(
@@ -173,12 +173,25 @@ def take(one: float, everything: float) -> Turn:
 
 
 def test_the_start_is_told_from_the_rest() -> None:
-    result = summarise(5, [take(2, 4), take(3, 5), take(9, 99)], first=10)
-    assert (result.rate, result.times, result.start_s, result.later_rate) == (1, 10, 3, 2)
+    first = summarise(5, [take(1, 1.5)])
+    assert (first.rate, first.times, first.later_rate, first.later_times) == (pytest.approx(10 / 3), 1, 8, 1)
+    result = summarise(5, [take(2, 4), take(3, 5), take(9, 99)], first)
+    assert (result.rate, result.times, result.start_s) == (1, first.rate, 3)
+    assert (result.later_rate, result.later_times) == (2, 4)
     assert (result.cpu_ms, result.memory_mb) == (2000, 3)
-    assert summarise(5, [take(3, 3)]).later_rate is None  # too fast to tell
-    assert summarise(1, [take(3, 3)]).later_rate is None
-    assert summarise(5, [take(3, 5)]).times == 1
+    for fast in (summarise(5, [take(3, 3)], first), summarise(1, [take(3, 3)], first)):
+        assert fast.rate
+        assert (fast.later_rate, fast.later_times) == (None, None)  # too fast to tell, or nothing came later
+
+
+def test_everyone_is_compared_with_the_first_line() -> None:
+    contestants = [Contestant(name, (), share=share) for name, share in (("a", 1), ("b", 0.5), ("c", 0.1), ("d", 1))]
+    failed = Run(1, 1, 1, "failed: no")
+    turns = {"a": [take(1, 2)], "b": [take(1, 10)], "c": [take(1, 4)], "d": [Turn(failed, failed)]}
+    results = speed.summarise_all([f"{i}.jpg" for i in range(10)], contestants, turns)
+    assert [own.images for own in results.values()] == [10, 5, 2, 10]  # never one alone
+    assert [own.times for own in results.values()] == [1, 10, 10, None]
+    assert [own.later_times for own in results.values()] == [1, pytest.approx(81 / 4), 27, None]
 
 
 def test_made_photos_have_the_size_asked_for(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ fewer photos, as `images` says.
     img/s    of the whole process, from its start to its end
     x        the first line is so many times as fast
     start    seconds for one photo, from the start of the process to its end
-    then     images a second after the first one: (images - 1) / (seconds for all - seconds for one)
+    then, x  the same two without the start, which weighs much where images are few: images a second after the first one are
+             (images - 1) / (seconds for all - seconds for one)
     CPU ms   the time of all cores per image, start included, which a busy machine distorts less
     MB       the most memory that a process and those it started had at a time (Linux: proportional set size), sampled
 
@@ -157,6 +158,7 @@ class Result:
     times: float | None = None
     start_s: float | None = None
     later_rate: float | None = None
+    later_times: float | None = None
     cpu_ms: float | None = None
     memory_mb: float | None = None
     failure: str = ""
@@ -166,7 +168,8 @@ def list_contestants(options: argparse.Namespace) -> list[Contestant]:
     """All that are asked for, this tool first and the floors last."""
     score = ("-m", "iqa_cli", "score", "--quiet", "--csv", os.devnull, "--model", options.model)
     floors = {f"decoding alone, 1/{scale}": FLOOR.format(scale=scale, workers=count_workers()) for scale in (1, 2, 8)}
-    peers = [peer for peer in list_peers(options.metric, options.random_weights) if peer.package in options.peer]
+    share = options.slow / options.count if options.slow else SLOW
+    peers = [peer for peer in list_peers(options.metric, options.random_weights, share) if peer.package in options.peer]
     return [
         Contestant(f"iqa ({options.model})", (*score, "--no-cache", "--")),
         Contestant("iqa, again", (*score, "--cache", "--")),
@@ -175,23 +178,23 @@ def list_contestants(options: argparse.Namespace) -> list[Contestant]:
     ]
 
 
-def list_peers(metrics: Sequence[str], random_weights: bool) -> list[Contestant]:
-    """What others wrote."""
+def list_peers(metrics: Sequence[str], random_weights: bool, slow: float = SLOW) -> list[Contestant]:
+    """What others wrote. slow: the share of photos for those that take a second each."""
     together = ("-m", "image_quality_ai", "-q", "--workers", str(count_workers()))
     return [
-        *(run_torch(f"pyiqa {name}", PYIQA.format(name=name), "pyiqa", random_weights) for name in metrics),
-        run_torch("piq brisque", PIQ, "piq", random_weights),
-        Contestant("brisque", ("-c", BRISQUE), "brisque", SLOW),
+        *(run_torch(f"pyiqa {name}", PYIQA.format(name=name), "pyiqa", random_weights, slow) for name in metrics),
+        run_torch("piq brisque", PIQ, "piq", random_weights, slow),
+        Contestant("brisque", ("-c", BRISQUE), "brisque", slow),
         Contestant("CleanVision", ("-c", CLEANVISION), "cleanvision"),
         Contestant("image-quality-ai", together, "image-quality-ai", 0.5),
     ]
 
 
-def run_torch(name: str, code: str, package: str, random_weights: bool) -> Contestant:
+def run_torch(name: str, code: str, package: str, random_weights: bool, share: float) -> Contestant:
     """One whose weights come from a hub, or are random."""
     if random_weights and name not in WEIGHTLESS:
-        return Contestant(f"{name} (random weights)", ("-P", str(UNWEIGHTED), package, code), package, SLOW)
-    return Contestant(name, ("-c", code), package, SLOW)
+        return Contestant(f"{name} (random weights)", ("-P", str(UNWEIGHTED), package, code), package, share)
+    return Contestant(name, ("-c", code), package, share)
 
 
 def choose_contestants(everyone: Sequence[Contestant]) -> Iterator[Contestant]:
@@ -332,22 +335,27 @@ def take_share(paths: Sequence[str], contestant: Contestant) -> Sequence[str]:
 # ---- what comes out ----
 
 
-def summarise(images: int, turns: Sequence[Turn], first: float | None = None) -> Result:
-    """The medians of what a contestant did with so many photos. first: images a second of the first line."""
+def summarise(images: int, turns: Sequence[Turn], first: Result | None = None) -> Result:
+    """The medians of what a contestant did with so many photos. first: the line that it is compared with; None for itself."""
     if failure := next((turn.failure for turn in turns if turn.failure), ""):
         return Result(images, failure=failure)
     seconds = statistics.median(turn.all.seconds for turn in turns)
     start = statistics.median(turn.one.seconds for turn in turns)
-    rate = images / seconds
-    return Result(
+    own = Result(
         images,
-        rate,
-        (first or rate) / rate,
-        start,
-        (images - 1) / (seconds - start) if images > 1 and seconds > start else None,
-        1000 * statistics.median(turn.all.cpu for turn in turns) / images,
-        statistics.median(turn.all.memory for turn in turns) / 1e6,
+        images / seconds,
+        start_s=start,
+        later_rate=(images - 1) / (seconds - start) if images > 1 and seconds > start else None,
+        cpu_ms=1000 * statistics.median(turn.all.cpu for turn in turns) / images,
+        memory_mb=statistics.median(turn.all.memory for turn in turns) / 1e6,
     )
+    first = first or own
+    return replace(own, times=divide(first.rate, own.rate), later_times=divide(first.later_rate, own.later_rate))
+
+
+def divide(a: float | None, b: float | None) -> float | None:
+    """Their quotient, where both are known."""
+    return a / b if a and b else None
 
 
 def summarise_all(
@@ -355,19 +363,18 @@ def summarise_all(
 ) -> dict[str, Result]:
     """A line for each contestant, by name, beside the first of them."""
     results: dict[str, Result] = {}
-    first = None
     for contestant in contestants:
-        result = summarise(len(take_share(paths, contestant)), turns[contestant.name], first)
-        first = first or result.rate
-        results[contestant.name] = result
+        first = next(iter(results.values()), None)
+        results[contestant.name] = summarise(len(take_share(paths, contestant)), turns[contestant.name], first)
     return results
 
 
 def print_results(title: str, results: Mapping[str, Result]) -> None:
     """A table on stdout, and a line for each that has no figures."""
-    rows = [[title, "images", "img/s", "x", "start", "then", "CPU ms", "MB"]]
+    rows = [[title, "images", "img/s", "x", "start", "then", "x", "CPU ms", "MB"]]
     for name, own in results.items():
-        figures = (own.rate, 2), (own.times, 1), (own.start_s, 2), (own.later_rate, 2), (own.cpu_ms, 0), (own.memory_mb, 0)
+        speeds = (own.rate, 2), (own.times, 1), (own.start_s, 2), (own.later_rate, 2), (own.later_times, 1)
+        figures = *speeds, (own.cpu_ms, 0), (own.memory_mb, 0)
         rows.append([name, str(own.images), *(show_figure(figure, decimals) for figure, decimals in figures)])
     print_table(rows)
     for name, own in results.items():
@@ -424,6 +431,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--photos", action="append", metavar="DIR", help="a folder of photos; may be repeated; default: made ones"
     )
     parser.add_argument("--count", type=read_count, default=40, metavar="N", help="so many photos of each size, default 40")
+    parser.add_argument(
+        "--slow", type=read_count, metavar="N", help="so many of them for slow peers, default a tenth, at least 2"
+    )
     parser.add_argument("--rounds", type=read_count, default=3, metavar="N", help="so many runs of each, default 3")
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
     parser.add_argument(
