@@ -21,7 +21,7 @@ from iqa_cli.crops import Crops, Rgb
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images import decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
-from iqa_cli.scoring import open_scorer
+from iqa_cli.scoring import open_scorer, score_images
 from iqa_cli.splits import is_held_out
 
 PHOTOS = Path(__file__).parent / "photos"
@@ -350,6 +350,22 @@ def test_the_folds_of_a_blend_are_those_of_its_members_averaged(tmp_path, capsys
     assert blended.main(["--run", str(one), "--run", str(two)]) == 4
     assert "different images" in capsys.readouterr().err
     assert blended.main(["--run", str(one), "--run", str(two), "--weight", "1"]) == 2
+
+
+def test_the_folds_of_a_blend_that_is_made_are_what_it_says_of_the_images(model, tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    paths = [write_photo(tmp_path / "images" / f"{number}.png", number) for number in range(4)]
+    scores = {Path(record.path).name: record.score for record in score_images(paths, ScoreOptions(model=str(model)))}
+    run, names = tmp_path / "run", sorted(scores, key=scores.get)
+    write_fold(run, "fold0", [(name, place, 0) for place, name in enumerate(names)])
+    write_fold(run, "fold1", [(name, -place, 0) for place, name in enumerate(names)])
+    results = tmp_path / "results.json"
+    asked = ["--run", str(run), "--made", str(model), "--data-root", str(tmp_path / "images"), "--results", str(results)]
+    assert blended.main(asked) == 0
+    assert [fold["srcc"] for fold in json.loads(results.read_text())["folds"]] == pytest.approx([1.0, -1.0])
+    paths[0].unlink()
+    assert blended.main(asked) == 4
+    assert "has no score" in capsys.readouterr().err
 
 
 def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_path, capsys):

@@ -176,7 +176,7 @@ def test_each_member_looks_at_the_size_that_it_is_used_to(scales, tmp_path):
         alone = []
         for backend, size in zip(backends, (192, 64, 128), strict=True):
             sides = [64 + (side - 64) * size // 192 // 32 * 32 for side in crops.shape[2:]]
-            seen = torch.nn.functional.interpolate(torch.from_numpy(crops), sides, mode="bilinear", antialias=True)
+            seen = torch.nn.functional.interpolate(torch.from_numpy(crops), sides, mode="bicubic", antialias=True)
             alone.append(float(backend.predict(seen.numpy())[0]))
         assert np.ptp(alone) > 0.01
         assert answers(blend, photo) == pytest.approx(np.mean(alone), abs=1e-3)

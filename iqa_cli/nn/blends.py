@@ -89,7 +89,9 @@ class Blend(nn.Module):
         member = self.members[number]
         if member.reduced:
             rows, columns = (reduce_side(side, *member.reduced) for side in crops.shape[2:])
-            return F.interpolate(crops, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+            return F.interpolate(
+                crops, (rows, columns), mode="bicubic", align_corners=False, antialias=True
+            )  # as crops are cut
         size = member.size
         return F.interpolate(crops, (size, size), mode="bilinear", align_corners=False) if size else crops
 

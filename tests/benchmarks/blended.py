@@ -1,9 +1,12 @@
 """How good would a blend be? The cross-validations of its members, fold by fold, as one.
 
     python -m tests.benchmarks.blended --run runs/cnn --run runs/vit --weight 0.7 --weight 0.3 [--results FILE]
+    python -m tests.benchmarks.blended --run runs/cnn --made 'runs/blend/fold{fold}' --data-root DIR [--results FILE]
 
 Each run is a folder of `iqa train --folds`, all over the same folds; what the networks of a fold said of its images, which none
-of them was trained on, is averaged. --results writes the figures as `iqa train` does, for a card to quote (--measured).
+of them was trained on, is averaged. A blend cuts its views a little otherwise than its members did: so, once it is made, --made
+asks the blend of each fold itself about the images of the fold, which lie below --data-root. --results writes the figures as
+`iqa train` does, for a card to quote.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import numpy as np
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.metrics import plcc, srcc
+from iqa_cli.options import ScoreOptions
+from iqa_cli.scoring import score_images
 
 from .scored import print_table, run_whole, show_figure
 
@@ -42,6 +47,19 @@ def blend_fold(runs: Sequence[Path], weights: Sequence[float], fold: str) -> dic
     return {"fold": fold, "images": len(opinions), "srcc": srcc(scores, opinions), "plcc": plcc(scores, opinions)}
 
 
+def judge_fold(run: Path, made: str, root: Path, fold: str) -> dict[str, object]:
+    """The figures of one fold, by the model that was made for it. Raises DataError for an image without a score."""
+    opinions = {str(root / image): opinion for image, (opinion, _) in read_fold(run / fold / "test.csv").items()}
+    options = ScoreOptions(model=made.replace("{fold}", fold.removeprefix("fold")))
+    records = {record.path: record for record in score_images(list(opinions), options)}
+    failed = next((record for record in records.values() if record.score is None), None)
+    if failed is not None:
+        raise DataError(f"{failed.path}: has no score: {failed.detail or failed.status}")
+    scores = np.array([records[path].score for path in opinions], dtype=float)
+    truth = np.array(list(opinions.values()))
+    return {"fold": fold, "images": len(truth), "srcc": srcc(scores, truth), "plcc": plcc(scores, truth)}
+
+
 def summarise(folds: list[dict[str, object]]) -> dict[str, object]:
     """The folds with the median, the mean and the range of their figures."""
     summary: dict[str, object] = {"folds": folds}
@@ -60,7 +78,10 @@ def run(given: argparse.Namespace) -> None:
     names = sorted(path.parent.name for path in given.run[0].glob("fold*/test.csv"))
     if not names:
         raise DataError(f"{given.run[0]}: holds no fold*/test.csv, so it is no cross-validation")
-    folds = [blend_fold(given.run, weights, name) for name in names]
+    if given.made is not None:
+        folds = [judge_fold(given.run[0], given.made, given.data_root, name) for name in names]
+    else:
+        folds = [blend_fold(given.run, weights, name) for name in names]
     summary = summarise(folds)
     rows = [[str(fold["fold"]), *(show_figure(float(str(fold[name])), 4) for name in ("srcc", "plcc"))] for fold in folds]
     rows += [[kind, *(show_figure(summary[name][kind], 4) for name in ("srcc", "plcc"))] for kind in ("median", "mean")]  # type: ignore[index]
@@ -74,6 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The cross-validation of a blend.", allow_abbrev=False)
     parser.add_argument("--run", type=Path, action="append", required=True, metavar="DIR", help="of iqa train --folds; repeat")
     parser.add_argument("--weight", type=float, action="append", default=[], metavar="W", help="one a run; else all alike")
+    parser.add_argument(
+        "--made", metavar="MODEL", help="the blend of each fold, {fold} its number: ask it, instead of averaging"
+    )
+    parser.add_argument("--data-root", type=Path, default=Path(), metavar="DIR", help="where the images of test.csv lie")
     parser.add_argument("--results", type=Path, metavar="FILE", help="write the figures there")
     parser.set_defaults(json=None)
     return run_whole(run, parser.parse_args(arguments))
