@@ -63,7 +63,7 @@ def train(
 
     $ iqa train --dataset livec --data-root ChallengeDB_release
 
-    $ iqa train --recipe weights/recipes/qfm-iqm.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
+    $ iqa train --recipe weights/recipes/qfm-iqm-640.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
     options = gather_options(run, describe_flags(rated, splits, run, photos=photos, **network))
