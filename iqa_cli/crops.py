@@ -91,7 +91,7 @@ def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
 def cut_box(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int]) -> Rgb:
     """One part of an array or of a picture of mode RGB, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
 
-    Reductions by more than four go through an integer box filter first (`reducing_gap`), which is as good and far cheaper.
+    Reductions by more than four go through an integer box filter first (`reducing_gap`), far cheaper and a little softer.
     """
     rows, columns = shape
     picture = rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)

@@ -71,9 +71,9 @@ TURNS = {
 LYING = 5  # from this orientation on height and width change places
 
 SPARE = 3.5
-"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are halved for crops of 448 px. On
-wallpapers of 2.5 to 14 MP a factor of 4 moved a score by 0.06 points at the 95th percentile, where 2 moved it by 0.6; on noisy
-photos of 12 MP one of 3.9 moves it by 0.4."""
+"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are halved for crops of 448 px or less.
+What that does to scores `tests.benchmarks.reduction` prints: on large photos and wallpapers a quarter of a point in the median.
+"""
 
 Enough = Callable[[int, int], tuple[int, int]]
 """Height and width of an upright picture in px -> those that will do. A JPEG may then come out smaller, see `reduce_jpeg`."""
