@@ -289,7 +289,7 @@ def test_a_teacher_answers_from_kept_features_as_from_the_crops_even_for_a_small
     assert kept[0, 0].crops.shape[-1] == student.size
 
 
-def test_contradictions_of_distillation_are_named(livec, photos, tmp_path):
+def test_contradictions_of_distillation_are_named(finished, livec, photos, tmp_path):
     for changes, problem in (
         ({"teachers": ()}, "needs a teacher"),
         ({"method": "matching"}, "no opinions"),
@@ -299,7 +299,7 @@ def test_contradictions_of_distillation_are_named(livec, photos, tmp_path):
         with pytest.raises(UsageError, match=problem):
             list(train(replace(distilling("any", photos, tmp_path / "run"), **changes)))
     with pytest.raises(DataError, match="no photos"):
-        list(train(distilling("any", photos, tmp_path / "run", samples=SampleOptions(held_out=1.0))))
+        list(train(distilling(finished[1][-1].card, photos, tmp_path / "run", samples=SampleOptions(held_out=1.0))))
 
 
 def test_kept_features_give_what_measured_ones_give(livec, tmp_path):
