@@ -4,10 +4,13 @@ Nothing is trained: the network is one convolution of fixed random weights, so t
 would show if pixels, order or batches did.
 """
 
+import csv
+import io
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +83,19 @@ def write_photo(path: Path, seed: int, size: tuple[int, int] = (96, 80)) -> Path
     coarse = Image.fromarray(rng.integers(0, 256, (2 + seed % 9, 3 + seed % 7, 3), np.uint8))
     coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=95)
     return path
+
+
+def read_rows(data: bytes) -> list[dict[str, str]]:
+    """What a command wrote as CSV."""
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")))
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something to become true. Fails where it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """The command line as a user has it: real processes, their bytes, messages, exit codes and streams."""
 
-import csv
-import io
 import json
 import os
 import pty
@@ -17,23 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, write_photo
+from conftest import Run, environment, read_rows, wait_until, write_photo
 
 from iqa_cli import __version__
 from iqa_cli.records import COLUMNS
 
 HEADER = ",".join(COLUMNS)
-
-
-def read_rows(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")))
-
-
-def wait_until(condition: object, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def run_at_terminal(*args: str | Path, columns: int = 100) -> tuple[int, str]:

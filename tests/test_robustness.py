@@ -1,7 +1,5 @@
 """Whole runs over what goes wrong in practice: each file gets its row or one clear line, and nothing that was done is lost."""
 
-import csv
-import io
 import os
 import signal
 import subprocess
@@ -13,24 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, write_photo
+from conftest import Run, environment, read_rows, wait_until, write_photo
 from pictures import forge_png
 
 from iqa_cli.cache import describe_cache
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-def read_rows(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")))
-
-
-def wait_until(condition: object, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def find_children(pid: int) -> list[int]:

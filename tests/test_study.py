@@ -134,8 +134,9 @@ def test_how_many_loaders_and_threads_there_are_is_no_matter(ratings: Path, tmp_
     old = json.loads(path.read_text())
     assert not {"workers", "threads"} & set(old["loop"])
     path.write_text(json.dumps(old | {"loop": old["loop"] | {"workers": 4, "threads": 8}}))  # as they once stood there
-    others = replace(first.loop, workers=1, threads=torch.get_num_threads())  # other numbers differ in the last bits
-    assert list(study.train(replace(first, resume=True, loop=others)))
+    threads = torch.get_num_threads()
+    assert list(study.train(replace(first, resume=True, loop=replace(first.loop, workers=1, threads=1))))
+    others = replace(first.loop, workers=1, threads=threads)  # of other numbers the last bits differ, and then the weights
     list(study.train(replace(first, run_dir=tmp_path / "again", loop=others)))
     assert sorted((tmp_path / "features").rglob("*")) == kept
     weights = [load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("run", "again")]
