@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqa_cli.evaluation_flags import (
-    DATA,
     DataRoot,
     MeasureFlags,
     ModelFlags,
     OutputFlags,
-    OwnFlags,
     SetFlags,
     gather_evaluation,
 )
 from iqa_cli.flags import spread
+from iqa_cli.shared_flags import DATA, OwnFlags
 
 if TYPE_CHECKING:
     from iqa_cli.options import EvaluateOptions
@@ -113,8 +112,9 @@ def show_dataset(
     from iqa_cli import console_data, datasets, workbench
 
     console_data.print_facts(name)
-    if not workbench.is_placed(name, data_root, own):
+    ratings = own.gather()
+    if not workbench.is_placed(name, data_root, ratings):
         return
-    report = datasets.check_labels(workbench.open_labels(name, data_root, own), decode=decode)
+    report = datasets.check_labels(workbench.open_labels(name, data_root, ratings), decode=decode)
     console_data.print_report(report)
     raise typer.Exit(int(not report.intact))

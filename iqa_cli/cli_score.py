@@ -12,7 +12,7 @@ import typer
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.flags import spread
-from iqa_cli.score_flags import STDIN, InputFlags, ModelFlags, OutputFlags, SpeedFlags, gather_scoring
+from iqa_cli.score_flags import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.sinks import CsvSink, Sink, open_sinks
 from iqa_cli.targets import open_stdout
 
@@ -24,7 +24,7 @@ EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none (its 
 
 
 @spread
-def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, speed: SpeedFlags) -> None:
+def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
     The percentile says what share of the photographs that people rated scores no higher.
@@ -39,7 +39,7 @@ def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, speed: 
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - | sort -t, -k2 -g
     """
-    options = gather_scoring(images, model, speed)
+    options = gather_scoring(images, model)
     tally = run_scoring(options, images, output)
     raise typer.Exit(tally.exit_code)
 

@@ -11,8 +11,8 @@ import typer
 from iqa_cli.errors import ExtraMissing
 from iqa_cli.flags import spread
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
+from iqa_cli.shared_flags import DATA, OwnFlags
 from iqa_cli.study_flags import (
-    DATA,
     NETWORK,
     BackboneWeights,
     RatedFlags,
@@ -43,6 +43,7 @@ def import_torch_line(module: str, needed_for: str) -> ModuleType:
 def train(
     *,
     rated: RatedFlags,
+    own: OwnFlags,
     photos: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
@@ -66,7 +67,7 @@ def train(
     $ iqa train --recipe weights/recipes/qfm-iqm-640.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
-    options = gather_options(run, describe_flags(rated, splits, run, photos=photos, **network))
+    options = gather_options(run, describe_flags(rated, own, splits, run, photos=photos, **network))
     run_study(options, "iqa train", dry_run=run.dry_run, quiet=run.quiet)
 
 
@@ -85,6 +86,7 @@ def distill(
         list[Path] | None, typer.Option(metavar="DIR", help="Photos to learn on, no labels needed.", rich_help_panel=DATA)
     ] = None,
     rated: RatedFlags,
+    own: OwnFlags,
     splits: SplitFlags,
     run: RunFlags,
 ) -> None:
@@ -100,7 +102,7 @@ def distill(
     """
     network = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
     begin = DISTILLING if run.recipe is None else {}
-    said = describe_flags(rated, splits, run, photos=images, method="distillation", **network)
+    said = describe_flags(rated, own, splits, run, photos=images, method="distillation", **network)
     run_study(gather_options(run, begin | said), "iqa distill", dry_run=run.dry_run, quiet=run.quiet)
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.datasets import Labels, find_root, read_csv_labels, read_labels
+from iqa_cli.datasets import Labels, find_root, read_labels, read_own_labels
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.finding import find_images
+from iqa_cli.options import OWN, OwnRatings
 from iqa_cli.recipes import StudyOptions
 from iqa_cli.splits import is_held_out
-
-OWN = "csv"  # the name under which anyone's own ratings are trained on
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,9 @@ def read_corpus(options: StudyOptions) -> Corpus | None:
         raise UsageError(f"--labels {options.labels}: is for ratings of your own: add --dataset {OWN}")
     each = roots if len(roots) == len(names) else [roots[0] if roots else None] * len(names)
     sets = {
-        name: read_own_labels(options, root if len(roots) == len(names) else None) if name == OWN else read_set(name, root)
+        name: read_own_labels(gather_own(options), root if len(roots) == len(names) else None)
+        if name == OWN
+        else read_set(name, root)
         for name, root in zip(names, each, strict=True)
     }
     return Corpus(sets) if sets else None
@@ -100,20 +101,17 @@ def read_set(name: str, root: Path | None) -> Labels:
     return read_labels(name, find_root(name, root))
 
 
-def read_own_labels(options: StudyOptions, root: Path | None) -> Labels:
-    """Anyone's ratings, with image paths relative to a folder; None: that of the CSV file."""
-    if options.labels is None:
-        raise UsageError(f"--dataset {OWN} needs the file with the ratings: --labels FILE")
+def gather_own(options: StudyOptions) -> OwnRatings:
+    """Where one's own ratings are. Raises UsageError for a scale that is none."""
     if len(options.score_range) not in (0, 2):
         raise UsageError(f"score_range is the lower and the upper end of the scale, not {len(options.score_range)} numbers")
-    return read_csv_labels(
+    return OwnRatings(
         options.labels,
         options.image_column,
         options.score_column,
         options.group_column,
-        root or options.labels.parent,
-        score_range=(options.score_range[0], options.score_range[1]) if options.score_range else None,
-        higher_is_better=not options.lower_is_better,
+        (options.score_range[0], options.score_range[1]) if options.score_range else None,
+        options.lower_is_better,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from iqa_cli.catalogue import DATASETS, DatasetSpec
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.labels import Rating, find_flaw, read_own
+from iqa_cli.options import OWN, OwnRatings
 
 __all__ = [
     "DATASETS",
@@ -35,6 +37,7 @@ __all__ = [
     "find_spec",
     "read_csv_labels",
     "read_labels",
+    "read_own_labels",
 ]
 
 NAMED = 3  # of many images that something is wrong with, so many are named
@@ -130,7 +133,9 @@ def find_called(spec: DatasetSpec, top: Path) -> list[Path]:
 def find_spec(name: str) -> DatasetSpec:
     """The row of a set. Raises UsageError where there is none of that name."""
     if name not in DATASETS:
-        raise UsageError(f"no data set {name!r}; there are {', '.join(DATASETS)}")
+        near = get_close_matches(name.lower(), DATASETS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"no data set {name!r}{hint}; there are {', '.join(DATASETS)}")
     return DATASETS[name]
 
 
@@ -205,6 +210,22 @@ def read_csv_labels(
     )
     labels = Labels(spec, root, ratings)
     return labels if allow_missing else require_images(labels)
+
+
+def read_own_labels(own: OwnRatings, root: Path | None, *, allow_missing: bool = False) -> Labels:
+    """Anyone's ratings, with image paths relative to a folder; None: that of the CSV file. Raises UsageError without a file."""
+    if own.labels is None:
+        raise UsageError(f"--dataset {OWN} needs the file with the ratings: --labels FILE")
+    return read_csv_labels(
+        own.labels,
+        own.image_column,
+        own.score_column,
+        own.group_column,
+        root or own.labels.parent,
+        score_range=own.score_range,
+        higher_is_better=not own.lower_is_better,
+        allow_missing=allow_missing,
+    )
 
 
 def describe_own(

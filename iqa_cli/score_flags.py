@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.options import DEFAULT_MODEL, MAX_CROPS, MAX_TIMEOUT, BackendChoice, ScoreOptions
+from iqa_cli.options import DEFAULT_MODEL, MAX_TIMEOUT, BackendChoice, ScoreOptions
+from iqa_cli.shared_flags import MODEL, OUTPUT, Backend, BatchSize, CropCount, CsvFile, Device, Workers
 
-INPUT, OUTPUT, MODEL, SPEED = "Input", "Output", "Model", "Speed and memory"  # panels of the help
+INPUT = "Input"  # a panel of the help
 STDIN = "-"
 
 
@@ -57,7 +58,7 @@ class InputFlags:
 class OutputFlags:
     """Where their records go."""
 
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write CSV, a line an image.", rich_help_panel=OUTPUT)] = None
+    csv: CsvFile = None
     jsonl: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write JSON Lines, an object an image.", rich_help_panel=OUTPUT)
     ] = None
@@ -74,7 +75,7 @@ class OutputFlags:
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """What scores them."""
+    """What scores them, and how fast."""
 
     model: Annotated[
         str,
@@ -85,51 +86,31 @@ class ModelFlags:
             rich_help_panel=MODEL,
         ),
     ] = DEFAULT_MODEL
-    backend: Annotated[
-        BackendChoice, typer.Option(help="What runs the network; auto prefers ONNX Runtime.", rich_help_panel=MODEL)
-    ] = BackendChoice.AUTO
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...", rich_help_panel=MODEL)] = "auto"
-    crops: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=MAX_CROPS,
-            help=r"Views an image; more are slower and steadier.  \[default: the model's]",
-            rich_help_panel=MODEL,
-        ),
-    ] = None
-
-
-@dataclass(frozen=True)
-class SpeedFlags:
-    """How fast, and with how much memory."""
-
-    workers: Annotated[
-        int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=SPEED)
-    ] = None
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=SPEED)
-    ] = 1
+    backend: Backend = BackendChoice.AUTO
+    device: Device = "auto"
+    crops: CropCount = None
+    workers: Workers = None
+    batch_size: BatchSize = 1
     cache: Annotated[
         bool | None,
         typer.Option(
             "--cache/--no-cache",
             help=r"Keep scores, and score only what is new or changed.  \[default: for folders and lists]",
-            rich_help_panel=SPEED,
+            rich_help_panel=MODEL,
         ),
     ] = None
 
 
-def gather_scoring(images: InputFlags, model: ModelFlags, speed: SpeedFlags) -> ScoreOptions:
+def gather_scoring(images: InputFlags, model: ModelFlags) -> ScoreOptions:
     """The options of a run. Raises UsageError where they make no sense."""
     return ScoreOptions(
         model=model.model,
         backend=model.backend,
         device=model.device,
-        batch_size=speed.batch_size,
-        workers=speed.workers,
+        batch_size=model.batch_size,
+        workers=model.workers,
         crops=model.crops,
         max_pixels=images.max_pixels,
         timeout=images.timeout,
-        cache=images.has_many() if speed.cache is None else speed.cache,
+        cache=images.has_many() if model.cache is None else model.cache,
     )

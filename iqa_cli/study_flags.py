@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iqa_cli.shared_flags import DATA, DataRoots, OwnFlags
+
 if TYPE_CHECKING:
     from iqa_cli.recipes import StudyOptions
 
-DATA, NETWORK, LOOP, RUN = "Data", "Network", "Training", "Run"  # panels of the help
+NETWORK, LOOP, RUN = "Network", "Training", "Run"  # panels of the help
 
 BackboneWeights = Annotated[
     str | None,
@@ -44,39 +46,7 @@ class RatedFlags:
             rich_help_panel=DATA,
         ),
     ] = None
-    data_root: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            help="The folder of the set, or of all sets, or one for each in order; else $IQA_DATA.",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", metavar="FILE", help="CSV with your own ratings, for --dataset csv.", rich_help_panel=DATA),
-    ] = None
-    image_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Its column of paths below the data root, or beside it. \\[image]", rich_help_panel=DATA
-        ),
-    ] = None
-    score_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its column of scores. \\[score]", rich_help_panel=DATA)
-    ] = None
-    group_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Its column of what no split may part, as a reference.", rich_help_panel=DATA),
-    ] = None
-    score_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="Ends of its scale. \\[those of the scores]", rich_help_panel=DATA),
-    ] = None
-    lower_is_better: Annotated[
-        bool | None,
-        typer.Option("--lower-is-better", help="Its low scores mean good images, as DMOS do.", rich_help_panel=DATA),
-    ] = None
+    data_root: DataRoots = None
 
 
 class SplitChoice(StrEnum):
@@ -181,7 +151,7 @@ TABLES = {"epochs": "loop", "device": "loop", "seed": "samples"}
 """Flags that stand in a table of a recipe."""
 
 
-def describe_flags(*groups: RatedFlags | SplitFlags | RunFlags, **others: Any) -> dict[str, Any]:
+def describe_flags(*groups: RatedFlags | OwnFlags | SplitFlags | RunFlags, **others: Any) -> dict[str, Any]:
     """What was said on the command line, as a recipe says it; what was not said is not there."""
     said: dict[str, Any] = {}
     for name, value in [(f.name, getattr(group, f.name)) for group in groups for f in fields(group)] + [*others.items()]:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iqa_cli.card import ModelCard
-from iqa_cli.datasets import Labels, find_root, find_spec, read_csv_labels, read_labels
-from iqa_cli.errors import UsageError
+from iqa_cli.datasets import Labels, find_root, find_spec, read_labels, read_own_labels
 from iqa_cli.evaluation import Comparison, Estimate, Figures, Measurement, SplitMeasurement, compare, measure, measure_splits
 from iqa_cli.exposure import Training, read_training
 from iqa_cli.options import OWN, EvaluateOptions, OwnRatings, Side
@@ -100,22 +99,6 @@ def read_sets(options: EvaluateOptions) -> Iterator[Labels]:
         else:
             labels = read_labels(name, find_root(name, root), allow_missing=options.allow_missing)
         yield labels if measures_all(labels, options) else take_test(labels, options.seed)
-
-
-def read_own_labels(own: OwnRatings, root: Path | None, *, allow_missing: bool = False) -> Labels:
-    """Anyone's ratings, with image paths relative to a folder; None: that of the CSV file. Raises UsageError without a file."""
-    if own.labels is None:
-        raise UsageError(f"--dataset {OWN} needs the file with the ratings: --labels FILE")
-    return read_csv_labels(
-        own.labels,
-        own.image_column,
-        own.score_column,
-        own.group_column,
-        root or own.labels.parent,
-        score_range=own.score_range,
-        higher_is_better=not own.lower_is_better,
-        allow_missing=allow_missing,
-    )
 
 
 def measures_all(labels: Labels, options: EvaluateOptions) -> bool:

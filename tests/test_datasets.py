@@ -157,8 +157,10 @@ def test_a_data_root_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no data set 'clive'; there are livec, koniq10k"):
-        datasets.find_root("clive", tmp_path)
+    with pytest.raises(UsageError, match="no data set 'ava'; there are livec, koniq10k"):
+        datasets.find_root("ava", tmp_path)
+    with pytest.raises(UsageError, match=r"no data set 'LIVEcc' \(did you mean livec\?\); there are livec, koniq10k"):
+        datasets.find_root("LIVEcc", tmp_path)
     with pytest.raises(UsageError, match="no data set 'clive'"):
         datasets.read_labels("clive", tmp_path)
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from iqa_cli.errors import UsageError
 from iqa_cli.flags import spread
 from iqa_cli.recipes import LoopOptions, SampleOptions, StudyOptions
+from iqa_cli.shared_flags import OwnFlags
 from iqa_cli.study_flags import (
     NO_SETTINGS,
     TABLES,
@@ -63,16 +64,17 @@ def test_help_and_errors_are_those_of_options_declared_one_by_one() -> None:
 
 
 def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:
-    flags = {f.name for group in (RatedFlags, SplitFlags, RunFlags) for f in fields(group)} - set(NO_SETTINGS)
+    flags = {f.name for group in (RatedFlags, OwnFlags, SplitFlags, RunFlags) for f in fields(group)} - set(NO_SETTINGS)
     assert flags - set(TABLES) <= {f.name for f in fields(StudyOptions)}
     tables = {"loop": LoopOptions, "samples": SampleOptions}
     assert all(name in {f.name for f in fields(tables[table])} for name, table in TABLES.items())
 
 
 def test_what_was_said_is_written_as_a_recipe_says_it() -> None:
-    rated = RatedFlags(["livec"], [Path("a"), Path("b")], score_range=(1.0, 5.0), lower_is_better=False)
+    rated = RatedFlags(["livec"], [Path("a"), Path("b")])
+    own = OwnFlags(score_range=(1.0, 5.0), lower_is_better=False)
     run = RunFlags(epochs=0, seed=3, run_dir=Path("r"), settings=["name=x"], quiet=True)
-    assert describe_flags(rated, SplitFlags(split=SplitChoice.OFFICIAL), run, photos=[], teachers=["t"], size=None) == {
+    assert describe_flags(rated, own, SplitFlags(split=SplitChoice.OFFICIAL), run, photos=[], teachers=["t"], size=None) == {
         "dataset": "livec",
         "data_root": ["a", "b"],
         "score_range": [1.0, 5.0],
@@ -82,7 +84,7 @@ def test_what_was_said_is_written_as_a_recipe_says_it() -> None:
         "samples": {"seed": 3},
         "teachers": "t",
     }
-    assert describe_flags(RatedFlags(), SplitFlags(), RunFlags()) == {}
+    assert describe_flags(RatedFlags(), OwnFlags(), SplitFlags(), RunFlags()) == {}
 
 
 def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     for member, network in zip(members, networks, strict=True):
         if member.trunk is not None:
             share_backbone(network)
-    blend = Blend(members)
+    blend = Blend(members, models[0].card.crops.multiple)
     for slot, network in zip(blend.networks, networks, strict=True):
         slot.load_state_dict(network.state_dict())
     cards = [model.card for model in models]

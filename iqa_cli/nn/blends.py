@@ -19,8 +19,6 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 from iqa_cli.errors import WeightsError
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
-STRIDE = 32  # px, of views of whole pictures, see `CropSpec.multiple`
-
 
 @dataclass(frozen=True)
 class Member:
@@ -28,7 +26,7 @@ class Member:
 
     weight: of its answer; all are divided by their sum. size: the side in px of the squares it needs; 0: any shape will do.
     mean, std: of the pixel values in 0..1 that it is used to. trunk: the number of an earlier member whose backbone it shares.
-    reduced: (448, 608): it looks at the picture reduced from 608 px to 448, in multiples of `STRIDE`; none: as it is.
+    reduced: (448, 608): it looks at the picture reduced from 608 px to 448, in multiples of `Blend.multiple`; none: as it is.
     """
 
     network: NetworkConfig
@@ -46,10 +44,14 @@ class Member:
 
 
 class Blend(nn.Module):
-    """Crops [b, 3, h, w], normalised as the first member's, -> quality [b]: the weighted mean of the members'."""
+    """Crops [b, 3, h, w], normalised as the first member's, -> quality [b]: the weighted mean of the members'.
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    multiple: of which the height and width of views of whole pictures are multiples, as in `CropSpec`.
+    """
+
+    def __init__(self, members: Sequence[Member], multiple: int) -> None:
         super().__init__()
+        self.multiple = multiple
         self.members = list(members)
         self.networks = nn.ModuleList(build_network(member.network) for member in members)
         for network, member in zip(self.networks, self.members, strict=True):
@@ -88,7 +90,8 @@ class Blend(nn.Module):
             crops = crops * self.get_buffer(f"scale{number}") + self.get_buffer(f"shift{number}")
         member = self.members[number]
         if member.reduced:
-            rows, columns = (reduce_side(side, *member.reduced) for side in crops.shape[2:])
+            own, first = member.reduced
+            rows, columns = (reduce_side(side, own, first, self.multiple) for side in crops.shape[2:])
             return F.interpolate(
                 crops, (rows, columns), mode="bicubic", align_corners=False, antialias=True
             )  # as crops are cut
@@ -96,11 +99,11 @@ class Blend(nn.Module):
         return F.interpolate(crops, (size, size), mode="bilinear", align_corners=False) if size else crops
 
 
-def reduce_side(side: int, own: int, first: int) -> int:
-    """About own / first times a side in px, both multiples of the stride and at least two of them, as views are: a window of
-    tokens spans two. In whole numbers and without a condition, since it is exported.
+def reduce_side(side: int, own: int, first: int, multiple: int) -> int:
+    """About own / first times a side in px, both of them multiples, and twice it at least, as views are: a window of tokens
+    spans two cells. In whole numbers and without a condition, since it is exported.
     """
-    return (2 + (side // STRIDE - 2) * own // first) * STRIDE
+    return (2 + (side // multiple - 2) * own // first) * multiple
 
 
 def share_backbone(network: QfmIqm) -> None:
@@ -108,7 +111,7 @@ def share_backbone(network: QfmIqm) -> None:
     network.encoder.backbone = nn.Identity()
 
 
-def build_blend(members: Sequence[Mapping[str, Any]]) -> Blend:
+def build_blend(members: Sequence[Mapping[str, Any]], multiple: int) -> Blend:
     """The blend that a card describes, with new weights. Raises WeightsError for a backbone that is unknown or not
     there to share, TypeError for a member that is none.
     """
@@ -116,7 +119,7 @@ def build_blend(members: Sequence[Mapping[str, Any]]) -> Blend:
     for number, trunk in enumerate(member.trunk for member in read):
         if trunk is not None and (trunk not in range(number) or read[trunk].trunk is not None):
             raise WeightsError(f"member {number} of the blend shares the backbone of member {trunk}, which has none to share")
-    return Blend(read)
+    return Blend(read, multiple)
 
 
 def read_member(data: Mapping[str, Any]) -> Member:

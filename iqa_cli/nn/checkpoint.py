@@ -70,12 +70,13 @@ def read_config(data: Mapping[str, Any]) -> NetworkConfig:
     return NetworkConfig(**data)
 
 
-def build_described(data: Mapping[str, Any]) -> QfmIqm | Blend:
+def build_described(card: ModelCard) -> QfmIqm | Blend:
     """The network that a card describes, with new weights: one, or a blend of several. Raises WeightsError."""
+    data = card.network
     if "members" not in data:
         return build_network(read_config(data))
     try:
-        return build_blend(data["members"])
+        return build_blend(data["members"], card.crops.multiple)
     except (TypeError, KeyError, IndexError) as error:
         raise WeightsError(f"the model card's network is no blend of networks: {error}") from error
 
@@ -85,7 +86,7 @@ def load_network(card: ModelCard, path: Path) -> QfmIqm | Blend:
 
     Raises WeightsError where a weight is missing, unknown or of another shape.
     """
-    network = build_described(card.network)
+    network = build_described(card)
     state, _ = load_tensors(path)
     try:
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True)
