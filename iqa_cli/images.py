@@ -70,10 +70,9 @@ TURNS = {
 
 LYING = 5  # from this orientation on height and width change places
 
-SPARE = 3.5
-"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are halved for crops of 448 px or less.
-What that does to scores `tests.benchmarks.reduction` prints: on large photos and wallpapers a quarter of a point in the median.
-"""
+SPARE = 2.7
+"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a quarter for views of
+288 px. What that does to scores, `tests.benchmarks.reduction` prints."""
 
 Enough = Callable[[int, int], tuple[int, int]]
 """Height and width of an upright picture in px -> those that will do. A JPEG may then come out smaller, see `reduce_jpeg`."""
