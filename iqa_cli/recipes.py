@@ -17,6 +17,7 @@ from iqa_cli.errors import UsageError
 
 NoiseKind = Literal["semantic", "random", "gaussian", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
+FinePrecision = Literal["same", "auto", "fp32", "bf16"]
 Schedule = Literal["cosine", "thirds"]
 SplitKind = Literal["seeded", "official"]
 
@@ -86,6 +87,10 @@ class LoopOptions:
     relative: the backbone's rate is a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are
         folded into convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
     draws: how many crops of a photo an epoch of fine-tuning shows.
+    unlabelled: the share of the photos without labels that such an epoch shows, other ones each time.
+    fine_batch_size: of fine-tuning, whose batches must fit into memory; 0: as in the warm-up.
+    precision, fine_precision: of the warm-up and of fine-tuning; "auto" is bf16 for transformers and on a GPU. On a CPU that
+        knows it (AVX-512 or AMX with bf16) it makes fine-tuning of convolutions twice as fast.
     schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
         rates of the one before.
     averaging: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
@@ -96,7 +101,9 @@ class LoopOptions:
     warm_epochs: int = 12
     views: int = 2
     draws: int = 1
+    unlabelled: float = 1.0
     batch_size: int = 16
+    fine_batch_size: int = 0
     rate: float = 2e-4
     backbone_rate: float = 5e-5
     warm_rate: float = 1e-3
@@ -109,6 +116,7 @@ class LoopOptions:
     averaging: float = 0.99
     patience: int = 0
     precision: Precision = "auto"
+    fine_precision: FinePrecision = "same"
     device: str = "cpu"
     workers: int = 0
     threads: int = 0  # of PyTorch; 0 leaves its own choice

@@ -29,7 +29,7 @@ from iqa_cli.nn.decoded import DecodedImages, bound_image
 from iqa_cli.nn.runs import RunFolder, describe_options, leave_out
 from iqa_cli.nn.samples import EpochOrder, Photo, PhotoCrops, PixelCache
 from iqa_cli.nn.teams import ALONE, Team, open_team
-from iqa_cli.nn.training import EpochDone, PhaseStopped, find_stall, set_rates
+from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, find_stall, set_rates
 from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions, write_recipe
 
 MATCHING = MatchingOptions(memory=6, tolerance=0.5, order=0.5, correlation=0.2)
@@ -242,12 +242,30 @@ def test_thirds_fall_to_a_tenth_and_a_tenth_of_it() -> None:
 
 
 def test_several_draws_show_each_photo_so_often_in_other_crops() -> None:
-    once = [place for batch in EpochOrder(7, 7, 2, seed=5) for place in batch]
+    once = [place for batch in EpochOrder(range(7), 7, 2, seed=5) for place in batch]
     assert sorted(once) == [(2, place) for place in range(7)]
-    order = EpochOrder(7, 3, 2, seed=5, draws=3)
+    order = EpochOrder(range(7), 3, 2, seed=5, draws=3)
     shown = [place for batch in order for place in batch]
     assert sorted(shown) == [(epoch, place) for epoch in (6, 7, 8) for place in range(7)]
     assert [len(batch) for batch in order] == [3] * 7
+
+
+def test_an_epoch_of_fine_tuning_shows_all_labelled_photos_and_others_in_turn() -> None:
+    photos = [Photo(f"{place}", 0.5 if place % 3 else float("nan")) for place in range(30)]
+    crops = PhotoCrops(photos, CropSpec(32), SampleOptions(seed=1))
+    assert crops.choose_places(0, 1.0) == list(range(30))
+    shown = [set(crops.choose_places(epoch, 0.3)) for epoch in range(20)]
+    labelled = {place for place in range(30) if place % 3}
+    assert all(places >= labelled and len(places) == 20 + 3 for places in shown)
+    assert set.union(*shown) == set(range(30))
+    assert crops.choose_places(7, 0.3) == crops.choose_places(7, 0.3)
+    assert crops.choose_places(0, 0.0) == sorted(labelled)
+
+
+def test_fine_tuning_may_have_smaller_batches(ratings: Path, tmp_path: Path) -> None:
+    loop = replace(LOOP, batch_size=6, fine_batch_size=2)
+    steps = [event.steps for event in study.train(choose(ratings, tmp_path, loop=loop)) if isinstance(event, StepDone)]
+    assert steps == [2, 2, *[6] * 6, *[6] * 6]  # of twelve photos
 
 
 # ---- decoded images ----
@@ -303,7 +321,7 @@ def test_crops_of_kept_images_are_those_of_the_files_and_loader_processes_share_
     photos, crops = [Photo(str(photo), 0.5)], CropSpec(32, "square")
     images = DecodedImages(tmp_path / "kept", 100, 10**6)
     plain, kept = PhotoCrops(photos, crops, SAMPLES), PhotoCrops(photos, crops, SAMPLES, images)
-    order = EpochOrder(1, 1, 0, seed=0)
+    order = EpochOrder(range(1), 1, 0, seed=0)
     (loaded,) = training.load_epoch(kept, order, workers=1)
     assert torch.equal(loaded.crops, plain[0, 0].crops)
     assert images.used.value == PixelCache(0).load(str(photo)).nbytes  # counted here, written there

@@ -356,8 +356,9 @@ def test_a_relative_rate_moves_each_tensor_of_the_backbone_by_a_share_of_its_siz
         assert moved == pytest.approx(share * np.cos(np.pi / 20) ** 2, rel=0.02), name
 
 
-def test_a_resumed_run_with_relative_rates_ends_as_an_uninterrupted_one(livec, tmp_path):
-    loop = replace(RECIPE["loop"], relative=True, backbone_rate=1e-2)
+@pytest.mark.parametrize("changes", [{"relative": True, "backbone_rate": 1e-2}, {"fine_precision": "bf16"}])
+def test_a_resumed_run_ends_as_an_uninterrupted_one_in_whatever_way_it_is_tuned(livec, tmp_path, changes):
+    loop = replace(RECIPE["loop"], **changes)
     list(train(study(livec, tmp_path / "whole", loop=loop)))
     for event in train(study(livec, tmp_path / "halves", loop=loop)):
         if isinstance(event, StepDone) and event.epoch == 3 and event.step == 2:

@@ -79,7 +79,7 @@ class FeatureStore:
         """An epoch of the warm-up: one view of each photo, in the batches of that epoch; only views that teachers, if there
         are any, were asked about.
         """
-        order = EpochOrder(len(self.dataset), options.batch_size, epoch, self.dataset.options.seed)
+        order = EpochOrder(range(len(self.dataset)), options.batch_size, epoch, self.dataset.options.seed)
         answered = options.views if self.dataset.targets is None else len(self.dataset.targets)
         return FeatureEpoch(self, epoch % max(1, min(options.views, answered)), order)
 

@@ -133,6 +133,13 @@ class PhotoCrops(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.photos)
 
+    def choose_places(self, epoch: int, unlabelled: float) -> list[int]:
+        """Where the photos of an epoch stand: all that have labels, and that share of the others, drawn anew each time."""
+        labelled = [place for place, photo in enumerate(self.photos) if np.isfinite(photo.quality)]
+        others = [place for place, photo in enumerate(self.photos) if not np.isfinite(photo.quality)]
+        chance = np.random.default_rng((self.options.seed, epoch, 1))
+        return sorted(labelled + chance.permutation(others)[: round(unlabelled * len(others))].astype(int).tolist())
+
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, place = where
         if self.targets is not None:
@@ -195,10 +202,11 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
     so that its crops differ.
     """
 
-    def __init__(self, count: int, batch_size: int, epoch: int, seed: int, draws: int = 1) -> None:
+    def __init__(self, places: Sequence[int], batch_size: int, epoch: int, seed: int, draws: int = 1) -> None:
+        count = len(places)
         total = count * draws
         order = np.random.default_rng((seed, epoch)).permutation(total)
-        shown = [(epoch * draws + int(turn) // count, int(turn) % count) for turn in order]
+        shown = [(epoch * draws + int(turn) // count, places[int(turn) % count]) for turn in order]
         ends = range(batch_size, total + 1, batch_size) if total >= batch_size else [total]
         self.batches = [shown[max(0, end - batch_size) : end] for end in ends]
 

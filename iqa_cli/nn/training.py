@@ -11,7 +11,6 @@ import math
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +27,7 @@ from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.features import FeatureEpoch, FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm, StageEncoder
 from iqa_cli.nn.objectives import Objective, QualityMatching
+from iqa_cli.nn.precision import keep_depthwise_single, precision_of
 from iqa_cli.nn.runs import RunFolder, Snapshot
 from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, Pixels, load_epoch, load_scoring_crops
 from iqa_cli.nn.teams import ALONE, SharedNetwork, Team
@@ -101,8 +101,9 @@ def fit(
     team: all processes call this with the same arguments; one of them writes.
     Raises DataError for images that cannot be decoded, UsageError for fewer photos a batch than processes.
     """
-    if min(options.batch_size, len(dataset)) < team.size:
-        raise UsageError(f"{team.size} processes cannot share batches of {min(options.batch_size, len(dataset))} photos")
+    smallest = min(options.batch_size, options.fine_batch_size or options.batch_size, len(dataset))
+    if smallest < team.size:
+        raise UsageError(f"{team.size} processes cannot share batches of {smallest} photos")
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(dataset.options.seed)
@@ -115,6 +116,8 @@ def fit(
         phase = "warm-up" if warm else "fine-tuning"
         if epoch == options.warm_epochs:
             training.optimizer = build_optimizer(network, options, warm=False)
+        if not warm:
+            keep_depthwise_single(network)
         if find_stall(training.rows, phase, options.patience) is not None:
             continue
         if (epoch == 0 and wants_standards(network)) or (warm and not store):
@@ -183,7 +186,9 @@ def run_epoch(
         phase, first, batches = options.warm_epochs, 0, store.load_epoch(epoch, options)
         batches.order.batches = [list(team.share(batch)) for batch in batches.order.batches]
     else:
-        order = EpochOrder(len(dataset), options.batch_size, epoch, dataset.options.seed, options.draws)
+        places = dataset.choose_places(epoch, options.unlabelled)
+        size = options.fine_batch_size or options.batch_size
+        order = EpochOrder(places, size, epoch, dataset.options.seed, options.draws)
         order.batches = [list(team.share(batch)) for batch in order.batches]
         phase, first, batches = options.epochs, options.warm_epochs, load_epoch(dataset, order, options.workers)
     losses, rates, images, steps = [], [], 0, len(batches)
@@ -196,13 +201,6 @@ def run_epoch(
         images += len(batch)
         yield StepDone(epoch, step + 1, steps, sum(outcome[0].values()))
     return losses, rates, images
-
-
-def precision_of(options: LoopOptions, network: QfmIqm) -> AbstractContextManager[object]:
-    """Autocast to bf16 where that is asked for, or helps: matrix products of a transformer, and any network on a GPU."""
-    helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or options.device != "cpu"
-    wanted = options.precision == "bf16" or (options.precision == "auto" and helps)
-    return torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=wanted)
 
 
 def layer_numbers(network: QfmIqm) -> dict[str, int]:
@@ -264,7 +262,7 @@ def take_step(
     """One update of the weights and of their average; the losses by name, and the rates."""
     training.network.train()
     network = training.network if team.size == 1 else cast("QfmIqm", SharedNetwork(training.network, team))
-    with precision_of(options, training.network):
+    with precision_of(options, training.network, warm=batch.features is not None):
         losses, rates = training.objective(network, batch)
     training.optimizer.zero_grad(set_to_none=True)
     if not losses:  # a batch without labels, answers or chains teaches nothing
@@ -301,8 +299,7 @@ def measure_standards(training: Training, store: FeatureStore) -> None:
 def predict(network: QfmIqm, crops: Tensor, options: LoopOptions) -> Tensor:
     """Crops [n, 3, h, w] -> quality [n], on the CPU, in single precision."""
     network.eval()
-    with precision_of(options, network):
-        return network(crops.to(options.device).contiguous(memory_format=torch.channels_last)).float().cpu()  # type: ignore[no-any-return]
+    return network(crops.to(options.device).contiguous(memory_format=torch.channels_last)).cpu()  # type: ignore[no-any-return]
 
 
 def predict_photos(

@@ -150,7 +150,7 @@ def sum_up(phase: str, watch: Stopwatch) -> Phase:
 def time_loader(options: StudyOptions, photos: Sequence[Photo], steps: int, trained: Phase) -> Loading:
     """The batches of fine-tuning, drawn and thrown away."""
     _, dataset = begin(options, photos)
-    order = EpochOrder(len(photos), options.loop.batch_size, 0, options.samples.seed)
+    order = EpochOrder(range(len(photos)), options.loop.fine_batch_size or options.loop.batch_size, 0, options.samples.seed)
     order.batches = order.batches[: steps + LEFT_OUT]
     counts, times = [], []
     for batch in load_epoch(dataset, order, options.loop.workers):
