@@ -101,21 +101,24 @@ def distill(
     $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos --dataset livec --data-root DIR
     """
     network = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
-    begin = DISTILLING if run.recipe is None else {}
     said = describe_flags(rated, own, splits, run, photos=images, method="distillation", **network)
-    run_study(gather_options(run, begin | said), "iqa distill", dry_run=run.dry_run, quiet=run.quiet)
+    run_study(gather_options(run, said, DISTILLING), "iqa distill", dry_run=run.dry_run, quiet=run.quiet)
 
 
 DISTILLING: dict[str, Any] = {
     "dataset": "",
     "backbone": "tf_efficientnet_lite0",
-    "size": 320,
+    "size": 288,
     "fit": "whole",
     "heads": 4,
     "validation": 0.0,
+    "asked": 2,
+    "distillation": {"order": 0.3},
+    "samples": {"versions": 1},
+    "loop": {"epochs": 4, "rate": 1e-4, "backbone_rate": 1.5e-3, "relative": True, "frozen": 0.3},
 }
-"""What distill does without a recipe: no labels, a small network of any height and width; nothing is chosen, so nothing is held
-back.
+"""What distill does without a recipe: no labels, a small network of any height and width, trained as `qfm-iqm-lite` is; nothing
+is chosen, so nothing is held back.
 """
 
 

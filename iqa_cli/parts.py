@@ -66,6 +66,16 @@ def name_teachers(part: Part, options: StudyOptions) -> list[str]:
     return [name.replace("{fold}", str(part.fold)) for name in options.teachers]
 
 
+def choose_side(options: StudyOptions, part: Part) -> StudyOptions:
+    """In a distillation, unless a side of the views is set: the largest that a teacher looks at. It would say little of views
+    as small as its student's, enlarged. Raises WeightsError for a teacher that is not there.
+    """
+    if options.method != "distillation" or options.samples.side:
+        return options
+    sizes = [find_model(name, BackendChoice.TORCH).card.crops.size for name in name_teachers(part, options)]
+    return replace(options, samples=replace(options.samples, side=max([options.size, *sizes])))
+
+
 def plan_parts(corpus: Corpus | None, options: StudyOptions) -> list[Part]:
     """All trainings: on all images, for each fold, or for each repeat; images of one group stay together everywhere.
 

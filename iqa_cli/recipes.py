@@ -65,7 +65,8 @@ class SampleOptions:
     damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
         photos always do.
     versions: how many damaged versions.
-    side: in px of a view when it is damaged and shown to teachers, before it is cut to the network's size; 0: that size.
+    side: in px of a view when it is damaged and shown to teachers, before it is cut to the network's size; 0: that size, or in
+        a distillation the largest that a teacher looks at.
     held_out: the share of the unlabelled photos that are kept out, to measure on, chosen by a hash of the file's name.
     """
 

@@ -168,13 +168,18 @@ def write_flag(value: Any) -> Any:
     return str(value) if isinstance(value, Path | StrEnum) else value
 
 
-def gather_options(run: RunFlags, flags: Mapping[str, Any]) -> StudyOptions:
-    """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError."""
+def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, Any] | None = None) -> StudyOptions:
+    """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError.
+
+    begin: what a command does without a recipe.
+    """
     from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
 
     options = StudyOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
     if run.recipe is not None:
         options = apply_settings(options, read_recipe(run.recipe), str(run.recipe))
+    elif begin is not None:
+        options = apply_settings(options, begin, "the defaults")
     options = apply_settings(options, flags, "the command line")
     options = apply_settings(options, parse_settings(run.settings or []), "--set")
     if run.run_dir is None:

@@ -93,5 +93,9 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
     options = gather_options(run, describe_flags(run, dataset=["csv", "livec"], repeats=2))
     assert (options.name, options.size, options.loop.epochs, options.loop.views) == ("flag", 64, 3, 5)
     assert options.run_dir == Path("runs", "csv+livec-splits")
+    begin = {"size": 96, "loop": {"epochs": 7, "batch_size": 3}}
+    assert gather_options(run, {}, begin).loop.batch_size == LoopOptions().batch_size  # a recipe stands in its place
+    begun = gather_options(RunFlags(epochs=2), describe_flags(RunFlags(epochs=2), name="flag"), begin)
+    assert (begun.name, begun.size, begun.loop.epochs, begun.loop.batch_size) == ("flag", 96, 2, 3)
     with pytest.raises(UsageError, match="the command line: there is no option 'nonsense'"):
         gather_options(run, {"nonsense": 1})

@@ -11,7 +11,17 @@ from PIL import Image
 
 from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.parts import check_study, check_teachers, choose_parts, describe_split, name_teachers, plan_parts, show_parts
+from iqa_cli.parts import (
+    Part,
+    check_study,
+    check_teachers,
+    choose_parts,
+    choose_side,
+    describe_split,
+    name_teachers,
+    plan_parts,
+    show_parts,
+)
 from iqa_cli.recipes import SampleOptions, StudyOptions
 
 SPLIT = ["training"] * 6 + ["validation"] * 2 + ["test"] * 2
@@ -194,6 +204,17 @@ def test_teachers_are_looked_for_fold_by_fold_before_anything_begins(data: Path)
     with pytest.raises(WeightsError, match="teacher1: no such model"):
         check_teachers(parts[1:], given)
     check_teachers(parts, replace(given, teachers=("qfm-iqm", "hf://some/one")))
+
+
+def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) -> None:
+    part = Part(data, [], [], [], seed=0)
+    given = options(data, method="distillation", teachers=("qfm-iqm-lite", "qfm-iqm"), size=288)
+    assert choose_side(given, part).samples.side == 640
+    assert choose_side(replace(given, teachers=("qfm-iqm-lite",), size=320), part).samples.side == 320
+    assert choose_side(replace(given, samples=SampleOptions(side=400)), part).samples.side == 400
+    assert choose_side(replace(given, method="matching"), part).samples.side == 0
+    with pytest.raises(WeightsError, match="nobody: no such model"):
+        choose_side(replace(given, teachers=("nobody",)), part)
 
 
 def test_a_folder_of_photos_that_is_not_there_is_named(data: Path) -> None:

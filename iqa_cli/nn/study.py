@@ -34,7 +34,16 @@ from iqa_cli.nn.samples import Photo, PhotoCrops, PixelCache, Pixels
 from iqa_cli.nn.teachers import Teacher, ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.teams import Team, open_team
 from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, fit, predict_photos
-from iqa_cli.parts import Part, check_study, check_teachers, choose_parts, describe_split, name_teachers, plan_parts
+from iqa_cli.parts import (
+    Part,
+    check_study,
+    check_teachers,
+    choose_parts,
+    choose_side,
+    describe_split,
+    name_teachers,
+    plan_parts,
+)
 from iqa_cli.recipes import StudyOptions
 
 
@@ -78,21 +87,21 @@ def train(options: StudyOptions) -> Iterator[Event]:
     check_others([part for part in parts if part not in chosen], options)
     for number, part in enumerate(chosen):
         yield PartBegun(number, len(chosen), part)
-        yield from train_part(corpus, part, seed_options(options, part), team)
+        yield from train_part(corpus, part, specialise(options, part), team)
         if team.leads:
             write_results(parts, options)
 
 
-def seed_options(options: StudyOptions, part: Part) -> StudyOptions:
-    """The options with the seed of one training."""
-    return replace(options, samples=replace(options.samples, seed=part.seed))
+def specialise(options: StudyOptions, part: Part) -> StudyOptions:
+    """The options of one training: with its seed, and with the views that its teachers want."""
+    return choose_side(replace(options, samples=replace(options.samples, seed=part.seed)), part)
 
 
 def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
     """Raises UsageError where a training that others did, or do, is not of this study: their results are for one table."""
     for part in parts:
         if (part.folder / "options.json").exists():
-            RunFolder(part.folder).check_options(seed_options(options, part))
+            RunFolder(part.folder).check_options(specialise(options, part))
 
 
 def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
