@@ -108,7 +108,8 @@ class TrainingView:
         counts = ", ".join(
             f"{len(getattr(part, kind))} {kind}" for kind in ("train", "validation", "test") if getattr(part, kind)
         )
-        self.say(f"training {event.number + 1} of {event.parts} in {part.folder}: {counts}")
+        labelled = f": {counts}" if counts else ""
+        self.say(f"training {event.number + 1} of {event.parts} in {part.folder}{labelled}")
 
     def show_end(self, event: PartDone) -> None:
         """What came of it."""
