@@ -52,6 +52,10 @@ def check_study(options: StudyOptions) -> None:
         raise UsageError("patience is for an SRCC that gets no better: it needs a validation part")
     if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
         raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
+    if not 0 <= options.loop.unlabelled <= 1 or options.loop.fine_batch_size < 0:
+        raise UsageError("loop.unlabelled is a share of the photos without labels, 0 to 1, and loop.fine_batch_size 0 or more")
+    if not options.sets and not options.loop.unlabelled:
+        raise UsageError("without labels, loop.unlabelled=0 leaves nothing to train on")
 
 
 def check_teachers(parts: Sequence[Part], options: StudyOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from iqa_cli.cli_train import DISTILLING
 from iqa_cli.errors import UsageError
 from iqa_cli.flags import spread
 from iqa_cli.recipes import LoopOptions, SampleOptions, StudyOptions
@@ -99,3 +100,12 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
     assert (begun.name, begun.size, begun.loop.epochs, begun.loop.batch_size) == ("flag", 96, 2, 3)
     with pytest.raises(UsageError, match="the command line: there is no option 'nonsense'"):
         gather_options(run, {"nonsense": 1})
+
+
+def test_without_a_recipe_a_model_is_distilled_as_the_released_one() -> None:
+    released = gather_options(RunFlags(recipe=Path(__file__).parents[1] / "weights" / "recipes" / "qfm-iqm-lite.toml"), {})
+    begun = gather_options(RunFlags(), {"method": "distillation"}, DISTILLING)
+    told = ("run_dir", "dataset", "name", "summary", "backbone_source", "photos_source", "limits", "samples", "loop")
+    assert begun == replace(released, **{name: getattr(begun, name) for name in told})
+    assert begun.samples == replace(released.samples, held_out=0.0, side=0)  # the side is that of its teachers
+    assert begun.loop == replace(released.loop, fine_precision="same", workers=0)  # these hang on the machine

@@ -217,6 +217,22 @@ def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) ->
         choose_side(replace(given, teachers=("nobody",)), part)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"unlabelled": -0.1}, "0 to 1"),
+        ({"unlabelled": 1.5}, "0 to 1"),
+        ({"fine_batch_size": -1}, "0 or more"),
+        ({"unlabelled": 0.0}, "nothing to train on"),
+    ],
+)
+def test_shares_and_batches_that_are_none_are_named(data: Path, changes: dict[str, float], message: str) -> None:
+    given = options(data, dataset="", method="distillation", teachers=("qfm-iqm",), photos=(data / "own",))
+    check_study(given)
+    with pytest.raises(UsageError, match=message):
+        check_study(replace(given, loop=replace(given.loop, **changes)))  # type: ignore[arg-type]
+
+
 def test_a_folder_of_photos_that_is_not_there_is_named(data: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such folder of photos"):
         find_photos(options(data, photos=(data / "own", Path("nowhere"))))

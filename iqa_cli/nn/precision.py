@@ -1,6 +1,6 @@
 """Precision: where training computes in bf16, and what of a network must not.
 
-On a CPU that knows bf16, convolutions of 1 x 1 are some five times as fast in it. Depthwise ones are not, and oneDNN's
+On a CPU that knows bf16, convolutions of 1 x 1 are several times as fast in it. Depthwise ones are not, and oneDNN's
 gradients of those with a stride are several times slower, so they are kept in single precision. It pays most where a process
 has one thread: there PyTorch computes convolutions of 1 x 1 in single precision without oneDNN.
 """

@@ -135,10 +135,10 @@ class PhotoCrops(Dataset[Batch]):
 
     def choose_places(self, epoch: int, unlabelled: float) -> list[int]:
         """Where the photos of an epoch stand: all that have labels, and that share of the others, drawn anew each time."""
-        labelled = [place for place, photo in enumerate(self.photos) if np.isfinite(photo.quality)]
-        others = [place for place, photo in enumerate(self.photos) if not np.isfinite(photo.quality)]
-        chance = np.random.default_rng((self.options.seed, epoch, 1))
-        return sorted(labelled + chance.permutation(others)[: round(unlabelled * len(others))].astype(int).tolist())
+        labelled = np.isfinite([photo.quality for photo in self.photos])
+        others = np.random.default_rng((self.options.seed, epoch, 1)).permutation(np.flatnonzero(~labelled))
+        chosen: list[int] = np.sort([*np.flatnonzero(labelled), *others[: round(unlabelled * len(others))]]).tolist()
+        return chosen
 
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, place = where
