@@ -54,6 +54,8 @@ def check_study(options: StudyOptions) -> None:
         raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
     if not 0 <= options.loop.unlabelled <= 1 or options.loop.fine_batch_size < 0:
         raise UsageError("loop.unlabelled is a share of the photos without labels, 0 to 1, and loop.fine_batch_size 0 or more")
+    if not 0 <= options.loop.vary < 1:
+        raise UsageError("loop.vary is the share of its sides that a crop may leave out: 0 or more, less than 1")
     if not options.sets and not options.loop.unlabelled:
         raise UsageError("without labels, loop.unlabelled=0 leaves nothing to train on")
 

@@ -89,6 +89,8 @@ class LoopOptions:
         folded into convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
     draws: how many crops of a photo an epoch of fine-tuning shows.
     unlabelled: the share of the photos without labels that such an epoch shows, other ones each time.
+    vary: such an epoch leaves out up to this share of the sides of each crop and mirrors half of them: fresh crops for answers
+        that teachers gave once.
     fine_batch_size: of fine-tuning, whose batches must fit into memory; 0: as in the warm-up.
     precision, fine_precision: of the warm-up and of fine-tuning; "auto" is bf16 for transformers and on a GPU. On a CPU that
         knows it (AVX-512 or AMX with bf16) it makes fine-tuning of convolutions faster, too, see `nn.precision`.
@@ -103,6 +105,7 @@ class LoopOptions:
     views: int = 2
     draws: int = 1
     unlabelled: float = 1.0
+    vary: float = 0.0
     batch_size: int = 16
     fine_batch_size: int = 0
     rate: float = 2e-4

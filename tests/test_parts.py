@@ -224,6 +224,8 @@ def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) ->
         ({"unlabelled": 1.5}, "0 to 1"),
         ({"fine_batch_size": -1}, "0 or more"),
         ({"unlabelled": 0.0}, "nothing to train on"),
+        ({"vary": -0.1}, "0 or more, less than 1"),
+        ({"vary": 1.0}, "0 or more, less than 1"),
     ],
 )
 def test_shares_and_batches_that_are_none_are_named(data: Path, changes: dict[str, float], message: str) -> None:

@@ -262,6 +262,29 @@ def test_an_epoch_of_fine_tuning_shows_all_labelled_photos_and_others_in_turn() 
     assert crops.choose_places(0, 0.0) == sorted(labelled)
 
 
+def test_views_that_teachers_judged_are_shown_in_other_crops_each_time(photo: Path) -> None:
+    crops = PhotoCrops([Photo(str(photo))], CropSpec(32), SampleOptions(versions=1, side=48, enlarge=1.0))
+    crops.targets = torch.zeros(2, 1, 2)
+    same, varied = crops.varied(0.0), crops.varied(0.2)
+    assert torch.equal(crops[0, 0].crops, crops[2, 0].crops)
+    assert torch.equal(crops[0, 0].crops, same[4, 0].crops)
+    shown = [varied[epoch, 0].crops for epoch in range(0, 20, 2)]
+    assert all(not torch.equal(one, other) for place, one in enumerate(shown) for other in shown[:place])
+    assert torch.equal(shown[3], varied[6, 0].crops)  # by the epoch alone
+    whole, mirrored = ([(each - view).abs().mean() for each in shown] for view in (shown[0], shown[0].flip(-1)))
+    assert {bool(a < b) for a, b in zip(whole[1:], mirrored[1:], strict=True)} == {True, False}  # both ways round
+    assert torch.equal(varied[6, 0].level, crops[0, 0].level)  # the same damage in all
+
+
+def test_a_view_and_its_damaged_versions_are_cut_alike() -> None:
+    view = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    crops = PhotoCrops([Photo("a")], CropSpec(32), SampleOptions()).varied(0.3)
+    for seed in range(8):
+        one, two = crops.cut_versions([view, view], np.random.default_rng(seed))
+        assert one.shape == (32, 32, 3)
+        assert np.array_equal(one, two)
+
+
 def test_fine_tuning_may_have_smaller_batches(ratings: Path, tmp_path: Path) -> None:
     loop = replace(LOOP, batch_size=6, fine_batch_size=2)
     steps = [event.steps for event in study.train(choose(ratings, tmp_path, loop=loop)) if isinstance(event, StepDone)]

@@ -115,12 +115,14 @@ class PhotoCrops(Dataset[Batch]):
     """(epoch, place) -> the batch of one photo: a random crop, flipped or not, and at times damaged versions of it.
 
     Crops are squares of the network's size: all of one shape, so that they make a batch. With targets, the answers of teachers
-    [epochs, photos, versions], only the epochs they were asked about are drawn, over and over.
+    [epochs, photos, versions], only the epochs they were asked about are drawn, over and over; varied, see `varied`, no two
+    crops of them are alike.
     """
 
     def __init__(self, photos: Sequence[Photo], crops: CropSpec, options: SampleOptions, pixels: Pixels | None = None) -> None:
         self.photos = [replace(photo, number=place) if photo.number < 0 else photo for place, photo in enumerate(photos)]
         self.targets: Tensor | None = None
+        self.vary = 0.0
         self.scoring_crops = crops
         self.crops = replace(crops, fit="square")
         self.options = options
@@ -142,13 +144,31 @@ class PhotoCrops(Dataset[Batch]):
 
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, place = where
+        chance = np.random.default_rng((self.options.seed, epoch, self.photos[place].number, 2))
         if self.targets is not None:
             epoch %= len(self.targets)
         views = self.draw_views(epoch, place)
-        shape = (self.crops.size, self.crops.size)
-        side = len(views.versions[0])
-        cut = [view if view.shape[:2] == shape else cut_box(view, (0, 0, side, side), shape) for view in views.versions]
+        cut = self.cut_versions(views.versions, chance)
         return self.describe(epoch, place, views.levels, torch.from_numpy(normalise(cut, self.crops)))
+
+    def varied(self, share: float) -> PhotoCrops:
+        """The same views, of which each crop leaves out up to that share of the sides and is mirrored or not, anew in each
+        epoch: changes that quality hardly knows, so that what teachers said of a view holds for many crops of it. 0: as is.
+        """
+        other = copy.copy(self)
+        other.vary = share
+        return other
+
+    def cut_versions(self, versions: Sequence[Rgb], chance: np.random.Generator) -> list[Rgb]:
+        """A view and its damaged versions as the network sees them, all cut alike: uint8 [size, size, 3] each."""
+        shape = (self.crops.size, self.crops.size)
+        whole = len(versions[0])
+        side = whole * (1 - chance.uniform(0, self.vary))
+        left, top = chance.uniform(0, whole - side), chance.uniform(0, whole - side)
+        box = (left, top, left + side, top + side)
+        cut = [view if view.shape[:2] == shape and side == whole else cut_box(view, box, shape) for view in versions]
+        mirrored = self.vary > 0 and chance.random() < 0.5
+        return [np.ascontiguousarray(view[:, ::-1]) for view in cut] if mirrored else cut
 
     def seen_by(self, crops: CropSpec) -> PhotoCrops:
         """The same views of the same photos, cut as another network wants them."""

@@ -190,7 +190,8 @@ def run_epoch(
         size = options.fine_batch_size or options.batch_size
         order = EpochOrder(places, size, epoch, dataset.options.seed, options.draws)
         order.batches = [list(team.share(batch)) for batch in order.batches]
-        phase, first, batches = options.epochs, options.warm_epochs, load_epoch(dataset, order, options.workers)
+        batches = load_epoch(dataset.varied(options.vary), order, options.workers)
+        phase, first = options.epochs, options.warm_epochs
     losses, rates, images, steps = [], [], 0, len(batches)
     for step, own in enumerate(batches):
         batch = team.gather_batch(own.to(torch.device(options.device)))
