@@ -1,14 +1,22 @@
-"""Locks: a folder in which one process works at a time. The system takes a lock back when its process ends, however it ends."""
+"""Locks: a folder in which one process works at a time, a file that one process writes. The system takes them back when the
+process ends, however it ends.
+
+There are two kinds. A folder is locked by `take`, which loader processes do not inherit: one that outlives a killed training
+keeps nobody out. A file is claimed by `claim`, which goes with the open file: the same process may open it again, and close it,
+without losing the claim.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from iqa_cli.errors import DataError, UsageError
 
@@ -31,10 +39,25 @@ else:
     def take(file: int) -> None:
         """Make an open file this process's own. Raises OSError.
 
-        This kind of lock is not handed down: a loader process that outlives a killed training keeps nobody out. The same
-        process may take it again, and loses it with the first of its files that is closed.
+        This kind of lock is not handed down to child processes. The same process may take it again, and loses it with the
+        first of its files that is closed.
         """
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def claim(file: BinaryIO | io.FileIO, *, wait: bool) -> bool:
+    """Whether an open file is now this one's until it is closed, as it also is when its process ends, however it ends.
+
+    False where another has it, and on a file system that has no such claims. Windows needs none: there nobody can remove a
+    file that is open.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from iqa_cli.errors import DataError
+from iqa_cli.locks import claim
 
 
 class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
@@ -110,23 +111,6 @@ class WholeFile:
             finally:
                 self.file.close()
                 self.aside.unlink(missing_ok=True)
-
-
-def claim(file: BinaryIO | io.FileIO, *, wait: bool) -> bool:
-    """Whether an open file is now this one's until it is closed, as it also is when its process ends, however it ends.
-
-    False where another has it, and on a file system that has no such claims. Windows needs none: there nobody can remove a
-    file that is open.
-    """
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def is_named(file: BinaryIO | io.FileIO, path: Path) -> bool:
