@@ -41,6 +41,7 @@ class MatchingOptions:
     correlation: float = 0.0
     order: float = 0.0
     margin: float = 0.02  # label units by which one level of damage must lower the quality
+    capped: bool = False  # whether that holds for what teachers say of damaged versions, too
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class DistillationOptions:
     correlation: float = 0.0
     order: float = 0.5
     margin: float = 0.02
+    capped: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from iqa_cli.nn.objectives import (
     Memory,
     QualityMatching,
     average_matches,
+    cap_answers,
     correlation_loss,
     find_candidates,
     match_semantics,
@@ -208,3 +209,26 @@ def test_correlation_loss_is_one_minus_plcc():
     assert float(correlation_loss(torch.tensor([1.0, 2, 3]), torch.tensor([2.0, 4, 6]))) == pytest.approx(0, abs=1e-6)
     assert float(correlation_loss(torch.tensor([1.0, 2, 3]), torch.tensor([3.0, 2, 1]))) == pytest.approx(2)
     assert float(correlation_loss(torch.tensor([1.0, 2]), torch.tensor([1.0, 2]))) == 0
+
+
+def test_teachers_who_like_damage_are_capped():
+    nan = float("nan")
+    taught = torch.tensor([0.6, 0.7, 0.3, 0.5, nan, 0.9, 0.8, 0.9])
+    batch = replace(
+        make_batch([nan] * 8, chain=[0, 0, 0, 1, 1, 1, -1, -1], level=[0.0, 2.0, 5.0, 0.0, 1.0, 3.0, 0.0, 4.0]), taught=taught
+    )
+    capped = cap_answers(batch, 0.02)
+    expected = torch.tensor([0.6, 0.56, 0.3, 0.5, nan, 0.44, 0.8, 0.9])  # a worse answer stays; so does one outside any chain
+    torch.testing.assert_close(capped, expected, equal_nan=True)
+    torch.testing.assert_close(batch.taught, taught, equal_nan=True)
+
+
+def test_both_objectives_cap_on_demand(network):
+    batch = replace(make_batch([0.5, float("nan")], chain=[0, 0], level=[0.0, 4.0]), taught=torch.tensor([0.4, 0.9]))
+    low = replace(batch, taught=torch.tensor([0.4, 0.32]))
+    plain, capped = DistillationOptions(), DistillationOptions(capped=True)
+    assert Distillation(capped)(network, batch).losses["taught"] == Distillation(plain)(network, low).losses["taught"]
+    assert Distillation(plain)(network, batch).losses["taught"] != Distillation(plain)(network, low).losses["taught"]
+    memory = Memory(8)
+    one, other = (QualityMatching(MatchingOptions(noise="none", capped=each), memory) for each in (True, False))
+    assert one(network, batch).losses["taught"] == other(network, low).losses["taught"]

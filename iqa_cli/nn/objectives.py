@@ -13,7 +13,8 @@ Per crop i, with tokens T = [c; P], label y in 0..1, decoder D, sg = stop-gradie
     loss                = L(D(T), y) + noisy * L(D(T~), y) + sensitivity * |D(T~) - sg D(T)| + taught * L(D(T), teacher(i))
 
 and two terms of ours, off by default: `correlation`, 1 - PLCC over the batch, and `order`, which asks that of two versions of
-one photo with the same kind of damage the more damaged one scores lower (a ranking loss; no label is needed).
+one photo with the same kind of damage the more damaged one scores lower (a ranking loss; no label is needed). `capped` brings
+the teachers' answers about damaged versions into that order, too, see `cap_answers`.
 
 `Distillation` is the plain road: answer as the teachers do, wherever they were asked. Both take the teachers' answers from the
 batch (`nn.teachers` puts them there), so no teacher is near the gradient.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -144,7 +145,8 @@ class QualityMatching:
             losses["sensitivity"] = o.sensitivity * (disturbed - predicted.detach())[labelled].abs().mean()
             rates["matched"] = float(found[labelled.cpu()].float().mean())
         if batch.taught is not None and o.taught:
-            losses["taught"] = o.taught * taught_loss(predicted, batch.taught, o.beta)
+            taught = cap_answers(batch, o.margin) if o.capped else batch.taught
+            losses["taught"] = o.taught * taught_loss(predicted, taught, o.beta)
         if o.order and bool((batch.chain >= 0).any()):
             losses["order"] = o.order * order_loss(predicted, batch, o.margin)
         if o.noise != "none":
@@ -176,10 +178,11 @@ class Distillation:
         labelled = batch.quality.isfinite()
         losses: dict[str, Tensor] = {}
         if batch.taught is not None:
-            losses["taught"] = taught_loss(predicted, batch.taught, o.beta)
+            taught = cap_answers(batch, o.margin) if o.capped else batch.taught
+            losses["taught"] = taught_loss(predicted, taught, o.beta)
             if o.correlation:
-                asked = batch.taught.isfinite()
-                losses["correlation"] = o.correlation * correlation_loss(predicted[asked], batch.taught[asked])
+                asked = taught.isfinite()
+                losses["correlation"] = o.correlation * correlation_loss(predicted[asked], taught[asked])
         if o.labelled and labelled.any():
             losses["quality"] = o.labelled * F.smooth_l1_loss(predicted[labelled], batch.quality[labelled], beta=o.beta)
         if o.order and bool((batch.chain >= 0).any()):
@@ -209,8 +212,24 @@ def correlation_loss(predicted: Tensor, truth: Tensor) -> Tensor:
 
 def order_loss(predicted: Tensor, batch: Batch, margin: float) -> Tensor:
     """How far pairs of one chain [b] are from falling by `margin` a level of damage; the mean over all such pairs."""
-    same = (batch.chain[:, None] == batch.chain) & (batch.chain >= 0)
-    steps = batch.level - batch.level[:, None]  # [b, b]: how much more the column is damaged than the row
-    pairs = same & (steps > 0)
+    pairs, steps = pair_versions(batch)
     drop = predicted[:, None] - predicted  # [b, b]
     return F.relu(margin * steps - drop)[pairs].mean() if pairs.any() else predicted.sum() * 0
+
+
+def cap_answers(batch: Batch, margin: float) -> Tensor:
+    """The teachers' answers [b], where those about damaged versions fall from what was said of less damaged ones of the same
+    crop by `margin` a level or more: teachers may like what is damage to us, as over-sharpening.
+    """
+    pairs, steps = pair_versions(batch)
+    taught = cast("Tensor", batch.taught)
+    known = taught.nan_to_num(nan=torch.inf)
+    caps = (known[:, None] - margin * steps).masked_fill(~pairs, torch.inf).amin(0)
+    return torch.minimum(taught, caps)  # nan stays nan
+
+
+def pair_versions(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Which crops (row, column) are of one chain, the column the more damaged one, and by how many levels: [b, b] each."""
+    same = (batch.chain[:, None] == batch.chain) & (batch.chain >= 0)
+    steps = batch.level - batch.level[:, None]
+    return same.to(steps.device) & (steps > 0), steps
