@@ -72,6 +72,18 @@ def test_more_damage_is_a_lower_score_but_for_at_most_one_step_between_neighbour
     assert quality[0] > max(quality[2:]), quality
 
 
+@pytest.mark.parametrize("kind", ["high_contrast", "colour_cast", "oversharpening"])
+def test_too_much_of_what_may_help_is_damage(scorer, kind):
+    if kind == "oversharpening" and scorer.card.name == "qfm-iqm-lite":
+        pytest.skip("this model takes over-sharpening for sharpness, as README.md says")
+    little = 2 if kind == "oversharpening" else 0  # these photos are a little soft
+    for name in CLEAN:
+        rgb = decode_image(str(PHOTOS / f"{name}.jpg")).rgb
+        versions = [distort(rgb, kind, level, np.random.default_rng(0)) for level in (little, LEVELS)]
+        some, much = (float(scorer.backend.predict(cut_crops(version, scorer.card.crops)).mean()) for version in versions)
+        assert much < some, name
+
+
 def test_neither_workers_nor_batches_nor_company_change_a_bit(scorer, records):
     few = records[::5]
     for knobs in ({"workers": 1}, {"workers": 3}, {"batch_size": 4}):
