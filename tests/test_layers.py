@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "conveyor": "",
     "cache": "",
     "scoring": "backend cache card conveyor crops decoder errors finding images options pool process records weights",
-    "targets": "errors",
+    "targets": "errors locks",
     "sinks": "errors records targets",
     "published": "",
     "bootstrap": "metrics",
