@@ -217,7 +217,7 @@ def test_teachers_who_like_damage_are_capped():
     batch = replace(
         make_batch([nan] * 8, chain=[0, 0, 0, 1, 1, 1, -1, -1], level=[0.0, 2.0, 5.0, 0.0, 1.0, 3.0, 0.0, 4.0]), taught=taught
     )
-    capped = cap_answers(batch, 0.02)
+    capped = cap_answers(batch, taught, 0.02)
     expected = torch.tensor([0.6, 0.56, 0.3, 0.5, nan, 0.44, 0.8, 0.9])  # a worse answer stays; so does one outside any chain
     torch.testing.assert_close(capped, expected, equal_nan=True)
     torch.testing.assert_close(batch.taught, taught, equal_nan=True)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -145,7 +145,7 @@ class QualityMatching:
             losses["sensitivity"] = o.sensitivity * (disturbed - predicted.detach())[labelled].abs().mean()
             rates["matched"] = float(found[labelled.cpu()].float().mean())
         if batch.taught is not None and o.taught:
-            taught = cap_answers(batch, o.margin) if o.capped else batch.taught
+            taught = choose_answers(batch, batch.taught, o)
             losses["taught"] = o.taught * taught_loss(predicted, taught, o.beta)
         if o.order and bool((batch.chain >= 0).any()):
             losses["order"] = o.order * order_loss(predicted, batch, o.margin)
@@ -178,7 +178,7 @@ class Distillation:
         labelled = batch.quality.isfinite()
         losses: dict[str, Tensor] = {}
         if batch.taught is not None:
-            taught = cap_answers(batch, o.margin) if o.capped else batch.taught
+            taught = choose_answers(batch, batch.taught, o)
             losses["taught"] = taught_loss(predicted, taught, o.beta)
             if o.correlation:
                 asked = taught.isfinite()
@@ -217,12 +217,16 @@ def order_loss(predicted: Tensor, batch: Batch, margin: float) -> Tensor:
     return F.relu(margin * steps - drop)[pairs].mean() if pairs.any() else predicted.sum() * 0
 
 
-def cap_answers(batch: Batch, margin: float) -> Tensor:
+def choose_answers(batch: Batch, taught: Tensor, options: MatchingOptions | DistillationOptions) -> Tensor:
+    """What to learn from the teachers' answers [b]: they themselves, or capped."""
+    return cap_answers(batch, taught, options.margin) if options.capped else taught
+
+
+def cap_answers(batch: Batch, taught: Tensor, margin: float) -> Tensor:
     """The teachers' answers [b], where those about damaged versions fall from what was said of less damaged ones of the same
     crop by `margin` a level or more: teachers may like what is damage to us, as over-sharpening.
     """
     pairs, steps = pair_versions(batch)
-    taught = cast("Tensor", batch.taught)
     known = taught.nan_to_num(nan=torch.inf)
     caps = (known[:, None] - margin * steps).masked_fill(~pairs, torch.inf).amin(0)
     return torch.minimum(taught, caps)  # nan stays nan
