@@ -39,6 +39,10 @@ def check_study(options: StudyOptions) -> None:
     """Raises UsageError where what is to be trained on and what for do not go together."""
     if options.method == "distillation" and not options.teachers:
         raise UsageError("distillation needs a teacher: --teacher MODEL")
+    if options.method == "kernel" and (not options.sets or options.teachers or options.photos):
+        raise UsageError("a kernel regression learns from ratings alone: from --dataset, without teachers and other photos")
+    if options.kernel.ridge <= 0:
+        raise UsageError("kernel.ridge is more than 0: ratings hang on more than features show")
     judged = options.folds or options.repeats or options.split == "official"
     if not options.sets and (options.method == "matching" or not options.photos or judged):
         raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")

@@ -60,6 +60,13 @@ class DistillationOptions:
 
 
 @dataclass(frozen=True)
+class KernelOptions:
+    """Kernel regression, `nn.kernels`. ridge: of the variance of ratings, how much goes to what features cannot explain."""
+
+    ridge: float = 0.03
+
+
+@dataclass(frozen=True)
 class SampleOptions:
     """How crops are drawn, `nn.samples`.
 
@@ -143,7 +150,8 @@ class StudyOptions:
     backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
     size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
-    method: what is trained for: "matching", QFM-IQM, or "distillation", to answer as the teachers do.
+    method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel": nothing is
+        trained, but a kernel regression behind the backbone as it came is fitted to the ratings.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
         the number of the fold or of the split, so that no teacher saw what its student is judged by.
     decoded: a folder that keeps decoded images for all epochs, loader processes and trainings, up to `decoded_gb`; None: in
@@ -183,7 +191,7 @@ class StudyOptions:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
-    method: Literal["matching", "distillation"] = "matching"
+    method: Literal["matching", "distillation", "kernel"] = "matching"
     teachers: tuple[str, ...] = ()
     asked: int = 4
     decoded: Path | None = None
@@ -207,6 +215,7 @@ class StudyOptions:
     resume: bool = False
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
+    kernel: KernelOptions = field(default_factory=KernelOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
 

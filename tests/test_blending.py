@@ -29,15 +29,17 @@ VIT = NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, wid
 MEANS = CropSpec(64, "square", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-def write_network(folder, config, crops, seed):
-    """A network with random weights and its card."""
+def write_network(folder, config, crops, seed, trunk=None):
+    """A network with random weights, but for those of a given backbone, and its card."""
     torch.manual_seed(seed)
     network = build_network(config)
+    if trunk is not None:
+        network.encoder.backbone.load_state_dict(trunk)
     with torch.no_grad():
         network.decoder.score.weight.mul_(20)  # so that answers differ visibly
     folder.mkdir()
     weights = folder / f"{folder.name}.safetensors"
-    save_weights(weights, network)
+    save_weights(weights, network, half=True)
     facts = replace(CARD, name=folder.name, network=asdict(config), crops=crops, training={"data": [f"data of {folder.name}"]})
     write_card(replace(facts, files={"safetensors": WeightFile.of(weights)}), folder)
     return find_model(str(folder), BackendChoice.TORCH)

@@ -13,7 +13,7 @@ from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.nn.blends import Blend, Member, share_backbone
 from iqa_cli.nn.checkpoint import load_network, save_weights
-from iqa_cli.nn.network import NetworkConfig, QfmIqm
+from iqa_cli.nn.network import QfmIqm
 from iqa_cli.options import BackendChoice
 from iqa_cli.weights import FoundModel, verify_file
 
@@ -94,15 +94,10 @@ def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
 def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
     """The first of the members so far that has the same backbone, sees the same pixels and owns its backbone."""
     wanted = network.encoder.backbone.state_dict()
-    alike = replace(begun, network=strip_config(begun.network), weight=0.0)
+    alike = replace(begun, network=begun.network.trunk, weight=0.0)
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        if replace(member, network=strip_config(member.network), weight=0.0) == alike:  # so it owns its backbone, too
+        if replace(member, network=member.network.trunk, weight=0.0) == alike:  # so it owns its backbone, too
             theirs = other.encoder.backbone.state_dict()
             if wanted.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in wanted.items()):
                 return number
     return None
-
-
-def strip_config(config: NetworkConfig) -> NetworkConfig:
-    """What of a config the features depend on: all but the panel."""
-    return replace(config, width=0, heads=0, queries=0)

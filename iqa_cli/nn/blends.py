@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, cast
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
+from iqa_cli.nn.kernels import Grid
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
 
@@ -68,15 +70,19 @@ class Blend(nn.Module):
             self.register_buffer(f"shift{number}", (old_mean - mean) / std, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.judge([network.measure(self.adapt(crops, number)) for number, network in self.list_trunks()])
+        seen = [(network, self.adapt(crops, number)) for number, network in self.list_trunks()]
+        return self.judge([network.measure(own) for network, own in seen], [network.lay_out(own) for network, own in seen])
 
-    def judge(self, features: Sequence[Tensor]) -> Tensor:
-        """What each backbone measured, [b, n, f] each, in the order of the members that own one -> quality [b]."""
-        left, answers = iter(features), []
-        measured: list[Tensor] = []
+    def judge(self, features: Sequence[Tensor], grids: Sequence[Grid] = ()) -> Tensor:
+        """What each backbone measured, [b, n, f] each, in the order of the members that own one -> quality [b].
+
+        grids: of the windows of each; none: all of squares.
+        """
+        left, answers = iter(zip_longest(features, grids)), []
+        measured: list[tuple[Tensor, Grid | None]] = []
         for member, share, network in zip(self.members, self.shares, self.networks, strict=True):
             measured.append(next(left) if member.trunk is None else measured[member.trunk])
-            answers.append(share * cast("QfmIqm", network).judge(measured[-1]))
+            answers.append(share * cast("QfmIqm", network).judge(*measured[-1]))
         return torch.stack(answers).sum(0)
 
     def list_trunks(self) -> list[tuple[int, QfmIqm]]:

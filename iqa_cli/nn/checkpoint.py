@@ -57,9 +57,9 @@ def load_backbone(path: Path) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:
-    """The network's weights; half: floating-point weights in half precision, for half the size."""
+    """The network's weights; half: those of two dimensions and more in half precision, for half the size."""
     state = network.state_dict()
-    save_tensors(path, {k: v.half() if half and v.is_floating_point() else v for k, v in state.items()})
+    save_tensors(path, {k: v.half() if half and v.is_floating_point() and v.ndim > 1 else v for k, v in state.items()})
 
 
 def read_config(data: Mapping[str, Any]) -> NetworkConfig:

@@ -109,7 +109,7 @@ def store_in_half(graph: onnx.GraphProto) -> None:
     """
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1 and np.prod(tensor.dims) >= LARGE:
             name, values = tensor.name, onnx.numpy_helper.to_array(tensor)
             if np.abs(values).max() < np.finfo(np.float16).max:
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))

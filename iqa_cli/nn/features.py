@@ -121,7 +121,7 @@ def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
     samples = dataset.options
     side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
     facts = {
-        "network": asdict(replace(network.config, width=0, heads=0, queries=0)),
+        "network": {name: value for name, value in asdict(network.config.trunk).items() if name != "remembered"},
         "crops": asdict(dataset.crops),
         "samples": asdict(replace(samples, side=side, held_out=0.0)),
     }

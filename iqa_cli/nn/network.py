@@ -11,8 +11,8 @@ same kind of tokens. Nothing of the training method (memory, noise, teacher) exi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 import timm
 import torch
@@ -21,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.nn.folding import fix_padding, fold_batch_norms
+from iqa_cli.nn.kernels import Grid, KernelRegression
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class NetworkConfig:
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the statistics of stages are taken.
+    remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `nn.kernels`.
     """
 
     backbone: str
@@ -44,6 +46,12 @@ class NetworkConfig:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
+    remembered: int = 0
+
+    @property
+    def trunk(self) -> NetworkConfig:
+        """What of it the features depend on: all but what judges by them."""
+        return replace(self, width=0, heads=0, queries=0, remembered=0)
 
 
 class Attention(nn.Module):
@@ -118,33 +126,25 @@ class TransformerEncoder(nn.Module):
         return features
 
 
-class StageEncoder(nn.Module):
-    """A convolutional backbone, or some layers of a transformer: the statistics of its stages as tokens. Ours, not the paper's.
+class StageMeter(nn.Module):
+    """A convolutional backbone, or some layers of a transformer: the statistics of its stages. Ours, not the paper's.
 
     Damage shows in the early stages as much as in the late ones, and in how features vary as much as in how strong they are.
-    So the picture is laid out in cells of some 32 px, the stride of the last stage of a usual backbone, and each window of two
-    by two becomes one token: the mean and the deviation of the features of every stage in it. Further tokens hold the same of
-    the whole crop, one a stage. c is the mean of the last stage: what a classifier would see. Statistics are standardised by
-    those of the training images, measured once (`standards`), and projected to the width.
+    So the picture is laid out in cells of some 32 px, the stride of the last stage of a usual backbone, and in each window of
+    two by two the mean and the deviation of the features of every stage are taken, and the same in the whole crop.
     """
 
     tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite
 
-    def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
+    def __init__(self, backbone: Any, stages: Sequence[int], cell: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.width = width
         self.cell = cell
         self.stages = list(stages)
         facts = [backbone.feature_info[stage] for stage in self.stages]
         backbone.prune_intermediate_layers(self.stages, prune_head=True)
         self.reductions = [info["reduction"] for info in facts]
         self.channels = [info["num_chs"] for info in facts]
-        size = 2 * sum(self.channels)
-        self.standards = nn.ModuleList(nn.BatchNorm1d(size, affine=False, momentum=None) for _ in ("whole", "windows"))
-        self.to_window = nn.Linear(size, width)
-        self.to_stage = nn.ModuleList(nn.Linear(2 * c, width) for c in self.channels)
-        self.to_content = nn.Linear(self.channels[-1], width)
 
     def measure(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, f]: statistics of the whole crop, then of each of N windows.
@@ -168,6 +168,23 @@ class StageEncoder(nn.Module):
         side = max(1, self.cell // reduction)
         return F.avg_pool2d(maps, side), F.avg_pool2d(maps * maps, side)
 
+
+class StageEncoder(StageMeter):
+    """The statistics of stages as tokens: one a window, and further ones that hold those of the whole crop, one a stage.
+
+    c is the mean of the last stage: what a classifier would see. Statistics are standardised by those of the training images,
+    measured once (`standards`), and projected to the width.
+    """
+
+    def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
+        super().__init__(backbone, stages, cell)
+        self.width = width
+        size = 2 * sum(self.channels)
+        self.standards = nn.ModuleList(nn.BatchNorm1d(size, affine=False, momentum=None) for _ in ("whole", "windows"))
+        self.to_window = nn.Linear(size, width)
+        self.to_stage = nn.ModuleList(nn.Linear(2 * c, width) for c in self.channels)
+        self.to_content = nn.Linear(self.channels[-1], width)
+
     def project(self, features: Tensor) -> Tensor:
         """Features [b, 1 + N, f] -> tokens [b, 1 + S + N, d]: the content, the S stages, the N windows."""
         whole = self.standards[0](features[:, 0])  # [b, f]
@@ -187,7 +204,7 @@ class QfmIqm(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config, backbone)
-        self.decoder = AttentionPanel(self.encoder.width, config.heads, config.queries)
+        self.decoder = build_decoder(config, self.encoder)
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> tokens [b, t, d]."""
@@ -197,22 +214,28 @@ class QfmIqm(nn.Module):
         """Crops [b, 3, h, w] -> features [b, n, f]: the backbone's part of encoding."""
         return self.encoder.measure(crops)
 
+    def lay_out(self, crops: Tensor) -> Grid:
+        """How many windows features of crops [b, 3, h, w] are of."""
+        return crops.shape[2] // self.config.cell - 1, crops.shape[3] // self.config.cell - 1
+
     def project(self, features: Tensor) -> Tensor:
         """Features [b, n, f] -> tokens [b, t, d]: the rest of it."""
-        return self.encoder.project(features)
+        return cast("TransformerEncoder | StageEncoder", self.encoder).project(features)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens [b, t, d] -> quality [b]; labels lie in 0..1, higher is better."""
         quality: Tensor = self.decoder(tokens)
         return quality
 
-    def judge(self, features: Tensor) -> Tensor:
-        """Features [b, n, f] -> quality [b]: all that comes behind the backbone."""
+    def judge(self, features: Tensor, grid: Grid | None = None) -> Tensor:
+        """Features [b, n, f] -> quality [b]: all that comes behind the backbone. grid: of their windows; None: of a square."""
+        if isinstance(self.decoder, KernelRegression):
+            return cast("Tensor", self.decoder(features, grid))
         return self.decode(self.project(features))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> quality [b]."""
-        return self.judge(self.measure(crops))
+        return self.judge(self.measure(crops), self.lay_out(crops))
 
     def train(self, mode: bool = True) -> QfmIqm:
         """As usual, but statistics measured before (norms of a backbone, standards) stay as they are: batches are small."""
@@ -223,15 +246,27 @@ class QfmIqm(nn.Module):
         return self
 
 
-def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StageEncoder:
+def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StageMeter:
     """The encoder that fits the backbone: timm names the reduction of each stage, which is one in a plain transformer."""
     reductions = {info["reduction"] for info in backbone.feature_info}  # type: ignore[union-attr]
-    if len(reductions) == 1 and hasattr(backbone, "num_prefix_tokens"):
-        return (
-            StageEncoder(backbone, config.width, config.layers, config.cell) if config.layers else TransformerEncoder(backbone)
-        )
-    stages = range(len(backbone.feature_info))[: config.stages]  # type: ignore[arg-type]
-    return StageEncoder(fix_padding(fold_batch_norms(backbone)), config.width, stages, config.cell)
+    stages: Sequence[int] = config.layers
+    if len(reductions) > 1 or not hasattr(backbone, "num_prefix_tokens"):
+        stages = range(len(backbone.feature_info))[: config.stages]  # type: ignore[arg-type]
+        backbone = fix_padding(fold_batch_norms(backbone))
+    elif not stages:
+        return TransformerEncoder(backbone)
+    if config.remembered:
+        return StageMeter(backbone, stages, config.cell)
+    return StageEncoder(backbone, config.width, stages, config.cell)
+
+
+def build_decoder(config: NetworkConfig, encoder: TransformerEncoder | StageMeter) -> AttentionPanel | KernelRegression:
+    """What judges by what the encoder gives. Raises WeightsError for a kernel regression without statistics of stages."""
+    if isinstance(encoder, TransformerEncoder | StageEncoder):
+        if config.remembered:
+            raise WeightsError(f"a kernel regression goes by statistics of stages: name layers of {config.backbone} for them")
+        return AttentionPanel(encoder.width, config.heads, config.queries)
+    return KernelRegression(2 * sum(encoder.channels), config.remembered)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:

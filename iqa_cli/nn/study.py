@@ -21,6 +21,7 @@ from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import ViewMeasured
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.nn.objectives import Distillation, Memory, Objective, QualityMatching
+from iqa_cli.nn.remembering import remember_photos
 from iqa_cli.nn.reports import (
     describe_training,
     judge_sets,
@@ -106,7 +107,7 @@ def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
 
 def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
     """One training, in a folder of which it keeps other processes out."""
-    network, crops = begin_network(options)
+    network, crops = begin_network(options, len(part.train))
     run = RunFolder(part.folder)
     with run.lock() if team.leads else nullcontext():
         if team.leads:
@@ -155,7 +156,11 @@ def learn(
         if team.leads:
             team.wait()
     board = Board(run) if options.tensorboard and team.leads else None
-    for event in fit(network, dataset, validation, choose_objective(options), options.loop, run, kept, team):
+    if options.method == "kernel":
+        events: Iterator[Learning] = remember_photos(network, dataset, validation, options, run, team)
+    else:
+        events = fit(network, dataset, validation, choose_objective(options), options.loop, run, kept, team)
+    for event in events:
         yield event
         if isinstance(event, EpochDone) and team.leads:
             write_table(run)
@@ -174,8 +179,11 @@ def open_pixels(options: StudyOptions) -> Pixels | None:
     return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
 
 
-def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
-    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
+def begin_network(options: StudyOptions, photos: int = 0) -> tuple[QfmIqm, CropSpec]:
+    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them.
+
+    photos: how many a kernel regression will remember.
+    """
     facts = timm.get_pretrained_cfg(options.backbone)
     if facts is None:
         raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
@@ -183,6 +191,7 @@ def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
     config = NetworkConfig(
         options.backbone, sized, options.width, options.heads,
         stages=options.stages, layers=options.layers, cell=options.cell,
+        remembered=photos if options.method == "kernel" else 0,
     )  # fmt: skip
     torch.manual_seed(options.samples.seed)
     source = options.backbone_weights
