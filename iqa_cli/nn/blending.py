@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.crops import CropSpec
@@ -98,6 +99,11 @@ def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networ
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
         if replace(member, network=member.network.trunk, weight=0.0) == alike:  # so it owns its backbone, too
             theirs = other.encoder.backbone.state_dict()
-            if wanted.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in wanted.items()):
+            if wanted.keys() == theirs.keys() and all(same_weights(value, theirs[name]) for name, value in wanted.items()):
                 return number
     return None
+
+
+def same_weights(one: Tensor, other: Tensor) -> bool:
+    """Whether two weights are the same, once they are in half precision, in which one of them may have been kept."""
+    return torch.equal(one.half(), other.half()) if one.is_floating_point() else torch.equal(one, other)
