@@ -15,19 +15,19 @@ from conftest import write_photo
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from test_blending import CNN, answers, write_network
-from test_study import choose, ratings  # noqa: F401  a fixture
+from test_study import choose, launch, ratings  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
-from iqa_cli.nn.checkpoint import load_network
+from iqa_cli.nn.checkpoint import load_network, load_tensors
 from iqa_cli.nn.export import export_model
 from iqa_cli.nn.kernels import KernelRegression
 from iqa_cli.nn.network import NetworkConfig, StageEncoder, build_network
 from iqa_cli.nn.training import EpochDone
 from iqa_cli.options import BackendChoice
 from iqa_cli.parts import check_study
-from iqa_cli.recipes import KernelOptions
+from iqa_cli.recipes import KernelOptions, write_recipe
 from iqa_cli.weights import find_model
 
 
@@ -116,6 +116,7 @@ def test_the_command_fits_one_to_rated_photos(fitted: tuple[Path, list[study.Eve
     assert np.corrcoef(np.array(rows).T)[0, 1] > 0.5  # noise shows even in features of random weights
     card = find_model(str(folder / "fold0"), BackendChoice.TORCH).card
     assert card.network["remembered"] == 6  # two of the eight are for validation
+    assert card.summary.startswith("kernel regression on mobilenetv2_035")
     again = list(study.train(replace(choose(ratings, folder, method="kernel", folds=2, size=96), resume=True)))
     assert not [event for event in again if isinstance(event, EpochDone)]
 
@@ -135,6 +136,19 @@ def test_it_exports_and_shares_a_backbone_with_the_panel_it_is_blended_with(
         assert answers(blend, photo) == pytest.approx(expected, abs=1e-5)
     for model in (kernel, blend):
         assert export_model(model, tmp_path / f"{model.card.name}-again.onnx", [str(photo) for photo in photos])[1] < 1e-4
+
+
+def test_two_processes_share_the_photos_out_and_fit_what_one_fits(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
+    pytest.importorskip("accelerate", reason="needs the [distributed] extra")
+    (tmp_path / "recipe.toml").write_text(write_recipe(choose(ratings, tmp_path, method="kernel", size=96)))
+    found = []
+    for processes in (1, 2):
+        done = launch(tmp_path / "recipe.toml", tmp_path / str(processes), processes)
+        assert done.returncode == 0, done.stderr
+        found.append(load_tensors(tmp_path / str(processes) / "best.safetensors")[0])
+    one, two = found
+    for name in ("mean", "deviation", "remembered", "weights"):
+        assert torch.allclose(two[f"decoder.{name}"], one[f"decoder.{name}"], rtol=2e-2, atol=1e-3), name
 
 
 @pytest.mark.parametrize(

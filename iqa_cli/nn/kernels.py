@@ -65,18 +65,18 @@ class KernelRegression(nn.Module):
     @torch.no_grad()
     def remember(self, statistics: Tensor, quality: Tensor, ridge: float) -> None:
         """Learn that crops with statistics [n, f] have quality [n]. ridge: what is added to the kernel's diagonal; the larger,
-        the less a single crop counts. The kernel reaches as far as the median distance. What is remembered fits into half
-        precision, so that no answer changes where it is kept in it.
+        the less a single crop counts. The kernel reaches as far as the median distance. Crops are remembered in half precision,
+        in which they are kept.
         """
-        self.get_buffer("mean").copy_(statistics.mean(0).half())
-        self.get_buffer("deviation").copy_(statistics.std(0).clamp_min(1e-6 + 2.0**-14).half())
+        self.get_buffer("mean").copy_(statistics.mean(0))
+        self.get_buffer("deviation").copy_(statistics.std(0).clamp_min(1e-6))
         known = self.standardise(statistics).half()
-        self.get_buffer("remembered").copy_(known)
         distances = square_distances(known.double(), known.double())
-        self.get_buffer("reach").copy_(distances.flatten().median())
-        self.get_buffer("constant").copy_(quality.mean())
-        kernel = torch.exp(-distances / distances.flatten().median()) + ridge * torch.eye(len(known), dtype=torch.float64)
-        self.get_buffer("weights").copy_(torch.linalg.solve(kernel, (quality - quality.mean()).double()))
+        reach, constant = distances.flatten().median(), quality.mean()
+        kernel = torch.exp(-distances / reach) + ridge * torch.eye(len(known), dtype=torch.float64)
+        found = torch.linalg.solve(kernel, (quality - constant).double())
+        for name, value in {"remembered": known, "reach": reach, "constant": constant, "weights": found}.items():
+            self.get_buffer(name).copy_(value)
 
 
 def square_distances(left: Tensor, right: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def remember_photos(
     """Measure the photos of the set and have the network's kernel regression remember them; the run folder keeps it, and a run
     that is resumed after that has nothing left to do.
 
-    Raises DataError for images that cannot be decoded.
+    Several processes share the photos out. Raises DataError for images that cannot be decoded.
     """
     if run.read_snapshot() is not None:
         return
@@ -37,16 +37,18 @@ def remember_photos(
     regression = cast("KernelRegression", network.decoder)
     device = torch.device(options.loop.device)
     network.to(device).eval()
-    statistics = []
-    for done, crops in enumerate(load_scoring_crops(dataset.photos, dataset.scoring_crops, dataset.pixels), 1):
+    own = team.share(dataset.photos)
+    measured = []
+    for done, crops in enumerate(load_scoring_crops(own, dataset.scoring_crops, dataset.pixels), 1):
         with torch.no_grad():
             seen = crops[:1].to(device)  # the first of several crops is the middle one, or the whole
-            statistics.append(regression.describe(network.measure(seen), network.lay_out(seen)).cpu())
-        yield ViewMeasured(0, done, len(dataset))
+            measured.append(regression.describe(network.measure(seen), network.lay_out(seen)).cpu())
+        yield ViewMeasured(0, done, len(own))
+    statistics = torch.cat(team.gather(torch.cat(measured)))
     network.cpu()
     quality = torch.tensor([photo.quality for photo in dataset.photos])
-    regression.remember(torch.cat(statistics), quality, options.kernel.ridge)
-    missed = (regression.recall(torch.cat(statistics)) - quality).abs().mean()
+    regression.remember(statistics, quality, options.kernel.ridge)
+    missed = (regression.recall(statistics) - quality).abs().mean()
     network.to(device)
     correlations = validate(network, validation, dataset, options.loop, team)
     seconds = time.perf_counter() - began

@@ -29,6 +29,9 @@ from iqa_cli.recipes import StudyOptions
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""
 
+KINDS = {"matching": "QFM-IQM", "distillation": "QFM-IQM's network", "kernel": "kernel regression"}
+"""What a model is, by the method that made it."""
+
 PROTOCOLS = {
     "folds": "cross-validation; each fold is judged by a network that never saw its images",
     "seeded": "seeded splits of {sets}, {share:.0%} for the test, which is judged by a network that never saw its images",
@@ -138,7 +141,7 @@ def write_weights(network: QfmIqm, crops: CropSpec, lesson: Lesson, part: Part, 
     save_weights(weights, network, half=True)
     card = ModelCard(
         name=options.name,
-        summary=options.summary or f"QFM-IQM on {options.backbone}, trained on {lesson.title}",
+        summary=options.summary or f"{KINDS[options.method]} on {options.backbone}, trained on {lesson.title}",
         licence="Apache-2.0",
         network=asdict(network.config),
         crops=crops,

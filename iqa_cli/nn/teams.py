@@ -57,6 +57,8 @@ class Team:
             return [rows]
         own = rows.detach().to(self.device)
         counts = self.tools.gather(torch.tensor([len(own)], device=self.device)).tolist()
+        if not max(counts):  # as where there are no images to test on
+            return [rows] * self.size
         sendable = own.float() if own.dtype in (torch.bfloat16, torch.float16) else own  # Gloo knows no halves
         padded = self.tools.pad_across_processes(sendable.contiguous(), dim=0)
         parts = self.tools.gather(padded).split(max(counts))
