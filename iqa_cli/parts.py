@@ -39,10 +39,18 @@ def check_study(options: StudyOptions) -> None:
     """Raises UsageError where what is to be trained on and what for do not go together."""
     if options.method == "distillation" and not options.teachers:
         raise UsageError("distillation needs a teacher: --teacher MODEL")
-    if options.method == "kernel" and (not options.sets or options.teachers or options.photos):
-        raise UsageError("a kernel regression learns from ratings alone: from --dataset, without teachers and other photos")
-    if options.kernel.ridge <= 0:
-        raise UsageError("kernel.ridge is more than 0: ratings hang on more than features show")
+    if options.method == "kernel" and (not options.sets or bool(options.teachers) != bool(options.photos)):
+        raise UsageError(
+            "a kernel regression learns from ratings, of --dataset, and from teachers about --photos, if both are named"
+        )
+    if min(options.kernel.ridge, options.kernel.taught) <= 0:
+        raise UsageError("kernel.ridge and kernel.taught are more than 0: quality hangs on more than features show")
+    if not 0 <= options.kernel.shrunk < 1:
+        raise UsageError("kernel.shrunk is a share of the sides: 0 or more, less than 1")
+    if (options.look == "overview" and options.overview < 2) or (options.look == "middle" and options.middle < 1):
+        raise UsageError("-s look=overview needs -s overview=3, or so, and -s look=middle needs -s middle=256, or so")
+    if options.look == "whole" and (options.overview != 1 or options.middle):
+        raise UsageError("overview and middle are for -s look=overview or -s look=middle")
     judged = options.folds or options.repeats or options.split == "official"
     if not options.sets and (options.method == "matching" or not options.photos or judged):
         raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")

@@ -61,9 +61,23 @@ class DistillationOptions:
 
 @dataclass(frozen=True)
 class KernelOptions:
-    """Kernel regression, `nn.kernels`. ridge: of the variance of ratings, how much goes to what features cannot explain."""
+    """Kernel regression, `nn.kernels`, which may learn from teachers, too, about photos without ratings and damaged versions.
+
+    ridge: of the variance of ratings, how much goes to what features cannot explain. taught: the same of teachers' answers; the
+        larger, the less they count.
+    margin, capped: as in matching.
+    views: of how many random crops of each photo without a rating, of those that teachers are asked about, it also remembers
+        the features; all that they are asked about count.
+    shrunk: by what share of its sides a photo is reduced, to count with the same answer once more; 0: it does not. So it learns
+        not to mind that photos come in sizes.
+    """
 
     ridge: float = 0.03
+    taught: float = 0.1
+    margin: float = 0.02
+    capped: bool = True
+    views: int = 1
+    shrunk: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -150,8 +164,10 @@ class StudyOptions:
     backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
     size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
+    look: at the "whole" of a crop as it is; at an "overview" of it, reduced by the whole number `overview`; or at the square of
+        `middle` px in its "middle" alone. overview, middle: how crops are cut, see `CropSpec`.
     method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel": nothing is
-        trained, but a kernel regression behind the backbone as it came is fitted to the ratings.
+        trained, but a kernel regression behind the backbone as it came is fitted to the ratings, and to what teachers say.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
         the number of the fold or of the split, so that no teacher saw what its student is judged by.
     decoded: a folder that keeps decoded images for all epochs, loader processes and trainings, up to `decoded_gb`; None: in
@@ -191,6 +207,9 @@ class StudyOptions:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
+    look: Literal["whole", "overview", "middle"] = "whole"
+    overview: int = 1
+    middle: int = 0
     method: Literal["matching", "distillation", "kernel"] = "matching"
     teachers: tuple[str, ...] = ()
     asked: int = 4

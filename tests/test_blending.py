@@ -187,7 +187,7 @@ def test_each_member_looks_at_the_size_that_it_is_used_to(scales, tmp_path):
     assert file.stat().st_size > 0
 
 
-def test_members_of_one_backbone_share_it_only_where_they_see_the_same(scales, tmp_path):
+def test_members_of_one_backbone_share_it_and_look_for_themselves_where_they_see_otherwise(scales, tmp_path):
     large, small, _ = scales
     network = load_network(small.card, small.folder / "small.safetensors")
     network.encoder.backbone.load_state_dict(
@@ -197,7 +197,10 @@ def test_members_of_one_backbone_share_it_only_where_they_see_the_same(scales, t
     card = replace(small.card, files={"safetensors": WeightFile.of(tmp_path / "small.safetensors")})
     twin = find_model(str(write_card(card, tmp_path)), BackendChoice.TORCH)
     made = read_card(blend_models([large, twin], [], tmp_path / "out", "pair"))
-    assert [member["trunk"] for member in made.network["members"]] == [None, None]
+    assert [member["trunk"] for member in made.network["members"]] == [None, 0]
+    pair = load_network(made, tmp_path / "out" / "pair.safetensors")
+    assert [number for number, _ in pair.list_looks()] == [0, 1]
+    assert not [name for name in pair.state_dict() if name.startswith("networks.1.encoder.backbone")]
 
 
 def test_a_member_with_larger_or_far_smaller_views_than_the_first_is_refused(scales, tmp_path):

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.crops import MAX_ASPECT, CropSpec, cut_box, cut_crops, normalise, place_boxes
+from iqa_cli.crops import MAX_ASPECT, CropSpec, cut_box, cut_crops, cut_views, normalise, place_boxes
 
 SIZES = [(1, 1), (1, 5000), (5000, 1), (37, 53), (480, 640), (640, 480), (333, 1000), (1000, 333), (768, 1024), (2001, 1333)]
 
@@ -47,6 +49,31 @@ def test_a_crop_of_the_size_of_the_image_is_the_image() -> None:
     assert np.array_equal(np.rint(crop * 255).astype(np.uint8), rgb.transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 5])
+def test_for_networks_that_look_closely_at_the_middle_all_but_that_is_in_blocks(size: tuple[int, int], count: int) -> None:
+    plain = CropSpec(480, multiple=96, count=count)
+    picture = Image.effect_noise((size[1], size[0]), 64).convert("RGB").resize((size[1], size[0]))
+    whole = cut_views(picture, plain)
+    cut = cut_views(picture, replace(plain, overview=3, middle=180))
+    assert cut.shape == whole.shape
+    rows, columns = whole.shape[1:3]
+    top, left = (rows - 180) // 2, (columns - 180) // 2
+    middle = np.s_[:, top : top + 180, left : left + 180]
+    if min(picture.size) < 2 * 480:  # else a box filter comes first, whose grid hangs on where it begins
+        assert np.abs(cut[middle].astype(int) - whole[middle]).max() <= 2
+    blocks = cut.reshape(len(cut), rows // 3, 3, columns // 3, 3, 3)
+    assert (blocks[:, : top // 3] == blocks[:, : top // 3, :1, :, :1]).all()
+    reduced = cut_box(picture, place_boxes(picture.height, picture.width, plain)[0], (rows // 3, columns // 3))
+    assert (blocks[0, : top // 3, 0, :, 0] == reduced[: top // 3]).all()
+
+
+def test_the_narrowest_crops_are_those_of_long_panoramas() -> None:
+    spec = CropSpec(480)
+    assert spec.narrowest == min(min(spec.crop_shape(*size)) for size in SIZES) == 288
+    assert CropSpec(480, "square").narrowest == 480
+
+
 def test_pixels_are_normalised_per_channel() -> None:
     rgb = np.full((32, 32, 3), (0, 51, 255), np.uint8)
     (crop,) = cut_crops(rgb, CropSpec(32, mean=(0.5, 0.1, 0.25), std=(0.5, 0.2, 0.5)))
@@ -84,7 +111,11 @@ def test_normalising_many_is_normalising_each() -> None:
 
 @pytest.mark.parametrize(
     "facts",
-    [{"fit": "round"}, {"count": 0}, {"count": 10}, {"multiple": 0}, {"zoom": 0.5}, {"multiple": 512}],
+    [
+        *({"fit": "round"}, {"count": 0}, {"count": 10}, {"multiple": 0}, {"zoom": 0.5}, {"multiple": 512}),
+        *({"overview": 0}, {"overview": 5}, {"middle": -1}, {"middle": 400}, {"overview": "2"}, {"middle": 0.5}),
+        {"fit": "square", "overview": 80, "multiple": 80},
+    ],
 )
 def test_impossible_crops_are_refused(facts: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"not|impossible"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
@@ -61,6 +63,27 @@ def test_window_statistics_are_the_means_and_deviations_of_the_features():
         mean = torch.cat([p.mean((2, 3)) for p in parts], 1)
         deviation = torch.cat([(p.var((2, 3), correction=0) + 1e-4).sqrt() for p in parts], 1)
         assert torch.allclose(features[:, row], torch.cat([mean, deviation], 1), atol=2e-3)
+
+
+def test_it_can_look_at_a_crop_reduced_or_at_its_middle_alone():
+    config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
+    plain = build_network(config).eval()
+    crops = torch.randn(2, 3, 128, 192)
+    seen = {"overview": torch.nn.functional.avg_pool2d(crops, 2), "middle": crops[:, :, 16:112, 48:144]}
+    for look, side in {"overview": 2, "middle": 96}.items():
+        network = build_network(replace(config, **{look: side})).eval()
+        network.load_state_dict(plain.state_dict())
+        assert torch.allclose(network(crops), plain(seen[look]))
+
+
+def test_a_borrowed_backbone_is_used_and_stays_another_s():
+    config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
+    owner, borrower = build_network(config).eval(), build_network(config).eval()
+    crops = torch.randn(1, 3, 96, 96)
+    assert not torch.equal(owner.measure(crops), borrower.measure(crops))
+    borrower.encoder.borrow(owner.encoder.backbone)
+    assert torch.equal(owner.measure(crops), borrower.measure(crops))
+    assert not [name for name in borrower.state_dict() if name.startswith("encoder.backbone")]
 
 
 def test_the_order_of_patches_does_not_matter_to_the_panel_but_the_content_does():

@@ -439,6 +439,20 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
     assert not (folder / "split0" / "features").exists()
 
 
+def test_crops_are_what_the_look_divides(ratings: Path, tmp_path: Path) -> None:
+    given = choose(ratings, tmp_path)
+    assert study.begin_network(given)[1].multiple == 32
+    options = replace(given, look="overview", overview=3, middle=64, size=192)
+    network, crops = study.begin_network(options)
+    assert (crops.multiple, crops.overview, crops.middle) == (96, 3, 64)
+    assert (network.config.overview, network.config.middle) == (3, 0)
+    network, again = study.begin_network(replace(options, look="middle"))
+    assert (network.config.overview, network.config.middle) == (1, 64)
+    assert again == crops
+    with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest crops have 192"):
+        study.begin_network(replace(options, middle=256))
+
+
 def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:
     options = choose(ratings, tmp_path)
     network, crops = study.begin_network(options)

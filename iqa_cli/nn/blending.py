@@ -12,7 +12,7 @@ from torch import Tensor
 from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.nn.blends import Blend, Member, share_backbone
+from iqa_cli.nn.blends import Blend, Member, sees
 from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.options import BackendChoice
@@ -22,22 +22,23 @@ from iqa_cli.weights import FoundModel, verify_file
 def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, name: str, summary: str = "") -> Path:
     """Write the blend of some models, weighted, into a folder; its card.
 
-    The card has the first model's crops and scale. Models on one backbone with the same weights share it. Raises UsageError for
-    weights that do not fit, WeightsError for a model that is a blend itself or not intact, DataError where the folder cannot
-    be written.
+    The card has the first model's crops, see `join_crops`, and scale. Models on one backbone with the same weights share it.
+    Raises UsageError for weights or views that do not fit, WeightsError for a model that is a blend itself or not intact,
+    DataError where the folder cannot be written.
     """
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
     networks = [open_member(model) for model in models]
+    first = join_crops([model.card.crops for model in models])
     members: list[Member] = []
     for model, network, weight in zip(models, networks, weights, strict=True):
-        begun = describe_member(model.card, network, weight, models[0].card.crops)
+        begun = describe_member(model.card, network, weight, first)
         members.append(replace(begun, trunk=find_trunk(begun, network, members, networks)))
     for member, network in zip(members, networks, strict=True):
         if member.trunk is not None:
-            share_backbone(network)
-    blend = Blend(members, models[0].card.crops.multiple)
+            network.encoder.borrow(networks[member.trunk].encoder.backbone)
+    blend = Blend(members, first.multiple)
     for slot, network in zip(blend.networks, networks, strict=True):
         slot.load_state_dict(network.state_dict())
     cards = [model.card for model in models]
@@ -54,11 +55,19 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
         name=name,
         summary=summary or f"the weighted mean of {len(cards)} networks: {shares}",
         network={"members": [asdict(member) for member in members]},
+        crops=first,
         training={"data": data, "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
         files={"safetensors": WeightFile.of(file)},
     )
     return write_card(card, folder)
+
+
+def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
+    """The crops of a blend: the first member's, in blocks around the middle only where all members want them so."""
+    first = crops[0]
+    looks = {(own.size, own.overview, own.middle) for own in crops}
+    return first if len(looks) == 1 else replace(first, overview=1, middle=0)
 
 
 def open_member(model: FoundModel) -> QfmIqm:
@@ -71,7 +80,7 @@ def open_member(model: FoundModel) -> QfmIqm:
 
 def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: CropSpec) -> Member:
     """What the blend's card says of it, but for whose backbone it shares. Raises UsageError where it wants larger views than
-    the first member, whose views all get, or much smaller ones.
+    the first member, whose views all get, or much smaller ones, or looks at parts of them that are not there.
     """
     crops = card.crops
     size = fixed_size(network, crops)
@@ -84,7 +93,10 @@ def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: Crop
             f"{card.name} looks at views of {crops.size} px, less than a quarter of the first model's {first.size}"
         )
     reduced = (crops.size, first.size) if not size and crops.size != first.size else ()
-    return Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
+    member = Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
+    if not sees(member, first):
+        raise UsageError(f"{card.name} looks at a middle, or an overview, that the crops of the first model do not have")
+    return member
 
 
 def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
@@ -93,11 +105,11 @@ def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
 
 
 def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
-    """The first of the members so far that has the same backbone, sees the same pixels and owns its backbone."""
+    """The first of the members so far that has the same backbone, and owns it."""
     wanted = network.encoder.backbone.state_dict()
-    alike = replace(begun, network=begun.network.trunk, weight=0.0)
+    alike = replace(begun.network.trunk, overview=1, middle=0)
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        if replace(member, network=member.network.trunk, weight=0.0) == alike:  # so it owns its backbone, too
+        if member.trunk is None and replace(member.network.trunk, overview=1, middle=0) == alike:
             theirs = other.encoder.backbone.state_dict()
             if wanted.keys() == theirs.keys() and all(same_weights(value, theirs[name]) for name, value in wanted.items()):
                 return number

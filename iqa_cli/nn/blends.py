@@ -3,22 +3,21 @@
 Networks on different backbones err differently, and so do networks that see a picture in different sizes: their mean errs
 less than the best of them. A blend has one input, the crops of its first member; the others get the same pixels, normalised and
 sized as they are used to. It is stored, exported and run as any other network, and is a good teacher for a smaller one. Members
-on one backbone share it: what it measures is measured once.
+on one backbone share it, and those that see the same with it measure it once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
+from iqa_cli.crops import CropSpec
 from iqa_cli.errors import WeightsError
-from iqa_cli.nn.kernels import Grid
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
 
@@ -44,6 +43,11 @@ class Member:
         """In px, of the views that it is used to; 0: the first member's."""
         return self.reduced[0] if self.reduced else self.size
 
+    @property
+    def look(self) -> Member:
+        """What its features depend on, but for whose backbone it is."""
+        return replace(self, network=self.network.trunk, weight=0.0, trunk=None)
+
 
 class Blend(nn.Module):
     """Crops [b, 3, h, w], normalised as the first member's, -> quality [b]: the weighted mean of the members'.
@@ -58,7 +62,9 @@ class Blend(nn.Module):
         self.networks = nn.ModuleList(build_network(member.network) for member in members)
         for network, member in zip(self.networks, self.members, strict=True):
             if member.trunk is not None:
-                share_backbone(cast("QfmIqm", network))
+                owner = cast("QfmIqm", self.networks[member.trunk])
+                cast("QfmIqm", network).encoder.borrow(owner.encoder.backbone)
+        self.looks = [find_look(self.members, number) for number in range(len(members))]
         total = sum(member.weight for member in members)
         self.shares = [member.weight / total for member in members]
         first = members[0]
@@ -70,25 +76,17 @@ class Blend(nn.Module):
             self.register_buffer(f"shift{number}", (old_mean - mean) / std, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        seen = [(network, self.adapt(crops, number)) for number, network in self.list_trunks()]
-        return self.judge([network.measure(own) for network, own in seen], [network.lay_out(own) for network, own in seen])
+        return self.judge([network.measure(self.adapt(crops, number)) for number, network in self.list_looks()])
 
-    def judge(self, features: Sequence[Tensor], grids: Sequence[Grid] = ()) -> Tensor:
-        """What each backbone measured, [b, n, f] each, in the order of the members that own one -> quality [b].
+    def judge(self, features: Sequence[Tensor]) -> Tensor:
+        """What was measured in each look, [b, n, f] each, in the order of `list_looks` -> quality [b]."""
+        measured = dict(zip((number for number, _ in self.list_looks()), features, strict=True))
+        judged = zip(self.shares, self.networks, self.looks, strict=True)
+        return torch.stack([share * cast("QfmIqm", network).judge(measured[look]) for share, network, look in judged]).sum(0)
 
-        grids: of the windows of each; none: all of squares.
-        """
-        left, answers = iter(zip_longest(features, grids)), []
-        measured: list[tuple[Tensor, Grid | None]] = []
-        for member, share, network in zip(self.members, self.shares, self.networks, strict=True):
-            measured.append(next(left) if member.trunk is None else measured[member.trunk])
-            answers.append(share * cast("QfmIqm", network).judge(*measured[-1]))
-        return torch.stack(answers).sum(0)
-
-    def list_trunks(self) -> list[tuple[int, QfmIqm]]:
-        """The networks that own a backbone, with their numbers."""
-        own = enumerate(zip(self.members, self.networks, strict=True))
-        return [(number, cast("QfmIqm", network)) for number, (member, network) in own if member.trunk is None]
+    def list_looks(self) -> list[tuple[int, QfmIqm]]:
+        """The networks that look for themselves, with their numbers; the others go by what one of these measured."""
+        return [(number, cast("QfmIqm", self.networks[number])) for number in dict.fromkeys(self.looks)]
 
     def adapt(self, crops: Tensor, number: int) -> Tensor:
         """The crops as a member is used to see them."""
@@ -112,20 +110,34 @@ def reduce_side(side: int, own: int, first: int, multiple: int) -> int:
     return (2 + (side // multiple - 2) * own // first) * multiple
 
 
-def share_backbone(network: QfmIqm) -> None:
-    """Take its backbone away: an earlier member's measures for it."""
-    network.encoder.backbone = nn.Identity()
+def find_look(members: Sequence[Member], number: int) -> int:
+    """The first member that sees with the same backbone what this one sees."""
+    owners = [place if member.trunk is None else member.trunk for place, member in enumerate(members)]
+    same = (place for place in range(number) if owners[place] == owners[number] and members[place].look == members[number].look)
+    return next(same, number)
 
 
-def build_blend(members: Sequence[Mapping[str, Any]], multiple: int) -> Blend:
+def build_blend(members: Sequence[Mapping[str, Any]], crops: CropSpec) -> Blend:
     """The blend that a card describes, with new weights. Raises WeightsError for a backbone that is unknown or not
-    there to share, TypeError for a member that is none.
+    there to share and for a member that looks where crops have nothing, TypeError for a member that is none.
     """
     read = [read_member(member) for member in members]
     for number, trunk in enumerate(member.trunk for member in read):
         if trunk is not None and (trunk not in range(number) or read[trunk].trunk is not None):
             raise WeightsError(f"member {number} of the blend shares the backbone of member {trunk}, which has none to share")
-    return Blend(read, multiple)
+    for number, member in enumerate(read):
+        if not sees(member, crops):
+            raise WeightsError(f"member {number} of the blend looks at a middle, or an overview, that its crops do not have")
+    return Blend(read, crops.multiple)
+
+
+def sees(member: Member, crops: CropSpec) -> bool:
+    """Whether such crops have the middle, or the overview, that a member looks at."""
+    overview, middle = member.network.overview, member.network.middle
+    if member.size:
+        return member.size % overview == 0 and middle <= member.size
+    own = member.reduced[0] if member.reduced else crops.size
+    return crops.multiple % overview == 0 and middle <= reduce_side(crops.narrowest, own, crops.size, crops.multiple)
 
 
 def read_member(data: Mapping[str, Any]) -> Member:

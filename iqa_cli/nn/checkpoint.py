@@ -74,9 +74,12 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
     """The network that a card describes, with new weights: one, or a blend of several. Raises WeightsError."""
     data = card.network
     if "members" not in data:
-        return build_network(read_config(data))
+        config = read_config(data)
+        if card.crops.narrowest < config.middle or card.crops.multiple % config.overview:
+            raise WeightsError("the model card's network looks at a middle, or an overview, that its crops do not have")
+        return build_network(config)
     try:
-        return build_blend(data["members"], card.crops.multiple)
+        return build_blend(data["members"], card.crops)
     except (TypeError, KeyError, IndexError) as error:
         raise WeightsError(f"the model card's network is no blend of networks: {error}") from error
 

@@ -11,15 +11,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from iqa_cli.crops import CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.nn.network import NetworkConfig, QfmIqm
 from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, join_batches, load_in_order
 from iqa_cli.recipes import LoopOptions
+
+LATER = {"overview": 1, "middle": 0, "remembered": 0}
+"""Facts that came when there were stores already, which know nothing of them, and what they were until then."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +116,23 @@ class FeatureEpoch:
             yield join_batches([self.store.load(self.view, place) for _, place in places])
 
 
+def list_facts(config: NetworkConfig | CropSpec) -> dict[str, Any]:
+    """By name, but for later ones that are as ever."""
+    return {name: value for name, value in asdict(config).items() if value != LATER.get(name)}
+
+
 def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
     """A digest of the backbone, its stages, the crops and how they are drawn, which does not hang on what is held out."""
     digest = hashlib.sha256()
-    for name, value in network.encoder.backbone.state_dict().items():
+    for name, value in network.encoder.trunk.state_dict().items():
         digest.update(name.encode())
         kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
         digest.update(kept.detach().cpu().numpy().tobytes())
     samples = dataset.options
     side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
     facts = {
-        "network": {name: value for name, value in asdict(network.config.trunk).items() if name != "remembered"},
-        "crops": asdict(dataset.crops),
+        "network": list_facts(network.config.trunk),
+        "crops": list_facts(dataset.crops),
         "samples": asdict(replace(samples, side=side, held_out=0.0)),
     }
     digest.update(json.dumps(facts, sort_keys=True, default=list).encode())

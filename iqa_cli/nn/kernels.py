@@ -9,18 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-Grid = tuple[int, int]  # windows down and across
-
 
 class KernelRegression(nn.Module):
     """Features of a crop -> its quality: a constant, and a weight for each remembered crop times how alike the two are.
 
-    Of a crop it sees the means and deviations of all features, with windows near the middle, where photographers put what
-    matters, weighing more. They are standardised by those of the remembered crops, and outliers are cut.
+    Of a crop it sees the means of all features. They are standardised by those of the remembered crops, and outliers are cut.
     """
 
-    spread = 0.4  # of the weights of windows: a deviation, in half the height or width
     furthest = 5.0  # deviations from the mean
+    wide = 1.4  # of the kernel: exp(-distance^2 / reach), in median squared distances
 
     def __init__(self, size: int, remembered: int) -> None:
         super().__init__()
@@ -28,54 +25,51 @@ class KernelRegression(nn.Module):
         self.register_buffer("deviation", torch.ones(size))
         self.register_buffer("remembered", torch.zeros(remembered, size))
         self.register_buffer("weights", torch.zeros(remembered))
-        self.register_buffer("reach", torch.ones(()))  # of the kernel exp(-distance^2 / reach)
+        self.register_buffer("reach", torch.ones(()))
         self.register_buffer("constant", torch.zeros(()))
 
-    def forward(self, features: Tensor, grid: Grid | None = None) -> Tensor:
-        """Features [b, 1 + N, f] of N windows -> quality [b]. grid: of the windows; None: as many down as across."""
-        return self.recall(self.describe(features, grid))
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [b, 1 + N, f] -> quality [b]."""
+        return self.recall(self.describe(features))
 
-    def describe(self, features: Tensor, grid: Grid | None = None) -> Tensor:
-        """Features [b, 1 + N, f] -> statistics [b, f] of the whole crop, the middle weighing more."""
-        side = round((features.shape[1] - 1) ** 0.5)
-        rows, columns = grid or (side, side)
-        down, across = (self.weigh(count, features) for count in (rows, columns))
-        weights = (down[:, None] * across).flatten()[:, None]  # [N, 1]
-        means, deviations = features[:, 1:].chunk(2, dim=2)  # each [b, N, f/2]
-        mean = (weights * means).sum(1)  # [b, f/2]
-        square = (weights * (means * means + deviations * deviations)).sum(1)
-        return torch.cat([mean, (square - mean * mean).clamp_min(0).sqrt()], dim=1)
-
-    def weigh(self, count: int, like: Tensor) -> Tensor:
-        """The weights [count] of windows in a row, of sum 1."""
-        places = (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1  # in -1..1
-        weights = torch.exp(-(places**2) / (2 * self.spread**2))
-        return weights / weights.sum()
+    def describe(self, features: Tensor) -> Tensor:
+        """Features [b, 1 + N, f] -> statistics [b, f / 2] of the whole crop: the means, without the deviations."""
+        return features[:, 0, : features.shape[2] // 2]
 
     def standardise(self, statistics: Tensor) -> Tensor:
-        """Statistics [n, f] in deviations from the mean of those remembered."""
+        """Statistics [n, s] in deviations from the mean of those remembered."""
         return ((statistics - self.get_buffer("mean")) / self.get_buffer("deviation")).clamp(-self.furthest, self.furthest)
 
-    def recall(self, statistics: Tensor) -> Tensor:
-        """Statistics [n, f] -> quality [n]."""
+    def compare(self, statistics: Tensor) -> Tensor:
+        """How alike crops with statistics [n, s] and the m remembered ones are: [n, m], 0 to 1."""
         distances = square_distances(self.standardise(statistics), self.get_buffer("remembered"))
-        kernel = torch.exp(-distances / self.get_buffer("reach"))
-        return self.get_buffer("constant") + kernel @ self.get_buffer("weights")
+        return torch.exp(-distances / self.get_buffer("reach"))
+
+    def recall(self, statistics: Tensor) -> Tensor:
+        """Statistics [n, s] -> quality [n]."""
+        return self.get_buffer("constant") + self.compare(statistics) @ self.get_buffer("weights")
 
     @torch.no_grad()
-    def remember(self, statistics: Tensor, quality: Tensor, ridge: float) -> None:
-        """Learn that crops with statistics [n, f] have quality [n]. ridge: what is added to the kernel's diagonal; the larger,
-        the less a single crop counts. The kernel reaches as far as the median distance. Crops are remembered in half precision,
-        in which they are kept.
+    def remember(self, statistics: Tensor, quality: Tensor, ridge: Tensor) -> None:
+        """Learn that crops with statistics [n, s] have quality [n], and remember the first m of them.
+
+        ridge: [n], how little each counts: with m = n, what is added to the kernel's diagonal. Where there are more crops than
+        are remembered, the weights of these fit all as well as they can (the subset of regressors, Smola and Schoelkopf, ICML
+        2000). Crops are remembered in half precision, in which they are kept.
         """
-        self.get_buffer("mean").copy_(statistics.mean(0))
-        self.get_buffer("deviation").copy_(statistics.std(0).clamp_min(1e-6))
-        known = self.standardise(statistics).half()
-        distances = square_distances(known.double(), known.double())
-        reach, constant = distances.flatten().median(), quality.mean()
-        kernel = torch.exp(-distances / reach) + ridge * torch.eye(len(known), dtype=torch.float64)
-        found = torch.linalg.solve(kernel, (quality - constant).double())
-        for name, value in {"remembered": known, "reach": reach, "constant": constant, "weights": found}.items():
+        count = len(self.get_buffer("weights"))
+        first = statistics[:count]
+        self.get_buffer("mean").copy_(first.mean(0))
+        self.get_buffer("deviation").copy_(first.std(0).clamp_min(1e-6))
+        known = self.standardise(first).half()
+        self.get_buffer("remembered").copy_(known)
+        self.get_buffer("reach").copy_(self.wide * square_distances(known.double(), known.double()).flatten().median())
+        constant = (quality[:count] / ridge[:count]).sum() / (1 / ridge[:count]).sum()
+        alike = self.compare(statistics).double()  # [n, m]
+        pull = alike.T / ridge.double()  # [m, n]
+        own = alike[:count] + 1e-6 * torch.eye(count, dtype=torch.float64)
+        found = torch.linalg.solve(pull @ alike + own, pull @ (quality - constant).double())
+        for name, value in {"constant": constant, "weights": found}.items():
             self.get_buffer(name).copy_(value)
 
 

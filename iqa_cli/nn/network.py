@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.nn.folding import fix_padding, fold_batch_norms
-from iqa_cli.nn.kernels import Grid, KernelRegression
+from iqa_cli.nn.kernels import KernelRegression
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class NetworkConfig:
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the statistics of stages are taken.
+    overview: a crop is looked at reduced by this whole number; 1: as it is.
+    middle: the side in px of the square in the middle of a crop that alone is looked at; 0: all of it is.
     remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `nn.kernels`.
     """
 
@@ -46,6 +48,8 @@ class NetworkConfig:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
+    overview: int = 1
+    middle: int = 0
     remembered: int = 0
 
     @property
@@ -105,20 +109,37 @@ class AttentionPanel(nn.Module):
         return self.middle + self.unit * verdict
 
 
-class TransformerEncoder(nn.Module):
-    """A plain vision transformer: c is its class token (or the mean patch, where it has none), P its patches."""
+class Encoder(nn.Module):
+    """What has a backbone: one of its own, or one that it borrows."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
         self.backbone = backbone
+        self.borrowed: list[Any] = []  # in a list, so that its weights do not count as those of the borrower
+
+    @property
+    def trunk(self) -> Any:
+        """The backbone, whosever it is."""
+        return self.borrowed[0] if self.borrowed else self.backbone
+
+    def borrow(self, trunk: nn.Module) -> None:
+        """Use another encoder's backbone in the place of its own."""
+        self.backbone, self.borrowed = nn.Identity(), [trunk]
+
+
+class TransformerEncoder(Encoder):
+    """A plain vision transformer: c is its class token (or the mean patch, where it has none), P its patches."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__(backbone)
         self.width: int = backbone.num_features
 
     def measure(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, d], which are the tokens already."""
-        out = self.backbone.forward_features(crops)  # [b, prefix + N, d], after the last norm
-        prefix = self.backbone.num_prefix_tokens
+        out = self.trunk.forward_features(crops)  # [b, prefix + N, d], after the last norm
+        prefix = self.trunk.num_prefix_tokens
         patches = out[:, prefix:]  # [b, N, d]
-        content = out[:, :1] if self.backbone.cls_token is not None else patches.mean(1, keepdim=True)
+        content = out[:, :1] if self.trunk.cls_token is not None else patches.mean(1, keepdim=True)
         return torch.cat([content, patches], dim=1)  # [b, 1 + N, d]
 
     def project(self, features: Tensor) -> Tensor:
@@ -126,7 +147,7 @@ class TransformerEncoder(nn.Module):
         return features
 
 
-class StageMeter(nn.Module):
+class StageMeter(Encoder):
     """A convolutional backbone, or some layers of a transformer: the statistics of its stages. Ours, not the paper's.
 
     Damage shows in the early stages as much as in the late ones, and in how features vary as much as in how strong they are.
@@ -137,8 +158,7 @@ class StageMeter(nn.Module):
     tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite
 
     def __init__(self, backbone: Any, stages: Sequence[int], cell: int) -> None:
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone)
         self.cell = cell
         self.stages = list(stages)
         facts = [backbone.feature_info[stage] for stage in self.stages]
@@ -152,7 +172,7 @@ class StageMeter(nn.Module):
         f is twice the channels of all stages together: the means of each stage in turn, then the deviations. The backbone
         alone is in here, so these can be cached while it is frozen.
         """
-        maps = self.backbone.forward_intermediates(
+        maps = self.trunk.forward_intermediates(
             crops, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
         )  # each [b, c_s, h / reduction, w / reduction]
         cells = [self.pool_cells(m.float(), r) for m, r in zip(maps, self.reductions, strict=True)]
@@ -212,11 +232,17 @@ class QfmIqm(nn.Module):
 
     def measure(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, n, f]: the backbone's part of encoding."""
-        return self.encoder.measure(crops)
+        return self.encoder.measure(self.look(crops))
 
-    def lay_out(self, crops: Tensor) -> Grid:
-        """How many windows features of crops [b, 3, h, w] are of."""
-        return crops.shape[2] // self.config.cell - 1, crops.shape[3] // self.config.cell - 1
+    def look(self, crops: Tensor) -> Tensor:
+        """What the backbone sees of crops [b, 3, h, w]: them, reduced, or their middle."""
+        overview, side = self.config.overview, self.config.middle
+        if overview > 1:
+            crops = F.avg_pool2d(crops, overview)
+        if side:
+            top, left = ((whole - side) // 2 for whole in crops.shape[2:])
+            crops = crops.narrow(2, top, side).narrow(3, left, side)
+        return crops
 
     def project(self, features: Tensor) -> Tensor:
         """Features [b, n, f] -> tokens [b, t, d]: the rest of it."""
@@ -227,15 +253,15 @@ class QfmIqm(nn.Module):
         quality: Tensor = self.decoder(tokens)
         return quality
 
-    def judge(self, features: Tensor, grid: Grid | None = None) -> Tensor:
-        """Features [b, n, f] -> quality [b]: all that comes behind the backbone. grid: of their windows; None: of a square."""
+    def judge(self, features: Tensor) -> Tensor:
+        """Features [b, n, f] -> quality [b]: all that comes behind the backbone."""
         if isinstance(self.decoder, KernelRegression):
-            return cast("Tensor", self.decoder(features, grid))
+            return cast("Tensor", self.decoder(features))
         return self.decode(self.project(features))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> quality [b]."""
-        return self.judge(self.measure(crops), self.lay_out(crops))
+        return self.judge(self.measure(crops))
 
     def train(self, mode: bool = True) -> QfmIqm:
         """As usual, but statistics measured before (norms of a backbone, standards) stay as they are: batches are small."""
@@ -266,7 +292,7 @@ def build_decoder(config: NetworkConfig, encoder: TransformerEncoder | StageMete
         if config.remembered:
             raise WeightsError(f"a kernel regression goes by statistics of stages: name layers of {config.backbone} for them")
         return AttentionPanel(encoder.width, config.heads, config.queries)
-    return KernelRegression(2 * sum(encoder.channels), config.remembered)
+    return KernelRegression(sum(encoder.channels), config.remembered)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:

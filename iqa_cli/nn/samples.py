@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crops, normalise
+from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
 from iqa_cli.errors import DataError
 from iqa_cli.images import Undecodable, decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
@@ -111,6 +111,21 @@ class PixelCache:
         return rgb
 
 
+@dataclass(frozen=True)
+class ShrunkPixels:
+    """The images of another source, reduced by a share of their sides."""
+
+    source: Pixels
+    share: float
+
+    def load(self, path: str) -> Rgb:
+        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
+        rgb = self.source.load(path)
+        height, width = rgb.shape[:2]
+        rows, columns = (max(1, round(side * (1 - self.share))) for side in (height, width))
+        return cut_box(rgb, (0, 0, width, height), (rows, columns))
+
+
 class PhotoCrops(Dataset[Batch]):
     """(epoch, place) -> the batch of one photo: a random crop, flipped or not, and at times damaged versions of it.
 
@@ -159,6 +174,12 @@ class PhotoCrops(Dataset[Batch]):
         other.vary = share
         return other
 
+    def shrunk(self, share: float) -> PhotoCrops:
+        """The same views of the same photos, reduced by that share of their sides before."""
+        other = copy.copy(self)
+        other.pixels = ShrunkPixels(self.pixels, share)
+        return other
+
     def cut_versions(self, versions: Sequence[Rgb], chance: np.random.Generator) -> list[Rgb]:
         """A view and its damaged versions as the network sees them, all cut alike: uint8 [size, size, 3] each."""
         shape = (self.crops.size, self.crops.size)
@@ -166,7 +187,8 @@ class PhotoCrops(Dataset[Batch]):
         side = whole * (1 - chance.uniform(0, self.vary))
         left, top = chance.uniform(0, whole - side), chance.uniform(0, whole - side)
         box = (left, top, left + side, top + side)
-        cut = [view if view.shape[:2] == shape and side == whole else cut_box(view, box, shape) for view in versions]
+        plain = side == whole == self.crops.size and self.crops.overview == 1
+        cut = [view if plain else cut_crop(view, box, shape, self.crops) for view in versions]
         mirrored = self.vary > 0 and chance.random() < 0.5
         return [np.ascontiguousarray(view[:, ::-1]) for view in cut] if mirrored else cut
 

@@ -12,7 +12,7 @@ import torch
 
 from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.crops import CropSpec
-from iqa_cli.errors import WeightsError
+from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.backend import choose_device
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors
@@ -107,7 +107,7 @@ def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
 
 def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
     """One training, in a folder of which it keeps other processes out."""
-    network, crops = begin_network(options, len(part.train))
+    network, crops = begin_network(options, len(part.train) + count_remembered(options))
     run = RunFolder(part.folder)
     with run.lock() if team.leads else nullcontext():
         if team.leads:
@@ -179,25 +179,39 @@ def open_pixels(options: StudyOptions) -> Pixels | None:
     return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
 
 
-def begin_network(options: StudyOptions, photos: int = 0) -> tuple[QfmIqm, CropSpec]:
+def count_remembered(options: StudyOptions) -> int:
+    """How many crops of photos without ratings a kernel regression will remember."""
+    return len(find_photos(options)) * (1 + options.samples.versions) * min(options.kernel.views, options.asked)
+
+
+def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, CropSpec]:
     """The network before training, and the crops that its backbone wants: pixel statistics as timm names them.
 
-    photos: how many a kernel regression will remember.
+    remembered: how many crops a kernel regression will remember.
     """
     facts = timm.get_pretrained_cfg(options.backbone)
     if facts is None:
         raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
-    sized = {"img_size": options.size} if facts.fixed_input_size else {}  # transformers have a position for each patch
+    mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
+    try:
+        crops = CropSpec(
+            options.size, options.fit, options.cell * options.overview if options.look != "whole" else 32, options.crops,
+            overview=options.overview, middle=options.middle, mean=mean, std=std,
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    overview = options.overview if options.look == "overview" else 1
+    middle = options.middle if options.look == "middle" else 0
+    sized = {"img_size": middle or options.size // overview} if facts.fixed_input_size else {}  # a position for each patch
     config = NetworkConfig(
         options.backbone, sized, options.width, options.heads,
         stages=options.stages, layers=options.layers, cell=options.cell,
-        remembered=photos if options.method == "kernel" else 0,
+        overview=overview, middle=middle, remembered=remembered if options.method == "kernel" else 0,
     )  # fmt: skip
     torch.manual_seed(options.samples.seed)
     source = options.backbone_weights
     network = build_network(config, True if source is None else False if source == "none" else load_backbone(Path(source)))
-    mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
-    return network, CropSpec(options.size, options.fit, count=options.crops, mean=mean, std=std)
+    return network, crops
 
 
 def choose_objective(options: StudyOptions) -> Objective:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.card import ModelCard
-from iqa_cli.crops import CropSpec, cut_box, normalise
+from iqa_cli.crops import CropSpec, cut_crop, normalise
 from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.nn.features import FeatureStore, ViewMeasured
@@ -38,19 +38,19 @@ class Teacher:
     card: ModelCard
     device: torch.device
 
-    def list_trunks(self) -> list[tuple[QfmIqm, CropSpec]]:
-        """Each backbone, in the network that owns it, and the crops that it wants."""
+    def list_looks(self) -> list[tuple[QfmIqm, CropSpec]]:
+        """Each network that looks for itself, and the crops that it wants."""
         if isinstance(self.network, QfmIqm):
             return [(self.network, self.card.crops)]
         crops, members = self.card.crops, self.network.members
         return [
             (network, replace(crops, size=members[n].own_size or crops.size, mean=members[n].mean, std=members[n].std))
-            for n, network in self.network.list_trunks()
+            for n, network in self.network.list_looks()
         ]
 
     @torch.no_grad()
     def judge_features(self, features: Sequence[Tensor]) -> Tensor:
-        """The quality [n] by what each of its backbones measured, [n, t, f] each."""
+        """The quality [n] by what was measured in each of its looks, [n, t, f] each."""
         placed = [part.to(self.device) for part in features]
         quality = self.network.judge(placed) if isinstance(self.network, Blend) else self.network.judge(placed[0])
         return quality.float().cpu()
@@ -79,7 +79,9 @@ class ViewAsked:
 def fit_view(view: Any, crops: CropSpec) -> Any:
     """A square view at a teacher's size: uint8 [size, size, 3]."""
     side = len(view)
-    return view if side == crops.size else cut_box(view, (0, 0, side, side), (crops.size, crops.size))
+    if side == crops.size and crops.overview == 1:
+        return view
+    return cut_crop(view, (0, 0, side, side), (crops.size, crops.size), crops)
 
 
 def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
@@ -106,10 +108,10 @@ def ask_teachers(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"answers-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
     answers = read_answers(path, facts)
-    stores = [[FeatureStore(folder, *trunk) for trunk in view_trunks(teacher, dataset)] for teacher in teachers if loop]
+    stores = [[FeatureStore(folder, *trunk) for trunk in view_looks(teacher, dataset)] for teacher in teachers if loop]
     for epoch in range(len(answers), epochs):
         for teacher, kept in zip(teachers, stores, strict=False):
-            for (network, _), store in zip(teacher.list_trunks(), kept, strict=True):
+            for (network, _), store in zip(teacher.list_looks(), kept, strict=True):
                 yield from store.fill(network, epoch, loop or LoopOptions())
         answer = torch.full((len(dataset), 1 + dataset.options.versions), torch.nan)
         for start in range(0, len(dataset), GROUP):
@@ -125,9 +127,9 @@ def ask_teachers(
     dataset.targets = torch.stack(answers[:epochs])
 
 
-def view_trunks(teacher: Teacher, dataset: PhotoCrops) -> list[tuple[QfmIqm, PhotoCrops]]:
-    """Each of its backbones with the crops that it sees of the views."""
-    return [(network, dataset.seen_by(crops)) for network, crops in teacher.list_trunks()]
+def view_looks(teacher: Teacher, dataset: PhotoCrops) -> list[tuple[QfmIqm, PhotoCrops]]:
+    """Each of its networks that look for themselves with the crops that it sees of the views."""
+    return [(network, dataset.seen_by(crops)) for network, crops in teacher.list_looks()]
 
 
 def judge_views(
