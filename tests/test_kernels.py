@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from test_blending import CNN, answers, write_network
 from test_study import choose, launch, ratings  # noqa: F401  a fixture
 
-from iqa_cli.card import read_card
+from iqa_cli.card import ModelCard, read_card
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.nn import study
@@ -201,10 +201,16 @@ def test_looks_that_the_first_model_s_views_do_not_have_are_named(tmp_path: Path
 def test_a_card_whose_crops_lack_what_its_network_looks_at_is_refused(taught: Path) -> None:
     kernel = find_model(str(taught / "run"), BackendChoice.TORCH)
     blend = read_card(blend_models([kernel, kernel], [], taught / "blend", "twice"))
-    far = [{**member, "network": {**member["network"], "middle": 640}} for member in blend.network["members"]]
-    for card, network in ((kernel.card, {**kernel.card.network, "middle": 640}), (blend, {"members": far})):
-        with pytest.raises(WeightsError, match="looks at a middle, or an overview, that its crops do not have"):
-            load_network(replace(card, network=network), Path("none"))
+    for facts in ({"middle": 640}, {"middle": -1}, {"overview": 0}, {"overview": "3"}, {"overview": 64}):
+        far = [{**member, "network": {**member["network"], **facts}} for member in blend.network["members"]]
+        check_refused(kernel.card, {**kernel.card.network, **facts})
+        check_refused(blend, {"members": far})
+
+
+def check_refused(card: ModelCard, network: dict[str, Any]) -> None:
+    """That the card's network cannot be loaded, and why."""
+    with pytest.raises(WeightsError, match="looks at a middle, or an overview, that its crops do not have"):
+        load_network(replace(card, network=network), Path("none"))
 
 
 @pytest.fixture(scope="module")

@@ -133,11 +133,10 @@ def build_blend(members: Sequence[Mapping[str, Any]], crops: CropSpec) -> Blend:
 
 def sees(member: Member, crops: CropSpec) -> bool:
     """Whether such crops have the middle, or the overview, that a member looks at."""
-    overview, middle = member.network.overview, member.network.middle
     if member.size:
-        return member.size % overview == 0 and middle <= member.size
-    own = member.reduced[0] if member.reduced else crops.size
-    return crops.multiple % overview == 0 and middle <= reduce_side(crops.narrowest, own, crops.size, crops.multiple)
+        return member.network.fits(member.size, member.size)
+    own = member.own_size or crops.size
+    return member.network.fits(crops.multiple, reduce_side(crops.narrowest, own, crops.size, crops.multiple))
 
 
 def read_member(data: Mapping[str, Any]) -> Member:

@@ -75,7 +75,7 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
     data = card.network
     if "members" not in data:
         config = read_config(data)
-        if card.crops.narrowest < config.middle or card.crops.multiple % config.overview:
+        if not config.fits(card.crops.multiple, card.crops.narrowest):
             raise WeightsError("the model card's network looks at a middle, or an overview, that its crops do not have")
         return build_network(config)
     try:

@@ -57,6 +57,11 @@ class NetworkConfig:
         """What of it the features depend on: all but what judges by them."""
         return replace(self, width=0, heads=0, queries=0, remembered=0)
 
+    def fits(self, multiple: int, narrowest: int) -> bool:
+        """Whether there is what it looks at in crops whose sides are multiples of that, and of that many px at least."""
+        whole = type(self.overview) is type(self.middle) is int  # a card is foreign bytes
+        return whole and self.overview >= 1 and multiple % self.overview == 0 and 0 <= self.middle * self.overview <= narrowest
+
 
 class Attention(nn.Module):
     """Multi-head attention of queries [b, q, d] over a context [b, t, d]."""

@@ -107,22 +107,33 @@ def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
 
 def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
     """One training, in a folder of which it keeps other processes out."""
-    network, crops = begin_network(options, len(part.train) + count_remembered(options))
+    others = find_photos(options)
+    views = min(options.kernel.views, options.asked)
+    network, crops = begin_network(options, len(part.train) + len(others) * views * (1 + options.samples.versions))
     run = RunFolder(part.folder)
     with run.lock() if team.leads else nullcontext():
         if team.leads:
             run.begin(options, describe_split(corpus, part), resume=options.resume)
         team.wait()
-        yield from train_network(network, crops, corpus, part, options, team)
+        yield from train_network(network, crops, corpus, part, others, options, team)
 
 
 def train_network(
-    network: QfmIqm, crops: CropSpec, corpus: Corpus | None, part: Part, options: StudyOptions, team: Team
+    network: QfmIqm,
+    crops: CropSpec,
+    corpus: Corpus | None,
+    part: Part,
+    others: Sequence[str],
+    options: StudyOptions,
+    team: Team,
 ) -> Iterator[Learning | PartDone]:
-    """From the first weights to the card and the test. One process of the team writes; the others compute with it."""
+    """From the first weights to the card and the test. One process of the team writes; the others compute with it.
+
+    others: the photos without ratings.
+    """
     here = replace(options, loop=replace(options.loop, device=str(team.device or choose_device(options.loop.device))))
     photos = label_photos(corpus)
-    unlabelled = [Photo(path, number=len(photos) + place) for place, path in enumerate(find_photos(options))]
+    unlabelled = [Photo(path, number=len(photos) + place) for place, path in enumerate(others)]
     dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples, open_pixels(options))
     teachers = open_teachers(name_teachers(part, options), here.loop.device)
     yield from learn(network, dataset, [photos[i] for i in part.validation], teachers, here, RunFolder(part.folder), team)
@@ -177,11 +188,6 @@ def open_pixels(options: StudyOptions) -> Pixels | None:
     if options.decoded is None:
         return None
     return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
-
-
-def count_remembered(options: StudyOptions) -> int:
-    """How many crops of photos without ratings a kernel regression will remember."""
-    return len(find_photos(options)) * (1 + options.samples.versions) * min(options.kernel.views, options.asked)
 
 
 def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, CropSpec]:
