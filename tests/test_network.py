@@ -86,6 +86,12 @@ def test_a_borrowed_backbone_is_used_and_stays_another_s():
     assert not [name for name in borrower.state_dict() if name.startswith("encoder.backbone")]
 
 
+@pytest.mark.parametrize("sizes", [{"remembered": -3}, {"width": -16}, {"width": "16"}])
+def test_sizes_that_make_no_network_are_refused(sizes):
+    with pytest.raises(WeightsError, match="cannot build a network of these sizes"):
+        build_network(replace(NetworkConfig("mobilenetv2_035", width=16, heads=2), **sizes))
+
+
 def test_the_order_of_patches_does_not_matter_to_the_panel_but_the_content_does():
     torch.manual_seed(0)
     panel = AttentionPanel(16, 2, 6)

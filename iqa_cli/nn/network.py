@@ -313,7 +313,10 @@ def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool
         backbone = timm.create_model(config.backbone, pretrained=bool(pretrained), **options)
     except Exception as error:  # timm raises many kinds: unknown names, missing keys, no network
         raise WeightsError(f"cannot build the backbone {config.backbone}: {str(error).splitlines()[0]}") from error
-    return QfmIqm(config, backbone).train()
+    try:
+        return QfmIqm(config, backbone).train()
+    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:  # a card's sizes are foreign bytes
+        raise WeightsError(f"cannot build a network of these sizes: {str(error).splitlines()[0]}") from error
 
 
 def config_as_data(config: NetworkConfig) -> dict[str, Any]:
