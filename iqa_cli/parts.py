@@ -12,7 +12,7 @@ import numpy.typing as npt
 from iqa_cli.corpus import Corpus
 from iqa_cli.errors import UsageError
 from iqa_cli.options import BackendChoice
-from iqa_cli.recipes import StudyOptions
+from iqa_cli.recipes import PerceptronOptions, StudyOptions
 from iqa_cli.splits import fold_groups, read_folds, split_groups
 from iqa_cli.weights import find_model
 
@@ -39,14 +39,14 @@ def check_study(options: StudyOptions) -> None:
     """Raises UsageError where what is to be trained on and what for do not go together."""
     if options.method == "distillation" and not options.teachers:
         raise UsageError("distillation needs a teacher: --teacher MODEL")
-    if options.method == "kernel" and (not options.sets or bool(options.teachers) != bool(options.photos)):
-        raise UsageError(
-            "a kernel regression learns from ratings, of --dataset, and from teachers about --photos, if both are named"
-        )
+    if options.fitted and (not options.sets or bool(options.teachers) != bool(options.photos)):
+        raise UsageError("a regression learns from ratings, of --dataset, and from teachers about --photos, if both are named")
     if min(options.kernel.ridge, options.kernel.taught) <= 0:
         raise UsageError("kernel.ridge and kernel.taught are more than 0: quality hangs on more than features show")
-    if not 0 <= options.kernel.shrunk < 1:
-        raise UsageError("kernel.shrunk is a share of the sides: 0 or more, less than 1")
+    for name, fitted in {"kernel": options.kernel, "perceptrons": options.perceptrons}.items():
+        if not 0 <= fitted.shrunk < 1:
+            raise UsageError(f"{name}.shrunk is a share of the sides: 0 or more, less than 1")
+    check_perceptrons(options.perceptrons)
     if (options.look == "overview" and options.overview < 2) or (options.look == "middle" and options.middle < 1):
         raise UsageError("-s look=overview needs -s overview=3, or so, and -s look=middle needs -s middle=256, or so")
     if options.look == "whole" and (options.overview != 1 or options.middle):
@@ -70,6 +70,16 @@ def check_study(options: StudyOptions) -> None:
         raise UsageError("loop.vary is the share of its sides that a crop may leave out: 0 or more, less than 1")
     if not options.sets and not options.loop.unlabelled:
         raise UsageError("without labels, loop.unlabelled=0 leaves nothing to train on")
+
+
+def check_perceptrons(options: PerceptronOptions) -> None:
+    """Raises UsageError for sizes, rates and shares that are none."""
+    for name in ("count", "units", "epochs", "batch_size", "rate", "taught", "beta"):
+        if getattr(options, name) <= 0:
+            raise UsageError(f"perceptrons.{name} is more than 0")
+    for name in ("dropout", "hidden_dropout"):
+        if not 0 <= getattr(options, name) < 1:
+            raise UsageError(f"perceptrons.{name} is a share: 0 or more, less than 1")
 
 
 def check_teachers(parts: Sequence[Part], options: StudyOptions) -> None:

@@ -60,24 +60,52 @@ class DistillationOptions:
 
 
 @dataclass(frozen=True)
-class KernelOptions:
-    """Kernel regression, `nn.kernels`, which may learn from teachers, too, about photos without ratings and damaged versions.
+class FittedOptions:
+    """What is fitted at once to the means of features, `nn.remembering`. It may learn from teachers, too, about photos without
+    ratings and damaged versions.
 
-    ridge: of the variance of ratings, how much goes to what features cannot explain. taught: the same of teachers' answers; the
-        larger, the less they count.
     margin, capped: as in matching.
-    views: of how many random crops of each photo without a rating, of those that teachers are asked about, it also remembers
-        the features; all that they are asked about count.
+    views: of how many random crops of each photo without a rating, of those that teachers are asked about, a kernel regression
+        also remembers the features; all that they are asked about count.
     shrunk: by what share of its sides a photo is reduced, to count with the same answer once more; 0: it does not. So it learns
         not to mind that photos come in sizes.
     """
 
-    ridge: float = 0.03
-    taught: float = 0.1
     margin: float = 0.02
     capped: bool = True
     views: int = 1
     shrunk: float = 0.1
+
+
+@dataclass(frozen=True)
+class KernelOptions(FittedOptions):
+    """Kernel regression, `nn.kernels`.
+
+    ridge: of the variance of ratings, how much goes to what features cannot explain. taught: the same of teachers' answers; the
+        larger, the less they count.
+    """
+
+    ridge: float = 0.03
+    taught: float = 0.1
+
+
+@dataclass(frozen=True)
+class PerceptronOptions(FittedOptions):
+    """Perceptrons, `nn.perceptrons`: how many, of how many hidden units each, and how they are trained.
+
+    taught: what a teacher's answer counts; a rating counts 1. dropout, hidden_dropout: of the means, and of the hidden units.
+    """
+
+    count: int = 4
+    units: int = 512
+    taught: float = 0.15
+    epochs: int = 15
+    batch_size: int = 32
+    rate: float = 1e-3
+    weight_decay: float = 0.05
+    dropout: float = 0.3
+    hidden_dropout: float = 0.5
+    beta: float = 0.1  # as in matching
 
 
 @dataclass(frozen=True)
@@ -166,8 +194,8 @@ class StudyOptions:
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
     look: at the "whole" of a crop as it is; at an "overview" of it, reduced by the whole number `overview`; or at the square of
         `middle` px in its "middle" alone. overview, middle: how crops are cut, see `CropSpec`.
-    method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel": nothing is
-        trained, but a kernel regression behind the backbone as it came is fitted to the ratings, and to what teachers say.
+    method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel"
+        or "perceptrons": a regression behind the backbone as it came is fitted to the ratings, and to what teachers say.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
         the number of the fold or of the split, so that no teacher saw what its student is judged by.
     decoded: a folder that keeps decoded images for all epochs, loader processes and trainings, up to `decoded_gb`; None: in
@@ -210,7 +238,7 @@ class StudyOptions:
     look: Literal["whole", "overview", "middle"] = "whole"
     overview: int = 1
     middle: int = 0
-    method: Literal["matching", "distillation", "kernel"] = "matching"
+    method: Literal["matching", "distillation", "kernel", "perceptrons"] = "matching"
     teachers: tuple[str, ...] = ()
     asked: int = 4
     decoded: Path | None = None
@@ -235,8 +263,14 @@ class StudyOptions:
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     kernel: KernelOptions = field(default_factory=KernelOptions)
+    perceptrons: PerceptronOptions = field(default_factory=PerceptronOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
+
+    @property
+    def fitted(self) -> KernelOptions | PerceptronOptions | None:
+        """The options of the method where it is one that is fitted at once."""
+        return {"kernel": self.kernel, "perceptrons": self.perceptrons}.get(self.method)
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from conftest import write_photo
@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.crops import CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_weights
-from iqa_cli.nn.features import FeatureStore, name_features
+from iqa_cli.nn.features import CropStore, FeatureStore, name_crops, name_features
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.recipes import LoopOptions, SampleOptions
@@ -75,3 +75,26 @@ def test_an_epoch_takes_only_views_that_teachers_were_asked_about(network, paths
         expected = torch.cat([store.load(view, place).features for place in batch.image[::2].tolist()])
         assert torch.equal(batch.features, expected)
         assert answered is None or batch.taught.unique().tolist() == [view]
+
+
+def test_crops_that_are_kept_are_those_of_the_set(paths, tmp_path):
+    dataset = see(paths, damaged=1.0, side=80)
+    dataset.targets = torch.tensor([[[0.5, 0.4]], [[0.3, 0.2]]]).expand(2, 3, 2)
+    store = CropStore(tmp_path, dataset)
+    assert len(store) == len(dataset)
+    for _ in range(2):  # cut, and then read
+        for epoch in (0, 1, 5):
+            for mine, theirs in zip(asdict(store[epoch, 1]).values(), asdict(dataset[epoch, 1]).values(), strict=True):
+                assert mine is theirs is None or torch.equal(mine.nan_to_num(-1), theirs.nan_to_num(-1))
+    assert len(list(store.folder.iterdir())) == 2  # of two views that teachers have judged
+    path = store.locate(0, 1)
+    path.unlink()
+    assert torch.equal(store[2, 1].crops, dataset[0, 1].crops)
+    assert path.exists()
+
+
+def test_a_store_of_crops_is_named_by_how_they_are_cut_and_drawn(paths):
+    name = name_crops(see(paths))
+    assert name == name_crops(see(paths, held_out=0.5)) == name_crops(see(paths, side=64))
+    others = [see(paths, seed=1), see(paths, enlarge=1.5), see(paths, side=96), see(paths, size=96), see(paths, versions=0)]
+    assert len({name, *(name_crops(other) for other in others)}) == 6

@@ -26,7 +26,7 @@ from iqa_cli.nn.checkpoint import load_network, load_tensors
 from iqa_cli.nn.export import export_model
 from iqa_cli.nn.kernels import KernelRegression
 from iqa_cli.nn.network import NetworkConfig, StageEncoder, build_network
-from iqa_cli.nn.remembering import Shown, list_shown, show
+from iqa_cli.nn.remembering import Shown, list_shown, show, tell
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.training import EpochDone
 from iqa_cli.options import BackendChoice
@@ -258,11 +258,13 @@ def test_a_shrunk_photo_shows_the_same_less_sharply(tmp_path: Path) -> None:
     dataset = PhotoCrops([photo], CropSpec(96), SampleOptions(versions=1))
     dataset.targets = torch.tensor([[[0.6, 0.8]]])
     options = KernelOptions(taught=0.4, margin=0.02)
-    plain, answers = show(dataset, Shown(0, 0), options)
-    assert len(plain) == 2
+    plain, levels = show(dataset, Shown(0, 0), 0.1)
+    answers = tell(dataset, Shown(0, 0), levels, options)
+    assert len(plain) == len(levels) == 2
     assert answers[0].tolist() == pytest.approx([0.6, 0.4])
     assert float(answers[1, 0]) < 0.6  # capped
-    shrunk, answer = show(dataset, Shown(0, 0, shrunk=True), options)
+    shrunk, undamaged = show(dataset, Shown(0, 0, shrunk=True), 0.1)
+    answer = tell(dataset, Shown(0, 0, shrunk=True), undamaged, options)
     assert answer.tolist() == [pytest.approx([0.6, 0.4])]
     assert shrunk.shape == (1, 3, 96, 96)
     difference = float((shrunk - plain[:1]).abs().mean())

@@ -1,7 +1,9 @@
-"""FeatureStore: what a frozen backbone measured on the training crops, on disk: a file for each photo and view.
+"""FeatureStore: what a frozen backbone measured on the training crops, on disk: a file for each photo and view. CropStore: the
+crops themselves, for when the backbone is no longer frozen.
 
-A network whose backbone does not change yet need see no crop twice. The store is named by all that the features depend on, so
-trainings of other folds, seeds of the panel or recipes share one; and it is read a batch at a time, so memory stays flat.
+A network whose backbone does not change yet need see no crop twice, and a crop that is shown again and again need not be
+decoded, damaged and cut each time. A store is named by all that it depends on, so trainings of other folds, seeds of the panel
+or recipes share one; and it is read a batch at a time, so memory stays flat.
 """
 
 from __future__ import annotations
@@ -11,19 +13,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from iqa_cli.crops import CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
 from iqa_cli.nn.network import NetworkConfig, QfmIqm
-from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, join_batches, load_in_order
+from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
 from iqa_cli.recipes import LoopOptions
 
-LATER = {"overview": 1, "middle": 0, "remembered": 0}
+LATER = {"overview": 1, "middle": 0, "remembered": 0, "units": 0}
 """Facts that came when there were stores already, which know nothing of them, and what they were until then."""
 
 
@@ -36,12 +39,12 @@ class ViewMeasured:
     photos: int
 
 
-class FeatureStore:
-    """The features of one backbone on one way of cutting crops, below a folder."""
+class PhotoStore:
+    """A file for each photo of a set and view of it, in a folder."""
 
-    def __init__(self, folder: Path, network: QfmIqm, dataset: PhotoCrops) -> None:
+    def __init__(self, folder: Path, dataset: PhotoCrops) -> None:
         self.dataset = dataset
-        self.folder = folder / name_features(network, dataset)
+        self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def locate(self, view: int, place: int) -> Path:
@@ -51,8 +54,43 @@ class FeatureStore:
         return self.folder / f"{view}-{photo.number}-{name}-{int(photo.quality == photo.quality)}.safetensors"
 
     def holds(self, view: int, place: int) -> bool:
-        """Whether it was measured."""
+        """Whether there is one."""
         return self.locate(view, place).exists()
+
+
+class CropStore(PhotoStore, Dataset[Batch]):
+    """(epoch, place) -> the batch of one photo, as the set gives it, from crops that are kept below a folder.
+
+    For sets of which teachers have judged some views, which are shown over and over.
+    """
+
+    def __init__(self, folder: Path, dataset: PhotoCrops) -> None:
+        super().__init__(folder / f"crops-{name_crops(dataset)}", dataset)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, where: tuple[int, int]) -> Batch:
+        epoch, place = where
+        view = epoch % len(cast("Tensor", self.dataset.targets))
+        return self.dataset.present(view, place, self.load(view, place))
+
+    def load(self, view: int, place: int) -> Views:
+        """The versions of a photo as the network sees them, cut once."""
+        path = self.locate(view, place)
+        if path.exists():
+            tensors, levels = load_tensors(path)
+            return Views(list(tensors["crops"].numpy()), levels)
+        seen = self.dataset.cut_views(view, place)
+        save_tensors(path, {"crops": torch.from_numpy(np.stack(seen.versions))}, [float(level) for level in seen.levels])
+        return seen
+
+
+class FeatureStore(PhotoStore):
+    """The features of one backbone on one way of cutting crops, below a folder."""
+
+    def __init__(self, folder: Path, network: QfmIqm, dataset: PhotoCrops) -> None:
+        super().__init__(folder / name_features(network, dataset), dataset)
 
     def keep(self, view: int, place: int, levels: Tensor, features: Tensor) -> None:
         """Put features [versions, n, f] of a photo there, in half precision."""
@@ -128,12 +166,18 @@ def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
         digest.update(name.encode())
         kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
         digest.update(kept.detach().cpu().numpy().tobytes())
-    samples = dataset.options
-    side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
-    facts = {
-        "network": list_facts(network.config.trunk),
-        "crops": list_facts(dataset.crops),
-        "samples": asdict(replace(samples, side=side, held_out=0.0)),
-    }
+    facts = {"network": list_facts(network.config.trunk), **list_sources(dataset)}
     digest.update(json.dumps(facts, sort_keys=True, default=list).encode())
     return digest.hexdigest()[:16]
+
+
+def name_crops(dataset: PhotoCrops) -> str:
+    """A digest of the crops and how they are drawn."""
+    return hashlib.sha256(json.dumps(list_sources(dataset), sort_keys=True, default=list).encode()).hexdigest()[:16]
+
+
+def list_sources(dataset: PhotoCrops) -> dict[str, Any]:
+    """All that the crops of a photo depend on."""
+    samples = dataset.options
+    side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
+    return {"crops": list_facts(dataset.crops), "samples": asdict(replace(samples, side=side, held_out=0.0))}

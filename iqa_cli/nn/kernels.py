@@ -1,44 +1,28 @@
 """KernelRegression: what may judge in the panel's place. It remembers crops that people rated, and goes by how alike they are.
 
-Kernel ridge regression (Saunders, Gammerman and Vovk, ICML 1998) with a Gaussian kernel, on statistics of a frozen backbone. It
-is fitted in closed form, errs otherwise than a panel does, and so is worth most in a blend with some. Ours, not the paper's.
+Kernel ridge regression (Saunders, Gammerman and Vovk, ICML 1998) with a Gaussian kernel, fitted in closed form. It errs
+otherwise than a panel does, and so is worth most in a blend with some.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from iqa_cli.nn.regressions import MeansRegression
 
 
-class KernelRegression(nn.Module):
-    """Features of a crop -> its quality: a constant, and a weight for each remembered crop times how alike the two are.
+class KernelRegression(MeansRegression):
+    """Features of a crop -> its quality: a constant, and a weight for each remembered crop times how alike the two are."""
 
-    Of a crop it sees the means of all features. They are standardised by those of the remembered crops, and outliers are cut.
-    """
-
-    furthest = 5.0  # deviations from the mean
     wide = 1.4  # of the kernel: exp(-distance^2 / reach), in median squared distances
 
     def __init__(self, size: int, remembered: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("deviation", torch.ones(size))
+        super().__init__(size)
         self.register_buffer("remembered", torch.zeros(remembered, size))
         self.register_buffer("weights", torch.zeros(remembered))
         self.register_buffer("reach", torch.ones(()))
         self.register_buffer("constant", torch.zeros(()))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [b, 1 + N, f] -> quality [b]."""
-        return self.recall(self.describe(features))
-
-    def describe(self, features: Tensor) -> Tensor:
-        """Features [b, 1 + N, f] -> statistics [b, f / 2] of the whole crop: the means, without the deviations."""
-        return features[:, 0, : features.shape[2] // 2]
-
-    def standardise(self, statistics: Tensor) -> Tensor:
-        """Statistics [n, s] in deviations from the mean of those remembered."""
-        return ((statistics - self.get_buffer("mean")) / self.get_buffer("deviation")).clamp(-self.furthest, self.furthest)
 
     def compare(self, statistics: Tensor) -> Tensor:
         """How alike crops with statistics [n, s] and the m remembered ones are: [n, m], 0 to 1."""
@@ -59,8 +43,7 @@ class KernelRegression(nn.Module):
         """
         count = len(self.get_buffer("weights"))
         first = statistics[:count]
-        self.get_buffer("mean").copy_(first.mean(0))
-        self.get_buffer("deviation").copy_(first.std(0).clamp_min(1e-6))
+        self.measure_standards(first)
         known = self.standardise(first).half()
         self.get_buffer("remembered").copy_(known)
         self.get_buffer("reach").copy_(self.wide * square_distances(known.double(), known.double()).flatten().median())

@@ -22,6 +22,8 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 from iqa_cli.errors import WeightsError
 from iqa_cli.nn.folding import fix_padding, fold_batch_norms
 from iqa_cli.nn.kernels import KernelRegression
+from iqa_cli.nn.perceptrons import Perceptrons
+from iqa_cli.nn.regressions import MeansRegression
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class NetworkConfig:
     overview: a crop is looked at reduced by this whole number; 1: as it is.
     middle: the side in px of the square in the middle of a crop that alone is looked at; 0: all of it is.
     remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `nn.kernels`.
+    units: 0, or the number of hidden units of perceptrons in the panel's place, see `nn.perceptrons`.
     """
 
     backbone: str
@@ -51,11 +54,12 @@ class NetworkConfig:
     overview: int = 1
     middle: int = 0
     remembered: int = 0
+    units: int = 0
 
     @property
     def trunk(self) -> NetworkConfig:
         """What of it the features depend on: all but what judges by them."""
-        return replace(self, width=0, heads=0, queries=0, remembered=0)
+        return replace(self, width=0, heads=0, queries=0, remembered=0, units=0)
 
     def fits(self, multiple: int, narrowest: int) -> bool:
         """Whether there is what it looks at in crops whose sides are multiples of that, and of that many px at least."""
@@ -260,7 +264,7 @@ class QfmIqm(nn.Module):
 
     def judge(self, features: Tensor) -> Tensor:
         """Features [b, n, f] -> quality [b]: all that comes behind the backbone."""
-        if isinstance(self.decoder, KernelRegression):
+        if isinstance(self.decoder, MeansRegression):
             return cast("Tensor", self.decoder(features))
         return self.decode(self.project(features))
 
@@ -286,18 +290,19 @@ def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEnco
         backbone = fix_padding(fold_batch_norms(backbone))
     elif not stages:
         return TransformerEncoder(backbone)
-    if config.remembered:
+    if config.remembered or config.units:
         return StageMeter(backbone, stages, config.cell)
     return StageEncoder(backbone, config.width, stages, config.cell)
 
 
-def build_decoder(config: NetworkConfig, encoder: TransformerEncoder | StageMeter) -> AttentionPanel | KernelRegression:
-    """What judges by what the encoder gives. Raises WeightsError for a kernel regression without statistics of stages."""
+def build_decoder(config: NetworkConfig, encoder: TransformerEncoder | StageMeter) -> AttentionPanel | MeansRegression:
+    """What judges by what the encoder gives. Raises WeightsError for a regression without statistics of stages."""
     if isinstance(encoder, TransformerEncoder | StageEncoder):
-        if config.remembered:
-            raise WeightsError(f"a kernel regression goes by statistics of stages: name layers of {config.backbone} for them")
+        if config.remembered or config.units:
+            raise WeightsError(f"a regression goes by statistics of stages: name layers of {config.backbone} for them")
         return AttentionPanel(encoder.width, config.heads, config.queries)
-    return KernelRegression(sum(encoder.channels), config.remembered)
+    size = sum(encoder.channels)
+    return Perceptrons(size, config.units) if config.units else KernelRegression(size, config.remembered)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:

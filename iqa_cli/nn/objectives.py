@@ -32,7 +32,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import Batch
-from iqa_cli.recipes import DistillationOptions, KernelOptions, MatchingOptions
+from iqa_cli.recipes import DistillationOptions, FittedOptions, MatchingOptions
 
 
 class Outcome(NamedTuple):
@@ -217,7 +217,7 @@ def order_loss(predicted: Tensor, batch: Batch, margin: float) -> Tensor:
     return F.relu(margin * steps - drop)[pairs].mean() if pairs.any() else predicted.sum() * 0
 
 
-def choose_answers(batch: Batch, taught: Tensor, options: MatchingOptions | DistillationOptions | KernelOptions) -> Tensor:
+def choose_answers(batch: Batch, taught: Tensor, options: MatchingOptions | DistillationOptions | FittedOptions) -> Tensor:
     """What to learn from the teachers' answers [b]: they themselves, or capped."""
     return cap_answers(batch, taught, options.margin) if options.capped else taught
 

@@ -1,25 +1,29 @@
-"""remember_photos: a kernel regression is not trained in steps, but fitted at once: to all rated photos as scoring sees them,
-and to what teachers say of views of other photos and of damaged versions of these.
+"""remember_photos: a regression on means of features is fitted at once: to all rated photos as scoring sees them, and to what
+teachers say of views of other photos and of damaged versions of these.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from iqa_cli.nn.features import ViewMeasured
+from iqa_cli.nn.checkpoint import load_tensors, save_tensors
+from iqa_cli.nn.features import PhotoStore, ViewMeasured, name_features
 from iqa_cli.nn.kernels import KernelRegression
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.objectives import choose_answers
+from iqa_cli.nn.perceptrons import Perceptrons
+from iqa_cli.nn.regressions import MeansRegression
 from iqa_cli.nn.runs import RunFolder, Snapshot
 from iqa_cli.nn.samples import Photo, PhotoCrops, load_scoring_crops
 from iqa_cli.nn.teams import ALONE, Team
 from iqa_cli.nn.training import EpochDone, validate
-from iqa_cli.recipes import KernelOptions, StudyOptions
+from iqa_cli.recipes import FittedOptions, KernelOptions, PerceptronOptions, StudyOptions
 
 
 class Shown(NamedTuple):
@@ -32,7 +36,7 @@ class Shown(NamedTuple):
     shrunk: bool = False
 
 
-def list_shown(dataset: PhotoCrops, options: KernelOptions) -> list[Shown]:
+def list_shown(dataset: PhotoCrops, options: FittedOptions) -> list[Shown]:
     """What there is to learn from: rated photos first, the judged views of others, and these once more, shrunk."""
     rated = [photo.quality == photo.quality for photo in dataset.photos]
     judged = range(0 if dataset.targets is None else len(dataset.targets))
@@ -41,18 +45,57 @@ def list_shown(dataset: PhotoCrops, options: KernelOptions) -> list[Shown]:
     return [Shown(place) for place, known in enumerate(rated) if known] + others + again
 
 
-def show(dataset: PhotoCrops, shown: Shown, options: KernelOptions) -> tuple[Tensor, Tensor]:
-    """Crops [n, 3, h, w], and [n, 2]: their quality, and how little that counts. Of a rated photo it is one crop: of several
-    that scoring sees the first, which is the middle one. Of a shrunk one the damaged versions are left out.
+def show(dataset: PhotoCrops, shown: Shown, share: float) -> tuple[Tensor, list[float]]:
+    """Crops [n, 3, h, w] and their levels of damage. Of a rated photo it is one crop: of several that scoring sees the first,
+    which is the middle one. Of a shrunk one, reduced by that share of its sides, the damaged versions are left out.
     """
-    photo = dataset.photos[shown.place]
     if shown.view is None:
-        crops = next(load_scoring_crops([photo], dataset.scoring_crops, dataset.pixels))[:1]
-        return crops, torch.tensor([[photo.quality, options.ridge]])
-    batch = (dataset.shrunk(options.shrunk) if shown.shrunk else dataset)[shown.view, shown.place]
+        photo = dataset.photos[shown.place]
+        return next(load_scoring_crops([photo], dataset.scoring_crops, dataset.pixels))[:1], [0.0]
+    source = dataset.shrunk(share) if shown.shrunk else dataset
+    views = source.cut_views(shown.view, shown.place)
+    count = 1 if shown.shrunk else len(views.levels)
+    return source.present(shown.view, shown.place, views).crops[:count], views.levels[:count]
+
+
+def tell(dataset: PhotoCrops, shown: Shown, levels: Sequence[float], options: KernelOptions | PerceptronOptions) -> Tensor:
+    """What is to be learnt of that, [n, 2]: its quality, and how little that counts in a kernel regression, or how much it does
+    with perceptrons.
+    """
+    if shown.view is None:
+        counts = options.ridge if isinstance(options, KernelOptions) else 1.0
+        return torch.tensor([[dataset.photos[shown.place].quality, counts]])
+    batch = dataset.describe(shown.view, shown.place, levels, torch.empty(len(levels), 3, 0, 0))
     taught = choose_answers(batch, cast("Tensor", batch.taught), options)
-    count = 1 if shown.shrunk else len(batch)
-    return batch.crops[:count], torch.stack([taught, torch.full_like(taught, options.taught)], dim=1)[:count]
+    return torch.stack([taught, torch.full_like(taught, options.taught)], dim=1)
+
+
+class StatisticsStore(PhotoStore):
+    """What a regression sees of photos, measured once, below a folder, for those of other folds, kinds and options."""
+
+    def __init__(self, folder: Path, network: QfmIqm, dataset: PhotoCrops, share: float) -> None:
+        super().__init__(folder / f"statistics-{dataset.scoring_crops.fit}-{name_features(network, dataset)}", dataset)
+        self.network = network
+        self.share = share  # by which shrunk photos are reduced
+
+    def load_shown(self, shown: Shown, device: torch.device) -> tuple[Tensor, list[float]]:
+        """Statistics [n, s] and levels of damage [n]."""
+        plain = self.locate(-1 if shown.view is None else shown.view, shown.place)
+        path = plain.with_name(f"{self.share:g}-{plain.name}") if shown.shrunk else plain
+        if not path.exists():
+            statistics, levels = describe(self.network, self.dataset, shown, self.share, device)
+            save_tensors(path, {"statistics": statistics}, [float(level) for level in levels])
+        tensors, levels = load_tensors(path)
+        return tensors["statistics"], levels
+
+
+def describe(
+    network: QfmIqm, dataset: PhotoCrops, shown: Shown, share: float, device: torch.device
+) -> tuple[Tensor, list[float]]:
+    """What the regression of a network sees: statistics [n, s] and levels of damage [n]."""
+    crops, levels = show(dataset, shown, share)
+    with torch.no_grad():
+        return cast("MeansRegression", network.decoder).describe(network.measure(crops.to(device))).cpu(), levels
 
 
 def remember_photos(
@@ -61,37 +104,44 @@ def remember_photos(
     validation: Sequence[Photo],
     options: StudyOptions,
     run: RunFolder,
+    features: Path | None = None,
     team: Team = ALONE,
 ) -> Iterator[ViewMeasured | EpochDone]:
-    """Measure the photos of the set and fit the network's kernel regression to them; the run folder keeps it, and a run that is
+    """Measure the photos of the set and fit the network's regression to them; the run folder keeps it, and a run that is
     resumed after that has nothing left to do.
 
-    Several processes share the photos out. Raises DataError for images that cannot be decoded.
+    features: a folder that keeps what was measured, for other trainings, or None. Several processes share the photos out.
+    Raises DataError for images that cannot be decoded.
     """
     if run.read_snapshot() is not None:
         return
     began = time.perf_counter()
-    regression = cast("KernelRegression", network.decoder)
+    regression = cast("KernelRegression | Perceptrons", network.decoder)
+    chosen = cast("KernelOptions | PerceptronOptions", options.fitted)
     device = torch.device(options.loop.device)
     network.to(device).eval()
-    described, known = [], []
-    own = team.share(list_shown(dataset, options.kernel))
+    described, known, share = [], [], chosen.shrunk
+    store = StatisticsStore(features, network, dataset, share) if features else None
+    own = team.share(list_shown(dataset, chosen))
     for done, shown in enumerate(own, 1):
-        crops, answers = show(dataset, shown, options.kernel)
-        with torch.no_grad():
-            described.append(regression.describe(network.measure(crops.to(device))).cpu())
-        known.append(answers)
+        seen, levels = store.load_shown(shown, device) if store else describe(network, dataset, shown, share, device)
+        described.append(seen)
+        known.append(tell(dataset, shown, levels, chosen))
         yield ViewMeasured(shown.view or 0, done, len(own))
     statistics, answers = (torch.cat(team.gather(torch.cat(rows))) for rows in (described, known))
-    quality, ridge = answers.T
+    quality, counts = answers.T
     network.cpu()
-    regression.remember(statistics, quality, ridge)
-    missed = (regression.recall(statistics) - quality).abs().mean()
+    if isinstance(regression, Perceptrons):
+        regression.learn(statistics, quality, counts, options.perceptrons, options.samples.seed)
+    else:
+        regression.remember(statistics, quality, counts)
+    with torch.no_grad():
+        missed = (regression.recall(statistics) - quality).abs().mean()
     network.to(device)
     correlations = validate(network, validation, dataset, options.loop, team)
     seconds = time.perf_counter() - began
     speed = round(len(dataset) / seconds, 2)
-    stats = EpochDone(1, 1, "kernel", {"quality": round(float(missed), 6)}, {}, *correlations, speed, round(seconds, 1))
+    stats = EpochDone(1, 1, options.method, {"quality": round(float(missed), 6)}, {}, *correlations, speed, round(seconds, 1))
     if team.leads:
         run.keep_epoch(stats, network, Snapshot(1, 0, {}))
     team.wait()

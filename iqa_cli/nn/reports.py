@@ -29,7 +29,12 @@ from iqa_cli.recipes import StudyOptions
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""
 
-KINDS = {"matching": "QFM-IQM", "distillation": "QFM-IQM's network", "kernel": "kernel regression"}
+KINDS = {
+    "matching": "QFM-IQM",
+    "distillation": "QFM-IQM's network",
+    "kernel": "kernel regression",
+    "perceptrons": "perceptrons",
+}
 """What a model is, by the method that made it."""
 
 PROTOCOLS = {

@@ -159,12 +159,17 @@ class PhotoCrops(Dataset[Batch]):
 
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, place = where
+        return self.present(epoch, place, self.cut_views(epoch, place))
+
+    def cut_views(self, epoch: int, place: int) -> Views:
+        """What a photo shows in an epoch, as the network sees it: uint8 [size, size, 3] each."""
         chance = np.random.default_rng((self.options.seed, epoch, self.photos[place].number, 2))
-        if self.targets is not None:
-            epoch %= len(self.targets)
-        views = self.draw_views(epoch, place)
-        cut = self.cut_versions(views.versions, chance)
-        return self.describe(epoch, place, views.levels, torch.from_numpy(normalise(cut, self.crops)))
+        views = self.draw_views(epoch if self.targets is None else epoch % len(self.targets), place)
+        return replace(views, versions=self.cut_versions(views.versions, chance))
+
+    def present(self, epoch: int, place: int, views: Views) -> Batch:
+        """The batch of one photo that shows this in an epoch."""
+        return self.describe(epoch, place, views.levels, torch.from_numpy(normalise(views.versions, self.crops)))
 
     def varied(self, share: float) -> PhotoCrops:
         """The same views, of which each crop leaves out up to that share of the sides and is mirrored or not, anew in each
@@ -259,7 +264,7 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         return len(self.batches)
 
 
-def load_epoch(dataset: PhotoCrops, order: EpochOrder, workers: int) -> DataLoader[Batch]:
+def load_epoch(dataset: Dataset[Batch], order: EpochOrder, workers: int) -> DataLoader[Batch]:
     """The batches of one epoch."""
     return DataLoader(dataset, batch_sampler=order, num_workers=workers, collate_fn=join_batches)
 

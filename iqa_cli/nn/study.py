@@ -108,14 +108,18 @@ def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
 def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
     """One training, in a folder of which it keeps other processes out."""
     others = find_photos(options)
-    views = min(options.kernel.views, options.asked)
-    network, crops = begin_network(options, len(part.train) + len(others) * views * (1 + options.samples.versions))
+    network, crops = begin_network(options, count_remembered(options, len(part.train), len(others)))
     run = RunFolder(part.folder)
     with run.lock() if team.leads else nullcontext():
         if team.leads:
             run.begin(options, describe_split(corpus, part), resume=options.resume)
         team.wait()
         yield from train_network(network, crops, corpus, part, others, options, team)
+
+
+def count_remembered(options: StudyOptions, rated: int, others: int) -> int:
+    """How many crops a kernel regression remembers of so many photos with and without ratings."""
+    return rated + others * min(options.kernel.views, options.asked) * (1 + options.samples.versions)
 
 
 def train_network(
@@ -167,8 +171,8 @@ def learn(
         if team.leads:
             team.wait()
     board = Board(run) if options.tensorboard and team.leads else None
-    if options.method == "kernel":
-        events: Iterator[Learning] = remember_photos(network, dataset, validation, options, run, team)
+    if options.fitted:
+        events: Iterator[Learning] = remember_photos(network, dataset, validation, options, run, kept, team)
     else:
         events = fit(network, dataset, validation, choose_objective(options), options.loop, run, kept, team)
     for event in events:
@@ -213,6 +217,7 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
         options.backbone, sized, options.width, options.heads,
         stages=options.stages, layers=options.layers, cell=options.cell,
         overview=overview, middle=middle, remembered=remembered if options.method == "kernel" else 0,
+        units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
     )  # fmt: skip
     torch.manual_seed(options.samples.seed)
     source = options.backbone_weights

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from iqa_cli.crops import CropSpec
 from iqa_cli.errors import UsageError
 from iqa_cli.metrics import plcc, srcc
-from iqa_cli.nn.features import FeatureEpoch, FeatureStore, ViewMeasured
+from iqa_cli.nn.features import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm, StageEncoder
 from iqa_cli.nn.objectives import Objective, QualityMatching
 from iqa_cli.nn.precision import keep_depthwise_single, precision_of
@@ -127,7 +127,8 @@ def fit(
         if not warm and features is None and team.leads:
             shutil.rmtree(run.path / "features", ignore_errors=True)
         began = time.perf_counter()
-        losses, rates, images = yield from run_epoch(training, dataset, store if warm else None, epoch, options, team)
+        source = store if warm and store else choose_crops(dataset, features, options)
+        losses, rates, images = yield from run_epoch(training, dataset, source, epoch, options, team)
         seconds = time.perf_counter() - began
         correlations = validate(training.averaged, validation, dataset, options, team)
         stats = EpochDone(
@@ -178,19 +179,19 @@ class FeatureShare(FeatureStore):
 
 
 def run_epoch(
-    training: Training, dataset: PhotoCrops, store: FeatureStore | None, epoch: int, options: LoopOptions, team: Team
+    training: Training, dataset: PhotoCrops, source: FeatureStore | Dataset[Batch], epoch: int, options: LoopOptions, team: Team
 ) -> Generator[StepDone, None, tuple[list[dict[str, float]], list[dict[str, float]], int]]:
-    """One epoch, on features where there is a store of them: losses and rates of each step, and how many crops were seen."""
+    """One epoch, on features or on crops: losses and rates of each step, and how many crops were seen."""
     batches: FeatureEpoch | DataLoader[Batch]
-    if store:
-        phase, first, batches = options.warm_epochs, 0, store.load_epoch(epoch, options)
+    if isinstance(source, FeatureStore):
+        phase, first, batches = options.warm_epochs, 0, source.load_epoch(epoch, options)
         batches.order.batches = [list(team.share(batch)) for batch in batches.order.batches]
     else:
         places = dataset.choose_places(epoch, options.unlabelled)
         size = options.fine_batch_size or options.batch_size
         order = EpochOrder(places, size, epoch, dataset.options.seed, options.draws)
         order.batches = [list(team.share(batch)) for batch in order.batches]
-        batches = load_epoch(dataset.varied(options.vary), order, options.workers)
+        batches = load_epoch(source, order, options.workers)
         phase, first = options.epochs, options.warm_epochs
     losses, rates, images, steps = [], [], 0, len(batches)
     for step, own in enumerate(batches):
@@ -202,6 +203,13 @@ def run_epoch(
         images += len(batch)
         yield StepDone(epoch, step + 1, steps, sum(outcome[0].values()))
     return losses, rates, images
+
+
+def choose_crops(dataset: PhotoCrops, features: Path | None, options: LoopOptions) -> Dataset[Batch]:
+    """Where the crops of fine-tuning come from: cut anew, or kept beside the features where they are shown again and again."""
+    if features is not None and dataset.targets is not None and not options.vary:
+        return CropStore(features, dataset)
+    return dataset.varied(options.vary)
 
 
 def layer_numbers(network: QfmIqm) -> dict[str, int]:
