@@ -64,7 +64,7 @@ def train(
 
     $ iqa train --dataset livec --data-root ChallengeDB_release
 
-    $ iqa train --recipe weights/recipes/qfm-iqm-640.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
+    $ iqa train --recipe weights/recipes/first-448.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
     options = gather_options(run, describe_flags(rated, own, splits, run, photos=photos, **network))
@@ -117,8 +117,8 @@ DISTILLING: dict[str, Any] = {
     "samples": {"versions": 1},
     "loop": {"epochs": 4, "rate": 1e-4, "backbone_rate": 1.5e-3, "relative": True, "frozen": 0.3},
 }
-"""What distill does without a recipe: no labels, a small network of any height and width, trained as `qfm-iqm-lite` is; nothing
-is chosen, so nothing is held back.
+"""What distill does without a recipe: no labels, a small network of any height and width, fine-tuned gently; nothing is chosen,
+so nothing is held back.
 """
 
 

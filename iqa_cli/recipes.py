@@ -270,7 +270,7 @@ class StudyOptions:
     @property
     def fitted(self) -> KernelOptions | PerceptronOptions | None:
         """The options of the method where it is one that is fitted at once."""
-        return {"kernel": self.kernel, "perceptrons": self.perceptrons}.get(self.method)
+        return self.kernel if self.method == "kernel" else self.perceptrons if self.method == "perceptrons" else None
 
     @property
     def sets(self) -> tuple[str, ...]:

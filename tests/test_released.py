@@ -74,8 +74,6 @@ def test_more_damage_is_a_lower_score_but_for_at_most_one_step_between_neighbour
 
 @pytest.mark.parametrize("kind", ["high_contrast", "colour_cast", "oversharpening"])
 def test_too_much_of_what_may_help_is_damage(scorer, kind):
-    if kind == "oversharpening" and scorer.card.name == "qfm-iqm-lite":
-        pytest.skip("this model takes over-sharpening for sharpness, as README.md says")
     little = 2 if kind == "oversharpening" else 0  # these photos are a little soft
     for name in CLEAN:
         rgb = decode_image(str(PHOTOS / f"{name}.jpg")).rgb

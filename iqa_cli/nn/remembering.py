@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
-from iqa_cli.nn.features import PhotoStore, ViewMeasured, name_features
+from iqa_cli.nn.features import FeatureStore, PhotoStore, ViewMeasured, name_features
 from iqa_cli.nn.kernels import KernelRegression
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.objectives import choose_answers
@@ -75,18 +75,28 @@ class StatisticsStore(PhotoStore):
 
     def __init__(self, folder: Path, network: QfmIqm, dataset: PhotoCrops, share: float) -> None:
         super().__init__(folder / f"statistics-{dataset.scoring_crops.fit}-{name_features(network, dataset)}", dataset)
+        self.features = FeatureStore(folder, network, dataset)
         self.network = network
         self.share = share  # by which shrunk photos are reduced
 
     def load_shown(self, shown: Shown, device: torch.device) -> tuple[Tensor, list[float]]:
-        """Statistics [n, s] and levels of damage [n]."""
-        plain = self.locate(-1 if shown.view is None else shown.view, shown.place)
+        """Statistics [n, s] and levels of damage [n]; those of a view from its features, where these were measured already."""
+        view = -1 if shown.view is None else shown.view
+        plain = self.locate(view, shown.place)
         path = plain.with_name(f"{self.share:g}-{plain.name}") if shown.shrunk else plain
+        if not path.exists() and not shown.shrunk and self.features.holds(view, shown.place):
+            batch = self.features.load(view, shown.place)
+            return judge_by(self.network).describe(cast("Tensor", batch.features)), batch.level.tolist()
         if not path.exists():
             statistics, levels = describe(self.network, self.dataset, shown, self.share, device)
-            save_tensors(path, {"statistics": statistics}, [float(level) for level in levels])
+            save_tensors(path, {"statistics": statistics.half()}, [float(level) for level in levels])
         tensors, levels = load_tensors(path)
-        return tensors["statistics"], levels
+        return tensors["statistics"].float(), levels
+
+
+def judge_by(network: QfmIqm) -> MeansRegression:
+    """What judges in a network whose method is fitted at once."""
+    return cast("MeansRegression", network.decoder)
 
 
 def describe(
@@ -95,7 +105,7 @@ def describe(
     """What the regression of a network sees: statistics [n, s] and levels of damage [n]."""
     crops, levels = show(dataset, shown, share)
     with torch.no_grad():
-        return cast("MeansRegression", network.decoder).describe(network.measure(crops.to(device))).cpu(), levels
+        return judge_by(network).describe(network.measure(crops.to(device))).cpu(), levels
 
 
 def remember_photos(

@@ -47,6 +47,9 @@ from iqa_cli.parts import (
 )
 from iqa_cli.recipes import StudyOptions
 
+FAR, NEAR = 1.2, 1.1
+"""How much images are enlarged where several crops are to differ: less where only middles are looked at, which differ more."""
+
 
 @dataclass(frozen=True)
 class PartBegun:
@@ -206,6 +209,7 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
     try:
         crops = CropSpec(
             options.size, options.fit, options.cell * options.overview if options.look != "whole" else 32, options.crops,
+            zoom=NEAR if options.look == "middle" else FAR,
             overview=options.overview, middle=options.middle, mean=mean, std=std,
         )  # fmt: skip
     except ValueError as error:
