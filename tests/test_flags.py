@@ -102,8 +102,8 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
         gather_options(run, {"nonsense": 1})
 
 
-def test_without_a_recipe_a_model_is_distilled_as_the_released_one() -> None:
-    released = gather_options(RunFlags(recipe=Path(__file__).parents[1] / "weights" / "recipes" / "qfm-iqm-lite.toml"), {})
+def test_without_a_recipe_a_model_is_distilled_as_one_that_was_measured() -> None:
+    released = gather_options(RunFlags(recipe=Path(__file__).parents[1] / "weights" / "recipes" / "fine-lite.toml"), {})
     begun = gather_options(RunFlags(), {"method": "distillation"}, DISTILLING)
     told = ("run_dir", "dataset", "name", "summary", "backbone_source", "photos_source", "limits", "samples", "loop")
     assert begun == replace(released, **{name: getattr(begun, name) for name in told})
