@@ -210,7 +210,7 @@ def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) ->
     part = Part(data, [], [], [], seed=0)
     given = options(data, method="distillation", teachers=("qfm-iqm-lite", "qfm-iqm"), size=288)
     assert choose_side(given, part).samples.side == 640
-    assert choose_side(replace(given, teachers=("qfm-iqm-lite",), size=320), part).samples.side == 320
+    assert choose_side(replace(given, teachers=("qfm-iqm-lite",), size=512), part).samples.side == 512
     assert choose_side(replace(given, samples=SampleOptions(side=400)), part).samples.side == 400
     assert choose_side(replace(given, method="matching"), part).samples.side == 0
     with pytest.raises(WeightsError, match="nobody: no such model"):
