@@ -6,11 +6,13 @@ alone are worth more than tokens and deviations, to which more can be fitted by 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class MeansRegression(nn.Module):
+class MeansRegression(nn.Module, ABC):
     """Features of a crop -> its quality, by the means of all features. These are standardised by those that were learnt from,
     and outliers are cut.
     """
@@ -26,9 +28,9 @@ class MeansRegression(nn.Module):
         """Features [b, 1 + N, f] -> quality [b]."""
         return self.recall(self.describe(features))
 
+    @abstractmethod
     def recall(self, statistics: Tensor) -> Tensor:
         """Statistics [n, s] -> quality [n]."""
-        raise NotImplementedError
 
     def describe(self, features: Tensor) -> Tensor:
         """Features [b, 1 + N, f] -> statistics [b, f / 2] of the whole crop: the means, without the deviations."""

@@ -126,7 +126,7 @@ def remember_photos(
     if run.read_snapshot() is not None:
         return
     began = time.perf_counter()
-    regression = cast("KernelRegression | Perceptrons", network.decoder)
+    regression = cast("KernelRegression | Perceptrons", judge_by(network))
     chosen = cast("KernelOptions | PerceptronOptions", options.fitted)
     device = torch.device(options.loop.device)
     network.to(device).eval()
