@@ -188,6 +188,19 @@ def test_a_blend_can_look_twice_through_one_backbone(taught: Path, tmp_path: Pat
     assert export_model(blend, tmp_path / "larger.onnx", [str(photo) for photo in photos])[1] < 1e-4
 
 
+def test_beside_one_that_looks_at_the_middle_others_see_their_own_size(taught: Path, tmp_path: Path) -> None:
+    middle = find_model(str(taught / "run"), BackendChoice.TORCH)
+    first = middle.card.crops
+    whole = write_network(tmp_path / "whole", CNN, CropSpec(first.size - 32), 0)
+    blend = find_model(str(blend_models([middle, whole], [1.0, 1.0], tmp_path / "out", "both")), BackendChoice.TORCH)
+    assert (blend.card.crops.multiple, blend.card.crops.overview) == (32, 1)
+    seen = load_network(blend.card, blend.folder / "both.safetensors").adapt(torch.zeros(1, 3, first.size, first.size), 1)
+    assert seen.shape[2:] == (first.size - 32, first.size - 32)
+    overview = write_network(tmp_path / "overview", replace(CNN, overview=3), replace(first, size=first.size + 96), 0)
+    blocks = find_model(str(blend_models([overview, middle], [1.0, 1.0], tmp_path / "out", "blocks")), BackendChoice.TORCH)
+    assert (blocks.card.crops.multiple, blocks.card.crops.overview) == (96, 1)  # which it still makes itself
+
+
 def test_looks_that_the_first_model_s_views_do_not_have_are_named(tmp_path: Path) -> None:
     first = write_network(tmp_path / "first", CNN, CropSpec(320), 0)
     far = write_network(tmp_path / "far", replace(CNN, middle=192), CropSpec(310), 0)

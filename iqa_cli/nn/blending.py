@@ -30,7 +30,7 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
     networks = [open_member(model) for model in models]
-    first = join_crops([model.card.crops for model in models])
+    first = join_crops([model.card.crops for model in models], networks)
     members: list[Member] = []
     for model, network, weight in zip(models, networks, weights, strict=True):
         begun = describe_member(model.card, network, weight, first)
@@ -63,11 +63,16 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     return write_card(card, folder)
 
 
-def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
-    """The crops of a blend: the first member's, in blocks around the middle only where all members want them so."""
+def join_crops(crops: Sequence[CropSpec], networks: Sequence[QfmIqm]) -> CropSpec:
+    """The crops of a blend: the first member's, in blocks around the middle only where all members want them so. Where there
+    are no blocks, and no member makes some, sides need not be multiples of them, and views are nearer to the size of each.
+    """
     first = crops[0]
     looks = {(own.size, own.overview, own.middle) for own in crops}
-    return first if len(looks) == 1 else replace(first, overview=1, middle=0)
+    if len(looks) == 1:
+        return first
+    finest = first.multiple // first.overview if all(network.config.overview == 1 for network in networks) else first.multiple
+    return replace(first, overview=1, middle=0, multiple=finest)
 
 
 def open_member(model: FoundModel) -> QfmIqm:
