@@ -21,7 +21,8 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 
 MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a longer panorama it is the middle
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
-PLENTY = 6  # from this reduction on the box filter before it does less of it
+ROOM = 3.0  # times the size wanted: what a box filter leaves, where it reduces a picture before
+CUT = 2  # how crops are cut: scores of crops that were cut otherwise are not to be kept, see `scoring.describe_settings`
 PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),
@@ -105,14 +106,12 @@ def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
 def cut_box(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int]) -> Rgb:
     """One part of an array or of a picture of mode RGB, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
 
-    Reductions by four or more go through an integer box filter first, far cheaper and a little softer: as far as leaves twice
-    the size wanted, or thrice it, where there is so much to spare (`reducing_gap`).
+    Reductions by six or more go through an integer box filter first, far cheaper and a little softer: as far as leaves thrice
+    the size wanted (`reducing_gap`). Were it twice, a JPEG decoded at a half would come out softer than the whole of it.
     """
     rows, columns = shape
     picture = rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)
-    reduction = min((box[2] - box[0]) / columns, (box[3] - box[1]) / rows)
-    gap = 2.0 if reduction < PLENTY else 3.0
-    resized = picture.resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=gap)
+    resized = picture.resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=ROOM)
     return np.asarray(resized)
 
 

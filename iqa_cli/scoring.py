@@ -22,7 +22,7 @@ import numpy as np
 from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
 from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import convey
-from iqa_cli.crops import Rgb, normalise
+from iqa_cli.crops import CUT, Rgb, normalise
 from iqa_cli.decoder import Work
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.finding import find_images
@@ -189,7 +189,8 @@ def describe_settings(model: FoundModel, work: Work, device: str) -> dict[str, o
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
-    return {"weights": weights, "crops": asdict(work.crops), "backend": model.backend, "device": device, **libraries}
+    crops = {**asdict(work.crops), "cut": CUT}
+    return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
 
 
 def find_version(library: str) -> str:

@@ -16,9 +16,11 @@ from iqa_cli.conveyor import PASSING
 from iqa_cli.crops import Crops, CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.finding import find_images
+from iqa_cli.options import BackendChoice
 from iqa_cli.pool import DecoderPool
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring import Tally, open_scorer, plan_work, score_all
+from iqa_cli.scoring import Tally, describe_settings, open_scorer, plan_work, score_all
+from iqa_cli.weights import find_model
 
 
 class Constant:
@@ -152,6 +154,14 @@ def test_the_options_crops_override_the_cards(model: Path, photos: Path) -> None
     one, five = (score_with(ScoreOptions(str(model), crops=crops), paths) for crops in (1, 5))
     assert score_with(ScoreOptions(str(model)), paths) == one
     assert all(a.score != b.score for a, b in zip(one, five, strict=True))
+
+
+def test_scores_of_crops_that_were_cut_otherwise_are_not_those_of_today(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find_model(str(model), BackendChoice.ONNX)
+    work = plan_work(found.card, ScoreOptions())
+    now, again = (describe_settings(found, work, "cpu") for _ in range(2))
+    monkeypatch.setattr("iqa_cli.scoring.CUT", 1)
+    assert now == again != describe_settings(found, work, "cpu")
 
 
 def test_a_network_that_gives_no_number_stops_the_run(photos: Path) -> None:
