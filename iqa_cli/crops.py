@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a longer panorama it is the middle
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 ROOM = 3.0  # times the size wanted: what a box filter leaves, where it reduces a picture before
-CUT = 2  # how crops are cut: scores of crops that were cut otherwise are not to be kept, see `scoring.describe_settings`
+CUT = 2  # how pictures are cut: whatever keeps what came of crops names it, so that nothing from before another way is taken
 PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),

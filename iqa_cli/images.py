@@ -71,8 +71,8 @@ TURNS = {
 LYING = 5  # from this orientation on height and width change places
 
 SPARE = 2.7
-"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a quarter for views of
-288 px. What that does to scores, `tests.benchmarks.reduction` prints."""
+"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a half for views of
+480 px. What that does to scores, `tests.benchmarks.reduction` prints."""
 
 Enough = Callable[[int, int], tuple[int, int]]
 """Height and width of an upright picture in px -> those that will do. A JPEG may then come out smaller, see `reduce_jpeg`."""

@@ -11,9 +11,11 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.crops import CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_weights
+from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import CropStore, FeatureStore, name_crops, name_features
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.samples import Photo, PhotoCrops
+from iqa_cli.nn.teachers import describe_question
 from iqa_cli.recipes import LoopOptions, SampleOptions
 
 CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
@@ -48,6 +50,15 @@ def test_a_store_is_named_by_what_features_depend_on_and_by_nothing_else(network
     assert len({name, *(name_features(network, other) for other in others)}) == 6
     torch.manual_seed(1)
     assert name != name_features(build_network(CNN), see(paths))
+
+
+def test_what_was_kept_of_pictures_that_were_cut_otherwise_is_not_taken(network, paths, tmp_path, monkeypatch):
+    dataset, decoded = see(paths), DecodedImages(tmp_path, 64, 0)
+    now = name_features(network, dataset), name_crops(dataset), describe_question([], dataset), decoded.locate(paths[0])
+    for module in ("features", "teachers", "decoded"):
+        monkeypatch.setattr(f"iqa_cli.nn.{module}.CUT", 1)
+    before = name_features(network, dataset), name_crops(dataset), describe_question([], dataset), decoded.locate(paths[0])
+    assert all(one != other for one, other in zip(now, before, strict=True))
 
 
 def test_a_network_read_back_from_half_precision_finds_the_features_of_the_one_it_was(network, paths, tmp_path):

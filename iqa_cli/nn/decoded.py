@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iqa_cli.crops import Rgb, cut_box
+from iqa_cli.crops import CUT, Rgb, cut_box
 from iqa_cli.errors import DataError
 from iqa_cli.nn.samples import decode_or_raise
 
@@ -53,7 +53,7 @@ class DecodedImages:
             facts = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
         except OSError as error:
             raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
-        named = f"{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}"
+        named = f"{os.path.realpath(path)}\0{facts.st_size}\0{facts.st_mtime_ns}\0{CUT}"
         digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 

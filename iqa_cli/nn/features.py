@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iqa_cli.crops import CropSpec
+from iqa_cli.crops import CUT, CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
 from iqa_cli.nn.network import NetworkConfig, QfmIqm
 from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
@@ -180,4 +180,4 @@ def list_sources(dataset: PhotoCrops) -> dict[str, Any]:
     """All that the crops of a photo depend on."""
     samples = dataset.options
     side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
-    return {"crops": list_facts(dataset.crops), "samples": asdict(replace(samples, side=side, held_out=0.0))}
+    return {"crops": list_facts(dataset.crops), "cut": CUT, "samples": asdict(replace(samples, side=side, held_out=0.0))}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.card import ModelCard
-from iqa_cli.crops import CropSpec, cut_crop, normalise
+from iqa_cli.crops import CUT, CropSpec, cut_crop, normalise
 from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.nn.features import FeatureStore, ViewMeasured
@@ -155,6 +155,7 @@ def describe_question(teachers: Sequence[Teacher], dataset: PhotoCrops) -> dict[
     photos = json.dumps([[Path(photo.path).name, photo.number, photo.quality == photo.quality] for photo in dataset.photos])
     return {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
+        "cut": CUT,
         "samples": asdict(dataset.options),
         "side": dataset.options.side or dataset.crops.size,
         "photos": hashlib.sha256(photos.encode()).hexdigest(),
