@@ -144,6 +144,7 @@ def blend(
     weight: Annotated[list[float] | None, typer.Option(help="One for each model, in order; else all alike.")] = None,
     name: Annotated[str, typer.Option(help="Of the blend and its files.")] = "blend",
     summary: Annotated[str, typer.Option(help="What its card says it is; else its members by name.")] = "",
+    limit: Annotated[list[str] | None, typer.Option(help="What it is not for, besides what all of the models say.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
     """Make several models one that answers with their weighted mean. Needs the \\[train] extra.
@@ -155,7 +156,7 @@ def blend(
     from iqa_cli import console_train, weights
 
     found = [weights.find_model(model, BackendChoice.TORCH) for model in models]
-    card = import_torch_line("blending", "iqa blend").blend_models(found, weight or [], output, name, summary)
+    card = import_torch_line("blending", "iqa blend").blend_models(found, weight or [], output, name, summary, limit or [])
     console_train.TrainingView(quiet=quiet).say(f"wrote {card}")
 
 

@@ -40,8 +40,8 @@ class CropSpec:
     multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
     count: crops an image, 1 to 9: the middle, then the corners, then the sides.
     zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
-    overview, middle: for networks that look closely at the middle alone: around the square of `middle` px in the middle a crop
-        is in blocks of `overview` x `overview` px, which costs a third. 1: no blocks.
+    middle: for networks that look closely at the middle alone: a crop is the square of that many px in the middle of what it
+        would be. 0: all of that.
     mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
     """
 
@@ -50,13 +50,12 @@ class CropSpec:
     multiple: int = 32
     count: int = 1
     zoom: float = 1.2
-    overview: int = 1
     middle: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        for value in (self.size, self.multiple, self.count, self.overview, self.middle):  # a card is foreign bytes
+        for value in (self.size, self.multiple, self.count, self.middle):  # a card is foreign bytes
             if not isinstance(value, int) or value > MAX_SIDE:
                 raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
@@ -67,18 +66,20 @@ class CropSpec:
             raise ValueError(f"the number of crops is 1 to {len(PLACES)}, not {self.count}")
         if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
-        if self.overview < 1 or self.multiple % self.overview or (self.fit == "square" and self.size % self.overview):
-            raise ValueError(f"impossible crops: blocks of {self.overview} px, of which size and multiple are no multiples")
         if not 0 <= self.middle <= self.narrowest:
-            raise ValueError(f"impossible crops: a middle of {self.middle} px, and the narrowest crops have {self.narrowest}")
+            raise ValueError(f"impossible crops: a middle of {self.middle} px, and the narrowest views have {self.narrowest}")
 
     @property
     def narrowest(self) -> int:
-        """The least height or width in px that crops have: those of long panoramas."""
-        return min(self.crop_shape(1, round(MAX_ASPECT) + 1))
+        """The least height or width in px that views have: those of long panoramas."""
+        return min(self.view_shape(1, round(MAX_ASPECT) + 1))
 
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of every crop of an image of that size."""
+        return (self.middle, self.middle) if self.middle else self.view_shape(height, width)
+
+    def view_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in px of what a crop is the middle of, or else is itself."""
         if self.fit == "square":
             return self.size, self.size
         aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
@@ -89,13 +90,13 @@ class CropSpec:
     def enough(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of the least picture, of the aspect of that one, whose crops are not enlarged."""
         zoom = self.zoom if self.count > 1 else 1.0
-        rows, columns = self.crop_shape(height, width)
+        rows, columns = self.view_shape(height, width)
         return ceil(rows * zoom), ceil(columns * zoom)
 
 
 def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
-    """The parts of an image of that size that become its crops: `spec.count` boxes of the crops' aspect ratio."""
-    rows, columns = spec.crop_shape(height, width)
+    """The parts of an image of that size that become its views: `spec.count` boxes of their aspect ratio."""
+    rows, columns = spec.view_shape(height, width)
     zoom = spec.zoom if spec.count > 1 else 1.0
     scale = min(height / rows, width / columns) / zoom  # image pixels per crop pixel
     h, w = rows * scale, columns * scale
@@ -116,18 +117,14 @@ def cut_box(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int]) -> Rgb:
 
 
 def cut_crop(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int], spec: CropSpec) -> Rgb:
-    """One crop as its network sees it: as `cut_box`, or in blocks of pixels around the middle, see `CropSpec`."""
-    blocks = cut_box(rgb, box, (shape[0] // spec.overview, shape[1] // spec.overview))
-    if spec.overview == 1:
-        return blocks
-    view = blocks.repeat(spec.overview, 0).repeat(spec.overview, 1)
-    if spec.middle:
-        (rows, columns), side = shape, spec.middle
-        top, left = (rows - side) // 2, (columns - side) // 2
-        down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
-        inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)
-        view[top : top + side, left : left + side] = cut_box(rgb, inner, (side, side))
-    return view
+    """One crop: a box as a view of that shape, see `cut_box`, or the middle of that, of which alone pixels are made."""
+    if not spec.middle:
+        return cut_box(rgb, box, shape)
+    (rows, columns), side = shape, spec.middle
+    top, left = (rows - side) // 2, (columns - side) // 2
+    down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
+    inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)
+    return cut_box(rgb, inner, (side, side))
 
 
 def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
@@ -142,7 +139,7 @@ def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
 
 def cut_views(picture: Image.Image, spec: CropSpec) -> Rgb:
     """The crops of one picture of mode RGB, at fixed places, before they are normalised: uint8 [count, h, w, 3]."""
-    shape = spec.crop_shape(picture.height, picture.width)
+    shape = spec.view_shape(picture.height, picture.width)
     return np.stack([cut_crop(picture, box, shape, spec) for box in place_boxes(picture.height, picture.width, spec)])
 
 

@@ -47,10 +47,6 @@ def check_study(options: StudyOptions) -> None:
         if not 0 <= fitted.shrunk < 1:
             raise UsageError(f"{name}.shrunk is a share of the sides: 0 or more, less than 1")
     check_perceptrons(options.perceptrons)
-    if (options.look == "overview" and options.overview < 2) or (options.look == "middle" and options.middle < 1):
-        raise UsageError("-s look=overview needs -s overview=3, or so, and -s look=middle needs -s middle=256, or so")
-    if options.look == "whole" and (options.overview != 1 or options.middle):
-        raise UsageError("overview and middle are for -s look=overview or -s look=middle")
     judged = options.folds or options.repeats or options.split == "official"
     if not options.sets and (options.method == "matching" or not options.photos or judged):
         raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")

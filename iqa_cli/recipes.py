@@ -115,7 +115,8 @@ class SampleOptions:
     enlarge: a training crop shows the image at 1 to this many times the size at which it is scored.
     damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
         photos always do.
-    versions: how many damaged versions.
+    versions: how many damaged versions. kinds: the kinds of damage, `nn.distortions`, of which each view gets one; none named:
+        all that are trained on.
     side: in px of a view when it is damaged and shown to teachers, before it is cut to the network's size; 0: that size, or in
         a distillation the largest that a teacher looks at.
     held_out: the share of the unlabelled photos that are kept out, to measure on, chosen by a hash of the file's name.
@@ -124,6 +125,7 @@ class SampleOptions:
     enlarge: float = 1.25
     damaged: float = 0.0
     versions: int = 2
+    kinds: tuple[str, ...] = ()
     side: int = 0
     held_out: float = 0.0
     seed: int = 0
@@ -192,8 +194,7 @@ class StudyOptions:
     backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
     size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
-    look: at the "whole" of a crop as it is; at an "overview" of it, reduced by the whole number `overview`; or at the square of
-        `middle` px in its "middle" alone. overview, middle: how crops are cut, see `CropSpec`.
+    middle: in px of a side: a network looks only at that square in the middle of the view that a crop would be; 0: all of it.
     method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel"
         or "perceptrons": a regression behind the backbone as it came is fitted to the ratings, and to what teachers say.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
@@ -235,8 +236,6 @@ class StudyOptions:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
-    look: Literal["whole", "overview", "middle"] = "whole"
-    overview: int = 1
     middle: int = 0
     method: Literal["matching", "distillation", "kernel", "perceptrons"] = "matching"
     teachers: tuple[str, ...] = ()

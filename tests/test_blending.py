@@ -78,6 +78,12 @@ def test_its_card_names_members_and_all_data(blended):
     assert [member["size"] for member in card.network["members"]] == [0, 64]
 
 
+def test_its_limits_are_those_of_all_members_and_what_is_said_besides(members, tmp_path):
+    ours = [replace(model, card=replace(model.card, limits=("not for art", f"not for {n}"))) for n, model in enumerate(members)]
+    assert read_card(blend_models(ours, [], tmp_path, "both")).limits == ("not for art",)
+    assert read_card(blend_models(ours, [], tmp_path, "more", limits=["slow"])).limits == ("not for art", "slow")
+
+
 def test_it_exports_with_free_height_and_width(blended, tmp_path):
     photos = [str(write_photo(tmp_path / f"{number}.png", number, size)) for number, size in enumerate([(64, 64), (180, 80)])]
     path, difference = export_model(blended, tmp_path / "blend.onnx", photos)

@@ -167,24 +167,26 @@ def test_two_processes_share_the_photos_out_and_fit_what_one_fits(ratings: Path,
 
 def test_a_blend_can_look_twice_through_one_backbone(taught: Path, tmp_path: Path) -> None:
     kernel = find_model(str(taught / "run"), BackendChoice.TORCH)
+    whole = replace(kernel.card.crops, middle=0)
     trunk = load_network(kernel.card, kernel.folder / "model.safetensors").encoder.backbone.state_dict()
-    panels = {
-        look: write_network(tmp_path / look, replace(CNN, **sides), kernel.card.crops, 0, trunk)
-        for look, sides in {"overview": {"overview": 3}, "plain": {}}.items()
-    }
     photos = [write_photo(tmp_path / f"{number}.png", number, size) for number, size in enumerate([(200, 200), (300, 430)])]
+    panels = {
+        "whole": write_network(tmp_path / "whole", CNN, whole, 0, trunk),
+        "closer": write_network(tmp_path / "closer", replace(CNN, middle=96), replace(whole, middle=96), 0, trunk),
+    }
     for look, panel in panels.items():
         blend = find_model(str(blend_models([panel, kernel], [1.0, 1.0], tmp_path / "out", look)), BackendChoice.TORCH)
         assert [member["trunk"] for member in blend.card.network["members"]] == [None, 0]
-        assert blend.card.crops == kernel.card.crops
+        assert blend.card.crops == panel.card.crops  # of two middles the larger one
         network = load_network(blend.card, blend.folder / f"{look}.safetensors")
         assert [number for number, _ in network.list_looks()] == [0, 1]
         for photo in photos:
-            assert answers(blend, photo) == pytest.approx((answers(panel, photo) + answers(kernel, photo)) / 2, abs=1e-5)
+            expected = (answers(panel, photo) + answers(kernel, photo)) / 2
+            assert answers(blend, photo) == pytest.approx(expected, abs=2e-3)  # a middle cut alone is rounded otherwise
         assert export_model(blend, tmp_path / f"{look}.onnx", [str(photo) for photo in photos])[1] < 1e-4
     larger = write_network(tmp_path / "larger", CNN, CropSpec(256, multiple=32), 0, trunk)
     blend = find_model(str(blend_models([larger, kernel], [1.0, 1.0], tmp_path / "out", "larger")), BackendChoice.TORCH)
-    assert (blend.card.crops.overview, blend.card.crops.middle) == (1, 0)
+    assert blend.card.crops.middle == 0
     assert export_model(blend, tmp_path / "larger.onnx", [str(photo) for photo in photos])[1] < 1e-4
 
 
@@ -193,28 +195,22 @@ def test_beside_one_that_looks_at_the_middle_others_see_their_own_size(taught: P
     first = middle.card.crops
     whole = write_network(tmp_path / "whole", CNN, CropSpec(first.size - 32), 0)
     blend = find_model(str(blend_models([middle, whole], [1.0, 1.0], tmp_path / "out", "both")), BackendChoice.TORCH)
-    assert (blend.card.crops.multiple, blend.card.crops.overview) == (32, 1)
+    assert blend.card.crops == replace(first, middle=0)
     seen = load_network(blend.card, blend.folder / "both.safetensors").adapt(torch.zeros(1, 3, first.size, first.size), 1)
     assert seen.shape[2:] == (first.size - 32, first.size - 32)
-    overview = write_network(tmp_path / "overview", replace(CNN, overview=3), replace(first, size=first.size + 96), 0)
-    blocks = find_model(str(blend_models([overview, middle], [1.0, 1.0], tmp_path / "out", "blocks")), BackendChoice.TORCH)
-    assert (blocks.card.crops.multiple, blocks.card.crops.overview) == (96, 1)  # which it still makes itself
 
 
 def test_looks_that_the_first_model_s_views_do_not_have_are_named(tmp_path: Path) -> None:
     first = write_network(tmp_path / "first", CNN, CropSpec(320), 0)
     far = write_network(tmp_path / "far", replace(CNN, middle=192), CropSpec(310), 0)
-    reduced = write_network(tmp_path / "reduced", replace(CNN, overview=3), CropSpec(288, multiple=96, overview=3), 0)
-    with pytest.raises(UsageError, match="far looks at a middle, or an overview, that"):
+    with pytest.raises(UsageError, match="far looks at more than the crops of the first model show"):
         blend_models([first, far], [], tmp_path, "no")
-    with pytest.raises(UsageError, match="reduced looks at a middle, or an overview, that"):
-        blend_models([first, reduced], [], tmp_path, "no")
 
 
 def test_a_card_whose_crops_lack_what_its_network_looks_at_is_refused(taught: Path) -> None:
     kernel = find_model(str(taught / "run"), BackendChoice.TORCH)
     blend = read_card(blend_models([kernel, kernel], [], taught / "blend", "twice"))
-    for facts in ({"middle": 640}, {"middle": -1}, {"overview": 0}, {"overview": "3"}, {"overview": 64}):
+    for facts in ({"middle": 65}, {"middle": -1}, {"middle": "64"}, {"middle": 64.0}):
         far = [{**member, "network": {**member["network"], **facts}} for member in blend.network["members"]]
         check_refused(kernel.card, {**kernel.card.network, **facts})
         check_refused(blend, {"members": far})
@@ -222,7 +218,7 @@ def test_a_card_whose_crops_lack_what_its_network_looks_at_is_refused(taught: Pa
 
 def check_refused(card: ModelCard, network: dict[str, Any]) -> None:
     """That the card's network cannot be loaded, and why."""
-    with pytest.raises(WeightsError, match="looks at a middle, or an overview, that its crops do not have"):
+    with pytest.raises(WeightsError, match="looks at more than its crops show"):
         load_network(replace(card, network=network), Path("none"))
 
 
@@ -233,7 +229,7 @@ def taught(fitted: tuple[Path, list[study.Event]], ratings: Path, tmp_path_facto
     (folder / "photos").mkdir()
     for number in range(5):
         write_photo(folder / "photos" / f"{number}.png", 100 + number, (120, 150))
-    options = choose(ratings, folder, method="kernel", size=192, look="middle", overview=3, middle=64, asked=2)
+    options = choose(ratings, folder, method="kernel", size=192, middle=64, asked=2)
     teachers = (str(fitted[0] / "fold0"),)
     list(study.train(replace(options, run_dir=folder / "run", teachers=teachers, photos=(folder / "photos",))))
     return folder
@@ -245,7 +241,7 @@ def test_it_learns_from_teachers_about_views_of_other_photos(taught: Path, ratin
     versions = choose(ratings, taught).samples.versions
     rated = found.card.network["remembered"] - 5 * (1 + versions)  # of two views that count one is remembered
     assert rated in range(8, 17)
-    assert (found.card.crops.overview, found.card.crops.middle, found.card.crops.multiple) == (3, 64, 96)
+    assert found.card.crops.middle == found.card.network["middle"] == 64
     answers = load_tensors(next((taught / "run").glob("answers-*")))[0]["answers"]
     assert answers.shape[0] == 2
     regression = network.decoder

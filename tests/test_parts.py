@@ -235,22 +235,6 @@ def test_shares_and_batches_that_are_none_are_named(data: Path, changes: dict[st
         check_study(replace(given, loop=replace(given.loop, **changes)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"look": "overview"}, "needs -s overview=3"),
-        ({"look": "middle"}, "needs -s middle=256"),
-        ({"overview": 3}, "are for -s look"),
-        ({"middle": 64}, "are for -s look"),
-    ],
-)
-def test_looks_that_make_no_sense_are_named(data: Path, changes: dict[str, object], message: str) -> None:
-    given = options(data, "csv")
-    check_study(replace(given, look="middle", overview=3, middle=64))
-    with pytest.raises(UsageError, match=message):
-        check_study(replace(given, **changes))  # type: ignore[arg-type]
-
-
 def test_a_folder_of_photos_that_is_not_there_is_named(data: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such folder of photos"):
         find_photos(options(data, photos=(data / "own", Path("nowhere"))))

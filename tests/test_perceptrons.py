@@ -138,7 +138,7 @@ def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) 
 
 def test_what_looks_at_the_middle_alone_has_crops_that_differ_less(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
     whole = choose(ratings, tmp_path, method="perceptrons", size=128)
-    middle = replace(whole, look="middle", overview=2, middle=64)
+    middle = replace(whole, middle=64)
     assert study.begin_network(middle)[1].zoom < study.begin_network(whole)[1].zoom
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
+from conftest import write_photo
 from test_locks import holding
 
 from iqa_cli.crops import CropSpec
@@ -439,19 +440,37 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
     assert not (folder / "split0" / "features").exists()
 
 
-def test_crops_are_what_the_look_divides(ratings: Path, tmp_path: Path) -> None:
-    given = choose(ratings, tmp_path)
-    assert study.begin_network(given)[1].multiple == 32
-    options = replace(given, look="overview", overview=3, middle=64, size=192)
-    network, crops = study.begin_network(options)
-    assert (crops.multiple, crops.overview, crops.middle) == (96, 3, 64)
-    assert (network.config.overview, network.config.middle) == (3, 0)
-    network, again = study.begin_network(replace(options, look="middle"))
-    assert (network.config.overview, network.config.middle) == (1, 64)
-    assert again == replace(crops, zoom=again.zoom)
-    assert again.zoom < crops.zoom
-    with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest crops have 192"):
+def test_a_network_that_looks_at_the_middle_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
+    options = replace(choose(ratings, tmp_path), size=192)
+    whole = study.begin_network(options)[1]
+    network, crops = study.begin_network(replace(options, middle=64))
+    assert network.config.middle == crops.middle == 64
+    assert crops == replace(whole, middle=64, zoom=crops.zoom)
+    assert crops.zoom < whole.zoom
+    with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest views have 96"):
         study.begin_network(replace(options, middle=256))
+
+
+def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
+    photos = [Photo(str(write_photo(tmp_path / f"{number}.png", number, (40, 40)))) for number in range(8)]
+    for kinds, all_banded in {("banding",): True, (): False}.items():
+        crops = PhotoCrops(photos, CropSpec(32), SampleOptions(versions=1, enlarge=1.0, kinds=kinds))
+        shown = [crops.draw_views(0, place).versions for place in range(len(photos))]
+        assert all(len(np.unique(clean)) > 60 for clean, _ in shown)
+        assert all(len(np.unique(damaged)) <= 60 for _, damaged in shown) == all_banded  # steps of 5 values or more
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kinds": ("jpeg", "rust")}, "no damage to train on is called 'rust'"),
+        ({"kinds": ("webp",)}, "no damage to train on is called 'webp'"),  # kept out, to measure on
+        ({"kinds": ("oversharpening",), "damaged": 0.5}, "samples.damaged: each of samples.kinds may improve"),
+    ],
+)
+def test_kinds_of_damage_that_cannot_be_drawn_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        PhotoCrops([Photo("a")], CropSpec(32), SampleOptions(**options))
 
 
 def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:

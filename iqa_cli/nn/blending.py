@@ -19,18 +19,25 @@ from iqa_cli.options import BackendChoice
 from iqa_cli.weights import FoundModel, verify_file
 
 
-def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, name: str, summary: str = "") -> Path:
+def blend_models(
+    models: Sequence[FoundModel],
+    weights: Sequence[float],
+    folder: Path,
+    name: str,
+    summary: str = "",
+    limits: Sequence[str] = (),
+) -> Path:
     """Write the blend of some models, weighted, into a folder; its card.
 
-    The card has the first model's crops, see `join_crops`, and scale. Models on one backbone with the same weights share it.
-    Raises UsageError for weights or views that do not fit, WeightsError for a model that is a blend itself or not intact,
-    DataError where the folder cannot be written.
+    The card has the first model's crops, see `join_crops`, and scale, and the limits that all have, besides these. Models on
+    one backbone with the same weights share it. Raises UsageError for weights or views that do not fit, WeightsError for a
+    model that is a blend itself or not intact, DataError where the folder cannot be written.
     """
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
     networks = [open_member(model) for model in models]
-    first = join_crops([model.card.crops for model in models], networks)
+    first = join_crops([model.card.crops for model in models])
     members: list[Member] = []
     for model, network, weight in zip(models, networks, weights, strict=True):
         begun = describe_member(model.card, network, weight, first)
@@ -56,6 +63,7 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
         summary=summary or f"the weighted mean of {len(cards)} networks: {shares}",
         network={"members": [asdict(member) for member in members]},
         crops=first,
+        limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *limits),
         training={"data": data, "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
         files={"safetensors": WeightFile.of(file)},
@@ -63,16 +71,11 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     return write_card(card, folder)
 
 
-def join_crops(crops: Sequence[CropSpec], networks: Sequence[QfmIqm]) -> CropSpec:
-    """The crops of a blend: the first member's, in blocks around the middle only where all members want them so. Where there
-    are no blocks, and no member makes some, sides need not be multiples of them, and views are nearer to the size of each.
-    """
+def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
+    """The crops of a blend: the first member's, and of the middle alone, the largest, only where all members look at one."""
     first = crops[0]
-    looks = {(own.size, own.overview, own.middle) for own in crops}
-    if len(looks) == 1:
-        return first
-    finest = first.multiple // first.overview if all(network.config.overview == 1 for network in networks) else first.multiple
-    return replace(first, overview=1, middle=0, multiple=finest)
+    alike = all(own.middle and own.size == first.size for own in crops)
+    return replace(first, middle=max(own.middle for own in crops) if alike else 0)
 
 
 def open_member(model: FoundModel) -> QfmIqm:
@@ -100,7 +103,7 @@ def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: Crop
     reduced = (crops.size, first.size) if not size and crops.size != first.size else ()
     member = Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
     if not sees(member, first):
-        raise UsageError(f"{card.name} looks at a middle, or an overview, that the crops of the first model do not have")
+        raise UsageError(f"{card.name} looks at more than the crops of the first model show")
     return member
 
 
@@ -112,9 +115,9 @@ def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
 def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
     """The first of the members so far that has the same backbone, and owns it."""
     wanted = network.encoder.backbone.state_dict()
-    alike = replace(begun.network.trunk, overview=1, middle=0)
+    alike = replace(begun.network.trunk, middle=0)
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        if member.trunk is None and replace(member.network.trunk, overview=1, middle=0) == alike:
+        if member.trunk is None and replace(member.network.trunk, middle=0) == alike:
             theirs = other.encoder.backbone.state_dict()
             if wanted.keys() == theirs.keys() and all(same_weights(value, theirs[name]) for name, value in wanted.items()):
                 return number

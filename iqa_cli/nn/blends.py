@@ -127,16 +127,18 @@ def build_blend(members: Sequence[Mapping[str, Any]], crops: CropSpec) -> Blend:
             raise WeightsError(f"member {number} of the blend shares the backbone of member {trunk}, which has none to share")
     for number, member in enumerate(read):
         if not sees(member, crops):
-            raise WeightsError(f"member {number} of the blend looks at a middle, or an overview, that its crops do not have")
+            raise WeightsError(f"member {number} of the blend looks at more than its crops show")
     return Blend(read, crops.multiple)
 
 
 def sees(member: Member, crops: CropSpec) -> bool:
-    """Whether such crops have the middle, or the overview, that a member looks at."""
+    """Whether such crops have the middle that a member looks at, and only members that look at one see middles alone."""
+    if crops.middle:
+        return member.network.fits(crops.middle) and member.network.middle > 0 and not member.size and not member.reduced
     if member.size:
-        return member.network.fits(member.size, member.size)
+        return member.network.fits(member.size)
     own = member.own_size or crops.size
-    return member.network.fits(crops.multiple, reduce_side(crops.narrowest, own, crops.size, crops.multiple))
+    return member.network.fits(reduce_side(crops.narrowest, own, crops.size, crops.multiple))
 
 
 def read_member(data: Mapping[str, Any]) -> Member:

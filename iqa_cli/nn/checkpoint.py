@@ -75,8 +75,8 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
     data = card.network
     if "members" not in data:
         config = read_config(data)
-        if not config.fits(card.crops.multiple, card.crops.narrowest):
-            raise WeightsError("the model card's network looks at a middle, or an overview, that its crops do not have")
+        if not config.fits(card.crops.middle or card.crops.narrowest):
+            raise WeightsError("the model card's network looks at more than its crops show")
         return build_network(config)
     try:
         return build_blend(data["members"], card.crops)

@@ -78,11 +78,12 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
 
 
 def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
-    """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if views are whole images."""
+    """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if crops are whole images."""
     spec = card.crops
-    sides = (spec.size, spec.size + 2 * spec.multiple) if spec.fit == "whole" else (spec.size, spec.size)
+    whole = spec.fit == "whole" and not spec.middle
+    sides = (spec.size, spec.size + 2 * spec.multiple) if whole else (spec.middle or spec.size,) * 2
     free = {0: torch.export.Dim("n", min=1, max=4096)}
-    if spec.fit == "whole":  # multiples of the stride, as the crops are
+    if whole:  # multiples of the stride, as the crops are
         rows, columns = (torch.export.Dim(name, min=2, max=256) for name in ("rows", "columns"))
         free |= {2: spec.multiple * rows, 3: spec.multiple * columns}
     example = torch.zeros(2, 3, *sides)
@@ -96,6 +97,7 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     assert program is not None
     model = program.model_proto
     store_in_half(model.graph)
+    forget_making(model.graph)
     onnx.helper.set_model_props(model, {EMBEDDED: json.dumps(asdict(replace(card, files={})))})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
@@ -117,6 +119,13 @@ def store_in_half(graph: onnx.GraphProto) -> None:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def forget_making(graph: onnx.GraphProto) -> None:
+    """Leave out what the exporter notes on how it came to each node, with the paths of its machine, and shapes in between."""
+    for node in graph.node:
+        node.ClearField("metadata_props")
+    graph.ClearField("value_info")
 
 
 def measure_parity(network: nn.Module, path: Path, spec: CropSpec, photos: Sequence[str]) -> float:

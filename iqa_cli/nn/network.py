@@ -37,7 +37,6 @@ class NetworkConfig:
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the statistics of stages are taken.
-    overview: a crop is looked at reduced by this whole number; 1: as it is.
     middle: the side in px of the square in the middle of a crop that alone is looked at; 0: all of it is.
     remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `nn.kernels`.
     units: 0, or the number of hidden units of perceptrons in the panel's place, see `nn.perceptrons`.
@@ -51,7 +50,6 @@ class NetworkConfig:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
-    overview: int = 1
     middle: int = 0
     remembered: int = 0
     units: int = 0
@@ -61,10 +59,9 @@ class NetworkConfig:
         """What of it the features depend on: all but what judges by them."""
         return replace(self, width=0, heads=0, queries=0, remembered=0, units=0)
 
-    def fits(self, multiple: int, narrowest: int) -> bool:
-        """Whether there is what it looks at in crops whose sides are multiples of that, and of that many px at least."""
-        whole = type(self.overview) is type(self.middle) is int  # a card is foreign bytes
-        return whole and self.overview >= 1 and multiple % self.overview == 0 and 0 <= self.middle * self.overview <= narrowest
+    def fits(self, narrowest: int) -> bool:
+        """Whether there is what it looks at in crops whose sides have that many px at least."""
+        return type(self.middle) is int and 0 <= self.middle <= narrowest  # a card is foreign bytes
 
 
 class Attention(nn.Module):
@@ -244,10 +241,8 @@ class QfmIqm(nn.Module):
         return self.encoder.measure(self.look(crops))
 
     def look(self, crops: Tensor) -> Tensor:
-        """What the backbone sees of crops [b, 3, h, w]: them, reduced, or their middle."""
-        overview, side = self.config.overview, self.config.middle
-        if overview > 1:
-            crops = F.avg_pool2d(crops, overview)
+        """What the backbone sees of crops [b, 3, h, w]: them, or their middle."""
+        side = self.config.middle
         if side:
             top, left = ((whole - side) // 2 for whole in crops.shape[2:])
             crops = crops.narrow(2, top, side).narrow(3, left, side)

@@ -47,15 +47,14 @@ def list_shown(dataset: PhotoCrops, options: FittedOptions) -> list[Shown]:
 
 def show(dataset: PhotoCrops, shown: Shown, share: float) -> tuple[Tensor, list[float]]:
     """Crops [n, 3, h, w] and their levels of damage. Of a rated photo it is one crop: of several that scoring sees the first,
-    which is the middle one. Of a shrunk one, reduced by that share of its sides, the damaged versions are left out.
+    which is the middle one. A shrunk one is reduced by that share of its sides, and has no damaged versions.
     """
     if shown.view is None:
         photo = dataset.photos[shown.place]
         return next(load_scoring_crops([photo], dataset.scoring_crops, dataset.pixels))[:1], [0.0]
     source = dataset.shrunk(share) if shown.shrunk else dataset
     views = source.cut_views(shown.view, shown.place)
-    count = 1 if shown.shrunk else len(views.levels)
-    return source.present(shown.view, shown.place, views).crops[:count], views.levels[:count]
+    return source.present(shown.view, shown.place, views).crops, views.levels
 
 
 def tell(dataset: PhotoCrops, shown: Shown, levels: Sequence[float], options: KernelOptions | PerceptronOptions) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
-from iqa_cli.errors import DataError
+from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images import Undecodable, decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
 from iqa_cli.recipes import SampleOptions
@@ -131,7 +131,7 @@ class PhotoCrops(Dataset[Batch]):
 
     Crops are squares of the network's size: all of one shape, so that they make a batch. With targets, the answers of teachers
     [epochs, photos, versions], only the epochs they were asked about are drawn, over and over; varied, see `varied`, no two
-    crops of them are alike.
+    crops of them are alike. Raises UsageError for kinds of damage that cannot be drawn.
     """
 
     def __init__(self, photos: Sequence[Photo], crops: CropSpec, options: SampleOptions, pixels: Pixels | None = None) -> None:
@@ -144,8 +144,7 @@ class PhotoCrops(Dataset[Batch]):
         self.pixels = PixelCache(CACHE_BYTES) if pixels is None else pixels
         names = {name: number for number, name in enumerate(dict.fromkeys(p.reference or p.path for p in self.photos))}
         self.references = [names[p.reference or p.path] for p in self.photos]
-        trained = [kind for name, kind in DISTORTIONS.items() if name not in HELD_OUT]
-        self.kinds = {False: [kind.name for kind in trained], True: [kind.name for kind in trained if not kind.may_help]}
+        self.kinds = choose_kinds(options)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -180,9 +179,9 @@ class PhotoCrops(Dataset[Batch]):
         return other
 
     def shrunk(self, share: float) -> PhotoCrops:
-        """The same views of the same photos, reduced by that share of their sides before."""
+        """The same views of the same photos, reduced by that share of their sides before, without damaged versions."""
         other = copy.copy(self)
-        other.pixels = ShrunkPixels(self.pixels, share)
+        other.pixels, other.options = ShrunkPixels(self.pixels, share), replace(self.options, versions=0)
         return other
 
     def cut_versions(self, versions: Sequence[Rgb], chance: np.random.Generator) -> list[Rgb]:
@@ -192,7 +191,7 @@ class PhotoCrops(Dataset[Batch]):
         side = whole * (1 - chance.uniform(0, self.vary))
         left, top = chance.uniform(0, whole - side), chance.uniform(0, whole - side)
         box = (left, top, left + side, top + side)
-        plain = side == whole == self.crops.size and self.crops.overview == 1
+        plain = side == whole == self.crops.size and not self.crops.middle
         cut = [view if plain else cut_crop(view, box, shape, self.crops) for view in versions]
         mirrored = self.vary > 0 and chance.random() < 0.5
         return [np.ascontiguousarray(view[:, ::-1]) for view in cut] if mirrored else cut
@@ -241,6 +240,22 @@ class PhotoCrops(Dataset[Batch]):
         left, top = chance.uniform(0, width - side), chance.uniform(0, height - side)
         view = cut_box(rgb, (left, top, left + side, top + side), (length, length))
         return np.ascontiguousarray(view[:, ::-1]) if chance.random() < 0.5 else view
+
+
+def choose_kinds(options: SampleOptions) -> dict[bool, list[str]]:
+    """The kinds of damage to draw from, by whether a photo has a label: it may then have the opposite fault.
+
+    Raises UsageError for kinds that are unknown or kept out of training, and where none is left for photos with labels.
+    """
+    trained = [name for name in DISTORTIONS if name not in HELD_OUT]
+    chosen = [name for name in trained if name in (options.kinds or trained)]
+    wrong = next((name for name in options.kinds if name not in trained), None)
+    if wrong is not None:
+        raise UsageError(f"samples.kinds: no damage to train on is called {wrong!r}; there are {', '.join(trained)}")
+    always = [name for name in chosen if not DISTORTIONS[name].may_help]
+    if options.damaged and not always:
+        raise UsageError("samples.damaged: each of samples.kinds may improve a photo that has a label: name others, too")
+    return {False: chosen, True: always}
 
 
 class EpochOrder(Sampler[list[tuple[int, int]]]):

@@ -208,19 +208,16 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
     mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
     try:
         crops = CropSpec(
-            options.size, options.fit, options.cell * options.overview if options.look != "whole" else 32, options.crops,
-            zoom=NEAR if options.look == "middle" else FAR,
-            overview=options.overview, middle=options.middle, mean=mean, std=std,
+            options.size, options.fit, count=options.crops,
+            zoom=NEAR if options.middle else FAR, middle=options.middle, mean=mean, std=std,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
-    overview = options.overview if options.look == "overview" else 1
-    middle = options.middle if options.look == "middle" else 0
-    sized = {"img_size": middle or options.size // overview} if facts.fixed_input_size else {}  # a position for each patch
+    sized = {"img_size": options.middle or options.size} if facts.fixed_input_size else {}  # a position for each patch
     config = NetworkConfig(
         options.backbone, sized, options.width, options.heads,
         stages=options.stages, layers=options.layers, cell=options.cell,
-        overview=overview, middle=middle, remembered=remembered if options.method == "kernel" else 0,
+        middle=options.middle, remembered=remembered if options.method == "kernel" else 0,
         units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
     )  # fmt: skip
     torch.manual_seed(options.samples.seed)

@@ -77,9 +77,9 @@ class ViewAsked:
 
 
 def fit_view(view: Any, crops: CropSpec) -> Any:
-    """A square view at a teacher's size: uint8 [size, size, 3]."""
+    """A square view as a teacher sees it: uint8 [side, side, 3]."""
     side = len(view)
-    if side == crops.size and crops.overview == 1:
+    if side == crops.size and not crops.middle:
         return view
     return cut_crop(view, (0, 0, side, side), (crops.size, crops.size), crops)
 
@@ -167,4 +167,4 @@ def read_answers(path: Path, facts: dict[str, Any]) -> list[Tensor]:
     if not path.exists():
         return []
     tensors, asked = load_tensors(path)
-    return list(tensors["answers"]) if asked == facts else []
+    return list(tensors["answers"]) if asked == json.loads(json.dumps(facts)) else []
