@@ -70,7 +70,7 @@ TURNS = {
 
 LYING = 5  # from this orientation on height and width change places
 
-SPARE = 2.7
+SPARE = 3.2
 """A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a half for views of
 480 px. What that does to scores, `tests.benchmarks.reduction` prints."""
 
