@@ -209,7 +209,7 @@ def test_teachers_are_looked_for_fold_by_fold_before_anything_begins(data: Path)
 def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) -> None:
     part = Part(data, [], [], [], seed=0)
     given = options(data, method="distillation", teachers=("qfm-iqm-lite", "qfm-iqm"), size=288)
-    assert choose_side(given, part).samples.side == 640
+    assert choose_side(given, part).samples.side == 480
     assert choose_side(replace(given, teachers=("qfm-iqm-lite",), size=512), part).samples.side == 512
     assert choose_side(replace(given, samples=SampleOptions(side=400)), part).samples.side == 400
     assert choose_side(replace(given, method="matching"), part).samples.side == 0
