@@ -191,8 +191,7 @@ class PhotoCrops(Dataset[Batch]):
         side = whole * (1 - chance.uniform(0, self.vary))
         left, top = chance.uniform(0, whole - side), chance.uniform(0, whole - side)
         box = (left, top, left + side, top + side)
-        plain = side == whole == self.crops.size and not self.crops.middle
-        cut = [view if plain else cut_crop(view, box, shape, self.crops) for view in versions]
+        cut = [cut_crop(view, box, shape, self.crops) for view in versions]
         mirrored = self.vary > 0 and chance.random() < 0.5
         return [np.ascontiguousarray(view[:, ::-1]) for view in cut] if mirrored else cut
 

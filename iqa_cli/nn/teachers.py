@@ -79,8 +79,6 @@ class ViewAsked:
 def fit_view(view: Any, crops: CropSpec) -> Any:
     """A square view as a teacher sees it: uint8 [side, side, 3]."""
     side = len(view)
-    if side == crops.size and not crops.middle:
-        return view
     return cut_crop(view, (0, 0, side, side), (crops.size, crops.size), crops)
 
 
