@@ -45,6 +45,13 @@ def write_network(folder, config, crops, seed, trunk=None):
     return find_model(str(folder), BackendChoice.TORCH)
 
 
+def test_a_network_that_fails_on_its_crops_is_named(tmp_path):
+    model = write_network(tmp_path / "odd", replace(CNN, heads=3), CropSpec(64), 0)
+    backend = open_backend(model.card, model.folder, BackendChoice.TORCH, "cpu")
+    with pytest.raises(WeightsError, match=r"odd\.safetensors: fails on crops of shape \(1, 3, 64, 64\)"):
+        backend.predict(np.zeros((1, 3, 64, 64), np.float32))
+
+
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
     """A convolutional network for views of any shape, and a transformer for squares with other pixel statistics."""

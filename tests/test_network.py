@@ -86,10 +86,18 @@ def test_a_borrowed_backbone_is_used_and_stays_another_s():
     assert not [name for name in borrower.state_dict() if name.startswith("encoder.backbone")]
 
 
-@pytest.mark.parametrize("sizes", [{"remembered": -3}, {"width": -16}, {"width": "16"}])
-def test_sizes_that_make_no_network_are_refused(sizes):
+@pytest.mark.parametrize(
+    "sizes",
+    [{"remembered": -3}, {"width": "16"}, {"cell": "32"}, {"cell": 0}, {"units": 10**9}, {"heads": 2.0}, {"stages": True}],
+)
+def test_sizes_that_are_none_are_refused(sizes):
+    with pytest.raises(ValueError, match="is a whole number from"):
+        NetworkConfig("mobilenetv2_035", **sizes)
+
+
+def test_sizes_that_make_no_network_are_refused():
     with pytest.raises(WeightsError, match="cannot build a network of these sizes"):
-        build_network(replace(NetworkConfig("mobilenetv2_035", width=16, heads=2), **sizes))
+        build_network(NetworkConfig("deit3_small_patch16_224", {"depth": 4}, layers=(7,)))
 
 
 def test_the_order_of_patches_does_not_matter_to_the_panel_but_the_content_does():

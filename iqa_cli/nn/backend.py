@@ -10,7 +10,7 @@ import torch
 
 from iqa_cli.card import ModelCard
 from iqa_cli.crops import Crops
-from iqa_cli.errors import UsageError
+from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.nn.checkpoint import load_network
 
 
@@ -30,15 +30,19 @@ class TorchBackend:
     """A card's network with the weights of a file. Raises WeightsError where they do not fit, UsageError for a device."""
 
     def __init__(self, card: ModelCard, weights: Path, device: str) -> None:
+        self.path = weights
         self.device = choose_device(device)
         self.network = load_network(card, weights).to(self.device)
 
     @torch.inference_mode()
     def predict(self, crops: Crops) -> npt.NDArray[np.float32]:
-        """Crops [n, 3, h, w] -> quality [n], in about 0..1.
+        """Crops [n, 3, h, w] -> quality [n], in about 0..1. Raises WeightsError where the network does not take them.
 
         On a CPU each crop is a run of its own: that is as fast, and its result cannot depend on what else is in the batch.
         """
         batch = torch.from_numpy(crops).to(self.device)
         parts = torch.split(batch, 1) if self.device.type == "cpu" else (batch,)
-        return np.concatenate([self.network(part).float().cpu().numpy() for part in parts])
+        try:
+            return np.concatenate([self.network(part).float().cpu().numpy() for part in parts])
+        except (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError) as error:  # of sizes that fit each other badly
+            raise WeightsError(f"{self.path}: fails on crops of shape {crops.shape}: {str(error).splitlines()[0]}") from error

@@ -63,7 +63,7 @@ def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:
 
 
 def read_config(data: Mapping[str, Any]) -> NetworkConfig:
-    """The config that a card holds as data. Raises WeightsError for unknown keys."""
+    """The config that a card holds as data. Raises WeightsError for unknown keys, ValueError for impossible sizes."""
     unknown = data.keys() - {f.name for f in fields(NetworkConfig)}
     if unknown:
         raise WeightsError(f"the model card's network has unknown keys: {', '.join(sorted(unknown))}")

@@ -26,9 +26,16 @@ from iqa_cli.nn.perceptrons import Perceptrons
 from iqa_cli.nn.regressions import MeansRegression
 
 
+MOST = {
+    **{"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "middle": 4096},
+    **{"remembered": 1_000_000, "units": 65_536},
+}
+"""Far more than any network has: a card that asks for more would only take all memory."""
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Facts that rebuild a network.
+    """Facts that rebuild a network. Raises ValueError for sizes that are none.
 
     backbone: a timm model name. Transformers of one scale give their own tokens; everything else counts as convolutional.
     backbone_options: passed to timm, e.g. {"img_size": 448} for a transformer's positions.
@@ -54,6 +61,12 @@ class NetworkConfig:
     remembered: int = 0
     units: int = 0
 
+    def __post_init__(self) -> None:
+        for name, most in MOST.items():  # a card is foreign bytes
+            value, least = getattr(self, name), int(name == "cell")
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} is a whole number from {least} to {most}, not {value!r}")
+
     @property
     def trunk(self) -> NetworkConfig:
         """What of it the features depend on: all but what judges by them."""
@@ -61,7 +74,7 @@ class NetworkConfig:
 
     def fits(self, narrowest: int) -> bool:
         """Whether there is what it looks at in crops whose sides have that many px at least."""
-        return type(self.middle) is int and 0 <= self.middle <= narrowest  # a card is foreign bytes
+        return self.middle <= narrowest
 
 
 class Attention(nn.Module):

@@ -211,15 +211,15 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
             options.size, options.fit, count=options.crops,
             zoom=NEAR if options.middle else FAR, middle=options.middle, mean=mean, std=std,
         )  # fmt: skip
+        sized = {"img_size": options.middle or options.size} if facts.fixed_input_size else {}  # a position for each patch
+        config = NetworkConfig(
+            options.backbone, sized, options.width, options.heads,
+            stages=options.stages, layers=options.layers, cell=options.cell,
+            middle=options.middle, remembered=remembered if options.method == "kernel" else 0,
+            units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
+        )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
-    sized = {"img_size": options.middle or options.size} if facts.fixed_input_size else {}  # a position for each patch
-    config = NetworkConfig(
-        options.backbone, sized, options.width, options.heads,
-        stages=options.stages, layers=options.layers, cell=options.cell,
-        middle=options.middle, remembered=remembered if options.method == "kernel" else 0,
-        units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
-    )  # fmt: skip
     torch.manual_seed(options.samples.seed)
     source = options.backbone_weights
     network = build_network(config, True if source is None else False if source == "none" else load_backbone(Path(source)))
