@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from iqa_cli.errors import UsageError
 
-NoiseKind = Literal["semantic", "random", "gaussian", "none"]
+NoiseKind = Literal["semantic", "alike", "random", "gaussian", "none"]
+Disturbed = Literal["all", "content", "patches"]
 Precision = Literal["auto", "fp32", "bf16"]
 FinePrecision = Literal["same", "auto", "fp32", "bf16"]
 Schedule = Literal["cosine", "thirds"]
@@ -27,9 +28,14 @@ class MatchingOptions:
     """The method, `nn.objectives.QualityMatching`; the symbols stand in that module's docstring.
 
     The numbers are our reconstruction's, not the paper's. correlation and order are terms of ours, off by default.
+
+    noise: "semantic" is the method. Its controls: "alike", of similar quality too, but of the most similar content; "random",
+        anything of the memory; "gaussian"; "none". All have the same strength.
+    disturbed: which tokens it is added to, and over which it has its strength.
     """
 
     noise: NoiseKind = "semantic"
+    disturbed: Disturbed = "all"
     memory: int = 1024  # entries; used once it is full
     tolerance: float = 0.05  # of the label range: what counts as similar quality
     k: int = 1  # how many matches are averaged

@@ -17,7 +17,7 @@ from iqa_cli.nn.objectives import (
     cap_answers,
     correlation_loss,
     find_candidates,
-    match_semantics,
+    match_contents,
     order_loss,
     perturb,
 )
@@ -67,15 +67,23 @@ def test_a_candidate_is_of_similar_quality_of_another_image_and_of_another_refer
 def test_a_match_is_the_candidate_least_similar_in_content(memory):
     content = torch.tensor([[1.0, 0, 0, 0]])
     candidates = torch.tensor([[True, True, False, True, True, False]])
-    places, real = match_semantics(content, memory, candidates, k=2)
+    places, real = match_contents(content, memory, candidates, k=2)
     assert places.tolist() == [[4, 1]]  # entries 2 and 5 are less similar, but no candidates
     assert real.all()
+
+
+def test_the_control_of_alike_content_takes_the_candidate_most_similar(memory):
+    content = torch.tensor([[1.0, 0.1, 0, 0]])
+    candidates = torch.tensor([[False, True, False, True, True, False]])
+    assert match_contents(content, memory, candidates, k=1, alike=True)[0].item() == 3  # entry 0 is nearer, but no candidate
+    lonely = torch.zeros(1, 6, dtype=torch.bool)
+    assert not match_contents(content, memory, lonely, k=1, alike=True)[1].any()
 
 
 def test_content_similarity_is_of_direction_not_of_length(memory):
     every = torch.ones(1, 6, dtype=torch.bool)
     for factor in (0.01, 100.0):
-        assert match_semantics(factor * torch.tensor([[1.0, 0, 0, 0]]), memory, every, k=1)[0].item() in (2, 5)
+        assert match_contents(factor * torch.tensor([[1.0, 0, 0, 0]]), memory, every, k=1)[0].item() in (2, 5)
 
 
 def test_an_unlabelled_crop_has_no_candidates(memory):
@@ -94,6 +102,16 @@ def test_the_perturbation_has_the_stated_norm(strength):
     tokens, noise = torch.randn(5, 7, 8), 30 * torch.randn(5, 7, 8)
     added = perturb(tokens, noise, strength) - tokens
     assert torch.allclose(added.flatten(1).norm(dim=1), strength * tokens.flatten(1).norm(dim=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("which", "disturbed"), [("content", slice(1)), ("patches", slice(1, None))])
+def test_noise_may_go_to_some_tokens_alone_with_the_stated_norm_there(which, disturbed):
+    tokens, noise = torch.randn(5, 7, 8), 30 * torch.randn(5, 7, 8)
+    added = perturb(tokens, noise, 0.5, which) - tokens
+    assert torch.allclose(
+        added[:, disturbed].flatten(1).norm(dim=1), 0.5 * tokens[:, disturbed].flatten(1).norm(dim=1), rtol=1e-4
+    )
+    assert int((added.abs().sum((0, 2)) > 0).sum()) == tokens[:, disturbed].shape[1]
 
 
 def test_an_empty_candidate_set_adds_no_noise(memory):
@@ -137,7 +155,7 @@ def test_the_memory_is_used_once_it_is_full_and_the_match_rate_is_told(network):
     assert third.rates == {"matched": 0.5}
 
 
-@pytest.mark.parametrize("noise", ["semantic", "random", "gaussian"])
+@pytest.mark.parametrize("noise", ["semantic", "alike", "random", "gaussian"])
 def test_every_kind_of_noise_is_scaled_alike(memory, noise):
     matching = QualityMatching(replace(OPTIONS, noise=noise), memory)
     tokens = torch.randn(2, 3, 4)

@@ -35,7 +35,7 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
     [
         ("loop.speed=3", r"--set \[loop\]: there is no option 'speed'; there are epochs, warm_epochs"),
         ("nonsense=3", "there is no option 'nonsense'"),
-        ("matching.noise=loud", "noise is one of semantic, random, gaussian, none, not 'loud'"),
+        ("matching.noise=loud", "noise is one of semantic, alike, random, gaussian, none, not 'loud'"),
         ("size=big", "size is int, not 'big'"),
         ("size=1.5", "size is int, not 1.5"),
         ("size=[1]", r"size is int, not \[1\]"),

@@ -12,9 +12,10 @@ Per crop i, with tokens T = [c; P], label y in 0..1, decoder D, sg = stop-gradie
     perturbation     T~ = T + strength * n * |T| / |n|
     loss                = L(D(T), y) + noisy * L(D(T~), y) + sensitivity * |D(T~) - sg D(T)| + taught * L(D(T), teacher(i))
 
-and two terms of ours, off by default: `correlation`, 1 - PLCC over the batch, and `order`, which asks that of two versions of
-one photo with the same kind of damage the more damaged one scores lower (a ranking loss; no label is needed). `capped` brings
-the teachers' answers about damaged versions into that order, too, see `cap_answers`.
+Controls of that noise, of equal strength, stand in `MatchingOptions`. Two terms of ours are off by default: `correlation`,
+1 - PLCC over the batch, and `order`, which asks that of two versions of one photo with the same kind of damage the more damaged
+one scores lower (a ranking loss; no label is needed). `capped` brings the teachers' answers about damaged versions into that
+order, too, see `cap_answers`.
 
 `Distillation` is the plain road: answer as the teachers do, wherever they were asked. Both take the teachers' answers from the
 batch (`nn.teachers` puts them there), so no teacher is near the gradient.
@@ -32,7 +33,10 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import Batch
-from iqa_cli.recipes import DistillationOptions, FittedOptions, MatchingOptions
+from iqa_cli.recipes import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
+
+DISTURBED: dict[Disturbed, slice] = {"all": slice(None), "content": slice(1), "patches": slice(1, None)}
+"""Which of the tokens noise is added to."""
 
 
 class Outcome(NamedTuple):
@@ -96,12 +100,14 @@ def find_candidates(batch: Batch, memory: Memory, tolerance: float) -> Tensor:
     return near & other_image & other_reference
 
 
-def match_semantics(content: Tensor, memory: Memory, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k candidates least similar in content: content [b, d], candidates [b, m] -> places [b, k], and which are real."""
+def match_contents(
+    content: Tensor, memory: Memory, candidates: Tensor, k: int, *, alike: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The k candidates least alike in content, or most: content [b, d], candidates [b, m] -> places [b, k], which are real."""
     theirs = F.normalize(memory.tokens[:, 0].float(), dim=-1)  # [m, d]
     similarity = (F.normalize(content.detach().float(), dim=-1) @ theirs.T).cpu()  # [b, m]
-    lowest = similarity.masked_fill(~candidates, torch.inf).topk(k, largest=False)
-    return lowest.indices, lowest.values.isfinite()
+    first = (-similarity if alike else similarity).masked_fill(~candidates, torch.inf).topk(k, largest=False)
+    return first.indices, first.values.isfinite()
 
 
 def average_matches(memory: Memory, places: Tensor, real: Tensor) -> Tensor:
@@ -112,11 +118,17 @@ def average_matches(memory: Memory, places: Tensor, real: Tensor) -> Tensor:
     return matched
 
 
-def perturb(tokens: Tensor, noise: Tensor, strength: float) -> Tensor:
-    """Tokens plus noise [b, t, d], the noise scaled to `strength` times the norm of each crop's tokens; no noise adds none."""
-    size = noise.flatten(1).norm(dim=1).clamp_min(1e-12)  # [b]
-    scale = strength * tokens.detach().flatten(1).norm(dim=1) / size  # [b]
-    perturbed: Tensor = tokens + noise.detach() * scale[:, None, None]
+def perturb(tokens: Tensor, noise: Tensor, strength: float, which: Disturbed = "all") -> Tensor:
+    """Tokens with noise, both [b, t, d], scaled to `strength` times the norm of each crop's tokens; no noise adds none.
+
+    which: of the tokens, what it is added to; the norms are of those.
+    """
+    part = DISTURBED[which]
+    own, added = tokens[:, part], noise[:, part].detach()
+    size = added.flatten(1).norm(dim=1).clamp_min(1e-12)  # [b]
+    scale = strength * own.detach().flatten(1).norm(dim=1) / size  # [b]
+    perturbed = tokens.clone()
+    perturbed[:, part] = own + added * scale[:, None, None]
     return perturbed
 
 
@@ -140,7 +152,7 @@ class QualityMatching:
                 losses["correlation"] = o.correlation * correlation_loss(predicted[labelled], truth)
         if o.noise != "none" and self.memory.is_full and labelled.any():
             noise, found = self.draw_noise(tokens, batch)
-            disturbed = network.decode(perturb(tokens, noise, o.strength))  # [b]
+            disturbed = network.decode(perturb(tokens, noise, o.strength, o.disturbed))  # [b]
             losses["noisy"] = o.noisy * F.smooth_l1_loss(disturbed[labelled], truth, beta=o.beta)
             losses["sensitivity"] = o.sensitivity * (disturbed - predicted.detach())[labelled].abs().mean()
             rates["matched"] = float(found[labelled.cpu()].float().mean())
@@ -162,7 +174,8 @@ class QualityMatching:
             places = torch.randint(self.memory.capacity, (len(tokens), self.options.k))
             return average_matches(self.memory, places, torch.ones_like(places, dtype=torch.bool)), everywhere
         candidates = find_candidates(batch, self.memory, self.options.tolerance)
-        places, real = match_semantics(tokens[:, 0], self.memory, candidates, self.options.k)
+        alike = self.options.noise == "alike"
+        places, real = match_contents(tokens[:, 0], self.memory, candidates, self.options.k, alike=alike)
         return average_matches(self.memory, places, real), real.any(1)
 
 

@@ -1,6 +1,6 @@
 """What helps, and what does not: one recipe, varied a piece at a time, over the same folds and seeds.
 
-    python -m tests.benchmarks.grid --recipe weights/recipes/first-cnn.toml --data-root DIR --backbone-weights FILE --runs grid
+    python -m tests.benchmarks.grid --recipe weights/recipes/grid.toml --data-root DIR --backbone-weights FILE --runs grid
 
 Each variant is a cross-validation in a folder of its own below --runs; one that is finished there is read, not repeated, and
 one that was stopped goes on. The backbone stays frozen and its features are kept, so that a fold takes a minute or two on two
@@ -39,18 +39,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "base": NO_METHOD,
     "teacher": {"matching": {"noise": "none", "taught": 0.5}, "teachers": ["base"]},
     "semantic": noise("semantic"),
+    "alike": noise("alike"),
     "random": noise("random"),
     "gaussian": noise("gaussian"),
     "semantic+teacher": {"matching": {"noise": "semantic", "taught": 0.5}, "teachers": ["base"]},
     "semantic, no sensitivity": noise("semantic", sensitivity=0.0),
     "semantic, only sensitivity": noise("semantic", noisy=0.0),
     "semantic, strength 0.1": noise("semantic", strength=0.1),
-    "semantic, strength 0.5": noise("semantic", strength=0.5),
+    "semantic, strength 0.25": noise("semantic", strength=0.25),
+    "random, strength 0.25": noise("random", strength=0.25),
     "semantic, strength 1": noise("semantic", strength=1.0),
-    "random, strength 0.5": noise("random", strength=0.5),
     "random, strength 1": noise("random", strength=1.0),
     "semantic, k 4": noise("semantic", k=4),
     "semantic, tolerance 0.02": noise("semantic", tolerance=0.02),
+    "semantic, content token": noise("semantic", disturbed="content"),
+    "semantic, other tokens": noise("semantic", disturbed="patches"),
 }
 """Settings over the recipe's. A teacher is the network of the same fold of another variant: it never saw the fold's images."""
 
