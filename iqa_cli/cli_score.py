@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +12,7 @@ import typer
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.flags import spread
+from iqa_cli.launching import launch
 from iqa_cli.score_flags import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.sinks import CsvSink, Sink, open_sinks
 from iqa_cli.targets import open_stdout
@@ -48,12 +49,13 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     """Score the images, show and write what becomes of them, and count it. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files()
     inputs = name_inputs(paths, images.files_from, null=images.null)
-    from iqa_cli import console, scoring  # after the options: who misspelt one need not wait for it
+    with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
+        from iqa_cli import console, scoring  # after the options: who misspelt one need not wait for it
 
-    tally = scoring.Tally()
-    count = plan_count(paths, images.files_from)
-    with console.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
-        scoring.score_all(inputs, options, sink.write, tally)
+        tally = scoring.Tally()
+        count = plan_count(paths, images.files_from)
+        with console.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
+            scoring.score_all(inputs, options, sink.write, tally, launched)
     return tally
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, inf, isfinite
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+if TYPE_CHECKING:  # loaded where something is cut, and not beside the network
+    from PIL import Image
 
 Rgb = npt.NDArray[np.uint8]  # [H, W, 3], upright sRGB
 Crops = npt.NDArray[np.float32]  # [n, 3, h, w], normalised
@@ -110,6 +112,8 @@ def cut_box(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int]) -> Rgb:
     Reductions by six or more go through an integer box filter first, far cheaper and a little softer: as far as leaves thrice
     the size wanted (`reducing_gap`). Were it twice, a JPEG decoded at a half would come out softer than the whole of it.
     """
+    from PIL import Image
+
     rows, columns = shape
     picture = rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)
     resized = picture.resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=ROOM)
@@ -145,4 +149,6 @@ def cut_views(picture: Image.Image, spec: CropSpec) -> Rgb:
 
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:
     """The crops of one image, at fixed places: uint8 [H, W, 3] -> float32 [count, 3, h, w], normalised."""
+    from PIL import Image
+
     return normalise(cut_views(Image.fromarray(rgb), spec), spec)

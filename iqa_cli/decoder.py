@@ -1,9 +1,7 @@
-"""The decoding process: paths in, crops out, over one socket. `process` starts it and reads what it says.
+"""The decoding process: paths in, crops out, over one socket. `launching` starts it, `process` reads what it says.
 
 Pictures are foreign bytes, and decoders are written in C. Here one that crashes, hangs or swallows memory takes with it a
 process that is easily replaced, and one that a forged picture has taken over can say nothing but some JSON and some pixels.
-
-A message is a length (4 bytes, the highest first) and that many bytes of JSON; pixels follow behind an answer that has a shape.
 """
 
 from __future__ import annotations
@@ -13,53 +11,17 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from iqa_cli.crops import CropSpec, Rgb, cut_views
-from iqa_cli.images import Undecodable, decode_image
-from iqa_cli.records import Status
+from iqa_cli.crops import Rgb, cut_views
+from iqa_cli.images import decode_image
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.work import LENGTH, Work, pack
 
-LENGTH = 4  # bytes that say how long a message is
-BASE_MEMORY = 1 << 30  # bytes of address space: the interpreter, the libraries, and crops
-BYTES_A_PIXEL = 16  # the worst: AVIF and progressive JPEG with their planes or coefficients, the picture, and its copy in sRGB
 LATE = 5.0  # seconds after its time when a decoder ends itself, because whoever should have ended it is gone
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a decoding process has to do.
-
-    crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image.
-    """
-
-    crops: CropSpec
-    max_pixels: int
-    timeout: float
-
-    @property
-    def memory(self) -> int:
-        """The bytes of address space that a process may have; a decoder that wants more fails."""
-        return BASE_MEMORY + BYTES_A_PIXEL * self.max_pixels
-
-    def encode(self) -> str:
-        """As JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def decode(cls, text: str) -> Work:
-        """From JSON."""
-        data: dict[str, Any] = json.loads(text)
-        crops: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.pop("crops").items()}
-        return cls(CropSpec(**crops), **data)
-
-
-def pack(message: dict[str, Any]) -> bytes:
-    """A message as it is sent. Undecodable bytes of file names survive as escaped surrogates."""
-    data = json.dumps(message).encode("ascii")
-    return len(data).to_bytes(LENGTH, "big") + data
 
 
 def prepare(path: str, work: Work) -> tuple[dict[str, Any], Rgb | None]:
@@ -101,21 +63,33 @@ def open_channel(place: str) -> socket.socket:
     return socket.socket(fileno=int(place))
 
 
-def serve(place: str, text: str) -> None:
-    """Answer until the socket is closed."""
-    work = Work.decode(text)
+def read_messages(channel: BinaryIO) -> Iterator[dict[str, Any]]:
+    """What is asked, until nobody asks any more."""
+    while head := channel.read(LENGTH):
+        yield json.loads(channel.read(int.from_bytes(head, "big")))
+
+
+def serve(place: str) -> None:
+    """Hear what the work is, and answer until the socket is closed."""
     channel = open_channel(place)
-    limit_resources(work.memory)
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    with channel, channel.makefile("rb") as requests, suppress(OSError):  # of a socket that is closed meanwhile
+    with channel, channel.makefile("rb") as stream, suppress(OSError):  # of a socket that is closed meanwhile
         channel.sendall(pack({"ready": True}))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders complain there; what matters is in the answers
-        while head := requests.read(LENGTH):
-            request = json.loads(requests.read(int.from_bytes(head, "big")))
-            set_alarm(work.timeout + LATE)
-            answer, views = prepare(request["path"], work)
-            set_alarm(0)
-            channel.sendall(pack(answer))
-            if views is not None:
-                channel.sendall(views.data)
+        messages = read_messages(stream)
+        for first in messages:
+            work = Work.decode(first)
+            limit_resources(work.memory)
+            for request in messages:
+                answer_request(request["path"], work, channel)
+
+
+def answer_request(path: str, work: Work, channel: socket.socket) -> None:
+    """Send the answer for one file, and its pixels. Raises OSError."""
+    set_alarm(work.timeout + LATE)
+    answer, views = prepare(path, work)
+    set_alarm(0)
+    channel.sendall(pack(answer))
+    if views is not None:
+        channel.sendall(views.data)

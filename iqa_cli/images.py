@@ -40,11 +40,9 @@ from PIL import (
 from iqa_cli import tiffs
 from iqa_cli.crops import Rgb
 from iqa_cli.formats import HEAD, RAW, name_kind
+from iqa_cli.options import MAX_PIXELS
 from iqa_cli.pixels import convert_to_srgb, flatten
-from iqa_cli.records import Status
-
-MAX_PIXELS = 300_000_000
-"""Above every camera's single shot (medium format 151, telephones 200 million); decoding so many takes 3 to 4 GB."""
+from iqa_cli.records import Status, Undecodable
 
 OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,  # MPO, the telephones' several pictures in one, begins with a whole JPEG
@@ -76,21 +74,6 @@ SPARE = 3.2
 
 Enough = Callable[[int, int], tuple[int, int]]
 """Height and width of an upright picture in px -> those that will do. A JPEG may then come out smaller, see `reduce_jpeg`."""
-
-
-class Undecodable(Exception):  # noqa: N818  # the outcome of one image, not an error of the run
-    """One image fails; the run goes on.
-
-    status: why, never OK. detail: the same in words, one line without the path.
-    width, height: px of the upright picture; None where the header could not be read.
-    """
-
-    def __init__(self, status: Status, detail: str, width: int | None = None, height: int | None = None) -> None:
-        super().__init__(status, detail, width, height)  # all of them, so that it can be pickled
-        self.status, self.detail, self.width, self.height = status, detail, width, height
-
-    def __str__(self) -> str:
-        return self.detail
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from iqa_cli.errors import UsageError
 DEFAULT_MODEL = "qfm-iqm-lite"
 MAX_CROPS = 9  # as many places as `crops.PLACES` has
 
+MAX_PIXELS = 300_000_000
+"""Above every camera's single shot (medium format 151, telephones 200 million); decoding so many takes 3 to 4 GB."""
 MAX_TIMEOUT = 86_400.0  # s, a day: what timers and sockets surely take
 
 
@@ -36,7 +38,7 @@ class ScoreOptions:
     batch_size: images a task; the CPU gains nothing from more than one, because ONNX Runtime runs it crop by crop there.
     workers: processes that decode, and threads that run the network; None: one of each a core that this process may use.
     crops: views an image, 1 to 9; None: as many as the model's card says.
-    max_pixels: larger images are not decoded but reported; None: the limit of `images`.
+    max_pixels: larger images are not decoded but reported; None: MAX_PIXELS.
     timeout: seconds after which the decoding of an image is given up and reported.
     cache: whether scores are kept in the user's cache folder, and images that have not changed since are not scored again.
     """

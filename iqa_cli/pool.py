@@ -13,21 +13,25 @@ from contextlib import contextmanager, suppress
 from queue import LifoQueue
 from threading import Event
 
-from iqa_cli.decoder import Work
-from iqa_cli.images import Undecodable
+from iqa_cli.launching import Launched, launch
 from iqa_cli.process import Decoder, Died, Prepared, Stopped
-from iqa_cli.records import Status
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.work import Work
 
 
 class DecoderPool:
-    """Up to `size` decoding processes, started as they are needed. For many threads. They end with the last user."""
+    """Up to `size` decoding processes, started as they are needed. For many threads. They end with the last user.
 
-    def __init__(self, work: Work, size: int) -> None:
+    first: one that was launched before.
+    """
+
+    def __init__(self, work: Work, size: int, first: Launched | None = None) -> None:
         self.work = work
         self.places: LifoQueue[Decoder | None] = LifoQueue()  # the last used first: a few images start few processes
         self.living: set[Decoder] = set()
-        for _ in range(size):
+        for _ in range(size - 1):
             self.places.put(None)
+        self.places.put(self._open(first) if first else None)
         weakref.finalize(self, close_all, self.living)
 
     def start(self) -> None:
@@ -70,8 +74,8 @@ class DecoderPool:
                 decoder = None
             self.places.put(decoder)
 
-    def _open(self) -> Decoder:
-        decoder = Decoder(self.work)
+    def _open(self, launched: Launched | None = None) -> Decoder:
+        decoder = Decoder(self.work, launched or launch())
         self.living.add(decoder)
         return decoder
 

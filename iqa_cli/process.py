@@ -6,33 +6,25 @@ What comes from there is checked as foreign bytes are, and never unpickled.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from iqa_cli.crops import Rgb
-from iqa_cli.decoder import LENGTH, Work, pack
 from iqa_cli.errors import DataError
-from iqa_cli.images import Undecodable
-from iqa_cli.records import Status
+from iqa_cli.launching import Launched
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.work import LENGTH, Work, pack
 
-START = "import sys; sys.path[:] = sys.argv[3:]; from iqa_cli.decoder import serve; serve(*sys.argv[1:3])"
 SLICE = 0.1  # seconds between two looks at whether the run has been stopped
 STARTING = 60.0  # seconds that a process may take to start; a busy machine needs one
 LONGEST = 1 << 16  # bytes of an answer before its pixels
-ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}  # it has one thread, and needs no more
-KEPT = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "33554432"}
-"""glibc gives freed pictures back to the system, which then clears their pages for the next one; this much it may keep."""
 
 
 class Stopped(Exception):  # noqa: N818  nothing went wrong
@@ -53,24 +45,20 @@ class Prepared:
 
 
 class Decoder:
-    """One decoding process. program: what it runs, in Python. Raises DataError where it cannot be started."""
+    """A decoding process, and what it has to do."""
 
-    def __init__(self, work: Work, program: str = START) -> None:
+    def __init__(self, work: Work, launched: Launched) -> None:
         self.work = work
-        self.channel, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self.process = start_process(work, theirs, program)
-            except OSError as error:
-                self.channel.close()
-                raise DataError(f"cannot start a process for decoding: {error.strerror}") from error
+        self.launched = launched
+        self.process, self.channel = launched.process, launched.channel
         self.ready = False
         self.sound = True  # between an answer and the next request; else nobody knows what it is at
 
     def prepare(self, path: str, stop: Event) -> Prepared:
         """One image.
 
-        Raises Undecodable where it has no crops or took too long, Died where the process did, Stopped where the run was.
+        Raises Undecodable where it has no crops or took too long, Died where the process did, Stopped where the run was,
+        DataError where the process did not start.
         """
         self.sound = False
         if not self.ready:
@@ -90,6 +78,7 @@ class Decoder:
     def _await_start(self, stop: Event) -> None:
         try:
             self._read_message(monotonic() + STARTING, stop)
+            self.channel.sendall(pack(self.work.encode()))
         except (OSError, Died) as error:  # TimeoutError among them
             self.process.kill()
             raise DataError(f"cannot start a process for decoding: {self._read_complaint()}") from error
@@ -157,15 +146,8 @@ class Decoder:
         return data
 
     def close(self) -> None:
-        """End the process, now. One that the system does not let go, such as over a dead network share, is not waited for."""
-        self.channel.close()
-        self.process.kill()
-        if self.process.stderr:
-            self.process.stderr.close()
-        try:
-            self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            Thread(target=self.process.wait, daemon=True).start()  # or else it would stay in the system's list for ever
+        """End the process, now."""
+        self.launched.close()
 
     def describe_death(self) -> str:
         """How it ended, in words."""
@@ -185,23 +167,3 @@ def read_failure(answer: dict[str, Any]) -> Undecodable:
         raise ValueError("neither crops nor a reason")
     width, height = (None if answer[side] is None else int(answer[side]) for side in ("width", "height"))
     return Undecodable(status, detail, width, height)
-
-
-def start_process(work: Work, channel: socket.socket, program: str) -> subprocess.Popen[bytes]:
-    """A decoding process with its end of the channel, which finds this very package. Raises OSError."""
-    windows = sys.platform == "win32"
-    places = [*sys.path, str(Path(__file__).parent.parent)]
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", program, "stdin" if windows else str(channel.fileno()), work.encode(), *places],
-        stdin=subprocess.PIPE if windows else subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **ALONE, **KEPT},
-        pass_fds=() if windows else (channel.fileno(),),
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        process_group=None if windows else 0,  # Ctrl-C is meant for this process, which then ends those
-    )
-    if sys.platform == "win32" and process.stdin:
-        process.stdin.write(channel.share(process.pid))
-        process.stdin.close()
-    return process

@@ -19,6 +19,21 @@ class Status(StrEnum):
     CRASHED = "crashed"  # the decoder died of it
 
 
+class Undecodable(Exception):  # noqa: N818  # the outcome of one image, not an error of the run
+    """One image fails; the run goes on.
+
+    status: why, never OK. detail: the same in words, one line without the path.
+    width, height: px of the upright picture; None where the header could not be read.
+    """
+
+    def __init__(self, status: Status, detail: str, width: int | None = None, height: int | None = None) -> None:
+        super().__init__(status, detail, width, height)  # all of them, so that it can be pickled
+        self.status, self.detail, self.width, self.height = status, detail, width, height
+
+    def __str__(self) -> str:
+        return self.detail
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreRecord:
     """The outcome for one file.

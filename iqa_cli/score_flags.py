@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.options import DEFAULT_MODEL, MAX_TIMEOUT, BackendChoice, ScoreOptions
+from iqa_cli.options import DEFAULT_MODEL, MAX_PIXELS, MAX_TIMEOUT, BackendChoice, ScoreOptions
 from iqa_cli.shared_flags import MODEL, OUTPUT, Backend, BatchSize, CropCount, CsvFile, Device, Workers
 
 INPUT = "Input"  # a panel of the help
@@ -34,7 +34,7 @@ class InputFlags:
     max_pixels: Annotated[
         int | None,
         typer.Option(
-            min=1, help=r"Report larger images instead of decoding them.  \[default: 300000000]", rich_help_panel=INPUT
+            min=1, help=rf"Report larger images instead of decoding them.  \[default: {MAX_PIXELS}]", rich_help_panel=INPUT
         ),
     ] = None
     timeout: Annotated[

@@ -23,15 +23,15 @@ from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
 from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import convey
 from iqa_cli.crops import CUT, Rgb, normalise
-from iqa_cli.decoder import Work
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.finding import find_images
-from iqa_cli.images import MAX_PIXELS, Undecodable
-from iqa_cli.options import FILE_KINDS, ScoreOptions
+from iqa_cli.launching import Launched
+from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
 from iqa_cli.pool import DecoderPool
 from iqa_cli.process import Prepared, Stopped
-from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.records import ScoreRecord, Status, Undecodable
 from iqa_cli.weights import FoundModel, find_model
+from iqa_cli.work import Work
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.backend import Backend
@@ -208,14 +208,14 @@ def warn_caller(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller) -> Scorer:
+def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller, launched: Launched | None = None) -> Scorer:
     """A scorer with the model that the options name, verified and loaded. Raises WeightsError or UsageError.
 
-    warn: hears of what goes wrong with the cache.
+    warn: hears of what goes wrong with the cache. launched: a process for decoding, from now on the scorer's.
     """
     model = find_model(options.model, options.backend)
     work = plan_work(model.card, options)
-    pool = DecoderPool(work, options.workers or count_workers())
+    pool = DecoderPool(work, options.workers or count_workers(), launched)
     pool.start()  # which goes on while the model is loaded
     from iqa_cli.backend import open_backend
 
@@ -233,12 +233,18 @@ def score_images(paths: Iterable[str | os.PathLike[str]], options: ScoreOptions 
     return scorer.score(find_images((os.fspath(path) for path in paths), Counter()))
 
 
-def score_all(paths: Iterable[str], options: ScoreOptions, write: Callable[[ScoreRecord], None], tally: Tally) -> None:
-    """Score files and folders into `write`, counting in `tally` as it goes.
+def score_all(
+    paths: Iterable[str],
+    options: ScoreOptions,
+    write: Callable[[ScoreRecord], None],
+    tally: Tally,
+    launched: Launched | None = None,
+) -> None:
+    """Score files and folders into `write`, counting in `tally` as it goes. launched: as in `open_scorer`.
 
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
-    scorer = open_scorer(options, tally.notes.append)
+    scorer = open_scorer(options, tally.notes.append, launched)
     with closing(scorer.score(count_found(find_images(paths, tally.left_out), tally))) as records:
         for record in records:
             write(record)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.images import Decoded, Undecodable, decode_image
+from iqa_cli.images import Decoded, decode_image
+from iqa_cli.records import Undecodable
 
 
 def make_picture(height: int = 48, width: int = 80) -> np.ndarray:

@@ -17,10 +17,9 @@ from pictures import ADOBE, DEEP, HEIC, KINDS, PICTURE, chunk, encode, encode_an
 from PIL import Image
 
 from iqa_cli.crops import CropSpec
-from iqa_cli.decoder import Work
-from iqa_cli.images import Undecodable
 from iqa_cli.pool import DecoderPool
-from iqa_cli.records import Status
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.work import Work
 
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
 WORK = Work(CropSpec(64), 10_000_000, 60.0)

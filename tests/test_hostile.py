@@ -13,10 +13,10 @@ from PIL import Image
 from test_fuzz import read_peak
 
 from iqa_cli.crops import CropSpec
-from iqa_cli.decoder import Work
-from iqa_cli.images import MAX_PIXELS, Undecodable
+from iqa_cli.options import MAX_PIXELS
 from iqa_cli.pool import DecoderPool
-from iqa_cli.records import Status
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.work import Work
 
 JPEG, PNG = encode_any("JPEG"), encode_any("PNG")
 

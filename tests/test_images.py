@@ -37,8 +37,8 @@ from pictures import (
 )
 from PIL import Image
 
-from iqa_cli.images import Undecodable, decode_image
-from iqa_cli.records import Status
+from iqa_cli.images import decode_image
+from iqa_cli.records import Status, Undecodable
 
 PHOTOS = Path(__file__).parent / "photos"
 NO_SUCH_USER = os.name != "posix" or os.geteuid() == 0  # root may read everything

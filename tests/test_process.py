@@ -7,10 +7,11 @@ import pytest
 from conftest import write_photo
 
 from iqa_cli.crops import CropSpec
-from iqa_cli.decoder import Work
 from iqa_cli.errors import DataError
-from iqa_cli.images import MAX_PIXELS
-from iqa_cli.process import START, Decoder, Died
+from iqa_cli.launching import START, launch
+from iqa_cli.options import MAX_PIXELS
+from iqa_cli.process import Decoder, Died
+from iqa_cli.work import Work
 
 WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
@@ -52,7 +53,7 @@ READY = START.split("; from")[0] + (
     ],
 )
 def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> None:
-    decoder = Decoder(WORK, READY + answer)
+    decoder = Decoder(WORK, launch(READY + answer))
     try:
         with pytest.raises(Died):
             decoder.prepare(photo, NEVER)
@@ -71,7 +72,7 @@ def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> Non
     ],
 )
 def test_a_process_that_does_not_start_says_why(photo: str, program: str, reason: str) -> None:
-    decoder = Decoder(WORK, program)
+    decoder = Decoder(WORK, launch(program))
     try:
         with pytest.raises(DataError, match=f"^cannot start a process for decoding: .*{reason}"):
             decoder.prepare(photo, NEVER)

@@ -22,9 +22,10 @@ from iqa_cli.card import EMBEDDED, ModelCard, WeightFile, write_card
 from iqa_cli.crops import Crops, CropSpec, cut_crops
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.finding import find_images
-from iqa_cli.images import Undecodable, decode_image
+from iqa_cli.images import decode_image
 from iqa_cli.nn.checkpoint import load_network
 from iqa_cli.options import BackendChoice
+from iqa_cli.records import Undecodable
 from iqa_cli.weights import FoundModel, verify_file
 
 PARITY = 1e-3  # of the score range: what the two backends may differ by

@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.images import Undecodable, decode_image
+from iqa_cli.images import decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
 from iqa_cli.recipes import SampleOptions
+from iqa_cli.records import Undecodable
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
 

@@ -23,8 +23,8 @@ from iqa_cli.backend import Backend, open_backend
 from iqa_cli.crops import CropSpec, Rgb, cut_crops
 from iqa_cli.errors import DataError, IqaError, WeightsError
 from iqa_cli.finding import find_images
-from iqa_cli.images import Undecodable
 from iqa_cli.options import BackendChoice
+from iqa_cli.records import Undecodable
 from iqa_cli.weights import find_model
 
 Floats = npt.NDArray[np.float64]
