@@ -44,5 +44,5 @@ class TorchBackend:
         parts = torch.split(batch, 1) if self.device.type == "cpu" else (batch,)
         try:
             return np.concatenate([self.network(part).float().cpu().numpy() for part in parts])
-        except (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError) as error:  # of sizes that fit each other badly
+        except (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError) as error:  # of sizes that do not fit
             raise WeightsError(f"{self.path}: fails on crops of shape {crops.shape}: {str(error).splitlines()[0]}") from error

@@ -25,7 +25,6 @@ from iqa_cli.nn.kernels import KernelRegression
 from iqa_cli.nn.perceptrons import Perceptrons
 from iqa_cli.nn.regressions import MeansRegression
 
-
 MOST = {
     **{"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "middle": 4096},
     **{"remembered": 1_000_000, "units": 65_536},
