@@ -21,6 +21,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 FinePrecision = Literal["same", "auto", "fp32", "bf16"]
 Schedule = Literal["cosine", "thirds"]
 SplitKind = Literal["seeded", "official"]
+Damage = Literal[
+    "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "colour_noise", "impulse_noise", "sensor_noise",
+    "jpeg", "jpeg2000", "avif", "downscale", "pixelation", "overexposure", "underexposure",
+    "low_contrast", "high_contrast", "colour_cast", "oversaturation", "banding", "oversharpening", "denoise",
+]  # fmt: skip
+"""What of `nn.distortions` is trained on; the rest is kept out, to measure on."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class SampleOptions:
     enlarge: float = 1.25
     damaged: float = 0.0
     versions: int = 2
-    kinds: tuple[str, ...] = ()
+    kinds: tuple[Damage, ...] = ()
     side: int = 0
     held_out: float = 0.0
     seed: int = 0

@@ -1,6 +1,7 @@
 """What every chain of damage promises, on painted pictures with the spectrum, the edges and the colours of photos."""
 
 from itertools import pairwise
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from iqa_cli.crops import Rgb
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
+from iqa_cli.recipes import Damage
 
 KINDS = list(DISTORTIONS)
 
@@ -150,5 +152,6 @@ def test_a_mixture_is_one_damage_after_the_other() -> None:
 def test_what_is_held_out_exists_and_is_of_two_families_that_are_trained_otherwise() -> None:
     families = {DISTORTIONS[kind].family for kind in HELD_OUT}
     trained = {kind.family for kind in DISTORTIONS.values() if kind.name not in HELD_OUT}
+    assert set(get_args(Damage)) == DISTORTIONS.keys() - set(HELD_OUT)  # what recipes may name
     assert len(families) == len(HELD_OUT) >= 2
     assert families <= trained

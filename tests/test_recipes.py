@@ -43,6 +43,8 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
         ('only=["a"]', "only is int, not 'a'"),
         ("loop=3", "loop is a table of options, as loop.epochs, not 3"),
         ("data_root=3", "data_root is Path, not 3"),
+        ('samples.kinds=["jpeg", "rust"]', "kinds is one of gaussian_blur, .*, denoise, not 'rust'"),
+        ("samples.kinds=webp", "not 'webp'"),  # kept out, to measure on
         ("size", "write it as KEY=VALUE"),
     ],
 )

@@ -460,17 +460,9 @@ def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
         assert all(len(np.unique(damaged)) <= 60 for _, damaged in shown) == all_banded  # steps of 5 values or more
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kinds": ("jpeg", "rust")}, "no damage to train on is called 'rust'"),
-        ({"kinds": ("webp",)}, "no damage to train on is called 'webp'"),  # kept out, to measure on
-        ({"kinds": ("oversharpening",), "damaged": 0.5}, "samples.damaged: each of samples.kinds may improve"),
-    ],
-)
-def test_kinds_of_damage_that_cannot_be_drawn_are_named(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        PhotoCrops([Photo("a")], CropSpec(32), SampleOptions(**options))
+def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:
+    with pytest.raises(UsageError, match=r"samples\.damaged: each of samples\.kinds may improve"):
+        PhotoCrops([Photo("a")], CropSpec(32), SampleOptions(kinds=("oversharpening",), damaged=0.5))
 
 
 def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:

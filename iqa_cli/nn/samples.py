@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images import decode_image
-from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
-from iqa_cli.recipes import SampleOptions
+from iqa_cli.nn.distortions import DISTORTIONS, LEVELS, distort
+from iqa_cli.recipes import Damage, SampleOptions
 from iqa_cli.records import Undecodable
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
@@ -245,13 +245,9 @@ class PhotoCrops(Dataset[Batch]):
 def choose_kinds(options: SampleOptions) -> dict[bool, list[str]]:
     """The kinds of damage to draw from, by whether a photo has a label: it may then have the opposite fault.
 
-    Raises UsageError for kinds that are unknown or kept out of training, and where none is left for photos with labels.
+    Raises UsageError where none is left for photos with labels.
     """
-    trained = [name for name in DISTORTIONS if name not in HELD_OUT]
-    chosen = [name for name in trained if name in (options.kinds or trained)]
-    wrong = next((name for name in options.kinds if name not in trained), None)
-    if wrong is not None:
-        raise UsageError(f"samples.kinds: no damage to train on is called {wrong!r}; there are {', '.join(trained)}")
+    chosen = [name for name in DISTORTIONS if name in (options.kinds or get_args(Damage))]
     always = [name for name in chosen if not DISTORTIONS[name].may_help]
     if options.damaged and not always:
         raise UsageError("samples.damaged: each of samples.kinds may improve a photo that has a label: name others, too")
