@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import network, reduction
+from benchmarks import library, network, reduction, stages
 from benchmarks.scored import Model
 from conftest import CARD, write_photo
 
@@ -124,3 +124,51 @@ def test_the_input_is_that_of_a_decoded_photo(model: Path, tmp_path: Path, capfd
 def test_a_model_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert network.main(["--model", "nothing"]) == 3
     assert capfd.readouterr().err.startswith("error: nothing: no such model. Installed: ")
+
+
+# ---- library ----
+
+
+@pytest.mark.parametrize("options", [[], ["--no-network"]])
+def test_a_library_is_scored_and_then_found_in_the_cache(
+    options: list[str], model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    assert library.main(["--model", str(model), "--count", "1", "--count", "30", "--json", str(out), *options]) == 0
+    lines = json.loads(out.read_text())["lines"]
+    assert [(line["images"], line["cached"]) for line in lines] == [(1, False), (1, True), (30, False), (30, True)]
+    assert [line["ms"] is None for line in lines] == [True, True, False, False]
+    assert all(line["seconds"] > 0 and line["cpu_ms"] > 0 for line in lines)
+    assert lines[3]["cpu_ms"] < lines[2]["cpu_ms"]
+    assert [row.split()[0] for row in capfd.readouterr().out.splitlines()] == ["images", "1", "1,", "30", "30,"]
+
+
+def test_a_library_has_so_many_photos_a_thousand_a_folder(tmp_path: Path) -> None:
+    folder = library.make_library(tmp_path / "library", 1003)
+    assert sorted((place.name, len(list(place.iterdir()))) for place in folder.iterdir()) == [("0000", 1000), ("0001", 3)]
+
+
+def test_a_run_over_a_library_that_fails_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert library.main(["--model", str(tmp_path / "none.json"), "--count", "1"]) == 4
+    assert "error: failed: iqa: error: " in capfd.readouterr().err
+
+
+# ---- stages ----
+
+
+def test_every_stage_takes_time_and_more_pixels_take_more_to_decode(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    taken = []
+    for number, size in enumerate([(200, 150), (2000, 1500)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_photo(folder / "photo.jpg", 1, size)
+        out = tmp_path / "out.json"
+        assert stages.main(["--photos", str(folder), "--model", str(model), "--json", str(out)]) == 0
+        taken.append(json.loads(out.read_text())["sets"]["photos"])
+        header, row = capfd.readouterr().out.splitlines()
+        assert header.split() == ["bits", "decoding", "cutting", "network", "all", "images/s"]
+        assert float(row.split()[5]) == pytest.approx(sum(map(float, row.split()[2:5])), abs=0.2)
+    assert all(figure > 0 for figure in taken[1].values())
+    assert taken[0]["decoding"] < taken[1]["decoding"]

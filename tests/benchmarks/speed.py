@@ -40,6 +40,7 @@ from threading import Event, Thread
 import numpy as np
 from PIL import Image
 
+from iqa_cli.errors import DataError
 from iqa_cli.options import DEFAULT_MODEL
 from iqa_cli.scoring import count_workers
 from tests.benchmarks.scored import (
@@ -134,6 +135,11 @@ class Run:
     cpu: float
     memory: float
     failure: str = ""
+
+    def check(self) -> None:
+        """Raise DataError where it failed."""
+        if self.failure:
+            raise DataError(self.failure)
 
 
 @dataclass(frozen=True)
