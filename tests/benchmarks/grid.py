@@ -53,6 +53,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "semantic, k 4": noise("semantic", k=4),
     "semantic, tolerance 0.02": noise("semantic", tolerance=0.02),
     "semantic, content token": noise("semantic", disturbed="content"),
+    "random, content token": noise("random", disturbed="content"),
+    "gaussian, content token": noise("gaussian", disturbed="content"),
     "semantic, other tokens": noise("semantic", disturbed="patches"),
 }
 """Settings over the recipe's. A teacher is the network of the same fold of another variant: it never saw the fold's images."""
