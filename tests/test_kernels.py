@@ -210,7 +210,8 @@ def test_looks_that_the_first_model_s_views_do_not_have_are_named(tmp_path: Path
 def test_a_card_whose_crops_lack_what_its_network_looks_at_is_refused(taught: Path) -> None:
     kernel = find_model(str(taught / "run"), BackendChoice.TORCH)
     blend = read_card(blend_models([kernel, kernel], [], taught / "blend", "twice"))
-    for facts in ({"middle": 65}, {"middle": -1}, {"middle": "64"}, {"middle": 64.0}):
+    for middle in (65, -1, "64", 64.0):
+        facts = {"middle": middle}
         far = [{**member, "network": {**member["network"], **facts}} for member in blend.network["members"]]
         check_refused(kernel.card, {**kernel.card.network, **facts})
         check_refused(blend, {"members": far})
@@ -218,7 +219,7 @@ def test_a_card_whose_crops_lack_what_its_network_looks_at_is_refused(taught: Pa
 
 def check_refused(card: ModelCard, network: dict[str, Any]) -> None:
     """That the card's network cannot be loaded, and why."""
-    with pytest.raises(WeightsError, match="looks at more than its crops show"):
+    with pytest.raises(WeightsError, match=r"looks at more than its crops show|middle is a whole number from 0"):
         load_network(replace(card, network=network), Path("none"))
 
 

@@ -63,11 +63,14 @@ def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:
 
 
 def read_config(data: Mapping[str, Any]) -> NetworkConfig:
-    """The config that a card holds as data. Raises WeightsError for unknown keys, ValueError for impossible sizes."""
+    """The config that a card holds as data. Raises WeightsError for unknown keys and impossible sizes."""
     unknown = data.keys() - {f.name for f in fields(NetworkConfig)}
     if unknown:
         raise WeightsError(f"the model card's network has unknown keys: {', '.join(sorted(unknown))}")
-    return NetworkConfig(**data)
+    try:
+        return NetworkConfig(**data)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"the model card's network cannot be: {error}") from error
 
 
 def build_described(card: ModelCard) -> QfmIqm | Blend:
@@ -80,7 +83,7 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
         return build_network(config)
     try:
         return build_blend(data["members"], card.crops)
-    except (TypeError, KeyError, IndexError) as error:
+    except (TypeError, KeyError, IndexError, ValueError) as error:
         raise WeightsError(f"the model card's network is no blend of networks: {error}") from error
 
 

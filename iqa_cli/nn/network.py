@@ -327,7 +327,7 @@ def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool
         raise WeightsError(f"cannot build the backbone {config.backbone}: {str(error).splitlines()[0]}") from error
     try:
         return QfmIqm(config, backbone).train()
-    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:  # a card's sizes are foreign bytes
+    except (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError) as error:  # a card's sizes are foreign bytes
         raise WeightsError(f"cannot build a network of these sizes: {str(error).splitlines()[0]}") from error
 
 
