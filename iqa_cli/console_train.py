@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iqa_cli.nn.study import Event, PartBegun, PartDone
     from iqa_cli.nn.teachers import ViewAsked
     from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone
-    from iqa_cli.recipes import StudyOptions
+    from iqa_cli.study_options import StudyOptions
 
 
 class TrainingView:

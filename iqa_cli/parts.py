@@ -12,8 +12,8 @@ import numpy.typing as npt
 from iqa_cli.corpus import Corpus
 from iqa_cli.errors import UsageError
 from iqa_cli.options import BackendChoice
-from iqa_cli.recipes import PerceptronOptions, StudyOptions
 from iqa_cli.splits import fold_groups, read_folds, split_groups
+from iqa_cli.study_options import PerceptronOptions, StudyOptions
 from iqa_cli.weights import find_model
 
 SIDES = ("train", "validation", "test")

@@ -13,7 +13,7 @@ import typer
 from iqa_cli.shared_flags import DATA, DataRoots, OwnFlags
 
 if TYPE_CHECKING:
-    from iqa_cli.recipes import StudyOptions
+    from iqa_cli.study_options import StudyOptions
 
 NETWORK, LOOP, RUN = "Network", "Training", "Run"  # panels of the help
 
@@ -33,7 +33,7 @@ Teachers = Annotated[
 
 @dataclass(frozen=True)
 class RatedFlags:
-    """Whose ratings, and where they are; fields are named as those of `recipes.StudyOptions`, here as below."""
+    """Whose ratings, and where they are; fields are named as those of `study_options.StudyOptions`, here as below."""
 
     dataset: Annotated[
         list[str] | None,
@@ -50,7 +50,7 @@ class RatedFlags:
 
 
 class SplitChoice(StrEnum):
-    """`recipes.SplitKind`, as the command line lists it."""
+    """`study_options.SplitKind`, as the command line lists it."""
 
     SEEDED = "seeded"
     OFFICIAL = "official"
@@ -173,7 +173,8 @@ def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, 
 
     begin: what a command does without a recipe.
     """
-    from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+    from iqa_cli.recipes import apply_settings, parse_settings, read_recipe
+    from iqa_cli.study_options import StudyOptions
 
     options = StudyOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
     if run.recipe is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from iqa_cli.crops import Rgb
 from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
-from iqa_cli.recipes import Damage
+from iqa_cli.study_options import Damage
 
 KINDS = list(DISTORTIONS)
 

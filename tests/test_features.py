@@ -16,7 +16,7 @@ from iqa_cli.nn.features import CropStore, FeatureStore, name_crops, name_featur
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.teachers import describe_question
-from iqa_cli.recipes import LoopOptions, SampleOptions
+from iqa_cli.study_options import LoopOptions, SampleOptions
 
 CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
 SAMPLES = SampleOptions(versions=1)

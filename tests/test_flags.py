@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from iqa_cli.cli_train import DISTILLING
 from iqa_cli.errors import UsageError
 from iqa_cli.flags import spread
-from iqa_cli.recipes import LoopOptions, SampleOptions, StudyOptions
 from iqa_cli.shared_flags import OwnFlags
 from iqa_cli.study_flags import (
     NO_SETTINGS,
@@ -25,6 +24,7 @@ from iqa_cli.study_flags import (
     describe_flags,
     gather_options,
 )
+from iqa_cli.study_options import LoopOptions, SampleOptions, StudyOptions
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.training import EpochDone
 from iqa_cli.options import BackendChoice
 from iqa_cli.parts import check_study
-from iqa_cli.recipes import KernelOptions, SampleOptions, write_recipe
+from iqa_cli.recipes import write_recipe
+from iqa_cli.study_options import KernelOptions, SampleOptions
 from iqa_cli.weights import find_model
 
 

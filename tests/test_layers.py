@@ -27,8 +27,9 @@ MAY_IMPORT = {
     "shared_flags": "options",
     "evaluation_flags": "options shared_flags",
     "score_flags": "options shared_flags",
-    "recipes": "errors",
-    "study_flags": "recipes shared_flags",
+    "study_options": "",
+    "recipes": "errors study_options",
+    "study_flags": "recipes shared_flags study_options",
     "tables": "errors",
     "formats": "",
     "finding": "formats",
@@ -39,8 +40,8 @@ MAY_IMPORT = {
     "catalogue": "labels",
     "datasets": "catalogue errors labels options",
     "splits": "datasets errors tables",
-    "corpus": "datasets errors finding options recipes splits",
-    "parts": "corpus errors options recipes splits weights",
+    "corpus": "datasets errors finding options splits study_options",
+    "parts": "corpus errors options splits study_options weights",
     "card": "crops embedded errors options",
     "weights": "card errors options",
     "backend": "card crops embedded errors options weights nn.backend",
@@ -64,7 +65,9 @@ MAY_IMPORT = {
 but commands. Nobody else imports either.
 """
 
-BELOW_NN = "backend card corpus crops errors finding images locks metrics options parts plots recipes records splits weights"
+BELOW_NN = (
+    "backend card corpus crops errors finding images locks metrics options parts plots records splits study_options weights"
+)
 """What the torch line may import from above it, besides itself."""
 
 ONLY_IN = {  # a package, and the modules that may import it

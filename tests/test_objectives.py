@@ -22,7 +22,7 @@ from iqa_cli.nn.objectives import (
     perturb,
 )
 from iqa_cli.nn.samples import Batch
-from iqa_cli.recipes import DistillationOptions, MatchingOptions
+from iqa_cli.study_options import DistillationOptions, MatchingOptions
 
 OPTIONS = MatchingOptions(memory=6)
 

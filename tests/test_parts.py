@@ -22,7 +22,7 @@ from iqa_cli.parts import (
     plan_parts,
     show_parts,
 )
-from iqa_cli.recipes import SampleOptions, StudyOptions
+from iqa_cli.study_options import SampleOptions, StudyOptions
 
 SPLIT = ["training"] * 6 + ["validation"] * 2 + ["test"] * 2
 

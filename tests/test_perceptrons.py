@@ -26,7 +26,7 @@ from iqa_cli.nn.network import NetworkConfig, StageEncoder, build_network
 from iqa_cli.nn.perceptrons import Perceptrons
 from iqa_cli.options import BackendChoice
 from iqa_cli.parts import check_study
-from iqa_cli.recipes import PerceptronOptions
+from iqa_cli.study_options import PerceptronOptions
 from iqa_cli.weights import find_model
 
 SMALL = PerceptronOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)

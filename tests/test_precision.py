@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.nn.precision import SinglePrecision, keep_depthwise_single, precision_of
 from iqa_cli.nn.training import build_optimizer
-from iqa_cli.recipes import FinePrecision, LoopOptions, Precision
+from iqa_cli.study_options import FinePrecision, LoopOptions, Precision
 
 
 @pytest.fixture(scope="module")

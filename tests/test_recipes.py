@@ -7,7 +7,8 @@ import pytest
 from iqa_cli.catalogue import DATASETS
 from iqa_cli.errors import UsageError
 from iqa_cli.parts import check_study
-from iqa_cli.recipes import LoopOptions, StudyOptions, apply_settings, list_papers, parse_settings, read_recipe, write_recipe
+from iqa_cli.recipes import apply_settings, list_papers, parse_settings, read_recipe, write_recipe
+from iqa_cli.study_options import LoopOptions, StudyOptions
 
 OPTIONS = StudyOptions(run_dir=Path("run"))
 

@@ -31,7 +31,8 @@ from iqa_cli.nn.runs import RunFolder, describe_options, leave_out
 from iqa_cli.nn.samples import EpochOrder, Photo, PhotoCrops, PixelCache
 from iqa_cli.nn.teams import ALONE, Team, open_team
 from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, find_stall, set_rates
-from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions, write_recipe
+from iqa_cli.recipes import write_recipe
+from iqa_cli.study_options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
 
 MATCHING = MatchingOptions(memory=6, tolerance=0.5, order=0.5, correlation=0.2)
 SAMPLES = SampleOptions(damaged=0.5, versions=1, seed=3)

@@ -23,9 +23,9 @@ from iqa_cli.nn.study import PartDone, train
 from iqa_cli.nn.teachers import ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.training import EpochDone, StepDone, build_optimizer, set_rates
 from iqa_cli.options import BackendChoice, ScoreOptions
-from iqa_cli.recipes import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring import open_scorer
+from iqa_cli.study_options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
 from iqa_cli.weights import find_model
 
 RECIPE = {

@@ -24,7 +24,7 @@ from iqa_cli.crops import CUT, CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
 from iqa_cli.nn.network import NetworkConfig, QfmIqm
 from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
-from iqa_cli.recipes import LoopOptions
+from iqa_cli.study_options import LoopOptions
 
 LATER = {"middle": 0, "remembered": 0, "units": 0}
 """Facts that came when there were stores already, which know nothing of them, and what they were until then."""

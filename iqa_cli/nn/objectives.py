@@ -33,7 +33,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import Batch
-from iqa_cli.recipes import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
+from iqa_cli.study_options import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
 
 DISTURBED: dict[Disturbed, slice] = {"all": slice(None), "content": slice(1), "patches": slice(1, None)}
 """Which of the tokens noise is added to."""

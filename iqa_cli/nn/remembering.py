@@ -23,7 +23,7 @@ from iqa_cli.nn.runs import RunFolder, Snapshot
 from iqa_cli.nn.samples import Photo, PhotoCrops, load_scoring_crops
 from iqa_cli.nn.teams import ALONE, Team
 from iqa_cli.nn.training import EpochDone, validate
-from iqa_cli.recipes import FittedOptions, KernelOptions, PerceptronOptions, StudyOptions
+from iqa_cli.study_options import FittedOptions, KernelOptions, PerceptronOptions, StudyOptions
 
 
 class Shown(NamedTuple):

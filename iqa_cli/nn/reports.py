@@ -24,7 +24,7 @@ from iqa_cli.nn.runs import RunFolder, describe_options
 from iqa_cli.nn.samples import Photo
 from iqa_cli.nn.teachers import Teacher
 from iqa_cli.parts import Part
-from iqa_cli.recipes import StudyOptions
+from iqa_cli.study_options import StudyOptions
 
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""

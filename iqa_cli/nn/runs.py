@@ -26,7 +26,7 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.locks import lock_folder
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors, save_weights
 from iqa_cli.nn.network import QfmIqm
-from iqa_cli.recipes import StudyOptions
+from iqa_cli.study_options import StudyOptions
 
 NO_MATTER = (
     "run_dir",

@@ -20,8 +20,8 @@ from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images import decode_image
 from iqa_cli.nn.distortions import DISTORTIONS, LEVELS, distort
-from iqa_cli.recipes import Damage, SampleOptions
 from iqa_cli.records import Undecodable
+from iqa_cli.study_options import Damage, SampleOptions
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
 

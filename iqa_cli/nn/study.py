@@ -45,7 +45,7 @@ from iqa_cli.parts import (
     name_teachers,
     plan_parts,
 )
-from iqa_cli.recipes import StudyOptions
+from iqa_cli.study_options import StudyOptions
 
 FAR, NEAR = 1.2, 1.1
 """How much images are enlarged where several crops are to differ: less where only middles are looked at, which differ more."""

@@ -24,7 +24,7 @@ from iqa_cli.nn.features import FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice
-from iqa_cli.recipes import LoopOptions
+from iqa_cli.study_options import LoopOptions
 from iqa_cli.weights import find_model, verify_file
 
 GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache

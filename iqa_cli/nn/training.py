@@ -31,7 +31,7 @@ from iqa_cli.nn.precision import keep_depthwise_single, precision_of
 from iqa_cli.nn.runs import RunFolder, Snapshot
 from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, Pixels, load_epoch, load_scoring_crops
 from iqa_cli.nn.teams import ALONE, SharedNetwork, Team
-from iqa_cli.recipes import LoopOptions, Schedule
+from iqa_cli.study_options import LoopOptions, Schedule
 
 STANDARD = 1000  # photos on which features are standardised: enough for a mean and a deviation
 TINY = 1e-3  # the least root mean square by which a rate is scaled: a bias of zeros must be able to move

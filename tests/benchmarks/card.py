@@ -19,7 +19,7 @@ from typing import Any
 from iqa_cli.card import read_card, write_card
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.nn.reports import quote_results
-from iqa_cli.recipes import StudyOptions
+from iqa_cli.study_options import StudyOptions
 
 from .scored import run_whole
 

@@ -23,7 +23,8 @@ import numpy as np
 from iqa_cli.errors import UsageError
 from iqa_cli.nn.study import train
 from iqa_cli.nn.training import EpochDone
-from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+from iqa_cli.recipes import apply_settings, parse_settings, read_recipe
+from iqa_cli.study_options import StudyOptions
 
 from .scored import Floats, print_table, read_seed, run_whole, show_figure, write_json
 

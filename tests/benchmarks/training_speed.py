@@ -32,7 +32,8 @@ from iqa_cli.nn.objectives import Objective, Outcome
 from iqa_cli.nn.runs import RunFolder
 from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, load_epoch
 from iqa_cli.nn.training import StepDone
-from iqa_cli.recipes import StudyOptions, apply_settings, parse_settings, read_recipe
+from iqa_cli.recipes import apply_settings, parse_settings, read_recipe
+from iqa_cli.study_options import StudyOptions
 
 from .scored import print_table, read_seed, run_whole, show_figure, write_json
 
