@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isfinite
+from math import ceil, floor, inf, isfinite
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,16 +20,32 @@ if TYPE_CHECKING:  # loaded where something is cut, and not beside the network
 Rgb = npt.NDArray[np.uint8]  # [H, W, 3], upright sRGB
 Crops = npt.NDArray[np.float32]  # [n, 3, h, w], normalised
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
+Window = tuple[int, int, int, int]  # the same, whole pixels
 
 MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a longer panorama it is the middle
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 ROOM = 3.0  # times the size wanted: what a box filter leaves, where it reduces a picture before
-CUT = 2  # how pictures are cut: whatever keeps what came of crops names it, so that nothing from before another way is taken
+REACH = 2.0  # how far a bicubic resize looks, in pixels that it makes, or in those of the image where they are larger
+CUT = 3  # how pictures are cut: whatever keeps what came of crops names it, so that nothing from before another way is taken
 PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),
     *((0.5, 0.0), (0.5, 1.0), (0.0, 0.5), (1.0, 0.5)),
 )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A picture of mode RGB, or what was decoded of it.
+
+    picture: the pixels that are there. height, width: px of the whole. left, top: where in it those pixels lie.
+    """
+
+    picture: Image.Image
+    height: int
+    width: int
+    left: int = 0
+    top: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,12 @@ class CropSpec:
         rows, columns = self.view_shape(height, width)
         return ceil(rows * zoom), ceil(columns * zoom)
 
+    def window(self, height: int, width: int) -> Window:
+        """The part of an image of that size that its crops are made of, with what resizing sees around it."""
+        boxes, shape = place_cuts(height, width, self)
+        lefts, tops, rights, bottoms = zip(*(reach(box, shape, height, width) for box in boxes), strict=True)
+        return min(lefts), min(tops), max(rights), max(bottoms)
+
 
 def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
     """The parts of an image of that size that become its views: `spec.count` boxes of their aspect ratio."""
@@ -106,29 +128,62 @@ def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
     return [(left, top, min(left + w, width), min(top + h, height)) for left, top in corners]  # never over, by rounding
 
 
-def cut_box(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int]) -> Rgb:
-    """One part of an array or of a picture of mode RGB, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
+def reach(box: Box, shape: tuple[int, int], height: int, width: int) -> Window:
+    """The pixels of an image of that size that take part where a box of it is resized to a shape."""
+    left, top, right, bottom = box
+    across, down = (REACH * max(1.0, scale) for scale in ((right - left) / shape[1], (bottom - top) / shape[0]))
+    left, top = max(0, floor(left - across)), max(0, floor(top - down))
+    return left, top, min(width, ceil(right + across)), min(height, ceil(bottom + down))
+
+
+def resize_box(piece: Piece, box: Box, shape: tuple[int, int]) -> Rgb:
+    """One part of a picture, in pixels of the whole, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
 
     Reductions by six or more go through an integer box filter first, far cheaper and a little softer: as far as leaves thrice
-    the size wanted (`reducing_gap`). Were it twice, a JPEG decoded at a half would come out softer than the whole of it.
+    the size wanted. Were it twice, a JPEG decoded at a half would come out softer than the whole of it. Rows come before
+    columns: Pillow alone would choose by the size of what it is given, and a piece would not give what all of it does.
     """
     from PIL import Image
 
     rows, columns = shape
-    picture = rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)
-    resized = picture.resize((columns, rows), Image.Resampling.BICUBIC, box=box, reducing_gap=ROOM)
-    return np.asarray(resized)
+    left, top, right, bottom = reach(box, shape, piece.height, piece.width)
+    window = left - piece.left, top - piece.top, right - piece.left, bottom - piece.top
+    fewer = max(1, int((box[2] - box[0]) / columns / ROOM)), max(1, int((box[3] - box[1]) / rows / ROOM))
+    seen = piece.picture.crop(window) if fewer == (1, 1) else piece.picture.reduce(fewer, window)
+    begin, end = (box[0] - left) / fewer[0], (box[2] - left) / fewer[0]
+    narrower = seen.resize((columns, seen.height), Image.Resampling.BICUBIC, (begin, 0, end, seen.height))
+    begin, end = (box[1] - top) / fewer[1], (box[3] - top) / fewer[1]
+    return np.asarray(narrower.resize((columns, rows), Image.Resampling.BICUBIC, (0, begin, columns, end)))
 
 
-def cut_crop(rgb: Rgb | Image.Image, box: Box, shape: tuple[int, int], spec: CropSpec) -> Rgb:
-    """One crop: a box as a view of that shape, see `cut_box`, or the middle of that, of which alone pixels are made."""
+def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
+    """One part of an image, as `resize_box` does it."""
+    from PIL import Image
+
+    return resize_box(Piece(Image.fromarray(rgb), *rgb.shape[:2]), box, shape)
+
+
+def narrow(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
+    """What is cut out of a box that is a view of that shape, and its shape: all, or the middle that the network looks at."""
     if not spec.middle:
-        return cut_box(rgb, box, shape)
+        return box, shape
     (rows, columns), side = shape, spec.middle
     top, left = (rows - side) // 2, (columns - side) // 2
     down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
     inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)
-    return cut_box(rgb, inner, (side, side))
+    return inner, (side, side)
+
+
+def cut_crop(rgb: Rgb, box: Box, shape: tuple[int, int], spec: CropSpec) -> Rgb:
+    """One crop: a box as a view of that shape, see `resize_box`, or the middle of that, of which alone pixels are made."""
+    return cut_box(rgb, *narrow(box, shape, spec))
+
+
+def place_cuts(height: int, width: int, spec: CropSpec) -> tuple[list[Box], tuple[int, int]]:
+    """The boxes that are cut out of an image of that size, and the shape that all are brought to."""
+    shape = spec.view_shape(height, width)
+    boxes, shapes = zip(*(narrow(box, shape, spec) for box in place_boxes(height, width, spec)), strict=True)
+    return list(boxes), shapes[0]
 
 
 def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
@@ -141,14 +196,17 @@ def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
     return crops
 
 
-def cut_views(picture: Image.Image, spec: CropSpec) -> Rgb:
-    """The crops of one picture of mode RGB, at fixed places, before they are normalised: uint8 [count, h, w, 3]."""
-    shape = spec.view_shape(picture.height, picture.width)
-    return np.stack([cut_crop(picture, box, shape, spec) for box in place_boxes(picture.height, picture.width, spec)])
+def cut_views(piece: Piece, spec: CropSpec) -> Rgb:
+    """The crops of one picture, at fixed places, before they are normalised: uint8 [count, h, w, 3].
+
+    A piece that holds `spec.window` of the picture gives the same pixels as all of it.
+    """
+    boxes, shape = place_cuts(piece.height, piece.width, spec)
+    return np.stack([resize_box(piece, box, shape) for box in boxes])
 
 
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:
     """The crops of one image, at fixed places: uint8 [H, W, 3] -> float32 [count, 3, h, w], normalised."""
     from PIL import Image
 
-    return normalise(cut_views(Image.fromarray(rgb), spec), spec)
+    return normalise(cut_views(Piece(Image.fromarray(rgb), *rgb.shape[:2]), spec), spec)

@@ -15,18 +15,16 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
 from typing import BinaryIO
 
 import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
-    ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
@@ -38,9 +36,11 @@ from PIL import (
 )
 
 from iqa_cli import tiffs
-from iqa_cli.crops import Rgb
+from iqa_cli.crops import CropSpec, Piece, Rgb, Window
 from iqa_cli.formats import HEAD, RAW, name_kind
+from iqa_cli.jpegs import reduce_jpeg, shorten_jpeg
 from iqa_cli.options import MAX_PIXELS
+from iqa_cli.orientation import lay, read_orientation, swap_sides, turn
 from iqa_cli.pixels import convert_to_srgb, flatten
 from iqa_cli.records import Status, Undecodable
 
@@ -55,52 +55,31 @@ OPENERS: dict[str, type[ImageFile.ImageFile]] = {
 }
 """What is decoded here. `Image.open` is passed by: it hides what its plugins have to say about a broken file."""
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes the picture upright."""
-
-LYING = 5  # from this orientation on height and width change places
-
-SPARE = 3.2
-"""A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a half for views of
-480 px. What that does to scores, `tests.benchmarks.reduction` prints."""
-
-Enough = Callable[[int, int], tuple[int, int]]
-"""Height and width of an upright picture in px -> those that will do. A JPEG may then come out smaller, see `reduce_jpeg`."""
-
 
 @dataclass(frozen=True)
 class Decoded:
     """One picture, upright.
 
-    picture: in sRGB, mode RGB.
-    width, height: px of the whole picture, even where it was decoded smaller.
+    piece: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
     """
 
-    picture: Image.Image
+    piece: Piece
     width: int
     height: int
 
     @property
     def rgb(self) -> Rgb:
-        """The pixels, copied: uint8 [H, W, 3], C-contiguous, read-only."""
-        return np.asarray(self.picture)
+        """The pixels that there are, copied: uint8 [H, W, 3], C-contiguous, read-only."""
+        return np.asarray(self.piece.picture)
 
 
-def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, enough: Enough | None = None) -> Decoded:
+def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None) -> Decoded:
     """Decode one file to upright sRGB; safe to call from many threads.
 
     Transparency lies on white. Embedded ICC profiles are applied. Deep samples become 8 bits as `scale_to_bytes` says.
 
     max_pixels: larger pictures are refused from their header alone.
-    enough: what will do; None for every pixel.
+    crops: what will be cut, so that no more is decoded than those need; None for every pixel.
 
     Raises Undecodable, and nothing else, where the file is missing, denied, unsupported, damaged or too large.
     """
@@ -114,8 +93,8 @@ def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, enough: Enough | No
             raise Undecodable(Status.UNSUPPORTED, f"{kind}: not decoded here" if kind else "not an image")
         with naming_failures(kind):
             if kind == "TIFF":
-                return decode_tiff(file, max_pixels)
-            return decode_picture(open_header(file, kind), kind, max_pixels, enough)
+                return decode_tiff(file, max_pixels, crops)
+            return decode_picture(file, kind, max_pixels, crops)
 
 
 def prepare_decoders() -> None:
@@ -189,62 +168,56 @@ def open_header(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
     return OPENERS[kind](file)
 
 
-def decode_picture(picture: ImageFile.ImageFile, kind: str, max_pixels: int, enough: Enough | None = None) -> Decoded:
+def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
     """The road of everything that Pillow decodes right."""
+    picture = open_header(file, kind)
     orientation = 1 if kind == "PNG" else read_orientation(picture)  # asking a PNG would decode it
     width, height = swap_sides(picture.size, orientation)
     check_size(width, height, max_pixels)
     with naming_failures(kind, width, height):
-        if enough and kind == "JPEG":
-            reduce_jpeg(picture, swap_sides(enough(height, width), orientation))
+        stored = None
+        if crops and kind == "JPEG":
+            scale = reduce_jpeg(picture, swap_sides(crops.enough(height, width), orientation))
+            stored = picture.size
+            *_, bottom = lay(choose_window(stored, orientation, crops), stored, orientation)
+            picture = shorten_jpeg(file, picture, bottom, scale)
         picture.load()
         if kind == "PNG":
             orientation = read_orientation(picture)
             width, height = swap_sides(picture.size, orientation)
-        rgb = convert_to_srgb(flatten(picture), picture.info.get("icc_profile"))
+        flat, icc = flatten(picture), picture.info.get("icc_profile")
         del picture  # a large one need not be held twice
-        if orientation in TURNS:
-            rgb = rgb.transpose(TURNS[orientation])
-        return Decoded(rgb, width, height)
+        return Decoded(make_piece(flat, icc, stored or flat.size, orientation, crops), width, height)
 
 
-def reduce_jpeg(picture: ImageFile.ImageFile, enough: tuple[int, int]) -> None:
-    """Have a JPEG decoded at 1/8, 1/4 or 1/2, the least that leaves SPARE times `enough` (height, width) as it is stored.
-
-    Most of the work of decoding, the transform back from frequencies, then falls away. Without such a scale nothing changes.
-    """
-    rows, columns = enough
-    picture.draft(None, (ceil(SPARE * columns), ceil(SPARE * rows)))
+def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Window:
+    """The part that is wanted of the upright picture whose width and height are stored as given."""
+    width, height = swap_sides(stored, orientation)
+    return crops.window(height, width) if crops else (0, 0, width, height)
 
 
-def swap_sides(sides: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """The sides of an upright picture from those of the stored one, or the other way round."""
-    return sides[::-1] if orientation >= LYING else sides
+def make_piece(
+    flat: Image.Image, icc: bytes | None, stored: tuple[int, int], orientation: int, crops: CropSpec | None
+) -> Piece:
+    """What is wanted of a flat picture, in sRGB and upright. stored: its width and height, had it all its rows."""
+    window = choose_window(stored, orientation, crops)
+    wanted = lay(window, stored, orientation)
+    seen = flat if wanted == (0, 0, *flat.size) else flat.crop(wanted)
+    width, height = swap_sides(stored, orientation)
+    return Piece(turn(convert_to_srgb(seen, icc), orientation), height, width, *window[:2])
 
 
-def read_orientation(picture: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none, or none that makes sense."""
-    if picture.format == "TIFF":
-        return 1  # Pillow turns TIFFs itself
-    try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # EXIF is foreign bytes too, and however broken, it takes nothing from the pixels
-        return 1
-    return int(orientation) if orientation in TURNS else 1
-
-
-def decode_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
+def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
     """A TIFF, by whichever decoder gets it right. Raises Undecodable, or whatever the decoder raises."""
     tags = tiffs.read_tags(file)
     if tiffs.is_raw(tags):
         raise Undecodable(Status.UNSUPPORTED, f"{RAW}: not decoded here")
     if not tiffs.is_deep(tags):
-        return decode_picture(open_header(file, "TIFF"), "TIFF", max_pixels)
+        return decode_picture(file, "TIFF", max_pixels, crops)
     if tiffs.is_planar(tags):
         raise Undecodable(Status.UNSUPPORTED, "TIFF with deep colours in separate planes: not decoded here")
     width, height = tiffs.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
-        picture = flatten(Image.fromarray(tiffs.read_deep(file, tags)))
-        rgb = convert_to_srgb(picture, tags.get(tiffs.ICC_PROFILE))
-        return Decoded(rgb, *rgb.size)
+        flat = flatten(Image.fromarray(tiffs.read_deep(file, tags)))
+        return Decoded(make_piece(flat, tags.get(tiffs.ICC_PROFILE), flat.size, 1, crops), *flat.size)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.crops import MAX_ASPECT, CropSpec, cut_box, cut_crops, cut_views, normalise, place_boxes
+from iqa_cli.crops import MAX_ASPECT, CropSpec, Piece, cut_box, cut_crops, cut_views, normalise, place_boxes
 
 SIZES = [(1, 1), (1, 5000), (5000, 1), (37, 53), (480, 640), (640, 480), (333, 1000), (1000, 333), (768, 1024), (2001, 1333)]
 
@@ -54,15 +54,34 @@ def test_a_crop_of_the_size_of_the_image_is_the_image() -> None:
 def test_for_networks_that_look_closely_at_the_middle_that_alone_is_cut(size: tuple[int, int], count: int) -> None:
     plain = CropSpec(480, multiple=96, count=count)
     picture = Image.effect_noise((size[1], size[0]), 64).convert("RGB").resize((size[1], size[0]))
-    whole = cut_views(picture, plain)
+    whole = cut_views(Piece(picture, *size), plain)
     closely = replace(plain, middle=180)
-    cut = cut_views(picture, closely)
+    cut = cut_views(Piece(picture, *size), closely)
     assert cut.shape == (count, *closely.crop_shape(*size), 3) == (count, 180, 180, 3)
     assert closely.enough(*size) == plain.enough(*size)
     rows, columns = whole.shape[1:3]
     top, left = (rows - 180) // 2, (columns - 180) // 2
     if min(picture.size) < 2 * 480:  # else a box filter comes first, whose grid hangs on where it begins
         assert np.abs(cut.astype(int) - whole[:, top : top + 180, left : left + 180]).max() <= 2
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1500, 2000), (3001, 2000)])
+@pytest.mark.parametrize(
+    "spec", [CropSpec(96), CropSpec(480, middle=256), CropSpec(64, middle=40, count=9), CropSpec(32, "square")]
+)
+def test_what_is_outside_the_window_takes_no_part(size: tuple[int, int], spec: CropSpec) -> None:
+    picture = Image.fromarray(make_noise(*size))
+    window = left, top, right, bottom = spec.window(*size)
+    assert 0 <= left < right <= size[1]
+    assert 0 <= top < bottom <= size[0]
+    whole = cut_views(Piece(picture, *size), spec)
+    assert np.array_equal(cut_views(Piece(picture.crop(window), *size, left, top), spec), whole)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (30, 40)])
+def test_no_box_is_empty_however_little_of_a_pixel_it_is(size: tuple[int, int]) -> None:
+    for count in (1, 9):
+        assert cut_views(Piece(Image.new("RGB", size[::-1], "red"), *size), CropSpec(4096, count=count, zoom=4, middle=1)).any()
 
 
 def test_the_narrowest_views_are_those_of_long_panoramas() -> None:

@@ -32,7 +32,6 @@ from pictures import (
     forge_png,
     forge_tiff,
     make_exif,
-    make_picture,
     refuse,
 )
 from PIL import Image
@@ -114,49 +113,6 @@ def test_broken_exif_takes_nothing_from_the_pixels(tmp_path: Path, exif: bytes, 
     data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
     assert_close(decode(tmp_path / "x", data).rgb, PICTURE, mean=2.5)
     assert capfd.readouterr() == ("", "")
-
-
-# ---- reduced decoding ----
-
-LARGE = make_picture(600, 800)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(
-    ("enough", "scale"), [((23, 31), 8), ((24, 20), 4), ((35, 45), 4), ((46, 30), 4), ((47, 30), 2), ((93, 5), 2)]
-)
-def test_a_jpeg_is_decoded_no_smaller_than_leaves_something_to_spare(
-    tmp_path: Path, orientation: int, enough: tuple[int, int], scale: int
-) -> None:
-    data = encode_any("JPEG", np.ascontiguousarray(STORED[orientation](LARGE)), exif=make_exif(orientation))
-    decoded = decode(tmp_path / "x", data, enough=lambda *_: enough)
-    assert (decoded.width, decoded.height) == (800, 600)
-    assert decoded.rgb.shape == (600 // scale, 800 // scale, 3)
-    assert decoded.rgb.shape[0] >= 3.2 * enough[0]
-    assert decoded.rgb.shape[1] >= 3.2 * enough[1]
-    small = np.asarray(Image.fromarray(LARGE).resize((800 // scale, 600 // scale), Image.Resampling.BOX))
-    assert_close(decoded.rgb, small, mean=2)
-
-
-def test_the_smallest_reduced_jpeg_is_an_eighth(tmp_path: Path) -> None:
-    assert decode(tmp_path / "x", encode_any("JPEG", LARGE), enough=lambda *_: (1, 1)).rgb.shape == (75, 100, 3)
-
-
-def test_enough_changes_nothing_where_the_picture_is_small_or_no_jpeg(tmp_path: Path) -> None:
-    jpeg = encode_any("JPEG", LARGE)
-    whole = decode(tmp_path / "x", jpeg)
-    assert (decode(tmp_path / "x", jpeg, enough=lambda *_: (112, 10)).rgb == whole.rgb).all()
-    assert (decode(tmp_path / "x", jpeg, enough=lambda *_: (5000, 5000)).rgb == whole.rgb).all()
-    assert (decode(tmp_path / "y", encode_any("PNG", LARGE), enough=lambda *_: (10, 10)).rgb == LARGE).all()
-
-
-def test_photographs_whole_and_reduced_agree() -> None:
-    for name in ("astronaut", "camera", "chelsea", "coffee", "rocket"):
-        whole = decode(PHOTOS / f"{name}.jpg")
-        small = decode(PHOTOS / f"{name}.jpg", enough=lambda height, width: (height // 8, width // 8))
-        assert (small.width, small.height) == (whole.width, whole.height)
-        shrunk = Image.fromarray(whole.rgb).resize(small.rgb.shape[1::-1], Image.Resampling.BOX)
-        assert_close(small.rgb, np.asarray(shrunk), mean=3)
 
 
 # ---- what cannot be decoded ----

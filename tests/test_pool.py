@@ -88,8 +88,8 @@ def test_a_process_cuts_what_this_one_would(tmp_path: Path, count: int) -> None:
     for seed, size in enumerate([(96, 80), (2000, 1500), (60, 500)]):
         path = str(write_photo(tmp_path / f"{seed}.jpg", seed, size))
         prepared = pool.prepare(path, NEVER)
-        image = decode_image(path, enough=work.crops.enough)
-        assert np.array_equal(prepared.views, cut_views(image.picture, work.crops))
+        image = decode_image(path, crops=work.crops)
+        assert np.array_equal(prepared.views, cut_views(image.piece, work.crops))
         assert (prepared.width, prepared.height) == size
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from iqa_cli.crops import cut_views, normalise
 from iqa_cli.errors import DataError
 from iqa_cli.images import decode_image
 from iqa_cli.metrics import krcc, srcc
@@ -30,6 +31,7 @@ from .scored import (
     open_models,
     print_table,
     run_whole,
+    score_crops,
     show_figure,
     work_through,
     write_json,
@@ -66,9 +68,10 @@ def score_photo(models: Sequence[Model], path: str) -> Floats:
     given = np.full((len(models), 2), np.nan)
     whole = decode_image(path)
     for own, model in zip(given, models, strict=True):
-        reduced = decode_image(path, enough=model.crops.enough)
-        if reduced.picture.size != whole.picture.size:
-            own[:] = *model.score([whole.rgb]), *model.score([reduced.rgb])
+        reduced = decode_image(path, crops=model.crops).piece
+        if reduced.width < whole.width:
+            crops = normalise(cut_views(reduced, model.crops), model.crops)
+            own[:] = *model.score([whole.rgb]), *score_crops(model, [crops])
     return given
 
 

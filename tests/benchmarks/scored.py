@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iqa_cli.backend import Backend, open_backend
-from iqa_cli.crops import CropSpec, Rgb, cut_crops
+from iqa_cli.crops import Crops, CropSpec, Rgb, cut_crops
 from iqa_cli.errors import DataError, IqaError, WeightsError
 from iqa_cli.finding import find_images
 from iqa_cli.options import BackendChoice
@@ -66,11 +66,15 @@ def score_arrays(model: Model, rgbs: Sequence[Rgb]) -> Floats:
 
     Raises WeightsError where a score is no number.
     """
-    crops = [cut_crops(rgb, model.crops) for rgb in rgbs]
+    return score_crops(model, [cut_crops(rgb, model.crops) for rgb in rgbs])
+
+
+def score_crops(model: Model, crops: Sequence[Crops]) -> Floats:
+    """As `score_arrays`, of the crops [count, 3, h, w] of each picture."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for place, own in enumerate(crops):
         groups.setdefault(own.shape, []).append(place)
-    qualities = np.empty(len(rgbs))
+    qualities = np.empty(len(crops))
     for places in groups.values():
         for part in (places[start : start + BATCH] for start in range(0, len(places), BATCH)):
             predicted = model.backend.predict(np.concatenate([crops[place] for place in part]))  # [part * count]

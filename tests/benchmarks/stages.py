@@ -3,7 +3,7 @@
     python -m tests.benchmarks.stages                      # photos of 12 and 2 megapixels, made from tests/photos
     python -m tests.benchmarks.stages --photos DIR         # photos of one's own
 
-    bits        the same JPEG decoded at an eighth, where little more is done than to read its compressed bits
+    bits        a JPEG decoded at an eighth, where little more is done than to read its compressed bits, as low as crops reach
     decoding    as the command decodes it, these bits included
     cutting     what the network looks at is cut out, reduced and brought to its scale
     network     alone, in one thread
@@ -21,15 +21,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from time import process_time
 from typing import TypeVar
 
 from PIL import Image
 
-from iqa_cli.crops import cut_views, normalise
+from iqa_cli.crops import CropSpec, cut_views, normalise
 from iqa_cli.images import decode_image
+from iqa_cli.jpegs import shorten_jpeg
 from iqa_cli.options import DEFAULT_MODEL
+from iqa_cli.orientation import lay, read_orientation, swap_sides
 from iqa_cli.scoring import count_workers
 
 from .scored import Model, open_models, print_table, read_count, run_whole, show_figure, write_json
@@ -61,18 +64,21 @@ def take(work: Callable[[], Made]) -> tuple[Made, float]:
     return made, 1000 * (process_time() - before)
 
 
-def read_bits(path: str) -> None:
-    """Decode a JPEG at an eighth."""
-    with Image.open(path) as picture:
+def read_bits(path: str, crops: CropSpec) -> None:
+    """Decode a JPEG at an eighth, as low as crops reach."""
+    with Path(path).open("rb") as file, Image.open(file) as picture:
+        orientation = read_orientation(picture)
+        width, height = swap_sides(picture.size, orientation)
+        *_, bottom = lay(crops.window(height, width), picture.size, orientation)
         picture.draft(None, (picture.width // EIGHTH, picture.height // EIGHTH))
-        picture.load()
+        shorten_jpeg(file, picture, ceil(bottom / EIGHTH), EIGHTH).load()
 
 
 def walk(model: Model, path: str) -> Stages:
     """One photo from the file to the score. Raises Undecodable, WeightsError."""
-    _, bits = take(lambda: read_bits(path))
-    decoded, decoding = take(lambda: decode_image(path, enough=model.crops.enough))
-    crops, cutting = take(lambda: normalise(cut_views(decoded.picture, model.crops), model.crops))
+    _, bits = take(lambda: read_bits(path, model.crops))
+    decoded, decoding = take(lambda: decode_image(path, crops=model.crops))
+    crops, cutting = take(lambda: normalise(cut_views(decoded.piece, model.crops), model.crops))
     _, network = take(lambda: model.backend.predict(crops))
     return Stages(bits, decoding, cutting, network)
 
