@@ -128,6 +128,13 @@ def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
     return [(left, top, min(left + w, width), min(top + h, height)) for left, top in corners]  # never over, by rounding
 
 
+def plan_reduction(box: Box, shape: tuple[int, int]) -> tuple[int, int]:
+    """Across and down: how many pixels a box filter makes one of, before the box is resized to the shape: 1, 2, 4, ..."""
+    (left, top, right, bottom), (rows, columns) = box, shape
+    across, down = (max(1, int(scale / ROOM)).bit_length() - 1 for scale in ((right - left) / columns, (bottom - top) / rows))
+    return 1 << across, 1 << down
+
+
 def reach(box: Box, shape: tuple[int, int], height: int, width: int) -> Window:
     """The pixels of an image of that size that take part where a box of it is resized to a shape."""
     left, top, right, bottom = box
@@ -139,20 +146,21 @@ def reach(box: Box, shape: tuple[int, int], height: int, width: int) -> Window:
 def resize_box(piece: Piece, box: Box, shape: tuple[int, int]) -> Rgb:
     """One part of a picture, in pixels of the whole, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
 
-    Reductions by six or more go through an integer box filter first, far cheaper and a little softer: as far as leaves thrice
-    the size wanted. Were it twice, a JPEG decoded at a half would come out softer than the whole of it. Rows come before
-    columns: Pillow alone would choose by the size of what it is given, and a piece would not give what all of it does.
+    Reductions by six or more go through a box filter first, far cheaper and a little softer: as far as leaves thrice the size
+    wanted. Were it twice, a JPEG decoded at a half would come out softer than the whole of it; and as JPEGs are, pictures are
+    halved, or halved again. Rows come before columns: Pillow alone would choose by the size of what it is given, and a piece
+    would not give what all of it does.
     """
     from PIL import Image
 
     rows, columns = shape
     left, top, right, bottom = reach(box, shape, piece.height, piece.width)
     window = left - piece.left, top - piece.top, right - piece.left, bottom - piece.top
-    fewer = max(1, int((box[2] - box[0]) / columns / ROOM)), max(1, int((box[3] - box[1]) / rows / ROOM))
-    seen = piece.picture.crop(window) if fewer == (1, 1) else piece.picture.reduce(fewer, window)
-    begin, end = (box[0] - left) / fewer[0], (box[2] - left) / fewer[0]
+    across, down = plan_reduction(box, shape)
+    seen = piece.picture.crop(window) if across == down == 1 else piece.picture.reduce((across, down), window)
+    begin, end = (box[0] - left) / across, (box[2] - left) / across
     narrower = seen.resize((columns, seen.height), Image.Resampling.BICUBIC, (begin, 0, end, seen.height))
-    begin, end = (box[1] - top) / fewer[1], (box[3] - top) / fewer[1]
+    begin, end = (box[1] - top) / down, (box[3] - top) / down
     return np.asarray(narrower.resize((columns, rows), Image.Resampling.BICUBIC, (0, begin, columns, end)))
 
 
