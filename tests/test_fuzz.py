@@ -13,7 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import ADOBE, DEEP, HEIC, KINDS, PICTURE, chunk, encode, encode_any, forge_png, forge_tiff, make_exif
+from pictures import (
+    ADOBE,
+    DEEP,
+    HEIC,
+    KINDS,
+    PICTURE,
+    chunk,
+    encode,
+    encode_any,
+    forge_png,
+    forge_tiff,
+    make_exif,
+    make_picture,
+)
 from PIL import Image
 
 from iqa_cli.crops import CropSpec
@@ -22,7 +35,7 @@ from iqa_cli.records import Status, Undecodable
 from iqa_cli.work import Work
 
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
-WORK = Work(CropSpec(64), 10_000_000, 60.0)
+WORK = Work(CropSpec(64, multiple=8, middle=32), 10_000_000, 60.0)
 MOST = 700_000_000  # bytes that a process may have had in memory: far below WORK.memory, its bound
 
 
@@ -43,6 +56,9 @@ def make_seeds() -> list[bytes]:
         encode(PICTURE, "JPEG", progressive=True),
         encode(grey, "BMP"),
     ]
+    tall = make_picture(200, 120)  # so tall that no JPEG is decoded to its end, nor smaller
+    seeds += [encode(tall, "JPEG", **o) for o in ({}, {"exif": make_exif(3), "icc_profile": ADOBE}, {"restart_marker_rows": 1})]
+    seeds += [encode(make_picture(800, 480), "JPEG")]  # at a half
     seeds += [encode(Image.fromarray(PICTURE).convert("RGBA"), kind) for kind in ("PNG", "WEBP", "AVIF", "TIFF")]
     seeds += [encode(Image.fromarray(DEEP[..., 0]), "PNG"), encode(Image.fromarray(PICTURE).quantize(16), "PNG"), HEIC]
     rows = b"".join(b"\0" + row.tobytes() for row in PICTURE)
