@@ -1,6 +1,6 @@
 """Damaged files by the thousand, through real decoding processes: none crashes, hangs or swallows memory, each has its outcome.
 
-IQA_FUZZ says how many: 20,000 take some minutes.
+IQA_FUZZ says how many: 20,000 take half a minute.
 """
 
 import os

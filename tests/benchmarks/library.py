@@ -27,10 +27,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from iqa_cli.card import WeightFile, write_card
-from iqa_cli.options import DEFAULT_MODEL, BackendChoice
+from iqa_cli.options import BackendChoice
 from iqa_cli.weights import find_model
 
-from .scored import print_table, read_count, run_whole, show_figure, write_json
+from .scored import make_cost_parser, print_table, read_count, run_whole, show_figure, write_json
 from .speed import Contestant, Limits, Run, run_once
 
 SAMPLES = Path(__file__).parent.parent / "photos"
@@ -120,17 +120,12 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.library", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_cost_parser("library", __doc__)
     parser.add_argument(
         "--count", action="append", type=read_count, metavar="N", help="images, default 100 and 1000; may be repeated"
     )
-    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
     parser.add_argument("--no-network", action="store_true", help="a network that costs nothing, in the model's place")
     parser.add_argument("--limit", type=read_count, default=7200, metavar="S", help="a process may take so long, default 7200")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return run_whole(run, parser.parse_args(arguments))
 
 

@@ -23,7 +23,7 @@ from iqa_cli.backend import Backend, open_backend
 from iqa_cli.crops import Crops, CropSpec, Rgb, cut_crops
 from iqa_cli.errors import DataError, IqaError, WeightsError
 from iqa_cli.finding import find_images
-from iqa_cli.options import BackendChoice
+from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 from iqa_cli.records import Undecodable
 from iqa_cli.weights import find_model
 
@@ -184,6 +184,19 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--prefix", action="append", default=[], help="how file names begin, default any; may be repeated")
     parser.add_argument("--limit", type=read_count, metavar="N", help="so many photos at most, drawn by their names")
     parser.add_argument("--workers", type=read_count, default=1, metavar="N", help="threads, default 1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    return parser
+
+
+def make_cost_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The options of the benchmarks of what scoring with a model costs. The description is shown as it is written."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m tests.benchmarks.{name}",
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser
 

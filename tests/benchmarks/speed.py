@@ -41,10 +41,10 @@ import numpy as np
 from PIL import Image
 
 from iqa_cli.errors import DataError
-from iqa_cli.options import DEFAULT_MODEL
 from iqa_cli.scoring import count_workers
 from tests.benchmarks.scored import (
     find_photos,
+    make_cost_parser,
     print_table,
     read_count,
     run_whole,
@@ -429,10 +429,7 @@ def read_python(text: str) -> tuple[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.speed", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_cost_parser("speed", __doc__)
     parser.add_argument(
         "--photos", action="append", metavar="DIR", help="a folder of photos; may be repeated; default: made ones"
     )
@@ -441,7 +438,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--slow", type=read_count, metavar="N", help="so many of them for slow peers, default a tenth, at least 2"
     )
     parser.add_argument("--rounds", type=read_count, default=3, metavar="N", help="so many runs of each, default 3")
-    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
     parser.add_argument(
         "--size",
         action="append",
@@ -467,7 +463,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--limit", type=read_count, default=300, metavar="S", help="a process may take so many seconds, default 300"
     )
     parser.add_argument("--memory", type=read_count, default=12, metavar="GB", help="and so much memory, default 12")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args(arguments)
     options.metric = options.metric or ["brisque", "niqe", "piqe"]
     options.peer, options.size, options.python = options.peer or list(PEERS), options.size or list(SIZES), dict(options.python)

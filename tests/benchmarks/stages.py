@@ -31,11 +31,10 @@ from PIL import Image
 from iqa_cli.crops import CropSpec, cut_views, normalise
 from iqa_cli.images import decode_image
 from iqa_cli.jpegs import shorten_jpeg
-from iqa_cli.options import DEFAULT_MODEL
 from iqa_cli.orientation import lay, read_orientation, swap_sides
 from iqa_cli.scoring import count_workers
 
-from .scored import Model, open_models, print_table, read_count, run_whole, show_figure, write_json
+from .scored import Model, make_cost_parser, open_models, print_table, read_count, run_whole, show_figure, write_json
 from .speed import SIZES, gather_photos
 
 EIGHTH = 8
@@ -113,17 +112,12 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.stages", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_cost_parser("stages", __doc__)
     parser.add_argument(
         "--photos", action="append", metavar="DIR", help="a folder of photos; may be repeated; default: made ones"
     )
     parser.add_argument("--count", type=read_count, default=20, metavar="N", help="so many photos of each size, default 20")
     parser.add_argument("--rounds", type=read_count, default=3, metavar="N", help="so many times each, default 3")
-    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="as of iqa score")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return run_whole(run, parser.parse_args(arguments))
 
 
