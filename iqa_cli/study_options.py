@@ -152,7 +152,8 @@ class LoopOptions:
         that teachers gave once.
     fine_batch_size: of fine-tuning, whose batches must fit into memory; 0: as in the warm-up.
     precision, fine_precision: of the warm-up and of fine-tuning; "auto" is bf16 for transformers and on a GPU. On a CPU that
-        knows it (AVX-512 or AMX with bf16) it makes fine-tuning of convolutions faster, too, see `nn.precision`.
+        knows it (AVX-512 or AMX with bf16) it makes fine-tuning of convolutions faster, too, see `nn.precision`; on any other
+        CPU all is in single precision, whatever is asked for.
     schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
         rates of the one before.
     averaging: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
-from iqa_cli.nn.precision import SinglePrecision, keep_depthwise_single, precision_of
+from iqa_cli.nn.precision import SinglePrecision, keep_depthwise_single, knows_bf16, precision_of, wants_bf16
 from iqa_cli.nn.training import build_optimizer
 from iqa_cli.study_options import FinePrecision, LoopOptions, Precision
 
@@ -26,8 +27,19 @@ def transformer() -> QfmIqm:
 
 
 def is_reduced(options: LoopOptions, network: QfmIqm, *, warm: bool) -> bool:
+    wanted = wants_bf16(options, network, warm=warm)
     with precision_of(options, network, warm=warm):
-        return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+        reduced = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    assert reduced == (wanted and knows_bf16("cpu"))
+    return wanted
+
+
+def test_a_cpu_without_bf16_is_not_made_to_imitate_it() -> None:
+    info = Path("/proc/cpuinfo")
+    if not info.is_file() or "flags" not in info.read_text():
+        pytest.skip("needs to be told by Linux what an x86 processor knows")
+    assert knows_bf16("cpu") == ("avx512_bf16" in info.read_text())
+    assert knows_bf16("cuda")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 from iqa_cli.crops import CUT, CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
 from iqa_cli.nn.network import NetworkConfig, QfmIqm
+from iqa_cli.nn.precision import knows_bf16
 from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
 from iqa_cli.study_options import LoopOptions
 
@@ -102,7 +103,7 @@ class FeatureStore(PhotoStore):
         are twice as fast.
         """
         device = torch.device(options.device)
-        quick = options.precision != "fp32" and (device.type != "cpu" or torch.cpu._is_avx512_bf16_supported())
+        quick = options.precision != "fp32" and knows_bf16(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=quick):
             return network.measure(join_batches(photos).to(device).crops)
 

@@ -19,12 +19,22 @@ if TYPE_CHECKING:
     from iqa_cli.nn.network import QfmIqm
 
 
-def precision_of(options: LoopOptions, network: QfmIqm, *, warm: bool) -> AbstractContextManager[object]:
-    """Autocast to bf16 where that is asked for, or helps: matrix products of a transformer, and any network on a GPU."""
+def knows_bf16(device: str | torch.device) -> bool:
+    """Whether a device computes in bf16 by itself. A CPU that does not takes up to ten times as long as in single precision."""
+    return torch.device(device).type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+
+
+def wants_bf16(options: LoopOptions, network: QfmIqm, *, warm: bool) -> bool:
+    """Whether that is asked for, or helps: matrix products of a transformer, and any network on a GPU."""
     helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or options.device != "cpu"
     precision = options.precision if warm or options.fine_precision == "same" else options.fine_precision
-    wanted = precision == "bf16" or (precision == "auto" and helps)
-    return torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=wanted)
+    return precision == "bf16" or (precision == "auto" and helps)
+
+
+def precision_of(options: LoopOptions, network: QfmIqm, *, warm: bool) -> AbstractContextManager[object]:
+    """Autocast to bf16 where that is wanted and the device knows it."""
+    enabled = wants_bf16(options, network, warm=warm) and knows_bf16(options.device)
+    return torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=enabled)
 
 
 class SinglePrecision:

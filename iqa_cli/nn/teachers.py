@@ -22,6 +22,7 @@ from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.nn.features import FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm
+from iqa_cli.nn.precision import knows_bf16
 from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice
 from iqa_cli.study_options import LoopOptions
@@ -61,8 +62,7 @@ class Teacher:
         crops = torch.from_numpy(
             normalise([fit_view(v, self.card.crops) for each in views for v in each.versions], self.card.crops)
         )
-        quick = self.device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=knows_bf16(self.device)):
             quality: Tensor = self.network(crops.to(self.device).contiguous(memory_format=torch.channels_last))
         return quality.float().cpu()
 
