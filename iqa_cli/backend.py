@@ -10,9 +10,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from iqa_cli.card import ModelCard
-from iqa_cli.crops import Crops
 from iqa_cli.embedded import has_external_data
 from iqa_cli.errors import ExtraMissing, UsageError, WeightsError
+from iqa_cli.images.crops import Crops
 from iqa_cli.options import BackendChoice
 from iqa_cli.weights import verify_file
 

@@ -84,7 +84,7 @@ def open_stdin() -> BinaryIO:
 
 def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> Iterator[str]:
     """Each path as it is needed: first those named, with the list on stdin where - stands, then those of the list."""
-    from iqa_cli.finding import read_paths
+    from iqa_cli.images.find import read_paths
 
     for path in paths:
         if path == STDIN:
@@ -101,7 +101,7 @@ def plan_count(paths: list[str], files_from: Path | None) -> Callable[[], int] |
     """What finds out how many images there are, unless a list says so only as it is read."""
     from collections import Counter
 
-    from iqa_cli.finding import find_images
+    from iqa_cli.images.find import find_images
 
     if not paths or STDIN in paths or files_from is not None:
         return None

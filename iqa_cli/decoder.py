@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from iqa_cli.crops import Rgb, cut_views
-from iqa_cli.images import decode_image
+from iqa_cli.images.crops import Rgb, cut_views
+from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.work import LENGTH, Work, pack
 

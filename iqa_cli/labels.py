@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from iqa_cli.errors import DataError
-from iqa_cli.images import decode_image
+from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
 from iqa_cli.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_table, read_words
 

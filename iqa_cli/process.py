@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from iqa_cli.crops import Rgb
 from iqa_cli.errors import DataError
+from iqa_cli.images.crops import Rgb
 from iqa_cli.launching import Launched
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.work import LENGTH, Work, pack

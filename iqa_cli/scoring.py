@@ -22,9 +22,9 @@ import numpy as np
 from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
 from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import convey
-from iqa_cli.crops import CUT, Rgb, normalise
 from iqa_cli.errors import DataError, WeightsError
-from iqa_cli.finding import find_images
+from iqa_cli.images.crops import CUT, Rgb, normalise
+from iqa_cli.images.find import find_images
 from iqa_cli.launching import Launched
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
 from iqa_cli.pool import DecoderPool

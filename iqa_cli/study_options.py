@@ -20,7 +20,7 @@ Damage = Literal[
     "jpeg", "jpeg2000", "avif", "downscale", "pixelation", "overexposure", "underexposure",
     "low_contrast", "high_contrast", "colour_cast", "oversaturation", "banding", "oversharpening", "denoise",
 ]  # fmt: skip
-"""What of `nn.distortions` is trained on; the rest is kept out, to measure on."""
+"""What of `images.distortions` is trained on; the rest is kept out, to measure on."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class SampleOptions:
     enlarge: a training crop shows the image at 1 to this many times the size at which it is scored.
     damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
         photos always do.
-    versions: how many damaged versions. kinds: the kinds of damage, `nn.distortions`, of which each view gets one; none named:
+    versions: how many damaged versions. kinds: the kinds of damage, `images.distortions`, of which each view gets one; none named:
         all that are trained on.
     side: in px of a view when it is damaged and shown to teachers, before it is cut to the network's size; 0: that size, or in
         a distillation the largest that a teacher looks at.

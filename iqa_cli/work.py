@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from iqa_cli.crops import CropSpec
+from iqa_cli.images.crops import CropSpec
 
 LENGTH = 4  # bytes that say how long a message is
 BASE_MEMORY = 1 << 30  # bytes of address space: the interpreter, the libraries, and crops

@@ -24,7 +24,7 @@ from PIL import Image
 
 import iqa_cli
 from iqa_cli.card import ModelCard, WeightFile, write_card
-from iqa_cli.crops import CropSpec
+from iqa_cli.images.crops import CropSpec
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.images import Decoded, decode_image
+from iqa_cli.images.decode import Decoded, decode_image
 from iqa_cli.records import Undecodable
 
 

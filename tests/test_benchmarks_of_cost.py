@@ -13,9 +13,9 @@ from benchmarks.scored import Model
 from conftest import CARD, write_photo
 
 from iqa_cli import ScoreOptions
-from iqa_cli.crops import Crops, CropSpec
 from iqa_cli.errors import DataError
-from iqa_cli.images import decode_image
+from iqa_cli.images.crops import Crops, CropSpec
+from iqa_cli.images.decode import decode_image
 from iqa_cli.scoring import open_scorer
 
 # ---- reduction ----

@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from iqa_cli.backend import open_backend
 from iqa_cli.card import WeightFile, read_card, write_card
 from iqa_cli.cli import app
-from iqa_cli.crops import CropSpec, cut_crops
 from iqa_cli.errors import UsageError, WeightsError
-from iqa_cli.images import decode_image
+from iqa_cli.images.crops import CropSpec, cut_crops
+from iqa_cli.images.decode import decode_image
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.export import export_model

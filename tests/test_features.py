@@ -9,7 +9,7 @@ from conftest import write_photo
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from iqa_cli.crops import CropSpec
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_weights
 from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import CropStore, FeatureStore, name_crops, name_features

@@ -29,7 +29,7 @@ from pictures import (
 )
 from PIL import Image
 
-from iqa_cli.crops import CropSpec
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.pool import DecoderPool
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.work import Work

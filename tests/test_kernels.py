@@ -18,8 +18,8 @@ from test_blending import CNN, answers, write_network
 from test_study import choose, launch, ratings  # noqa: F401  a fixture
 
 from iqa_cli.card import ModelCard, read_card
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.checkpoint import load_network, load_tensors

@@ -14,7 +14,7 @@ import pytest
 from iqa_cli import metrics
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation import Pair
-from iqa_cli.images import decode_image
+from iqa_cli.images.decode import decode_image
 from iqa_cli.metrics import Logistic, fit_logistic
 from iqa_cli.plots import MANY, plot_learning, plot_scatter
 

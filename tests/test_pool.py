@@ -17,8 +17,8 @@ import pytest
 from conftest import environment, wait_until, write_photo
 from pictures import forge_png
 
-from iqa_cli.crops import CropSpec, cut_views
-from iqa_cli.images import decode_image
+from iqa_cli.images.crops import CropSpec, cut_views
+from iqa_cli.images.decode import decode_image
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.pool import DecoderPool
 from iqa_cli.process import Decoder, Prepared, Stopped
@@ -224,7 +224,7 @@ def test_processes_end_with_the_pool(photo: str) -> None:
 
 USER = """
 import os, sys, threading
-from iqa_cli.crops import CropSpec
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.work import Work
 from iqa_cli.pool import DecoderPool
 pool = DecoderPool(Work(CropSpec(64), 300_000_000, float(sys.argv[2])), 1)
@@ -270,7 +270,7 @@ def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(forge_png(16_000, 16_000, 8, 0, b""))
     code = (
-        "import json, sys; from iqa_cli.crops import CropSpec; from iqa_cli import decoder, work\n"
+        "import json, sys; from iqa_cli.images.crops import CropSpec; from iqa_cli import decoder, work\n"
         "decoder.limit_resources(300_000_000)\n"
         "print(json.dumps(decoder.prepare(sys.argv[1], work.Work(CropSpec(64), 300_000_000, 60))[0]))"
     )

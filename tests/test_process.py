@@ -6,8 +6,8 @@ import threading
 import pytest
 from conftest import write_photo
 
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.launching import START, launch
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.process import Decoder, Died

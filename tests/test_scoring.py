@@ -13,9 +13,9 @@ from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.backend import Backend, OnnxBackend
 from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import PASSING
-from iqa_cli.crops import Crops, CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.finding import find_images
+from iqa_cli.images.crops import Crops, CropSpec
+from iqa_cli.images.find import find_images
 from iqa_cli.options import BackendChoice
 from iqa_cli.pool import DecoderPool
 from iqa_cli.records import ScoreRecord, Status

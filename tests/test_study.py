@@ -21,8 +21,8 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from conftest import write_photo
 from test_locks import holding
 
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.nn import study, training
 from iqa_cli.nn.checkpoint import load_tensors
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
 from iqa_cli.card import ModelCard, WeightFile, read_card, write_card
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.nn.export import export, export_model
 from iqa_cli.nn.network import NetworkConfig, build_network

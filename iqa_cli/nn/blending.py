@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from iqa_cli.card import ModelCard, WeightFile, write_card
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.nn.blends import Blend, Member, sees
 from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.network import QfmIqm

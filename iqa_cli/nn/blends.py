@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import WeightsError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from iqa_cli.crops import CUT, Rgb, cut_box
 from iqa_cli.errors import DataError
+from iqa_cli.images.crops import CUT, Rgb, cut_box
 from iqa_cli.nn.samples import decode_or_raise
 
 

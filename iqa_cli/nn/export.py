@@ -19,10 +19,10 @@ from torch import nn
 
 from iqa_cli.backend import OnnxBackend
 from iqa_cli.card import EMBEDDED, ModelCard, WeightFile, write_card
-from iqa_cli.crops import Crops, CropSpec, cut_crops
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.finding import find_images
-from iqa_cli.images import decode_image
+from iqa_cli.images.crops import Crops, CropSpec, cut_crops
+from iqa_cli.images.decode import decode_image
+from iqa_cli.images.find import find_images
 from iqa_cli.nn.checkpoint import load_network
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import Undecodable

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iqa_cli.crops import CUT, CropSpec
+from iqa_cli.images.crops import CUT, CropSpec
 from iqa_cli.nn.checkpoint import load_tensors, save_tensors
 from iqa_cli.nn.network import NetworkConfig, QfmIqm
 from iqa_cli.nn.precision import knows_bf16

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from iqa_cli.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.images import decode_image
-from iqa_cli.nn.distortions import DISTORTIONS, LEVELS, distort
+from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
+from iqa_cli.images.decode import decode_image
+from iqa_cli.images.distortions import DISTORTIONS, LEVELS, distort
 from iqa_cli.records import Undecodable
 from iqa_cli.study_options import Damage, SampleOptions
 

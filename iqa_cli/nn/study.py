@@ -11,8 +11,8 @@ import timm
 import torch
 
 from iqa_cli.corpus import Corpus, find_photos, read_corpus
-from iqa_cli.crops import CropSpec
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.backend import choose_device
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors

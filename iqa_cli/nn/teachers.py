@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.card import ModelCard
-from iqa_cli.crops import CUT, CropSpec, cut_crop, normalise
+from iqa_cli.images.crops import CUT, CropSpec, cut_crop, normalise
 from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.nn.features import FeatureStore, ViewMeasured

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.damage --photos DIR --model NAME [--model OTHER] [--held-out 0.2] [--limit N] [--json FILE]
 
-A photo is reduced to a short side of 512 px where it is larger, so that the levels of `nn.distortions` mean what they say, and
+A photo is reduced to a short side of 512 px where it is larger, so that the levels of `images.distortions` mean what they say, and
 damaged at levels 1 to 5 with each kind and with mixtures. The pattern of the damage hangs on the seed, the photo's name and the
 kind, so every model judges the same pictures. For each kind, over the photos:
 
@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image
 
-from iqa_cli.crops import Rgb
-from iqa_cli.images import decode_image
+from iqa_cli.images.crops import Rgb
+from iqa_cli.images.decode import decode_image
+from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort_mixture
 from iqa_cli.metrics import srcc
-from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort_mixture
 from iqa_cli.splits import is_held_out
 
 from .scored import (

@@ -20,7 +20,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 
-from iqa_cli.crops import Crops
+from iqa_cli.images.crops import Crops
 
 from .scored import Model, open_models, print_table, read_count, run_whole, show_figure, write_json
 

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from iqa_cli.backend import Backend, open_backend
-from iqa_cli.crops import Crops, CropSpec, Rgb, cut_crops
 from iqa_cli.errors import DataError, IqaError, WeightsError
-from iqa_cli.finding import find_images
+from iqa_cli.images.crops import Crops, CropSpec, Rgb, cut_crops
+from iqa_cli.images.find import find_images
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 from iqa_cli.records import Undecodable
 from iqa_cli.weights import find_model

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from iqa_cli.crops import Rgb
+from iqa_cli.images.crops import Rgb
 
 Floats = npt.NDArray[np.floating]
 

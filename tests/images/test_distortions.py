@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from iqa_cli.crops import Rgb
-from iqa_cli.nn.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
+from iqa_cli.images.crops import Rgb
+from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
 from iqa_cli.study_options import Damage
 
 KINDS = list(DISTORTIONS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pictures import HEIC, PICTURE, encode_any
 
-from iqa_cli.finding import find_images, read_paths
-from iqa_cli.images import decode_image
+from iqa_cli.images.decode import decode_image
+from iqa_cli.images.find import find_images, read_paths
 
 NO_SUCH_USER = os.name != "posix" or os.geteuid() == 0  # root may read everything
 

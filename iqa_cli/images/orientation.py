@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import ExifTags, Image
 
-from iqa_cli.crops import Window
+from iqa_cli.images.crops import Window
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

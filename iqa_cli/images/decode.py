@@ -35,13 +35,13 @@ from PIL import (
     _imaging,
 )
 
-from iqa_cli import tiffs
-from iqa_cli.crops import CropSpec, Piece, Rgb, Window
-from iqa_cli.formats import HEAD, RAW, name_kind
-from iqa_cli.jpegs import reduce_jpeg, shorten_jpeg
+from iqa_cli.images import tiff
+from iqa_cli.images.color import convert_to_srgb, flatten
+from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
+from iqa_cli.images.formats import HEAD, RAW, name_kind
+from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
+from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
 from iqa_cli.options import MAX_PIXELS
-from iqa_cli.orientation import lay, read_orientation, swap_sides, turn
-from iqa_cli.pixels import convert_to_srgb, flatten
 from iqa_cli.records import Status, Undecodable
 
 OPENERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -209,15 +209,15 @@ def make_piece(
 
 def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
     """A TIFF, by whichever decoder gets it right. Raises Undecodable, or whatever the decoder raises."""
-    tags = tiffs.read_tags(file)
-    if tiffs.is_raw(tags):
+    tags = tiff.read_tags(file)
+    if tiff.is_raw(tags):
         raise Undecodable(Status.UNSUPPORTED, f"{RAW}: not decoded here")
-    if not tiffs.is_deep(tags):
+    if not tiff.is_deep(tags):
         return decode_picture(file, "TIFF", max_pixels, crops)
-    if tiffs.is_planar(tags):
+    if tiff.is_planar(tags):
         raise Undecodable(Status.UNSUPPORTED, "TIFF with deep colours in separate planes: not decoded here")
-    width, height = tiffs.read_size(tags)
+    width, height = tiff.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
-        flat = flatten(Image.fromarray(tiffs.read_deep(file, tags)))
-        return Decoded(make_piece(flat, tags.get(tiffs.ICC_PROFILE), flat.size, 1, crops), *flat.size)
+        flat = flatten(Image.fromarray(tiff.read_deep(file, tags)))
+        return Decoded(make_piece(flat, tags.get(tiff.ICC_PROFILE), flat.size, 1, crops), *flat.size)

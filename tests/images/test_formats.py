@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pictures import DEEP, HEIC, KINDS, LOSSLESS, PICTURE, assert_close, decode, encode_any, forge_tiff, refuse
 
-from iqa_cli.formats import DECODED, HEAD, name_kind, name_promise
-from iqa_cli.images import OPENERS
+from iqa_cli.images.decode import OPENERS
+from iqa_cli.images.formats import DECODED, HEAD, name_kind, name_promise
 from iqa_cli.records import Status
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from iqa_cli.formats import DECODED, HEAD, name_kind, name_promise
+from iqa_cli.images.formats import DECODED, HEAD, name_kind, name_promise
 
 
 def read_paths(stream: BinaryIO, *, null_separated: bool) -> Iterator[str]:

@@ -36,10 +36,10 @@ from pictures import (
 )
 from PIL import Image
 
-from iqa_cli.images import decode_image
+from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Status, Undecodable
 
-PHOTOS = Path(__file__).parent / "photos"
+PHOTOS = Path(__file__).parents[1] / "photos"
 NO_SUCH_USER = os.name != "posix" or os.geteuid() == 0  # root may read everything
 
 
@@ -282,7 +282,7 @@ def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
 def test_importing_changes_nothing_and_leaves_opencv_alone() -> None:
     code = (
         "import sys, warnings, numpy; before = list(warnings.filters)\n"
-        "import iqa_cli.images\n"
+        "import iqa_cli.images.decode\n"
         "from PIL import Image\n"
         "assert warnings.filters == before and Image.MAX_IMAGE_PIXELS and 'cv2' not in sys.modules"
     )

@@ -9,13 +9,13 @@ import pytest
 from pictures import ADOBE, STORED, assert_close, decode, encode, encode_any, make_exif, make_picture, refuse
 from PIL import Image, ImageOps
 
-from iqa_cli.crops import CropSpec, Piece, cut_views
-from iqa_cli.jpegs import Lower, find_height
+from iqa_cli.images.crops import CropSpec, Piece, cut_views
+from iqa_cli.images.jpeg import Lower, find_height
 from iqa_cli.records import Status
 
 LARGE = make_picture(600, 800)
 MIDDLE = CropSpec(96, multiple=8, middle=48)
-PHOTOS = Path(__file__).parent / "photos"
+PHOTOS = Path(__file__).parents[1] / "photos"
 
 
 def compress(picture: np.ndarray = LARGE, orientation: int = 1, **options: object) -> bytes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.crops import MAX_ASPECT, CropSpec, Piece, cut_box, cut_crops, cut_views, normalise, place_boxes
+from iqa_cli.images.crops import MAX_ASPECT, CropSpec, Piece, cut_box, cut_crops, cut_views, normalise, place_boxes
 
 SIZES = [(1, 1), (1, 5000), (5000, 1), (37, 53), (480, 640), (640, 480), (333, 1000), (1000, 333), (768, 1024), (2001, 1333)]
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iqa_cli.crops import Rgb
-from iqa_cli.nn import damage
+from iqa_cli.images import distortion_filters
+from iqa_cli.images.crops import Rgb
 
 LEVELS = 5
 
@@ -74,29 +74,41 @@ def distort_mixture(rgb: Rgb, kinds_and_levels: Iterable[tuple[str, float]], rng
 DISTORTIONS: dict[str, Distortion] = {
     kind.name: kind
     for kind in (
-        Distortion("gaussian_blur", "blur", damage.blur_gaussian, (0, 0.8, 1.3, 2, 3.2, 5)),  # sigma in px
-        Distortion("motion_blur", "blur", damage.blur_motion, (0, 3, 6, 10, 17, 28)),  # px
-        Distortion("lens_blur", "blur", damage.blur_lens, (0, 0.7, 1.5, 2.8, 4.5, 7.5)),  # px
-        Distortion("white_noise", "noise", damage.add_white_noise, (0, 4, 8, 14, 24, 40)),  # sigma
-        Distortion("colour_noise", "noise", damage.add_colour_noise, (0, 4, 7, 12, 18, 27)),  # sigma
-        Distortion("impulse_noise", "noise", damage.add_impulse_noise, (0, 0.0015, 0.005, 0.012, 0.03, 0.07)),  # share
-        Distortion("sensor_noise", "noise", damage.add_sensor_noise, (0, 0.001, 0.003, 0.008, 0.02, 0.045)),
-        Distortion("jpeg", "compression", damage.compress_jpeg, (100, 45, 28, 17, 10, 6)),
-        Distortion("jpeg2000", "compression", damage.compress_jpeg2000, (1, 16, 32, 60, 120, 300)),
-        Distortion("webp", "compression", damage.compress_webp, (100, 40, 22, 10, 4, 0)),
-        Distortion("avif", "compression", damage.compress_avif, (100, 50, 40, 30, 20, 6)),
-        Distortion("downscale", "scaling", damage.downscale, (1, 1.6, 2.4, 3.6, 5.5, 9)),
-        Distortion("aliasing", "scaling", damage.alias, (1, 1.3, 1.8, 2.6, 4, 6.5)),
-        Distortion("pixelation", "scaling", damage.pixelate, (1, 1.4, 2, 3.2, 5.5, 10)),
-        Distortion("overexposure", "exposure", damage.change_exposure, (0, 0.4, 0.8, 1.3, 1.9, 2.7), may_help=True),  # stops
-        Distortion("underexposure", "exposure", damage.change_exposure, (0, -0.5, -1.1, -1.9, -2.8, -3.8), may_help=True),
-        Distortion("low_contrast", "exposure", damage.change_contrast, (1, 0.8, 0.63, 0.47, 0.32, 0.17), may_help=True),
-        Distortion("high_contrast", "exposure", damage.change_contrast, (1, 1.25, 1.6, 2.1, 2.9, 4.2), may_help=True),
-        Distortion("colour_cast", "colour", damage.cast_colour, (0, 0.22, 0.45, 0.8, 1.3, 2.1), may_help=True),  # stops
-        Distortion("oversaturation", "colour", damage.oversaturate, (1, 1.4, 1.9, 2.6, 3.8, 6), may_help=True),
-        Distortion("banding", "colour", damage.quantise_tones, (1, 9, 15, 24, 38, 62)),  # values
-        Distortion("oversharpening", "processing", damage.oversharpen, (0, 0.6, 1.3, 2.5, 4.5, 8), may_help=True),
-        Distortion("denoise", "processing", damage.denoise, (0, 10, 16, 24, 36, 55), may_help=True),  # values
+        Distortion("gaussian_blur", "blur", distortion_filters.blur_gaussian, (0, 0.8, 1.3, 2, 3.2, 5)),  # sigma in px
+        Distortion("motion_blur", "blur", distortion_filters.blur_motion, (0, 3, 6, 10, 17, 28)),  # px
+        Distortion("lens_blur", "blur", distortion_filters.blur_lens, (0, 0.7, 1.5, 2.8, 4.5, 7.5)),  # px
+        Distortion("white_noise", "noise", distortion_filters.add_white_noise, (0, 4, 8, 14, 24, 40)),  # sigma
+        Distortion("colour_noise", "noise", distortion_filters.add_colour_noise, (0, 4, 7, 12, 18, 27)),  # sigma
+        Distortion(
+            "impulse_noise", "noise", distortion_filters.add_impulse_noise, (0, 0.0015, 0.005, 0.012, 0.03, 0.07)
+        ),  # share
+        Distortion("sensor_noise", "noise", distortion_filters.add_sensor_noise, (0, 0.001, 0.003, 0.008, 0.02, 0.045)),
+        Distortion("jpeg", "compression", distortion_filters.compress_jpeg, (100, 45, 28, 17, 10, 6)),
+        Distortion("jpeg2000", "compression", distortion_filters.compress_jpeg2000, (1, 16, 32, 60, 120, 300)),
+        Distortion("webp", "compression", distortion_filters.compress_webp, (100, 40, 22, 10, 4, 0)),
+        Distortion("avif", "compression", distortion_filters.compress_avif, (100, 50, 40, 30, 20, 6)),
+        Distortion("downscale", "scaling", distortion_filters.downscale, (1, 1.6, 2.4, 3.6, 5.5, 9)),
+        Distortion("aliasing", "scaling", distortion_filters.alias, (1, 1.3, 1.8, 2.6, 4, 6.5)),
+        Distortion("pixelation", "scaling", distortion_filters.pixelate, (1, 1.4, 2, 3.2, 5.5, 10)),
+        Distortion(
+            "overexposure", "exposure", distortion_filters.change_exposure, (0, 0.4, 0.8, 1.3, 1.9, 2.7), may_help=True
+        ),  # stops
+        Distortion(
+            "underexposure", "exposure", distortion_filters.change_exposure, (0, -0.5, -1.1, -1.9, -2.8, -3.8), may_help=True
+        ),
+        Distortion(
+            "low_contrast", "exposure", distortion_filters.change_contrast, (1, 0.8, 0.63, 0.47, 0.32, 0.17), may_help=True
+        ),
+        Distortion(
+            "high_contrast", "exposure", distortion_filters.change_contrast, (1, 1.25, 1.6, 2.1, 2.9, 4.2), may_help=True
+        ),
+        Distortion(
+            "colour_cast", "colour", distortion_filters.cast_colour, (0, 0.22, 0.45, 0.8, 1.3, 2.1), may_help=True
+        ),  # stops
+        Distortion("oversaturation", "colour", distortion_filters.oversaturate, (1, 1.4, 1.9, 2.6, 3.8, 6), may_help=True),
+        Distortion("banding", "colour", distortion_filters.quantise_tones, (1, 9, 15, 24, 38, 62)),  # values
+        Distortion("oversharpening", "processing", distortion_filters.oversharpen, (0, 0.6, 1.3, 2.5, 4.5, 8), may_help=True),
+        Distortion("denoise", "processing", distortion_filters.denoise, (0, 10, 16, 24, 36, 55), may_help=True),  # values
     )
 }
 """By name. What takes colours away is not among them: a black and white photo is not a bad one."""

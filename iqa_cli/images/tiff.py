@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import ExifTags
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
-from iqa_cli.pixels import Samples, scale_to_bytes
+from iqa_cli.images.color import Samples, scale_to_bytes
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
 ICC_PROFILE, DNG_VERSION = 34675, 50706

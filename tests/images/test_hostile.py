@@ -12,7 +12,7 @@ from pictures import PICTURE, chunk, encode, encode_any, forge_png
 from PIL import Image
 from test_fuzz import read_peak
 
-from iqa_cli.crops import CropSpec
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.pool import DecoderPool
 from iqa_cli.records import Status, Undecodable
