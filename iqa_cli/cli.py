@@ -55,12 +55,13 @@ app.command(epilog=cli_score.EXIT_CODES)(cli_score.score)
 @app.command()
 def models() -> None:
     """List the installed models: a table at a terminal, CSV in a pipe."""
-    from iqa_cli import console, weights
+    from iqa_cli import console
+    from iqa_cli.models import find
 
-    cards = list(weights.find_cards())
+    cards = list(find.find_cards())
     if not cards:
-        raise WeightsError(f"{weights.released_folder()}: no models are installed there")
-    console.print_models(cards, weights.released_folder())
+        raise WeightsError(f"{find.released_folder()}: no models are installed there")
+    console.print_models(cards, find.released_folder())
 
 
 app.add_typer(cli_cache.app, name="cache")

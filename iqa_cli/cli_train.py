@@ -153,9 +153,10 @@ def blend(
 
     $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
     """
-    from iqa_cli import console_train, weights
+    from iqa_cli import console_train
+    from iqa_cli.models import find
 
-    found = [weights.find_model(model, BackendChoice.TORCH) for model in models]
+    found = [find.find_model(model, BackendChoice.TORCH) for model in models]
     card = import_torch_line("blending", "iqa blend").blend_models(found, weight or [], output, name, summary, limit or [])
     console_train.TrainingView(quiet=quiet).say(f"wrote {card}")
 
@@ -178,9 +179,10 @@ def export_onnx(
 
     It carries its card, so it can be scored with alone.
     """
-    from iqa_cli import console_train, weights
+    from iqa_cli import console_train
+    from iqa_cli.models import find
 
-    model = weights.find_model(checkpoint, BackendChoice.TORCH)
+    model = find.find_model(checkpoint, BackendChoice.TORCH)
     path, difference = import_torch_line("export", "iqa export-onnx").export_model(model, output, photos or [])
     console_train.TrainingView(quiet=quiet).say(
         f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"

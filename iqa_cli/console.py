@@ -24,7 +24,7 @@ from iqa_cli.sinks import encode_csv, format_record
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
-    from iqa_cli.card import ModelCard
+    from iqa_cli.models.card import ModelCard
     from iqa_cli.scoring import Tally
 
 BAR = 10  # characters of the bar beside a percentile

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from iqa_cli.card import ModelCard
 from iqa_cli.catalogue import DATASETS, DatasetSpec
+from iqa_cli.models.card import ModelCard
 
 COUNT = re.compile(r"([\d,]+) images")
 TEACHER = re.compile(r"the answers of ([^:]+): ")

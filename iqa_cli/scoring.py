@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
-from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import convey
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CUT, Rgb, normalise
 from iqa_cli.images.find import find_images
 from iqa_cli.launching import Launched
+from iqa_cli.models.card import ModelCard
+from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
 from iqa_cli.pool import DecoderPool
 from iqa_cli.process import Prepared, Stopped
 from iqa_cli.records import ScoreRecord, Status, Undecodable
-from iqa_cli.weights import FoundModel, find_model
 from iqa_cli.work import Work
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
-    from iqa_cli.backend import Backend
+    from iqa_cli.models.onnx_backend import Backend
 
 THREADS_A_WORKER = 2  # one image is decoded while the network looks at another, so that nobody stands idle
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
@@ -217,7 +217,7 @@ def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller
     work = plan_work(model.card, options)
     pool = DecoderPool(work, options.workers or count_workers(), launched)
     pool.start()  # which goes on while the model is loaded
-    from iqa_cli.backend import open_backend
+    from iqa_cli.scoring_backends import open_backend
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
     settings = describe_settings(model, work, options.device)

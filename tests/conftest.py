@@ -23,8 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import iqa_cli
-from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card import ModelCard, WeightFile, write_card
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

@@ -11,18 +11,18 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from iqa_cli.backend import open_backend
-from iqa_cli.card import WeightFile, read_card, write_card
 from iqa_cli.cli import app
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
+from iqa_cli.models.card import WeightFile, read_card, write_card
+from iqa_cli.models.find import find_model
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.export import export_model
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import find_model
+from iqa_cli.scoring_backends import open_backend
 
 CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
 VIT = NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, width=16, heads=2, layers=(0, 1))

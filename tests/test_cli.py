@@ -468,7 +468,7 @@ def test_an_error_at_a_terminal_is_one_line(photos: Path) -> None:
 
 
 def test_models_are_listed_as_csv_in_a_pipe(iqa: Run) -> None:
-    from iqa_cli.weights import find_cards
+    from iqa_cli.models.find import find_cards
 
     cards = list(find_cards())
     done = iqa("models")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from conftest import CARD
 
-from iqa_cli.card import ModelCard
 from iqa_cli.catalogue import DATASETS
 from iqa_cli.exposure import read_training
-from iqa_cli.weights import find_cards
+from iqa_cli.models.card import ModelCard
+from iqa_cli.models.find import find_cards
 
 LIVEC, KONIQ, LIVE, TID = (DATASETS[name] for name in ("livec", "koniq10k", "live", "tid2013"))
 

@@ -17,9 +17,10 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from test_blending import CNN, answers, write_network
 from test_study import choose, launch, ratings  # noqa: F401  a fixture
 
-from iqa_cli.card import ModelCard, read_card
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card import ModelCard, read_card
+from iqa_cli.models.find import find_model
 from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.checkpoint import load_network, load_tensors
@@ -33,7 +34,6 @@ from iqa_cli.options import BackendChoice
 from iqa_cli.parts import check_study
 from iqa_cli.recipes import write_recipe
 from iqa_cli.study_options import KernelOptions, SampleOptions
-from iqa_cli.weights import find_model
 
 
 def draw(count: int, size: int = 6) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from test_kernels import draw
 from test_study import choose, ratings  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.models.find import find_model
 from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.checkpoint import load_network
@@ -27,7 +28,6 @@ from iqa_cli.nn.perceptrons import Perceptrons
 from iqa_cli.options import BackendChoice
 from iqa_cli.parts import check_study
 from iqa_cli.study_options import PerceptronOptions
-from iqa_cli.weights import find_model
 
 SMALL = PerceptronOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)
 

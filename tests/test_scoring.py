@@ -10,17 +10,17 @@ import pytest
 from conftest import CARD, OPINIONS, write_photo
 
 from iqa_cli import ScoreOptions, Scorer, score_images
-from iqa_cli.backend import Backend, OnnxBackend
-from iqa_cli.card import ModelCard
 from iqa_cli.conveyor import PASSING
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec
 from iqa_cli.images.find import find_images
+from iqa_cli.models.card import ModelCard
+from iqa_cli.models.find import find_model
+from iqa_cli.models.onnx_backend import Backend, OnnxBackend
 from iqa_cli.options import BackendChoice
 from iqa_cli.pool import DecoderPool
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring import Tally, describe_settings, open_scorer, plan_work, score_all
-from iqa_cli.weights import find_model
 
 
 class Constant:

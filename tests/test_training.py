@@ -12,9 +12,10 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
-from iqa_cli.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card import ModelCard, WeightFile, read_card, write_card
+from iqa_cli.models.find import find_model
 from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.nn.export import export, export_model
 from iqa_cli.nn.network import NetworkConfig, build_network
@@ -26,7 +27,6 @@ from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring import open_scorer
 from iqa_cli.study_options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
-from iqa_cli.weights import find_model
 
 RECIPE = {
     "matching": MatchingOptions(memory=8, tolerance=0.5, order=0.5),

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from iqa_cli.card import ModelCard
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import Crops
+from iqa_cli.models.card import ModelCard
 from iqa_cli.nn.checkpoint import load_network
 
 

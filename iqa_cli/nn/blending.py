@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card import ModelCard, WeightFile, write_card
+from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.nn.blends import Blend, Member, sees
 from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import FoundModel, verify_file
 
 
 def blend_models(

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from iqa_cli.card import ModelCard
 from iqa_cli.errors import WeightsError
+from iqa_cli.models.card import ModelCard
 from iqa_cli.nn.blends import Blend, build_blend
 from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 

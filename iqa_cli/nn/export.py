@@ -17,16 +17,16 @@ import onnx
 import torch
 from torch import nn
 
-from iqa_cli.backend import OnnxBackend
-from iqa_cli.card import EMBEDDED, ModelCard, WeightFile, write_card
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import find_images
+from iqa_cli.models.card import EMBEDDED, ModelCard, WeightFile, write_card
+from iqa_cli.models.find import FoundModel, verify_file
+from iqa_cli.models.onnx_backend import OnnxBackend
 from iqa_cli.nn.checkpoint import load_network
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import Undecodable
-from iqa_cli.weights import FoundModel, verify_file
 
 PARITY = 1e-3  # of the score range: what the two backends may differ by
 OPSET = 18

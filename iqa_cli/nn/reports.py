@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.card import ModelCard, WeightFile, write_card
 from iqa_cli.corpus import Corpus
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.metrics import plcc, srcc
+from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.nn.checkpoint import save_weights
 from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.runs import RunFolder, describe_options

@@ -16,8 +16,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from iqa_cli.card import ModelCard
 from iqa_cli.images.crops import CUT, CropSpec, cut_crop, normalise
+from iqa_cli.models.card import ModelCard
+from iqa_cli.models.find import find_model, verify_file
 from iqa_cli.nn.blends import Blend
 from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.nn.features import FeatureStore, ViewMeasured
@@ -26,7 +27,6 @@ from iqa_cli.nn.precision import knows_bf16
 from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice
 from iqa_cli.study_options import LoopOptions
-from iqa_cli.weights import find_model, verify_file
 
 GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.card import read_card, write_card
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.models.card import read_card, write_card
 from iqa_cli.nn.reports import quote_results
 from iqa_cli.study_options import StudyOptions
 

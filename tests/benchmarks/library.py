@@ -26,9 +26,9 @@ from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from iqa_cli.card import WeightFile, write_card
+from iqa_cli.models.card import WeightFile, write_card
+from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import find_model
 
 from .scored import make_cost_parser, print_table, read_count, run_whole, show_figure, write_json
 from .speed import Contestant, Limits, Run, run_once

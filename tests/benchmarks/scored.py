@@ -19,13 +19,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.backend import Backend, open_backend
 from iqa_cli.errors import DataError, IqaError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec, Rgb, cut_crops
 from iqa_cli.images.find import find_images
+from iqa_cli.models.find import find_model
+from iqa_cli.models.onnx_backend import Backend
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 from iqa_cli.records import Undecodable
-from iqa_cli.weights import find_model
+from iqa_cli.scoring_backends import open_backend
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[Sequence[Rgb]], Floats]  # pictures -> scores [n], 0 to 100, higher is better

@@ -9,12 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from iqa_cli.card import ModelCard
-from iqa_cli.embedded import has_external_data
-from iqa_cli.errors import ExtraMissing, UsageError, WeightsError
+from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import Crops
-from iqa_cli.options import BackendChoice
-from iqa_cli.weights import verify_file
+from iqa_cli.models.onnx_metadata import has_external_data
 
 Quality = npt.NDArray[np.float32]  # [n], in about 0..1, higher is better
 
@@ -110,21 +107,3 @@ class OnnxBackend:
         if quality.size != len(crops):
             raise WeightsError(f"{self.path}: gives {quality.shape} for {len(crops)} crops, not one number each")
         return quality.reshape(len(crops))
-
-
-def open_backend(card: ModelCard, folder: Path, backend: BackendChoice, device: str) -> Backend:
-    """What runs the weights beside a card, once their size and hash are the card's.
-
-    Raises WeightsError where they are not intact or do not fit, ExtraMissing where PyTorch is needed and not installed.
-    """
-    path = verify_file(card, folder, backend)
-    if backend is BackendChoice.ONNX:
-        return OnnxBackend(path, device)
-    try:
-        from iqa_cli.nn.backend import TorchBackend
-    except ModuleNotFoundError as error:
-        raise ExtraMissing("train", f"running {card.name} with PyTorch") from error
-    try:
-        return TorchBackend(card, path, device)
-    except (TypeError, ValueError, AttributeError) as error:  # its fields are foreign, and of any kind
-        raise WeightsError(f"{path}: the model card describes no network that could be built: {first_line(error)}") from error

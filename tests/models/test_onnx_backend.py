@@ -9,10 +9,11 @@ import pytest
 from conftest import CARD, environment, toy_nodes, write_onnx
 from onnx import helper
 
-from iqa_cli.backend import OnnxBackend, open_backend
-from iqa_cli.card import WeightFile, read_card
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.models.card import WeightFile, read_card
+from iqa_cli.models.onnx_backend import OnnxBackend
 from iqa_cli.options import BackendChoice
+from iqa_cli.scoring_backends import open_backend
 
 CROPS = np.random.default_rng(0).normal(size=(6, 3, 32, 64)).astype(np.float32)
 
@@ -103,14 +104,14 @@ def test_without_torch_the_message_says_what_to_install(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.modules["torch"] = None  # as if it were not installed
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from dataclasses import replace
 from pathlib import Path
 from conftest import CARD
-from iqa_cli.backend import open_backend
+from iqa_cli.scoring_backends import open_backend
 from iqa_cli.errors import ExtraMissing
 from iqa_cli.options import BackendChoice
-from iqa_cli.card import WeightFile
+from iqa_cli.models.card import WeightFile
 folder = Path({str(tmp_path)!r})
 card = replace(CARD, files={{"safetensors": WeightFile.of(folder / "toy.safetensors")}})
 try:

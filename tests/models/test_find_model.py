@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from conftest import CARD, Run, environment, toy_nodes, write_model, write_onnx
 
-from iqa_cli.card import EMBEDDED, WeightFile, read_card, write_card
-from iqa_cli.embedded import read_metadata
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card import EMBEDDED, WeightFile, read_card, write_card
+from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
+from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.options import BackendChoice
-from iqa_cli.weights import find_cards, find_model, released_folder, verify_file
 
 AUTO, ONNX, TORCH = BackendChoice
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from iqa_cli.card import ModelCard, WeightFile, hash_file, read_card, read_embedded_card
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.models.card import ModelCard, WeightFile, hash_file, read_card, read_embedded_card
 from iqa_cli.options import FILE_KINDS, BackendChoice
 
 HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
@@ -25,7 +25,7 @@ class FoundModel:
 
 def released_folder() -> Path:
     """Where the models lie that come with the tool: in the package, or beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "released"
     return inside if inside.is_dir() else package.parent / "weights"
 

@@ -11,10 +11,10 @@ from conftest import CARD, Run, toy_nodes, write_onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
-from iqa_cli.backend import OnnxBackend
-from iqa_cli.card import WeightFile, write_card
-from iqa_cli.embedded import has_external_data
 from iqa_cli.errors import WeightsError
+from iqa_cli.models.card import WeightFile, write_card
+from iqa_cli.models.onnx_backend import OnnxBackend
+from iqa_cli.models.onnx_metadata import has_external_data
 
 CROPS = np.random.default_rng(0).normal(size=(2, 3, 32, 64)).astype(np.float32)
 

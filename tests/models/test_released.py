@@ -16,13 +16,15 @@ from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import LEVELS, distort
 from iqa_cli.images.find import find_images
 from iqa_cli.metrics import srcc
+from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice, ScoreOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring import open_scorer
-from iqa_cli.weights import find_cards, find_model, released_folder, verify_file
 
-PHOTOS = Path(__file__).parent / "photos"
-GOLDEN = Path(__file__).parent / "golden"  # made by: iqa score tests/photos --no-cache --model NAME --csv tests/golden/NAME.csv
+PHOTOS = Path(__file__).parents[1] / "photos"
+GOLDEN = (
+    Path(__file__).parents[1] / "golden"
+)  # made by: iqa score tests/photos --no-cache --model NAME --csv tests/golden/NAME.csv
 MODELS = ("qfm-iqm", "qfm-iqm-lite")
 CLEAN = ("astronaut", "camera", "chelsea", "coffee", "rocket")
 SMALL_STEP = 0.05  # points: what other processors and versions may differ by

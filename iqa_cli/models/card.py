@@ -16,9 +16,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.embedded import read_metadata
 from iqa_cli.errors import WeightsError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.options import FILE_KINDS
 
 EMBEDDED = "iqa_card"  # the key under which an .onnx file may carry its card, as JSON

@@ -1,0 +1,1 @@
+"""Model cards and weights, and the ONNX Runtime backend; no PyTorch."""
