@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
-    from iqa_cli.scoring import Scorer, score_images
+    from iqa_cli.scoring.scorer import Scorer, score_images
 
 __version__ = "0.1.0"
 __all__ = ["ScoreOptions", "Scorer", "__version__", "score_images"]
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> object:
 
         return options.ScoreOptions
     if name in ("Scorer", "score_images"):
-        from iqa_cli import scoring
+        from iqa_cli.scoring import scorer
 
         return getattr(scoring, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,8 @@ def info() -> None:
     """
     import sqlite3
 
-    from iqa_cli import cache, console
+    from iqa_cli import console
+    from iqa_cli.scoring import cache
 
     folder = cache.find_folder()
     try:
@@ -33,7 +34,7 @@ def clear() -> None:
     """Forget all scores."""
     import sqlite3
 
-    from iqa_cli import cache
+    from iqa_cli.scoring import cache
 
     folder = cache.find_folder()
     try:

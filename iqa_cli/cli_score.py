@@ -12,14 +12,14 @@ import typer
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.flags import spread
-from iqa_cli.launching import launch
 from iqa_cli.score_flags import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
-from iqa_cli.sinks import CsvSink, Sink, open_sinks
+from iqa_cli.scoring.launching import launch
+from iqa_cli.scoring.writers import CsvSink, Sink, open_sinks
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
-    from iqa_cli.scoring import Tally
+    from iqa_cli.scoring.scorer import Tally
 
 EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files."
 
@@ -50,12 +50,13 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     paths, files = images.paths or [], output.list_files()
     inputs = name_inputs(paths, images.files_from, null=images.null)
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
-        from iqa_cli import console, scoring  # after the options: who misspelt one need not wait for it
+        from iqa_cli import console  # after the options: who misspelt one need not wait for it
+        from iqa_cli.scoring import scorer
 
-        tally = scoring.Tally()
+        tally = scorer.Tally()
         count = plan_count(paths, images.files_from)
         with console.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
-            scoring.score_all(inputs, options, sink.write, tally, launched)
+            scorer.score_all(inputs, options, sink.write, tally, launched)
     return tally
 
 

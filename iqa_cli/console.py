@@ -20,12 +20,12 @@ from rich.text import Text
 from iqa_cli.errors import IqaError
 from iqa_cli.options import FILE_KINDS
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.sinks import encode_csv, format_record
+from iqa_cli.scoring.writers import encode_csv, format_record
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard
-    from iqa_cli.scoring import Tally
+    from iqa_cli.scoring.scorer import Tally
 
 BAR = 10  # characters of the bar beside a percentile
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report

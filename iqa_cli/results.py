@@ -13,7 +13,7 @@ from typing import Any
 from iqa_cli.errors import UsageError
 from iqa_cli.evaluation import Disagreement, find_disagreements
 from iqa_cli.plots import check_target, plot_scatter
-from iqa_cli.sinks import Value, encode_csv
+from iqa_cli.scoring.writers import Value, encode_csv
 from iqa_cli.targets import Target, open_target
 from iqa_cli.workbench import Evaluation
 

@@ -16,7 +16,7 @@ from iqa_cli.models.find import find_cards, find_model
 from iqa_cli.options import OWN, EvaluateOptions, OwnRatings, Side
 from iqa_cli.published import Protocol, Published, find_published
 from iqa_cli.records import ScoreRecord
-from iqa_cli.scoring import Scorer, open_scorer
+from iqa_cli.scoring.scorer import Scorer, open_scorer
 from iqa_cli.splits import take_test
 
 FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")

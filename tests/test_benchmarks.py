@@ -21,7 +21,7 @@ from iqa_cli.images.crops import Crops, Rgb
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
 from iqa_cli.models.card import read_card, write_card
-from iqa_cli.scoring import open_scorer, score_images
+from iqa_cli.scoring.scorer import open_scorer, score_images
 from iqa_cli.splits import is_held_out
 
 PHOTOS = Path(__file__).parent / "photos"

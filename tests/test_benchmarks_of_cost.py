@@ -16,7 +16,7 @@ from iqa_cli import ScoreOptions
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Crops, CropSpec
 from iqa_cli.images.decode import decode_image
-from iqa_cli.scoring import open_scorer
+from iqa_cli.scoring.scorer import open_scorer
 
 # ---- reduction ----
 

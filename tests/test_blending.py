@@ -22,7 +22,7 @@ from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.export import export_model
 from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.options import BackendChoice
-from iqa_cli.scoring_backends import open_backend
+from iqa_cli.scoring.backends import open_backend
 
 CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
 VIT = NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, width=16, heads=2, layers=(0, 1))

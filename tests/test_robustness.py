@@ -14,7 +14,7 @@ import pytest
 from conftest import Run, environment, read_rows, wait_until, write_photo
 from pictures import forge_png
 
-from iqa_cli.cache import describe_cache
+from iqa_cli.scoring.cache import describe_cache
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -25,7 +25,7 @@ from iqa_cli.nn.teachers import ViewAsked, ask_teachers, open_teachers
 from iqa_cli.nn.training import EpochDone, StepDone, build_optimizer, set_rates
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.records import Status
-from iqa_cli.scoring import open_scorer
+from iqa_cli.scoring.scorer import open_scorer
 from iqa_cli.study_options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
 
 RECIPE = {

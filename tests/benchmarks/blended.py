@@ -23,7 +23,7 @@ import numpy as np
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.metrics import plcc, srcc
 from iqa_cli.options import ScoreOptions
-from iqa_cli.scoring import score_images
+from iqa_cli.scoring.scorer import score_images
 
 from .scored import print_table, run_whole, show_figure
 

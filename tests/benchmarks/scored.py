@@ -26,7 +26,7 @@ from iqa_cli.models.find import find_model
 from iqa_cli.models.onnx_backend import Backend
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 from iqa_cli.records import Undecodable
-from iqa_cli.scoring_backends import open_backend
+from iqa_cli.scoring.backends import open_backend
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[Sequence[Rgb]], Floats]  # pictures -> scores [n], 0 to 100, higher is better

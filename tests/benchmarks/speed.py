@@ -41,7 +41,7 @@ import numpy as np
 from PIL import Image
 
 from iqa_cli.errors import DataError
-from iqa_cli.scoring import count_workers
+from iqa_cli.scoring.scorer import count_workers
 from tests.benchmarks.scored import (
     find_photos,
     make_cost_parser,

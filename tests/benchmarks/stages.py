@@ -32,7 +32,7 @@ from iqa_cli.images.crops import CropSpec, cut_views, normalise
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.jpeg import shorten_jpeg
 from iqa_cli.images.orientation import lay, read_orientation, swap_sides
-from iqa_cli.scoring import count_workers
+from iqa_cli.scoring.scorer import count_workers
 
 from .scored import Model, make_cost_parser, open_models, print_table, read_count, run_whole, show_figure, write_json
 from .speed import SIZES, gather_photos

@@ -14,9 +14,9 @@ from test_fuzz import read_peak
 
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
-from iqa_cli.pool import DecoderPool
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.work import Work
+from iqa_cli.scoring.decode_pool import DecoderPool
+from iqa_cli.scoring.decode_protocol import Work
 
 JPEG, PNG = encode_any("JPEG"), encode_any("PNG")
 

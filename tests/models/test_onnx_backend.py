@@ -13,7 +13,7 @@ from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import WeightFile, read_card
 from iqa_cli.models.onnx_backend import OnnxBackend
 from iqa_cli.options import BackendChoice
-from iqa_cli.scoring_backends import open_backend
+from iqa_cli.scoring.backends import open_backend
 
 CROPS = np.random.default_rng(0).normal(size=(6, 3, 32, 64)).astype(np.float32)
 
@@ -108,7 +108,7 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from dataclasses import replace
 from pathlib import Path
 from conftest import CARD
-from iqa_cli.scoring_backends import open_backend
+from iqa_cli.scoring.backends import open_backend
 from iqa_cli.errors import ExtraMissing
 from iqa_cli.options import BackendChoice
 from iqa_cli.models.card import WeightFile

@@ -19,7 +19,7 @@ from iqa_cli.metrics import srcc
 from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice, ScoreOptions
 from iqa_cli.records import Status
-from iqa_cli.scoring import open_scorer
+from iqa_cli.scoring.scorer import open_scorer
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 GOLDEN = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Run, environment
 
-from iqa_cli.cache import (
+from iqa_cli.scoring.cache import (
     DAMAGED,
     FILE,
     RECENT,
@@ -197,7 +197,7 @@ def test_threads_share_it(opened: ScoreCache, tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from iqa_cli.cache import Known, ScoreCache, read_facts
+from iqa_cli.scoring.cache import Known, ScoreCache, read_facts
 known = ScoreCache(Path(sys.argv[1]), {"model": "a"}, lambda text: sys.exit(text))
 for i in range(int(sys.argv[2]), 200, 2):
     path = f"{sys.argv[3]}/{i}"
@@ -287,7 +287,7 @@ def test_a_folder_that_may_not_be_written_is_a_warning(tmp_path: Path, file: str
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from iqa_cli.cache import Known, ScoreCache, read_facts
+from iqa_cli.scoring.cache import Known, ScoreCache, read_facts
 known = ScoreCache(Path(sys.argv[1]), {"model": "a"}, print)
 known.keep(sys.argv[2], read_facts(sys.argv[2]), Known(0.5, 1, 1))
 size = (Path(sys.argv[1]) / "scores-1.sqlite-wal").stat().st_size

@@ -10,7 +10,6 @@ import pytest
 from conftest import CARD, OPINIONS, write_photo
 
 from iqa_cli import ScoreOptions, Scorer, score_images
-from iqa_cli.conveyor import PASSING
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec
 from iqa_cli.images.find import find_images
@@ -18,9 +17,10 @@ from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model
 from iqa_cli.models.onnx_backend import Backend, OnnxBackend
 from iqa_cli.options import BackendChoice
-from iqa_cli.pool import DecoderPool
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring import Tally, describe_settings, open_scorer, plan_work, score_all
+from iqa_cli.scoring.decode_pool import DecoderPool
+from iqa_cli.scoring.ordered_map import PASSING
+from iqa_cli.scoring.scorer import Tally, describe_settings, open_scorer, plan_work, score_all
 
 
 class Constant:
@@ -160,7 +160,7 @@ def test_scores_of_crops_that_were_cut_otherwise_are_not_those_of_today(model: P
     found = find_model(str(model), BackendChoice.ONNX)
     work = plan_work(found.card, ScoreOptions())
     now, again = (describe_settings(found, work, "cpu") for _ in range(2))
-    monkeypatch.setattr("iqa_cli.scoring.CUT", 1)
+    monkeypatch.setattr("iqa_cli.scoring.scorer.CUT", 1)
     assert now == again != describe_settings(found, work, "cpu")
 
 

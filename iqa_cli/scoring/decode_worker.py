@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from iqa_cli.images.crops import Rgb, cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.work import LENGTH, Work, pack
+from iqa_cli.scoring.decode_protocol import LENGTH, Work, pack
 
 LATE = 5.0  # seconds after its time when a decoder ends itself, because whoever should have ended it is gone
 

@@ -15,7 +15,7 @@ from threading import Thread
 
 from iqa_cli.errors import DataError
 
-START = "import sys; sys.path[:] = sys.argv[2:]; from iqa_cli.decoder import serve; serve(sys.argv[1])"
+START = "import sys; sys.path[:] = sys.argv[2:]; from iqa_cli.scoring.decode_worker import serve; serve(sys.argv[1])"
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}  # it has one thread, and needs no more
 KEPT = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 """glibc gives freed pictures back to the system, which then clears their pages for the next one; this much it may keep."""
@@ -54,7 +54,7 @@ def launch(program: str = START) -> Launched:
 def start_process(channel: socket.socket, program: str) -> subprocess.Popen[bytes]:
     """A process with its end of the channel. Raises OSError."""
     windows = sys.platform == "win32"
-    places = [*sys.path, str(Path(__file__).parent.parent)]
+    places = [*sys.path, str(Path(__file__).parents[2])]
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", program, "stdin" if windows else str(channel.fileno()), *places],
         stdin=subprocess.PIPE if windows else subprocess.DEVNULL,

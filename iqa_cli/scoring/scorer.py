@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqa_cli.cache import Facts, Known, ScoreCache, find_folder, read_facts
-from iqa_cli.conveyor import convey
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CUT, Rgb, normalise
 from iqa_cli.images.find import find_images
-from iqa_cli.launching import Launched
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
-from iqa_cli.pool import DecoderPool
-from iqa_cli.process import Prepared, Stopped
 from iqa_cli.records import ScoreRecord, Status, Undecodable
-from iqa_cli.work import Work
+from iqa_cli.scoring.cache import Facts, Known, ScoreCache, find_folder, read_facts
+from iqa_cli.scoring.decode_client import Prepared, Stopped
+from iqa_cli.scoring.decode_pool import DecoderPool
+from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.launching import Launched
+from iqa_cli.scoring.ordered_map import convey
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
@@ -217,7 +217,7 @@ def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller
     work = plan_work(model.card, options)
     pool = DecoderPool(work, options.workers or count_workers(), launched)
     pool.start()  # which goes on while the model is loaded
-    from iqa_cli.scoring_backends import open_backend
+    from iqa_cli.scoring.backends import open_backend
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
     settings = describe_settings(model, work, options.device)

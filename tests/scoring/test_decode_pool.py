@@ -20,10 +20,10 @@ from pictures import forge_png
 from iqa_cli.images.crops import CropSpec, cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.options import MAX_PIXELS
-from iqa_cli.pool import DecoderPool
-from iqa_cli.process import Decoder, Prepared, Stopped
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.work import Work
+from iqa_cli.scoring.decode_client import Decoder, Prepared, Stopped
+from iqa_cli.scoring.decode_pool import DecoderPool
+from iqa_cli.scoring.decode_protocol import Work
 
 WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
@@ -225,8 +225,8 @@ def test_processes_end_with_the_pool(photo: str) -> None:
 USER = """
 import os, sys, threading
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.work import Work
-from iqa_cli.pool import DecoderPool
+from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.decode_pool import DecoderPool
 pool = DecoderPool(Work(CropSpec(64), 300_000_000, float(sys.argv[2])), 1)
 pool.prepare(sys.argv[1], threading.Event())
 print(next(iter(pool.living)).process.pid, flush=True)
@@ -249,7 +249,7 @@ def test_processes_end_with_whoever_started_them(photo: str, timeout: float, end
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs alarms")
 def test_a_decoder_whose_user_is_gone_ends_itself() -> None:
-    code = "from iqa_cli import decoder; decoder.set_alarm(0.2)\nwhile True: pass"
+    code = "from iqa_cli.scoring import decode_worker; decode_worker.set_alarm(0.2)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=120, env=environment())
     assert done.returncode == -signal.SIGALRM
 
@@ -270,7 +270,7 @@ def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(forge_png(16_000, 16_000, 8, 0, b""))
     code = (
-        "import json, sys; from iqa_cli.images.crops import CropSpec; from iqa_cli import decoder, work\n"
+        "import json, sys; from iqa_cli.images.crops import CropSpec; from iqa_cli.scoring import decode_worker, decode_protocol\n"
         "decoder.limit_resources(300_000_000)\n"
         "print(json.dumps(decoder.prepare(sys.argv[1], work.Work(CropSpec(64), 300_000_000, 60))[0]))"
     )

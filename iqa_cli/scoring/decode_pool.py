@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from queue import LifoQueue
 from threading import Event
 
-from iqa_cli.launching import Launched, launch
-from iqa_cli.process import Decoder, Died, Prepared, Stopped
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.work import Work
+from iqa_cli.scoring.decode_client import Decoder, Died, Prepared, Stopped
+from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.launching import Launched, launch
 
 
 class DecoderPool:

@@ -18,9 +18,9 @@ import numpy as np
 
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb
-from iqa_cli.launching import Launched
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.work import LENGTH, Work, pack
+from iqa_cli.scoring.decode_protocol import LENGTH, Work, pack
+from iqa_cli.scoring.launching import Launched
 
 SLICE = 0.1  # seconds between two looks at whether the run has been stopped
 STARTING = 60.0  # seconds that a process may take to start; a busy machine needs one

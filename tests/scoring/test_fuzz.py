@@ -30,9 +30,9 @@ from pictures import (
 from PIL import Image
 
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.pool import DecoderPool
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.work import Work
+from iqa_cli.scoring.decode_pool import DecoderPool
+from iqa_cli.scoring.decode_protocol import Work
 
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
 WORK = Work(CropSpec(64, multiple=8, middle=32), 10_000_000, 60.0)

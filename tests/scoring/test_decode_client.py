@@ -8,10 +8,10 @@ from conftest import write_photo
 
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.launching import START, launch
 from iqa_cli.options import MAX_PIXELS
-from iqa_cli.process import Decoder, Died
-from iqa_cli.work import Work
+from iqa_cli.scoring.decode_client import Decoder, Died
+from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.launching import START, launch
 
 WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()

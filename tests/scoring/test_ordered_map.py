@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from iqa_cli.conveyor import PASSING, convey
+from iqa_cli.scoring.ordered_map import PASSING, convey
 
 Event = threading.Event
 

@@ -1,0 +1,1 @@
+"""iqa score: paths become records, and these files."""
