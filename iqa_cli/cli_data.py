@@ -85,7 +85,7 @@ def list_datasets(context: typer.Context, data_root: DataRoot = None) -> None:
     if context.invoked_subcommand is not None:
         return
     from iqa_cli import console_data
-    from iqa_cli.datasets import DATASETS, find_roots
+    from iqa_cli.datasets.labels import DATASETS, find_roots
 
     console_data.print_sets(tuple(DATASETS.values()), find_roots(data_root))
 
@@ -109,12 +109,13 @@ def show_dataset(
 
     $ iqa datasets show livec --data-root ChallengeDB_release
     """
-    from iqa_cli import console_data, datasets, workbench
+    from iqa_cli import console_data, workbench
+    from iqa_cli.datasets import labels
 
     console_data.print_facts(name)
     ratings = own.gather()
     if not workbench.is_placed(name, data_root, ratings):
         return
-    report = datasets.check_labels(workbench.open_labels(name, data_root, ratings), decode=decode)
+    report = labels.check_labels(workbench.open_labels(name, data_root, ratings), decode=decode)
     console_data.print_report(report)
     raise typer.Exit(int(not report.intact))

@@ -10,9 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.catalogue import DatasetSpec
 from iqa_cli.console import Row, open_console, print_rows, show
-from iqa_cli.datasets import DATASETS, Finding, LabelReport, find_spec
+from iqa_cli.datasets.catalog import DatasetSpec
+from iqa_cli.datasets.labels import DATASETS, Finding, LabelReport, find_spec
 from iqa_cli.options import OWN
 from iqa_cli.published import ROWS, Published
 

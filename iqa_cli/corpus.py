@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.datasets import Labels, find_root, read_labels, read_own_labels
+from iqa_cli.datasets.labels import Labels, find_root, read_labels, read_own_labels
+from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images.find import find_images
 from iqa_cli.options import OWN, OwnRatings
-from iqa_cli.splits import is_held_out
 from iqa_cli.study_options import StudyOptions
 
 

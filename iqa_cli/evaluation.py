@@ -15,11 +15,11 @@ from math import isnan, nan
 import numpy as np
 
 from iqa_cli.bootstrap import Groups, Row, draw_krcc, draw_plcc, draw_rmse, draw_srcc, find_intervals
-from iqa_cli.datasets import Labels
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.splits import take_test
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.metrics import Floats, Logistic, fit_logistic, krcc, plcc, rmse, srcc
 from iqa_cli.records import ScoreRecord
-from iqa_cli.splits import take_test
 
 
 @dataclass(frozen=True, slots=True)

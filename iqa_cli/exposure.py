@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from iqa_cli.catalogue import DATASETS, DatasetSpec
+from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
 from iqa_cli.models.card import ModelCard
 
 COUNT = re.compile(r"([\d,]+) images")

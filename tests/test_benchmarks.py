@@ -16,13 +16,13 @@ from benchmarks.scored import Floats, Model
 from conftest import CARD, environment, write_photo
 
 from iqa_cli import ScoreOptions
+from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import Crops, Rgb
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort
 from iqa_cli.models.card import read_card, write_card
 from iqa_cli.scoring.scorer import open_scorer, score_images
-from iqa_cli.splits import is_held_out
 
 PHOTOS = Path(__file__).parent / "photos"
 MAINS: dict[str, Callable[[Sequence[str]], int]] = {"damage": damage.main, "steadiness": steadiness.main}

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iqa_cli.catalogue import DATASETS
-from iqa_cli.datasets import Labels
+from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.readers import Rating
+from iqa_cli.datasets.splits import split_groups
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation import Comparison, Pair, compare, find_disagreements, measure, measure_splits
-from iqa_cli.labels import Rating
 from iqa_cli.metrics import Logistic
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.splits import split_groups
 
 ROOT = Path("set")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iqa_cli.catalogue import DATASETS
+from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.published import PAPERS, ROWS, Protocol, find_published
 
 

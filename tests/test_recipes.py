@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iqa_cli.catalogue import DATASETS
+from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.errors import UsageError
 from iqa_cli.parts import check_study
 from iqa_cli.recipes import apply_settings, list_papers, parse_settings, read_recipe, write_recipe

@@ -12,12 +12,12 @@ import pytest
 from conftest import CARD
 
 from iqa_cli import metrics
-from iqa_cli.catalogue import DATASETS
-from iqa_cli.datasets import Labels
+from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.readers import Rating
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation import compare, measure, measure_splits
 from iqa_cli.exposure import read_training
-from iqa_cli.labels import Rating
 from iqa_cli.published import Protocol, find_published
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.results import COLUMNS, describe_evaluation, list_rows, open_results

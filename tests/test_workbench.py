@@ -12,15 +12,15 @@ from official import write_set
 from PIL import Image
 
 from iqa_cli import metrics, workbench
-from iqa_cli.catalogue import DATASETS
-from iqa_cli.datasets import Labels, read_labels
+from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.labels import Labels, read_labels
+from iqa_cli.datasets.readers import Rating
+from iqa_cli.datasets.splits import split_groups, take_test
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.evaluation import compare
 from iqa_cli.exposure import read_training
-from iqa_cli.labels import Rating
 from iqa_cli.options import EvaluateOptions, OwnRatings, ScoreOptions, Side
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.splits import split_groups, take_test
 from iqa_cli.workbench import Evaluation, Scored, evaluate
 
 SCORING = ScoreOptions(cache=False, workers=1)

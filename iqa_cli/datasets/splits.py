@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.datasets import Labels
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.tables import read_table
 from iqa_cli.errors import DataError
-from iqa_cli.tables import read_table
 
 
 def shuffle_groups(groups: Sequence[str], seed: int) -> list[str]:

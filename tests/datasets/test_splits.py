@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iqa_cli import splits
-from iqa_cli.catalogue import DATASETS
-from iqa_cli.datasets import Labels, read_labels
+from iqa_cli.datasets import splits
+from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.labels import Labels, read_labels
+from iqa_cli.datasets.readers import Rating
 from iqa_cli.errors import DataError
-from iqa_cli.labels import Rating
 
 GROUPS = [f"photo{i % 10}" for i in range(57)]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.catalogue import DATASETS, DatasetSpec
+from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
+from iqa_cli.datasets.readers import Rating, find_flaw, read_own
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.labels import Rating, find_flaw, read_own
 from iqa_cli.options import OWN, OwnRatings
 
 __all__ = [

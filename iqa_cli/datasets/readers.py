@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
+from iqa_cli.datasets.tables import (
+    check_length,
+    find_file,
+    index_names,
+    parse_number,
+    read_matrices,
+    read_sheet,
+    read_table,
+    read_words,
+)
 from iqa_cli.errors import DataError
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
-from iqa_cli.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_table, read_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli import labels
+from iqa_cli.datasets import readers
 from iqa_cli.errors import DataError
 
 BOM = "\ufeff"
@@ -56,22 +56,22 @@ def write_livec(root: Path, names: Sequence[str], scores: Sequence[float]) -> No
 
 def test_livec_leaves_out_the_seven_practice_images(tmp_path: Path) -> None:
     write_livec(tmp_path, [*(f"t{i}.bmp" for i in range(1, 8)), "3.bmp", "1024.JPG"], [50.0] * 7 + [63.9634, 3.42])
-    assert labels.read_livec(tmp_path) == [
-        labels.Rating("Images/3.bmp", 63.9634, 63.9634 / 4, "3.bmp"),
-        labels.Rating("Images/1024.JPG", 3.42, 3.42 / 4, "1024.JPG"),
+    assert readers.read_livec(tmp_path) == [
+        readers.Rating("Images/3.bmp", 63.9634, 63.9634 / 4, "3.bmp"),
+        readers.Rating("Images/1024.JPG", 3.42, 3.42 / 4, "1024.JPG"),
     ]
 
 
 def test_livec_files_of_different_lengths_do_not_belong_together(tmp_path: Path) -> None:
     write_livec(tmp_path, ["3.bmp", "4.bmp"], [50.0, 60.0, 70.0])
     with pytest.raises(DataError, match=r"AllMOS_release\.mat: 3 entries where 2 are expected"):
-        labels.read_livec(tmp_path)
+        readers.read_livec(tmp_path)
 
 
 def test_livec_score_that_is_no_number(tmp_path: Path) -> None:
     write_livec(tmp_path, ["3.bmp", "4.bmp"], [50.0, float("nan")])
     with pytest.raises(DataError, match=r"AllMOS_release\.mat: what stands for 4\.bmp is no number: nan"):
-        labels.read_livec(tmp_path)
+        readers.read_livec(tmp_path)
 
 
 # ---- KonIQ-10k ----
@@ -89,21 +89,21 @@ def test_koniq_takes_zscores_and_the_official_split_whatever_the_order(tmp_path:
     (tmp_path / "512x384").mkdir()
     (tmp_path / "koniq10k_scores_and_distributions.csv").write_text(KONIQ_SCORES + KONIQ_MORE)
     (tmp_path / "koniq10k_distributions_sets.csv").write_text(KONIQ_SETS + KONIQ_SETS_MORE)
-    assert labels.read_koniq10k(tmp_path) == [
-        labels.Rating("1024x768/1.jpg", 77.38, None, "1.jpg", "training"),
-        labels.Rating("1024x768/2.jpg", 68.73, None, "2.jpg", "test"),
+    assert readers.read_koniq10k(tmp_path) == [
+        readers.Rating("1024x768/1.jpg", 77.38, None, "1.jpg", "training"),
+        readers.Rating("1024x768/2.jpg", 68.73, None, "2.jpg", "test"),
     ]
 
 
 def test_koniq_without_the_split(tmp_path: Path) -> None:
     (tmp_path / "512x384").mkdir()
     (tmp_path / "koniq10k_scores_and_distributions.csv").write_text(KONIQ_SCORES)
-    assert labels.read_koniq10k(tmp_path) == [labels.Rating("512x384/1.jpg", 77.38, None, "1.jpg")]
+    assert readers.read_koniq10k(tmp_path) == [readers.Rating("512x384/1.jpg", 77.38, None, "1.jpg")]
 
 
 def test_koniq_with_nothing_but_the_split_means_the_same_scores(tmp_path: Path) -> None:
     (tmp_path / "koniq10k_distributions_sets.csv").write_text(KONIQ_SETS)
-    assert labels.read_koniq10k(tmp_path) == [labels.Rating("1024x768/2.jpg", 68.73, None, "2.jpg", "test")]
+    assert readers.read_koniq10k(tmp_path) == [readers.Rating("1024x768/2.jpg", 68.73, None, "2.jpg", "test")]
 
 
 def test_koniq_with_an_image_in_two_parts_of_the_split(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_koniq_with_an_image_in_two_parts_of_the_split(tmp_path: Path) -> None:
         KONIQ_SETS + KONIQ_SETS.splitlines()[1].replace("test", "training")
     )
     with pytest.raises(DataError, match=r"koniq10k_distributions_sets\.csv: 2\.jpg is in two parts of the split"):
-        labels.read_koniq10k(tmp_path)
+        readers.read_koniq10k(tmp_path)
 
 
 # ---- SPAQ ----
@@ -123,9 +123,9 @@ SPAQ_STEM = "Annotations/MOS and Image attribute scores"
 def test_spaq_workbook(tmp_path: Path) -> None:
     rows = [SPAQ_HEAD, ["00001.jpg", 40.67, 53, 48, 53, 52, 43], ["00002.jpg", 0, 1, 1, 1, 1, 1], [None] * 7]
     write_sheets(tmp_path / f"{SPAQ_STEM}.xlsx", {"Sheet1": rows})
-    assert labels.read_spaq(tmp_path) == [
-        labels.Rating("TestImage/00001.jpg", 40.67, None, "00001.jpg"),
-        labels.Rating("TestImage/00002.jpg", 0.0, None, "00002.jpg"),
+    assert readers.read_spaq(tmp_path) == [
+        readers.Rating("TestImage/00001.jpg", 40.67, None, "00001.jpg"),
+        readers.Rating("TestImage/00002.jpg", 0.0, None, "00002.jpg"),
     ]
 
 
@@ -133,19 +133,19 @@ def test_spaq_saved_as_csv_begins_with_a_byte_order_mark(tmp_path: Path) -> None
     path = tmp_path / f"{SPAQ_STEM}.csv"
     path.parent.mkdir()
     path.write_text(f"{BOM}{','.join(SPAQ_HEAD)}\r\n00001.jpg,40.67,53,48,53,52,43\r\n", encoding="utf-8", newline="")
-    assert labels.read_spaq(tmp_path) == [labels.Rating("TestImage/00001.jpg", 40.67, None, "00001.jpg")]
+    assert readers.read_spaq(tmp_path) == [readers.Rating("TestImage/00001.jpg", 40.67, None, "00001.jpg")]
 
 
 def test_spaq_workbook_with_other_columns_says_which_there_are(tmp_path: Path) -> None:
     write_sheets(tmp_path / f"{SPAQ_STEM}.xlsx", {"Sheet1": [["Image", "MOS"], ["00001.jpg", 40]]})
     with pytest.raises(DataError, match="no row with the columns Image name, MOS; it begins with Image, MOS"):
-        labels.read_spaq(tmp_path)
+        readers.read_spaq(tmp_path)
 
 
 def test_spaq_row_without_a_score_is_not_passed_over(tmp_path: Path) -> None:
     write_sheets(tmp_path / f"{SPAQ_STEM}.xlsx", {"Sheet1": [SPAQ_HEAD, ["00001.jpg"], ["00002.jpg", 1]]})
     with pytest.raises(DataError, match=r"what stands for 00001\.jpg is no number: $"):
-        labels.read_spaq(tmp_path)
+        readers.read_spaq(tmp_path)
 
 
 # ---- LIVE-FB ----
@@ -161,10 +161,10 @@ def write_livefb(root: Path) -> None:
 
 def test_livefb_tests_on_what_is_longer_than_640(tmp_path: Path) -> None:
     write_livefb(tmp_path)
-    assert labels.read_livefb(tmp_path) == [
-        labels.Rating("database/blur_dataset/motion0044.jpg", 75.4437, None, "blur_dataset/motion0044.jpg", "training"),
-        labels.Rating("database/voc_emotic_ava/AVA__1.jpg", 0.0, None, "voc_emotic_ava/AVA__1.jpg", "test"),
-        labels.Rating("database/voc_emotic_ava/gone.jpg", 55.0, None, "voc_emotic_ava/gone.jpg", None),
+    assert readers.read_livefb(tmp_path) == [
+        readers.Rating("database/blur_dataset/motion0044.jpg", 75.4437, None, "blur_dataset/motion0044.jpg", "training"),
+        readers.Rating("database/voc_emotic_ava/AVA__1.jpg", 0.0, None, "voc_emotic_ava/AVA__1.jpg", "test"),
+        readers.Rating("database/voc_emotic_ava/gone.jpg", 55.0, None, "voc_emotic_ava/gone.jpg", None),
     ]
 
 
@@ -174,14 +174,14 @@ def test_livefb_official_list_overrules_sizes(tmp_path: Path, name: str) -> None
         pytest.skip("no such file name on Windows")
     write_livefb(tmp_path)
     (tmp_path / name).write_text("mos_image,name_image,width_image\n55,voc_emotic_ava/gone.jpg,1024\n")
-    assert [rating.split for rating in labels.read_livefb(tmp_path)] == ["training", "training", "test"]
+    assert [rating.split for rating in readers.read_livefb(tmp_path)] == ["training", "training", "test"]
 
 
 def test_livefb_labels_may_lie_among_the_images(tmp_path: Path) -> None:
     write_livefb(tmp_path)
     (tmp_path / "labels_image.csv").rename(tmp_path / "database/labels_image.csv")
-    assert [rating.split for rating in labels.read_livefb(tmp_path)] == ["training", "test", None]
-    assert labels.read_livefb(tmp_path / "database")[0].path == "blur_dataset/motion0044.jpg"
+    assert [rating.split for rating in readers.read_livefb(tmp_path)] == ["training", "test", None]
+    assert readers.read_livefb(tmp_path / "database")[0].path == "blur_dataset/motion0044.jpg"
 
 
 # ---- LIVE ----
@@ -199,10 +199,10 @@ def write_live(root: Path, count: int = 982) -> tuple[np.ndarray, np.ndarray]:
 
 def test_live_leaves_out_the_copies_of_references(tmp_path: Path) -> None:
     scores, copies = write_live(tmp_path)
-    ratings = labels.read_live(tmp_path)
+    ratings = readers.read_live(tmp_path)
     assert len(ratings) == 982 - copies.sum()
     assert [rating.score for rating in ratings] == scores[~copies].tolist()
-    assert ratings[0] == labels.Rating("jp2k/img1.bmp", scores[0], scores[0] / 10, "photo0.bmp")
+    assert ratings[0] == readers.Rating("jp2k/img1.bmp", scores[0], scores[0] / 10, "photo0.bmp")
     by_path = {rating.path: rating.score for rating in ratings}
     assert "jp2k/img5.bmp" not in by_path
     for place, path in {226: "jp2k/img227.bmp", 227: "jpeg/img1.bmp", 460: "wn/img1.bmp", 635: "gblur/img2.bmp"}.items():
@@ -214,7 +214,7 @@ def test_live_leaves_out_the_copies_of_references(tmp_path: Path) -> None:
 def test_live_of_another_length_is_refused(tmp_path: Path) -> None:
     write_live(tmp_path, 981)
     with pytest.raises(DataError, match=r"dmos_realigned\.mat: 981 entries where 982 are expected"):
-        labels.read_live(tmp_path)
+        readers.read_live(tmp_path)
 
 
 # ---- CSIQ ----
@@ -239,8 +239,8 @@ def write_csiq(root: Path, rows: Sequence[Sequence[object]] = CSIQ_ROWS) -> None
 
 def test_csiq_kinds_become_folders_and_file_names(tmp_path: Path) -> None:
     write_csiq(tmp_path)
-    ratings = labels.read_csiq(tmp_path)
-    assert ratings[0] == labels.Rating("dst_imgs/awgn/1600.AWGN.1.png", 0.061989, 0.078, "1600.png")
+    ratings = readers.read_csiq(tmp_path)
+    assert ratings[0] == readers.Rating("dst_imgs/awgn/1600.AWGN.1.png", 0.061989, 0.078, "1600.png")
     assert [rating.path for rating in ratings[1:]] == [
         "dst_imgs/jpeg/boston.JPEG.2.png",
         "dst_imgs/jpeg2000/boston.jpeg2000.3.png",
@@ -254,13 +254,13 @@ def test_csiq_kinds_become_folders_and_file_names(tmp_path: Path) -> None:
 def test_csiq_files_are_found_in_any_case(tmp_path: Path) -> None:
     write_csiq(tmp_path)
     write_image(tmp_path / "dst_imgs/AWGN/1600.awgn.1.png")
-    assert labels.read_csiq(tmp_path)[0].path == "dst_imgs/AWGN/1600.awgn.1.png"
+    assert readers.read_csiq(tmp_path)[0].path == "dst_imgs/AWGN/1600.awgn.1.png"
 
 
 def test_csiq_unknown_kind_of_damage(tmp_path: Path) -> None:
     write_csiq(tmp_path, [*CSIQ_ROWS, [None, None, None, "boston", 7, "haze", 1, 0.05, 0.6]])
     with pytest.raises(DataError, match="unknown kind of damage 'haze' for boston"):
-        labels.read_csiq(tmp_path)
+        readers.read_csiq(tmp_path)
 
 
 # ---- TID2013 ----
@@ -275,28 +275,28 @@ def test_tid_names_are_matched_in_any_case(tmp_path: Path) -> None:
     write_tid(tmp_path)
     write_image(tmp_path / "distorted_images/i01_01_1.bmp")
     write_image(tmp_path / "distorted_images/I25_24_5.BMP")
-    assert labels.read_tid2013(tmp_path) == [
-        labels.Rating("distorted_images/i01_01_1.bmp", 5.51429, 0.130, "I01"),
-        labels.Rating("distorted_images/I25_24_5.BMP", 0.24242, 0.114, "I25"),
+    assert readers.read_tid2013(tmp_path) == [
+        readers.Rating("distorted_images/i01_01_1.bmp", 5.51429, 0.130, "I01"),
+        readers.Rating("distorted_images/I25_24_5.BMP", 0.24242, 0.114, "I25"),
     ]
 
 
 def test_tid_names_of_missing_files_stay_as_they_are(tmp_path: Path) -> None:
     write_tid(tmp_path)
-    assert labels.read_tid2013(tmp_path)[0].path == "distorted_images/I01_01_1.bmp"
+    assert readers.read_tid2013(tmp_path)[0].path == "distorted_images/I01_01_1.bmp"
 
 
 def test_tid_deviations_of_another_length_are_refused(tmp_path: Path) -> None:
     write_tid(tmp_path, "0.130\n")
     with pytest.raises(DataError, match=r"mos_std\.txt: 1 entries where 2 are expected"):
-        labels.read_tid2013(tmp_path)
+        readers.read_tid2013(tmp_path)
 
 
 def test_tid_line_that_is_not_a_score_and_a_name(tmp_path: Path) -> None:
     write_tid(tmp_path, "1\n")
     (tmp_path / "mos_with_names.txt").write_text("5.51429 I01 01\n")
     with pytest.raises(DataError, match=r"not a score and a name: 5\.51429 I01 01"):
-        labels.read_tid2013(tmp_path)
+        readers.read_tid2013(tmp_path)
 
 
 # ---- KADID-10k ----
@@ -304,7 +304,7 @@ def test_tid_line_that_is_not_a_score_and_a_name(tmp_path: Path) -> None:
 
 def test_kadid_scores_and_deviations(tmp_path: Path) -> None:
     (tmp_path / "dmos.csv").write_text("dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.57,0.496\n")
-    assert labels.read_kadid10k(tmp_path) == [labels.Rating("images/I01_01_01.png", 4.57, 0.496, "I01.png")]
+    assert readers.read_kadid10k(tmp_path) == [readers.Rating("images/I01_01_01.png", 4.57, 0.496, "I01.png")]
 
 
 # ---- files that are not what they should be ----
@@ -313,18 +313,18 @@ def test_kadid_scores_and_deviations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("read", "name"),
     [
-        (labels.read_livec, "Data/AllImages_release.mat"),
-        (labels.read_koniq10k, "koniq10k_scores_and_distributions.csv"),
-        (labels.read_spaq, f"{SPAQ_STEM}.xlsx"),
-        (labels.read_livefb, "labels_image.csv"),
-        (labels.read_live, "dmos_realigned.mat"),
-        (labels.read_csiq, "csiq.DMOS.xlsx"),
-        (labels.read_tid2013, "mos_with_names.txt"),
-        (labels.read_kadid10k, "dmos.csv"),
+        (readers.read_livec, "Data/AllImages_release.mat"),
+        (readers.read_koniq10k, "koniq10k_scores_and_distributions.csv"),
+        (readers.read_spaq, f"{SPAQ_STEM}.xlsx"),
+        (readers.read_livefb, "labels_image.csv"),
+        (readers.read_live, "dmos_realigned.mat"),
+        (readers.read_csiq, "csiq.DMOS.xlsx"),
+        (readers.read_tid2013, "mos_with_names.txt"),
+        (readers.read_kadid10k, "dmos.csv"),
     ],
 )
 def test_an_empty_folder_says_which_file_it_lacks(
-    tmp_path: Path, read: Callable[[Path], list[labels.Rating]], name: str
+    tmp_path: Path, read: Callable[[Path], list[readers.Rating]], name: str
 ) -> None:
     with pytest.raises(DataError) as raised:
         read(tmp_path)
@@ -338,7 +338,7 @@ def test_a_file_of_another_kind_is_refused_in_words(tmp_path: Path, name: str, c
     pytest.importorskip("openpyxl")
     (tmp_path / name).write_bytes(content)
     (tmp_path / "refnames_all.mat").touch()
-    read = {"dmos_realigned.mat": labels.read_live, "csiq.DMOS.xlsx": labels.read_csiq, "dmos.csv": labels.read_kadid10k}
+    read = {"dmos_realigned.mat": readers.read_live, "csiq.DMOS.xlsx": readers.read_csiq, "dmos.csv": readers.read_kadid10k}
     with pytest.raises(DataError, match=name):
         read[name](tmp_path)
 
@@ -356,7 +356,7 @@ def test_a_file_of_another_kind_is_refused_in_words(tmp_path: Path, name: str, c
 def test_a_table_that_is_wrong_says_where(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "dmos.csv").write_text(content)
     with pytest.raises(DataError) as raised:
-        labels.read_kadid10k(tmp_path)
+        readers.read_kadid10k(tmp_path)
     assert str(raised.value) == f"{tmp_path / 'dmos.csv'}: {said}"
 
 
@@ -367,11 +367,11 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
 import sys
 sys.modules |= dict.fromkeys(["scipy", "openpyxl"])  # as if not installed
 from pathlib import Path
-from iqa_cli import labels
-for read in (labels.read_live, labels.read_csiq):
+from iqa_cli.datasets import readers
+for read in (readers.read_live, readers.read_csiq):
     try:
         read(Path({str(tmp_path)!r}))
-    except labels.DataError:
+    except readers.DataError:
         raise
     except Exception as error:
         print(type(error).__name__, error.exit_code, error)
@@ -389,7 +389,7 @@ def test_sizes_come_from_headers_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write_image(path, (700, 30))
     path.write_bytes(path.read_bytes()[:60])  # the header, and hardly more
-    assert labels.read_size(path) == (700, 30)
+    assert readers.read_size(path) == (700, 30)
     (tmp_path / "b.jpg").write_bytes(b"no image")
-    assert labels.read_size(tmp_path / "b.jpg") == "not an image"
-    assert isinstance(labels.read_size(tmp_path / "none.jpg"), str)
+    assert readers.read_size(tmp_path / "b.jpg") == "not an image"
+    assert isinstance(readers.read_size(tmp_path / "none.jpg"), str)

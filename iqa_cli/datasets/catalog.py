@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa_cli.labels import (
+from iqa_cli.datasets.readers import (
     Rating,
     read_csiq,
     read_kadid10k,

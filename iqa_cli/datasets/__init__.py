@@ -1,0 +1,1 @@
+"""The public sets of rated images, and ratings of one's own."""
