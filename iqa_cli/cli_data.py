@@ -47,16 +47,17 @@ def evaluate(*, sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: Ou
 
 def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -> bool:
     """Measure, show it and write it; whether some image has no score. What is done is shown, however the run ends."""
-    from iqa_cli import console_evaluation, results, workbench  # after the options: who misspelt one need not wait for it
+    from iqa_cli import console_evaluation  # after the options: who misspelt one need not wait for it
+    from iqa_cli.evaluation import report, run
 
     view = console_evaluation.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
-    done: list[workbench.Evaluation] = []
-    outputs = results.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
+    done: list[run.Evaluation] = []
+    outputs = report.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
     try:
         with outputs as files, view.running():
-            for event in workbench.evaluate(options, view.warn):
+            for event in run.evaluate(options, view.warn):
                 view.show(event)
-                if isinstance(event, workbench.Evaluation):
+                if isinstance(event, run.Evaluation):
                     files.write(event)
                     done.append(event)
     finally:
@@ -109,13 +110,14 @@ def show_dataset(
 
     $ iqa datasets show livec --data-root ChallengeDB_release
     """
-    from iqa_cli import console_data, workbench
+    from iqa_cli import console_data
     from iqa_cli.datasets import labels
+    from iqa_cli.evaluation import run
 
     console_data.print_facts(name)
     ratings = own.gather()
-    if not workbench.is_placed(name, data_root, ratings):
+    if not run.is_placed(name, data_root, ratings):
         return
-    report = labels.check_labels(workbench.open_labels(name, data_root, ratings), decode=decode)
+    report = labels.check_labels(run.open_labels(name, data_root, ratings), decode=decode)
     console_data.print_report(report)
     raise typer.Exit(int(not report.intact))

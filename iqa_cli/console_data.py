@@ -13,8 +13,8 @@ from rich.text import Text
 from iqa_cli.console import Row, open_console, print_rows, show
 from iqa_cli.datasets.catalog import DatasetSpec
 from iqa_cli.datasets.labels import DATASETS, Finding, LabelReport, find_spec
+from iqa_cli.evaluation.published import ROWS, Published
 from iqa_cli.options import OWN
-from iqa_cli.published import ROWS, Published
 
 
 def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -> None:

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from iqa_cli.console import open_console, print_rows, show
-from iqa_cli.evaluation import Estimate
-from iqa_cli.results import find_worst, list_rows
-from iqa_cli.workbench import FIGURES, Evaluation, Scored
+from iqa_cli.evaluation.measure import Estimate
+from iqa_cli.evaluation.report import find_worst, list_rows
+from iqa_cli.evaluation.run import FIGURES, Evaluation, Scored
 
 HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
 NOTHING = "-"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from iqa_cli.errors import ExtraMissing
+from iqa_cli.evaluation.plots import plot_learning
 from iqa_cli.nn.runs import RunFolder
 from iqa_cli.nn.training import EpochDone
-from iqa_cli.plots import plot_learning
 
 PLAIN = ("epoch", "phase", "srcc", "plcc", "images_per_second", "seconds")
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from iqa_cli.corpus import Corpus
 from iqa_cli.errors import DataError
+from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.metrics import plcc, srcc
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.nn.checkpoint import save_weights
 from iqa_cli.nn.network import QfmIqm

@@ -12,8 +12,8 @@ import torch
 
 from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.backend import choose_device
 from iqa_cli.nn.checkpoint import load_backbone, load_tensors
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table

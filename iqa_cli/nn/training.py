@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from iqa_cli.errors import UsageError
+from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.metrics import plcc, srcc
 from iqa_cli.nn.features import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
 from iqa_cli.nn.network import QfmIqm, StageEncoder
 from iqa_cli.nn.objectives import Objective, QualityMatching

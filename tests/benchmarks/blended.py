@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.metrics import plcc, srcc
+from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.options import ScoreOptions
 from iqa_cli.scoring.scorer import score_images
 

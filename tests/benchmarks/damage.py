@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image
 
 from iqa_cli.datasets.splits import is_held_out
+from iqa_cli.evaluation.metrics import srcc
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort_mixture
-from iqa_cli.metrics import srcc
 
 from .scored import (
     Floats,

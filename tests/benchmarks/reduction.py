@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from iqa_cli.errors import DataError
+from iqa_cli.evaluation.metrics import krcc, srcc
 from iqa_cli.images.crops import cut_views, normalise
 from iqa_cli.images.decode import decode_image
-from iqa_cli.metrics import krcc, srcc
 
 from .scored import (
     Floats,

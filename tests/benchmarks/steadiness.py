@@ -17,10 +17,10 @@ from itertools import combinations
 import numpy as np
 from PIL import Image
 
+from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortion_filters import compress
-from iqa_cli.metrics import plcc, srcc
 
 from .scored import (
     Floats,

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from iqa_cli.evaluation.metrics import srcc
 from iqa_cli.images.crops import cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import LEVELS, distort
 from iqa_cli.images.find import find_images
-from iqa_cli.metrics import srcc
 from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice, ScoreOptions
 from iqa_cli.records import Status

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
-from iqa_cli.evaluation import Pair
-from iqa_cli.metrics import Floats, Logistic, plcc, srcc
+from iqa_cli.evaluation.measure import Pair
+from iqa_cli.evaluation.metrics import Floats, Logistic, plcc, srcc
 from iqa_cli.targets import open_target
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.metrics import Floats
+from iqa_cli.evaluation.metrics import Floats
 
 Weights = npt.NDArray[np.float64]  # [draws, n]: how often each image comes, whole numbers
 Places = npt.NDArray[np.int64]  # of images among the images, from 0

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from conftest import CARD
 
-from iqa_cli import metrics
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.evaluation import compare, measure, measure_splits
-from iqa_cli.exposure import read_training
-from iqa_cli.published import Protocol, find_published
+from iqa_cli.evaluation import metrics
+from iqa_cli.evaluation.contamination import read_training
+from iqa_cli.evaluation.measure import compare, measure, measure_splits
+from iqa_cli.evaluation.published import Protocol, find_published
+from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_rows, open_results
+from iqa_cli.evaluation.run import Evaluation
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.results import COLUMNS, describe_evaluation, list_rows, open_results
-from iqa_cli.workbench import Evaluation
 
 OPINIONS = [12.5, 80.25, 33.3, 61.0, 47.125, 55.5, 20.0, 90.0]
 SCORES: list[float | None] = [20.1234567, 71.5, 30.5, 66.25, 44.0, None, 35.0, 77.0]

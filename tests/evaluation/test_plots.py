@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from iqa_cli import metrics
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.evaluation import Pair
+from iqa_cli.evaluation import metrics
+from iqa_cli.evaluation.measure import Pair
+from iqa_cli.evaluation.metrics import Logistic, fit_logistic
+from iqa_cli.evaluation.plots import MANY, plot_learning, plot_scatter
 from iqa_cli.images.decode import decode_image
-from iqa_cli.metrics import Logistic, fit_logistic
-from iqa_cli.plots import MANY, plot_learning, plot_scatter
 
 matplotlib = pytest.importorskip("matplotlib")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -207,7 +207,7 @@ DRAW = "plots.plot_learning({}, [dict(epoch=1, phase='', losses=dict(quality=1.0
 def test_without_matplotlib_the_extra_is_named(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import *; sys.modules['matplotlib'] = None  # as if it were not installed\n"
-        "from iqa_cli import errors, plots\n"
+        "from iqa_cli import errors; from iqa_cli.evaluation import plots\n"
         "try:\n"
         f"    {DRAW.format(repr(tmp_path / 'x.png'))}"
         "except errors.ExtraMissing as error:\n"
@@ -220,7 +220,7 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path) -> None:
 
 def test_importing_plots_loads_no_matplotlib_and_drawing_no_pyplot(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import *; from iqa_cli import plots; assert 'matplotlib' not in sys.modules\n"
+        "import sys; from pathlib import *; from iqa_cli.evaluation import plots; assert 'matplotlib' not in sys.modules\n"
         f"{DRAW.format(repr(tmp_path / 'x.png'))}"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -11,17 +11,17 @@ from conftest import CARD, toy_nodes, write_model
 from official import write_set
 from PIL import Image
 
-from iqa_cli import metrics, workbench
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.labels import Labels, read_labels
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import split_groups, take_test
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.evaluation import compare
-from iqa_cli.exposure import read_training
+from iqa_cli.evaluation import metrics, run
+from iqa_cli.evaluation.contamination import read_training
+from iqa_cli.evaluation.measure import compare
+from iqa_cli.evaluation.run import Evaluation, Scored, evaluate
 from iqa_cli.options import EvaluateOptions, OwnRatings, ScoreOptions, Side
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.workbench import Evaluation, Scored, evaluate
 
 SCORING = ScoreOptions(cache=False, workers=1)
 
@@ -150,13 +150,13 @@ def test_a_scale_upside_down_and_own_ratings_without_a_file() -> None:
     with pytest.raises(UsageError, match="not 5 and 1"):
         OwnRatings(score_range=(5, 1))
     with pytest.raises(UsageError, match="--labels FILE"):
-        list(workbench.read_sets(EvaluateOptions(("csv",))))
+        list(run.read_sets(EvaluateOptions(("csv",))))
 
 
 # ---- published figures ----
 
 
-def compare_fake(name: str, count: int, *, failed: int = 0) -> workbench.Comparison:
+def compare_fake(name: str, count: int, *, failed: int = 0) -> run.Comparison:
     """So many images of a set, whose scores are their opinions."""
     spec = DATASETS[name]
     labels = Labels(spec, Path("set"), tuple(Rating(f"{i}.jpg", float(i % 90), None, f"{i}.jpg") for i in range(count)))
@@ -172,7 +172,7 @@ def compare_fake(name: str, count: int, *, failed: int = 0) -> workbench.Compari
 def find_beside(name: str, count: int, *data: str, side: Side = Side.ALL, failed: int = 0) -> list[str]:
     training = read_training(replace(CARD, training={"data": list(data)}))
     options = EvaluateOptions((name,), side=side)
-    return [row.model for row in workbench.choose_published(compare_fake(name, count, failed=failed), training, options)]
+    return [row.model for row in run.choose_published(compare_fake(name, count, failed=failed), training, options)]
 
 
 LIVEC = f"{DATASETS['livec'].title}: 1162 images; terms"

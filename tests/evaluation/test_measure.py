@@ -15,8 +15,8 @@ from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import split_groups
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.evaluation import Comparison, Pair, compare, find_disagreements, measure, measure_splits
-from iqa_cli.metrics import Logistic
+from iqa_cli.evaluation.measure import Comparison, Pair, compare, find_disagreements, measure, measure_splits
+from iqa_cli.evaluation.metrics import Logistic
 from iqa_cli.records import ScoreRecord, Status
 
 ROOT = Path("set")

@@ -10,12 +10,21 @@ from pathlib import Path
 
 from iqa_cli.datasets.labels import Labels, find_root, find_spec, read_labels, read_own_labels
 from iqa_cli.datasets.splits import take_test
-from iqa_cli.evaluation import Comparison, Estimate, Figures, Measurement, SplitMeasurement, compare, measure, measure_splits
-from iqa_cli.exposure import Training, read_training
+from iqa_cli.evaluation.contamination import Training, read_training
+from iqa_cli.evaluation.measure import (
+    Comparison,
+    Estimate,
+    Figures,
+    Measurement,
+    SplitMeasurement,
+    compare,
+    measure,
+    measure_splits,
+)
+from iqa_cli.evaluation.published import Protocol, Published, find_published
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_cards, find_model
 from iqa_cli.options import OWN, EvaluateOptions, OwnRatings, Side
-from iqa_cli.published import Protocol, Published, find_published
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.scorer import Scorer, open_scorer
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from iqa_cli import metrics
-from iqa_cli.bootstrap import (
+from iqa_cli.evaluation import metrics
+from iqa_cli.evaluation.bootstrap import (
     Figure,
     Groups,
     Row,
@@ -65,7 +65,7 @@ def test_draws_depend_on_the_seed_and_not_on_how_many_are_made_at_a_time(monkeyp
     groups = each_its_own(50)
     at_once = draw_all(groups, 40, seed=5)
     assert (at_once != draw_all(groups, 40, seed=6)).any()
-    monkeypatch.setattr("iqa_cli.bootstrap.CELLS", 150)
+    monkeypatch.setattr("iqa_cli.evaluation.bootstrap.CELLS", 150)
     parts = list(groups.draw(40, 5))
     assert [len(part) for part in parts] == [3] * 13 + [1]
     assert (np.concatenate(parts) == at_once).all()

@@ -9,7 +9,7 @@ import pytest
 from conftest import CARD
 
 from iqa_cli.datasets.catalog import DATASETS
-from iqa_cli.exposure import read_training
+from iqa_cli.evaluation.contamination import read_training
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_cards
 

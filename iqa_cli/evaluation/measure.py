@@ -14,11 +14,11 @@ from math import isnan, nan
 
 import numpy as np
 
-from iqa_cli.bootstrap import Groups, Row, draw_krcc, draw_plcc, draw_rmse, draw_srcc, find_intervals
 from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.splits import take_test
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.metrics import Floats, Logistic, fit_logistic, krcc, plcc, rmse, srcc
+from iqa_cli.evaluation.bootstrap import Groups, Row, draw_krcc, draw_plcc, draw_rmse, draw_srcc, find_intervals
+from iqa_cli.evaluation.metrics import Floats, Logistic, fit_logistic, krcc, plcc, rmse, srcc
 from iqa_cli.records import ScoreRecord
 
 

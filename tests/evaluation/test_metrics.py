@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from iqa_cli import metrics
+from iqa_cli.evaluation import metrics
 
 CORRELATIONS = [metrics.srcc, metrics.plcc, metrics.krcc]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from iqa_cli.errors import UsageError
-from iqa_cli.evaluation import Disagreement, find_disagreements
-from iqa_cli.plots import check_target, plot_scatter
+from iqa_cli.evaluation.measure import Disagreement, find_disagreements
+from iqa_cli.evaluation.plots import check_target, plot_scatter
+from iqa_cli.evaluation.run import Evaluation
 from iqa_cli.scoring.writers import Value, encode_csv
 from iqa_cli.targets import Target, open_target
-from iqa_cli.workbench import Evaluation
 
 COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
 """Of the file with a line an image. rating: as published; opinion: brought to 0..100, higher is better; score: the model's;

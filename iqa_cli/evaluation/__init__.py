@@ -1,0 +1,1 @@
+"""iqa evaluate: how well scores agree with people."""
