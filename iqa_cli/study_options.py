@@ -85,7 +85,7 @@ class FittedOptions:
 
 @dataclass(frozen=True)
 class KernelOptions(FittedOptions):
-    """Kernel regression, `nn.kernels`.
+    """Kernel regression, `networks.kernels`.
 
     ridge: of the variance of ratings, how much goes to what features cannot explain. taught: the same of teachers' answers; the
         larger, the less they count.
@@ -97,7 +97,7 @@ class KernelOptions(FittedOptions):
 
 @dataclass(frozen=True)
 class PerceptronOptions(FittedOptions):
-    """Perceptrons, `nn.perceptrons`: how many, of how many hidden units each, and how they are trained.
+    """Perceptrons, `networks.heads`: how many, of how many hidden units each, and how they are trained.
 
     taught: what a teacher's answer counts; a rating counts 1. dropout, hidden_dropout: of the means, and of the hidden units.
     """
@@ -199,7 +199,7 @@ class StudyOptions:
         lower_is_better: the direction of its scale.
     photos: folders of unlabelled clean photos that join the training, for the order and teacher terms.
     backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
-    size, fit: of the crops. width, heads, stages: of the network, see `nn.network`.
+    size, fit: of the crops. width, heads, stages: of the network, see `networks.network`.
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
     middle: in px of a side: a network looks only at that square in the middle of the view that a crop would be; 0: all of it.
     method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel"

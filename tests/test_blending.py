@@ -17,10 +17,10 @@ from iqa_cli.images.crops import CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.models.card import WeightFile, read_card, write_card
 from iqa_cli.models.find import find_model
+from iqa_cli.networks.checkpoint import load_network, save_weights
+from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.nn.blending import blend_models
-from iqa_cli.nn.checkpoint import load_network, save_weights
 from iqa_cli.nn.export import export_model
-from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.options import BackendChoice
 from iqa_cli.scoring.backends import open_backend
 

@@ -10,10 +10,10 @@ from conftest import write_photo
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.nn.checkpoint import load_tensors, save_weights
+from iqa_cli.networks.checkpoint import load_tensors, save_weights
+from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import CropStore, FeatureStore, name_crops, name_features
-from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.teachers import describe_question
 from iqa_cli.study_options import LoopOptions, SampleOptions

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from iqa_cli.nn.network import NetworkConfig, build_network
+from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.nn.objectives import (
     Distillation,
     Memory,

@@ -23,8 +23,8 @@ from test_locks import holding
 
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.networks.checkpoint import load_tensors
 from iqa_cli.nn import study, training
-from iqa_cli.nn.checkpoint import load_tensors
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves
 from iqa_cli.nn.decoded import DecodedImages, bound_image
 from iqa_cli.nn.runs import RunFolder, describe_options, leave_out

@@ -16,9 +16,9 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.models.find import find_model
-from iqa_cli.nn.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
+from iqa_cli.networks.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
+from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.nn.export import export, export_model
-from iqa_cli.nn.network import NetworkConfig, build_network
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.study import PartDone, train
 from iqa_cli.nn.teachers import ViewAsked, ask_teachers, open_teachers

@@ -49,7 +49,7 @@ class WeightFile:
 class ModelCard:
     """What NAME.json says.
 
-    network: the fields of `nn.network.NetworkConfig`, as plain data.
+    network: the fields of `networks.network.NetworkConfig`, as plain data.
     crops: how images become its input.
     opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means.
     training: data with their terms, method, options, command.

@@ -13,9 +13,9 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
-from iqa_cli.nn.blends import Blend, Member, sees
-from iqa_cli.nn.checkpoint import load_network, save_weights
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.networks.checkpoint import load_network, save_weights
+from iqa_cli.networks.ensemble import Blend, Member, sees
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
 
 

@@ -24,7 +24,7 @@ from iqa_cli.images.find import find_images
 from iqa_cli.models.card import EMBEDDED, ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.models.onnx_backend import OnnxBackend
-from iqa_cli.nn.checkpoint import load_network
+from iqa_cli.networks.checkpoint import load_network
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import Undecodable
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from iqa_cli.images.crops import CUT, CropSpec
-from iqa_cli.nn.checkpoint import load_tensors, save_tensors
-from iqa_cli.nn.network import NetworkConfig, QfmIqm
+from iqa_cli.networks.checkpoint import load_tensors, save_tensors
+from iqa_cli.networks.network import NetworkConfig, QfmIqm
 from iqa_cli.nn.precision import knows_bf16
 from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
 from iqa_cli.study_options import LoopOptions

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  its usual name
 
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.nn.samples import Batch
 from iqa_cli.study_options import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from iqa_cli.study_options import LoopOptions
 
 if TYPE_CHECKING:
-    from iqa_cli.nn.network import QfmIqm
+    from iqa_cli.networks.network import QfmIqm
 
 
 def knows_bf16(device: str | torch.device) -> bool:

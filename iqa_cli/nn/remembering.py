@@ -12,13 +12,13 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from iqa_cli.nn.checkpoint import load_tensors, save_tensors
+from iqa_cli.networks.checkpoint import load_tensors, save_tensors
+from iqa_cli.networks.heads import Perceptrons
+from iqa_cli.networks.kernels import KernelRegression
+from iqa_cli.networks.network import QfmIqm
+from iqa_cli.networks.regressions import MeansRegression
 from iqa_cli.nn.features import FeatureStore, PhotoStore, ViewMeasured, name_features
-from iqa_cli.nn.kernels import KernelRegression
-from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.objectives import choose_answers
-from iqa_cli.nn.perceptrons import Perceptrons
-from iqa_cli.nn.regressions import MeansRegression
 from iqa_cli.nn.runs import RunFolder, Snapshot
 from iqa_cli.nn.samples import Photo, PhotoCrops, load_scoring_crops
 from iqa_cli.nn.teams import ALONE, Team

@@ -18,8 +18,8 @@ from iqa_cli.errors import DataError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
-from iqa_cli.nn.checkpoint import save_weights
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.networks.checkpoint import save_weights
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.nn.runs import RunFolder, describe_options
 from iqa_cli.nn.samples import Photo
 from iqa_cli.nn.teachers import Teacher

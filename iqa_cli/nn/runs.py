@@ -24,8 +24,8 @@ from torch import Tensor
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.locks import lock_folder
-from iqa_cli.nn.checkpoint import load_tensors, save_tensors, save_weights
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.networks.checkpoint import load_tensors, save_tensors, save_weights
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.study_options import StudyOptions
 
 NO_MATTER = (

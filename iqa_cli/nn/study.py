@@ -14,12 +14,12 @@ from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.nn.backend import choose_device
-from iqa_cli.nn.checkpoint import load_backbone, load_tensors
+from iqa_cli.networks.checkpoint import load_backbone, load_tensors
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
 from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import ViewMeasured
-from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.nn.objectives import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.nn.remembering import remember_photos
 from iqa_cli.nn.reports import (

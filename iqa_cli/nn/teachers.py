@@ -19,10 +19,10 @@ from torch import Tensor
 from iqa_cli.images.crops import CUT, CropSpec, cut_crop, normalise
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model, verify_file
-from iqa_cli.nn.blends import Blend
-from iqa_cli.nn.checkpoint import load_network, load_tensors, save_tensors
+from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
+from iqa_cli.networks.ensemble import Blend
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.nn.features import FeatureStore, ViewMeasured
-from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.precision import knows_bf16
 from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from iqa_cli.errors import ExtraMissing, UsageError
-from iqa_cli.nn.network import QfmIqm
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.nn.samples import Batch
 
 T = TypeVar("T")

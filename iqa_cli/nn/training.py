@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.networks.network import QfmIqm, StageEncoder
 from iqa_cli.nn.features import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
-from iqa_cli.nn.network import QfmIqm, StageEncoder
 from iqa_cli.nn.objectives import Objective, QualityMatching
 from iqa_cli.nn.precision import keep_depthwise_single, precision_of
 from iqa_cli.nn.runs import RunFolder, Snapshot

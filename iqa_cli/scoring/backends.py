@@ -20,7 +20,7 @@ def open_backend(card: ModelCard, folder: Path, backend: BackendChoice, device: 
     if backend is BackendChoice.ONNX:
         return OnnxBackend(path, device)
     try:
-        from iqa_cli.nn.backend import TorchBackend
+        from iqa_cli.networks.torch_backend import TorchBackend
     except ModuleNotFoundError as error:
         raise ExtraMissing("train", f"running {card.name} with PyTorch") from error
     try:

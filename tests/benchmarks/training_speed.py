@@ -26,8 +26,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from iqa_cli.corpus import read_corpus
 from iqa_cli.errors import DataError
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.nn import study, training
-from iqa_cli.nn.network import QfmIqm
 from iqa_cli.nn.objectives import Objective, Outcome
 from iqa_cli.nn.runs import RunFolder
 from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, load_epoch

@@ -21,12 +21,12 @@ from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, read_card
 from iqa_cli.models.find import find_model
+from iqa_cli.networks.checkpoint import load_network, load_tensors
+from iqa_cli.networks.kernels import KernelRegression
+from iqa_cli.networks.network import NetworkConfig, StageEncoder, build_network
 from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
-from iqa_cli.nn.checkpoint import load_network, load_tensors
 from iqa_cli.nn.export import export_model
-from iqa_cli.nn.kernels import KernelRegression
-from iqa_cli.nn.network import NetworkConfig, StageEncoder, build_network
 from iqa_cli.nn.remembering import Shown, list_shown, show, tell
 from iqa_cli.nn.samples import Photo, PhotoCrops
 from iqa_cli.nn.training import EpochDone

@@ -11,7 +11,7 @@ import torch
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import Crops
 from iqa_cli.models.card import ModelCard
-from iqa_cli.nn.checkpoint import load_network
+from iqa_cli.networks.checkpoint import load_network
 
 
 def choose_device(name: str) -> torch.device:

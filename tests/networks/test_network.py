@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 import timm
 
 from iqa_cli.errors import WeightsError
-from iqa_cli.nn.folding import fold_batch_norms, run_probe
-from iqa_cli.nn.network import AttentionPanel, NetworkConfig, StageEncoder, TransformerEncoder, build_network
+from iqa_cli.networks.backbone import fold_batch_norms, run_probe
+from iqa_cli.networks.network import AttentionPanel, NetworkConfig, StageEncoder, TransformerEncoder, build_network
 
 CONVOLUTIONAL = ["mobilenetv2_035", "resnet10t", "convnext_atto"]
 

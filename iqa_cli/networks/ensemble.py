@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 
 
 @dataclass(frozen=True)

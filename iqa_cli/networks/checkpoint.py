@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.models.card import ModelCard
-from iqa_cli.nn.blends import Blend, build_blend
-from iqa_cli.nn.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.networks.ensemble import Blend, build_blend
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Any = None) -> None:

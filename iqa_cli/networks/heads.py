@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
-from iqa_cli.nn.regressions import MeansRegression
+from iqa_cli.networks.regressions import MeansRegression
 from iqa_cli.study_options import PerceptronOptions
 
 

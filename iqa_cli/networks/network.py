@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
-from iqa_cli.nn.folding import fix_padding, fold_batch_norms
-from iqa_cli.nn.kernels import KernelRegression
-from iqa_cli.nn.perceptrons import Perceptrons
-from iqa_cli.nn.regressions import MeansRegression
+from iqa_cli.networks.backbone import fix_padding, fold_batch_norms
+from iqa_cli.networks.heads import Perceptrons
+from iqa_cli.networks.kernels import KernelRegression
+from iqa_cli.networks.regressions import MeansRegression
 
 MOST = {
     **{"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "middle": 4096},
@@ -44,8 +44,8 @@ class NetworkConfig:
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the statistics of stages are taken.
     middle: the side in px of the square in the middle of a crop that alone is looked at; 0: all of it is.
-    remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `nn.kernels`.
-    units: 0, or the number of hidden units of perceptrons in the panel's place, see `nn.perceptrons`.
+    remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `networks.kernels`.
+    units: 0, or the number of hidden units of perceptrons in the panel's place, see `networks.heads`.
     """
 
     backbone: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from iqa_cli.nn.regressions import MeansRegression
+from iqa_cli.networks.regressions import MeansRegression
 
 
 class KernelRegression(MeansRegression):
