@@ -25,7 +25,7 @@ Damage = Literal[
 
 @dataclass(frozen=True)
 class MatchingOptions:
-    """The method, `nn.objectives.QualityMatching`; the symbols stand in that module's docstring.
+    """The method, `qfm_iqm.objective.QualityMatching`; the symbols stand in that module's docstring.
 
     The numbers are our reconstruction's, not the paper's. correlation and order are terms of ours, off by default.
 
@@ -52,7 +52,7 @@ class MatchingOptions:
 
 @dataclass(frozen=True)
 class DistillationOptions:
-    """Learning from teachers, `nn.objectives.Distillation`: the weights of its terms, and its constants as in matching.
+    """Learning from teachers, `qfm_iqm.objective.Distillation`: the weights of its terms, and its constants as in matching.
 
     labelled: of the human labels, beside the teachers' answers, which count 1.
     """

@@ -20,7 +20,6 @@ from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
 from iqa_cli.nn.decoded import DecodedImages
 from iqa_cli.nn.features import ViewMeasured
-from iqa_cli.nn.objectives import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.nn.remembering import remember_photos
 from iqa_cli.nn.reports import (
     describe_training,
@@ -45,6 +44,7 @@ from iqa_cli.parts import (
     name_teachers,
     plan_parts,
 )
+from iqa_cli.qfm_iqm.objective import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.study_options import StudyOptions
 
 FAR, NEAR = 1.2, 1.1

@@ -28,10 +28,10 @@ from iqa_cli.corpus import read_corpus
 from iqa_cli.errors import DataError
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.nn import study, training
-from iqa_cli.nn.objectives import Objective, Outcome
 from iqa_cli.nn.runs import RunFolder
 from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, load_epoch
 from iqa_cli.nn.training import StepDone
+from iqa_cli.qfm_iqm.objective import Objective, Outcome
 from iqa_cli.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.study_options import StudyOptions
 

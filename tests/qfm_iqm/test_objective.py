@@ -9,7 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, build_network
-from iqa_cli.nn.objectives import (
+from iqa_cli.nn.samples import Batch
+from iqa_cli.qfm_iqm.objective import (
     Distillation,
     Memory,
     QualityMatching,
@@ -21,7 +22,6 @@ from iqa_cli.nn.objectives import (
     order_loss,
     perturb,
 )
-from iqa_cli.nn.samples import Batch
 from iqa_cli.study_options import DistillationOptions, MatchingOptions
 
 OPTIONS = MatchingOptions(memory=6)

@@ -1,0 +1,1 @@
+"""The method of QFM-IQM; it exists in training only."""
