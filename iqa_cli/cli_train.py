@@ -26,7 +26,7 @@ from iqa_cli.study_flags import (
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from iqa_cli.study_options import StudyOptions
+    from iqa_cli.training.options import StudyOptions
 
 
 def import_torch_line(module: str, needed_for: str) -> ModuleType:

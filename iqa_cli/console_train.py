@@ -15,12 +15,12 @@ from iqa_cli.console import open_console, print_rows, show
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:
-    from iqa_cli.nn.curves import CurvesDrawn
-    from iqa_cli.nn.features import ViewMeasured
-    from iqa_cli.nn.study import Event, PartBegun, PartDone
-    from iqa_cli.nn.teachers import ViewAsked
-    from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone
-    from iqa_cli.study_options import StudyOptions
+    from iqa_cli.training.curves import CurvesDrawn
+    from iqa_cli.training.distill import ViewAsked
+    from iqa_cli.training.feature_cache import ViewMeasured
+    from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone
+    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.training.run import Event, PartBegun, PartDone
 
 
 class TrainingView:
@@ -125,11 +125,11 @@ class TrainingView:
 def print_plan(options: StudyOptions) -> None:
     """What would be trained, on stdout: the options as a recipe, and below it, as its comments, on what.
 
-    Raises what `nn.study.train` would raise before it trains.
+    Raises what `training.run.train` would raise before it trains.
     """
-    from iqa_cli.corpus import find_photos, read_corpus
-    from iqa_cli.parts import check_study, check_teachers, choose_parts, plan_parts, show_parts
-    from iqa_cli.recipes import write_recipe
+    from iqa_cli.training.data import find_photos, read_corpus
+    from iqa_cli.training.plan import check_study, check_teachers, choose_parts, plan_parts, show_parts
+    from iqa_cli.training.recipes import write_recipe
 
     check_study(options)
     corpus = read_corpus(options)

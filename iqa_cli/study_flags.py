@@ -13,7 +13,7 @@ import typer
 from iqa_cli.shared_flags import DATA, DataRoots, OwnFlags
 
 if TYPE_CHECKING:
-    from iqa_cli.study_options import StudyOptions
+    from iqa_cli.training.options import StudyOptions
 
 NETWORK, LOOP, RUN = "Network", "Training", "Run"  # panels of the help
 
@@ -173,8 +173,8 @@ def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, 
 
     begin: what a command does without a recipe.
     """
-    from iqa_cli.recipes import apply_settings, parse_settings, read_recipe
-    from iqa_cli.study_options import StudyOptions
+    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 
     options = StudyOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
     if run.recipe is not None:

@@ -24,7 +24,7 @@ from iqa_cli.study_flags import (
     describe_flags,
     gather_options,
 )
-from iqa_cli.study_options import LoopOptions, SampleOptions, StudyOptions
+from iqa_cli.training.options import LoopOptions, SampleOptions, StudyOptions
 
 
 @dataclass(frozen=True)

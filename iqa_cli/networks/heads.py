@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.networks.regressions import MeansRegression
-from iqa_cli.study_options import PerceptronOptions
+from iqa_cli.training.options import PerceptronOptions
 
 
 class Perceptrons(MeansRegression):

@@ -18,7 +18,7 @@ one scores lower (a ranking loss; no label is needed). `capped` brings the teach
 order, too, see `cap_answers`.
 
 `Distillation` is the plain road: answer as the teachers do, wherever they were asked. Both take the teachers' answers from the
-batch (`nn.teachers` puts them there), so no teacher is near the gradient.
+batch (`training.distill` puts them there), so no teacher is near the gradient.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.nn.samples import Batch
-from iqa_cli.study_options import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
+from iqa_cli.training.options import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
+from iqa_cli.training.samples import Batch
 
 DISTURBED: dict[Disturbed, slice] = {"all": slice(None), "content": slice(1), "patches": slice(1, None)}
 """Which of the tokens noise is added to."""

@@ -18,8 +18,8 @@ from typing import Any
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.models.card import read_card, write_card
-from iqa_cli.nn.reports import quote_results
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.report import quote_results
 
 from .scored import run_whole
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from iqa_cli.errors import UsageError
-from iqa_cli.nn.study import train
-from iqa_cli.nn.training import EpochDone
-from iqa_cli.recipes import apply_settings, parse_settings, read_recipe
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.loop import EpochDone
+from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
+from iqa_cli.training.run import train
 
 from .scored import Floats, print_table, read_seed, run_whole, show_figure, write_json
 

@@ -9,7 +9,7 @@ import pytest
 
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
-from iqa_cli.study_options import Damage
+from iqa_cli.training.options import Damage
 
 KINDS = list(DISTORTIONS)
 

@@ -22,12 +22,12 @@ from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network
 from iqa_cli.networks.heads import Perceptrons
 from iqa_cli.networks.network import NetworkConfig, StageEncoder, build_network
-from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.export import export_model
 from iqa_cli.options import BackendChoice
-from iqa_cli.parts import check_study
-from iqa_cli.study_options import PerceptronOptions
+from iqa_cli.training import run
+from iqa_cli.training.options import PerceptronOptions
+from iqa_cli.training.plan import check_study
 
 SMALL = PerceptronOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)
 
@@ -107,7 +107,7 @@ def fitted(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # 
     options = choose(
         ratings, folder, method="perceptrons", folds=2, perceptrons=replace(SMALL, epochs=3), features=folder / "F"
     )
-    list(study.train(options))
+    list(run.train(options))
     return folder
 
 
@@ -139,7 +139,7 @@ def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) 
 def test_what_looks_at_the_middle_alone_has_crops_that_differ_less(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
     whole = choose(ratings, tmp_path, method="perceptrons", size=128)
     middle = replace(whole, middle=64)
-    assert study.begin_network(middle)[1].zoom < study.begin_network(whole)[1].zoom
+    assert run.begin_network(middle)[1].zoom < run.begin_network(whole)[1].zoom
 
 
 @pytest.mark.parametrize(

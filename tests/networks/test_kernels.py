@@ -24,16 +24,16 @@ from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, load_tensors
 from iqa_cli.networks.kernels import KernelRegression
 from iqa_cli.networks.network import NetworkConfig, StageEncoder, build_network
-from iqa_cli.nn import study
 from iqa_cli.nn.blending import blend_models
 from iqa_cli.nn.export import export_model
-from iqa_cli.nn.remembering import Shown, list_shown, show, tell
-from iqa_cli.nn.samples import Photo, PhotoCrops
-from iqa_cli.nn.training import EpochDone
 from iqa_cli.options import BackendChoice
-from iqa_cli.parts import check_study
-from iqa_cli.recipes import write_recipe
-from iqa_cli.study_options import KernelOptions, SampleOptions
+from iqa_cli.training import run
+from iqa_cli.training.fit_heads import Shown, list_shown, show, tell
+from iqa_cli.training.loop import EpochDone
+from iqa_cli.training.options import KernelOptions, SampleOptions
+from iqa_cli.training.plan import check_study
+from iqa_cli.training.recipes import write_recipe
+from iqa_cli.training.samples import Photo, PhotoCrops
 
 
 def draw(count: int, size: int = 6) -> tuple[Any, Any]:
@@ -113,14 +113,14 @@ def test_a_transformer_s_last_tokens_are_no_statistics() -> None:
 
 
 @pytest.fixture(scope="module")
-def fitted(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[study.Event]]:  # noqa: F811
+def fitted(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[run.Event]]:  # noqa: F811
     """The run folder of a kernel regression of two folds, and what happened."""
     folder = tmp_path_factory.mktemp("kernel")
     options = choose(ratings, folder, method="kernel", folds=2, size=96)
-    return folder, list(study.train(options))
+    return folder, list(run.train(options))
 
 
-def test_the_command_fits_one_to_rated_photos(fitted: tuple[Path, list[study.Event]], ratings: Path) -> None:  # noqa: F811
+def test_the_command_fits_one_to_rated_photos(fitted: tuple[Path, list[run.Event]], ratings: Path) -> None:  # noqa: F811
     folder, events = fitted
     epochs = [event for event in events if isinstance(event, EpochDone)]
     assert [(epoch.phase, epoch.epochs) for epoch in epochs] == [("kernel", 1)] * 2
@@ -132,12 +132,12 @@ def test_the_command_fits_one_to_rated_photos(fitted: tuple[Path, list[study.Eve
     card = find_model(str(folder / "fold0"), BackendChoice.TORCH).card
     assert card.network["remembered"] == 6  # two of the eight are for validation
     assert card.summary.startswith("kernel regression on mobilenetv2_035")
-    again = list(study.train(replace(choose(ratings, folder, method="kernel", folds=2, size=96), resume=True)))
+    again = list(run.train(replace(choose(ratings, folder, method="kernel", folds=2, size=96), resume=True)))
     assert not [event for event in again if isinstance(event, EpochDone)]
 
 
 def test_it_exports_and_shares_a_backbone_with_the_panel_it_is_blended_with(
-    fitted: tuple[Path, list[study.Event]], tmp_path: Path
+    fitted: tuple[Path, list[run.Event]], tmp_path: Path
 ) -> None:
     kernel = find_model(str(fitted[0] / "fold1"), BackendChoice.TORCH)
     trunk = load_network(kernel.card, kernel.folder / "model.safetensors").encoder.backbone.state_dict()
@@ -225,7 +225,7 @@ def check_refused(card: ModelCard, network: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def taught(fitted: tuple[Path, list[study.Event]], ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def taught(fitted: tuple[Path, list[run.Event]], ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """The run folder of one that also learns from another about photos without ratings, and looks at the middle alone."""
     folder = tmp_path_factory.mktemp("taught")
     (folder / "photos").mkdir()
@@ -233,7 +233,7 @@ def taught(fitted: tuple[Path, list[study.Event]], ratings: Path, tmp_path_facto
         write_photo(folder / "photos" / f"{number}.png", 100 + number, (120, 150))
     options = choose(ratings, folder, method="kernel", size=192, middle=64, asked=2)
     teachers = (str(fitted[0] / "fold0"),)
-    list(study.train(replace(options, run_dir=folder / "run", teachers=teachers, photos=(folder / "photos",))))
+    list(run.train(replace(options, run_dir=folder / "run", teachers=teachers, photos=(folder / "photos",))))
     return folder
 
 
@@ -298,6 +298,6 @@ def test_what_it_cannot_learn_from_is_named(ratings: Path, tmp_path: Path, chang
         check_study(choose(ratings, tmp_path, method="kernel", **changes))
 
 
-def test_its_recipe_is_kept_with_its_card(fitted: tuple[Path, list[study.Event]]) -> None:
+def test_its_recipe_is_kept_with_its_card(fitted: tuple[Path, list[run.Event]]) -> None:
     options = json.loads((fitted[0] / "fold0" / "options.json").read_text())
     assert (options["method"], options["kernel"]) == ("kernel", asdict(KernelOptions()))

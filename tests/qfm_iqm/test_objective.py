@@ -9,7 +9,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, build_network
-from iqa_cli.nn.samples import Batch
 from iqa_cli.qfm_iqm.objective import (
     Distillation,
     Memory,
@@ -22,7 +21,8 @@ from iqa_cli.qfm_iqm.objective import (
     order_loss,
     perturb,
 )
-from iqa_cli.study_options import DistillationOptions, MatchingOptions
+from iqa_cli.training.options import DistillationOptions, MatchingOptions
+from iqa_cli.training.samples import Batch
 
 OPTIONS = MatchingOptions(memory=6)
 

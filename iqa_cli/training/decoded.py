@@ -17,7 +17,7 @@ import numpy as np
 
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CUT, Rgb, cut_box
-from iqa_cli.nn.samples import decode_or_raise
+from iqa_cli.training.samples import decode_or_raise
 
 
 class DecodedImages:

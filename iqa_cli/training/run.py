@@ -10,31 +10,23 @@ from pathlib import Path
 import timm
 import torch
 
-from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_backbone, load_tensors
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.networks.torch_backend import choose_device
-from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
-from iqa_cli.nn.decoded import DecodedImages
-from iqa_cli.nn.features import ViewMeasured
-from iqa_cli.nn.remembering import remember_photos
-from iqa_cli.nn.reports import (
-    describe_training,
-    judge_sets,
-    write_measured,
-    write_predictions,
-    write_results,
-    write_weights,
-)
-from iqa_cli.nn.runs import RunFolder
-from iqa_cli.nn.samples import Photo, PhotoCrops, PixelCache, Pixels
-from iqa_cli.nn.teachers import Teacher, ViewAsked, ask_teachers, open_teachers
-from iqa_cli.nn.teams import Team, open_team
-from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, fit, predict_photos
-from iqa_cli.parts import (
+from iqa_cli.qfm_iqm.objective import Distillation, Memory, Objective, QualityMatching
+from iqa_cli.training.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
+from iqa_cli.training.data import Corpus, find_photos, read_corpus
+from iqa_cli.training.decoded import DecodedImages
+from iqa_cli.training.distill import Teacher, ViewAsked, ask_teachers, open_teachers
+from iqa_cli.training.distributed import Team, open_team
+from iqa_cli.training.feature_cache import ViewMeasured
+from iqa_cli.training.fit_heads import remember_photos
+from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone, fit, predict_photos
+from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.plan import (
     Part,
     check_study,
     check_teachers,
@@ -44,8 +36,16 @@ from iqa_cli.parts import (
     name_teachers,
     plan_parts,
 )
-from iqa_cli.qfm_iqm.objective import Distillation, Memory, Objective, QualityMatching
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.report import (
+    describe_training,
+    judge_sets,
+    write_measured,
+    write_predictions,
+    write_results,
+    write_weights,
+)
+from iqa_cli.training.run_folder import RunFolder
+from iqa_cli.training.samples import Photo, PhotoCrops, PixelCache, Pixels
 
 FAR, NEAR = 1.2, 1.1
 """How much images are enlarged where several crops are to differ: less where only middles are looked at, which differ more."""

@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
-from iqa_cli.nn.precision import SinglePrecision, keep_depthwise_single, knows_bf16, precision_of, wants_bf16
-from iqa_cli.nn.training import build_optimizer
-from iqa_cli.study_options import FinePrecision, LoopOptions, Precision
+from iqa_cli.training.loop import build_optimizer
+from iqa_cli.training.optim import SinglePrecision, keep_depthwise_single, knows_bf16, precision_of, wants_bf16
+from iqa_cli.training.options import FinePrecision, LoopOptions, Precision
 
 
 @pytest.fixture(scope="module")

@@ -24,15 +24,15 @@ from test_locks import holding
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors
-from iqa_cli.nn import study, training
-from iqa_cli.nn.curves import Board, CurvesDrawn, draw_curves
-from iqa_cli.nn.decoded import DecodedImages, bound_image
-from iqa_cli.nn.runs import RunFolder, describe_options, leave_out
-from iqa_cli.nn.samples import EpochOrder, Photo, PhotoCrops, PixelCache
-from iqa_cli.nn.teams import ALONE, Team, open_team
-from iqa_cli.nn.training import EpochDone, PhaseStopped, StepDone, find_stall, set_rates
-from iqa_cli.recipes import write_recipe
-from iqa_cli.study_options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
+from iqa_cli.training import loop, run
+from iqa_cli.training.curves import Board, CurvesDrawn, draw_curves
+from iqa_cli.training.decoded import DecodedImages, bound_image
+from iqa_cli.training.distributed import ALONE, Team, open_team
+from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone, find_stall, set_rates
+from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
+from iqa_cli.training.recipes import write_recipe
+from iqa_cli.training.run_folder import RunFolder, describe_options, leave_out
+from iqa_cli.training.samples import EpochOrder, Photo, PhotoCrops, PixelCache
 
 MATCHING = MatchingOptions(memory=6, tolerance=0.5, order=0.5, correlation=0.2)
 SAMPLES = SampleOptions(damaged=0.5, versions=1, seed=3)
@@ -62,18 +62,18 @@ def choose(ratings: Path, run_dir: Path, **changes: Any) -> StudyOptions:
 
 
 @pytest.fixture(scope="module")
-def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[study.Event]]:
+def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[run.Event]]:
     """A run on a quarter for the test, with all that can be written beside it."""
     pytest.importorskip("tensorboard")
     folder = tmp_path_factory.mktemp("run")
     options = choose(ratings, folder, repeats=1, tensorboard=True, decoded=folder / "decoded", test_share=0.25)
-    return folder / "split0", list(study.train(options))
+    return folder / "split0", list(run.train(options))
 
 
 # ---- what a run leaves behind ----
 
 
-def test_learning_curves_are_a_table_and_a_picture(finished: tuple[Path, list[study.Event]]) -> None:
+def test_learning_curves_are_a_table_and_a_picture(finished: tuple[Path, list[run.Event]]) -> None:
     folder, events = finished
     stats = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     with (folder / "learning.csv").open() as file:
@@ -85,7 +85,7 @@ def test_learning_curves_are_a_table_and_a_picture(finished: tuple[Path, list[st
     assert (folder / "learning.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_tensorboard_gets_every_epoch(finished: tuple[Path, list[study.Event]]) -> None:
+def test_tensorboard_gets_every_epoch(finished: tuple[Path, list[run.Event]]) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder, events = finished
@@ -115,7 +115,7 @@ def test_without_matplotlib_there_is_the_table_and_without_tensorboard_a_word(
 
 def test_a_run_begun_before_an_option_was_there_goes_on(ratings: Path, tmp_path: Path) -> None:
     first = choose(ratings, tmp_path, loop=replace(LOOP, epochs=0))
-    list(study.train(first))
+    list(run.train(first))
     path = tmp_path / "options.json"
     old = json.loads(path.read_text())
     for name in ("split", "test_share", "lower_is_better", "decoded_side"):
@@ -123,23 +123,23 @@ def test_a_run_begun_before_an_option_was_there_goes_on(ratings: Path, tmp_path:
     for name in ("draws", "schedule", "patience"):
         del old["loop"][name]
     path.write_text(json.dumps(old))
-    assert list(study.train(replace(first, resume=True)))
+    assert list(run.train(replace(first, resume=True)))
     with pytest.raises(UsageError, match="begun with other options"):
-        list(study.train(replace(first, resume=True, loop=replace(first.loop, draws=2))))
+        list(run.train(replace(first, resume=True, loop=replace(first.loop, draws=2))))
 
 
 def test_how_many_loaders_and_threads_there_are_is_no_matter(ratings: Path, tmp_path: Path) -> None:
     first = choose(ratings, tmp_path / "run", loop=replace(LOOP, epochs=0), features=tmp_path / "features")
-    list(study.train(first))
+    list(run.train(first))
     kept = sorted((tmp_path / "features").rglob("*"))
     path = tmp_path / "run" / "options.json"
     old = json.loads(path.read_text())
     assert not {"workers", "threads"} & set(old["loop"])
     path.write_text(json.dumps(old | {"loop": old["loop"] | {"workers": 4, "threads": 8}}))  # as they once stood there
     threads = torch.get_num_threads()
-    assert list(study.train(replace(first, resume=True, loop=replace(first.loop, workers=1, threads=1))))
+    assert list(run.train(replace(first, resume=True, loop=replace(first.loop, workers=1, threads=1))))
     others = replace(first.loop, workers=1, threads=threads)  # of other numbers the last bits differ, and then the weights
-    list(study.train(replace(first, run_dir=tmp_path / "again", loop=others)))
+    list(run.train(replace(first, run_dir=tmp_path / "again", loop=others)))
     assert sorted((tmp_path / "features").rglob("*")) == kept
     weights = [load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("run", "again")]
     assert all(torch.allclose(value, weights[1][name], atol=1e-5) for name, value in weights[0].items())
@@ -160,16 +160,16 @@ def test_a_fold_that_was_trained_otherwise_is_not_put_into_the_table(ratings: Pa
     other = choose(ratings, tmp_path, folds=2, size=96)
     (tmp_path / "fold1" / "options.json").write_text(json.dumps(describe_options(other)))
     with pytest.raises(UsageError, match=r"fold1.options.json: the run in this folder was begun with other options"):
-        list(study.train(choose(ratings, tmp_path, folds=2, only=(0,))))
+        list(run.train(choose(ratings, tmp_path, folds=2, only=(0,))))
     with pytest.raises(UsageError, match=r"there are no folds \[7\]: only \[0, 1\]"):
-        list(study.train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
+        list(run.train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
     assert [path.name for path in tmp_path.iterdir()] == ["fold1"]
 
 
 def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path: Path) -> None:
     loop = replace(LOOP, epochs=0)
     for only in ((2,), (0, 1)):
-        list(study.train(choose(ratings, tmp_path, folds=3, only=only, loop=loop)))
+        list(run.train(choose(ratings, tmp_path, folds=3, only=only, loop=loop)))
     results = json.loads((tmp_path / "results.json").read_text())
     rows = [json.loads((tmp_path / f"fold{n}" / "test.json").read_text()) for n in range(3)]
     assert results["folds"] == rows
@@ -183,7 +183,7 @@ def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path
 def test_a_folder_in_which_another_process_works_is_left_as_it_is(ratings: Path, tmp_path: Path) -> None:
     with holding(tmp_path / "run") as (process, _):
         with pytest.raises(UsageError, match=f"process {process.pid} is at work in this folder"):
-            list(study.train(choose(ratings, tmp_path / "run", resume=True)))
+            list(run.train(choose(ratings, tmp_path / "run", resume=True)))
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
 
 
@@ -216,19 +216,19 @@ def test_a_phase_ends_when_nothing_was_better_for_so_many_epochs(
 def test_a_stalled_warm_up_makes_way_and_a_resumed_run_stays_ended(ratings: Path, tmp_path: Path) -> None:
     still = replace(LOOP, warm_epochs=9, epochs=8, rate=0.0, backbone_rate=0.0, warm_rate=0.0, patience=2)  # nothing changes
     options = choose(ratings, tmp_path, loop=still)
-    events = list(study.train(options))
+    events = list(run.train(options))
     phases = [event.phase for event in events if isinstance(event, EpochDone)]
     assert phases == ["warm-up"] * 3 + ["fine-tuning"] * 3
     assert [event for event in events if isinstance(event, PhaseStopped)] == [
         PhaseStopped(3, "warm-up", 1), PhaseStopped(12, "fine-tuning", 10)
     ]  # fmt: skip
-    again = list(study.train(replace(options, resume=True)))
+    again = list(run.train(replace(options, resume=True)))
     assert not [event for event in again if isinstance(event, EpochDone | PhaseStopped)]
 
 
 def test_patience_needs_a_validation_part(ratings: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs a validation part"):
-        list(study.train(choose(ratings, tmp_path, validation=0.0, loop=replace(LOOP, patience=1))))
+        list(run.train(choose(ratings, tmp_path, validation=0.0, loop=replace(LOOP, patience=1))))
 
 
 def test_thirds_fall_to_a_tenth_and_a_tenth_of_it() -> None:
@@ -289,7 +289,7 @@ def test_a_view_and_its_damaged_versions_are_cut_alike() -> None:
 
 def test_fine_tuning_may_have_smaller_batches(ratings: Path, tmp_path: Path) -> None:
     loop = replace(LOOP, batch_size=6, fine_batch_size=2)
-    steps = [event.steps for event in study.train(choose(ratings, tmp_path, loop=loop)) if isinstance(event, StepDone)]
+    steps = [event.steps for event in run.train(choose(ratings, tmp_path, loop=loop)) if isinstance(event, StepDone)]
     assert steps == [2, 2, *[6] * 6, *[6] * 6]  # of twelve photos
 
 
@@ -347,13 +347,13 @@ def test_crops_of_kept_images_are_those_of_the_files_and_loader_processes_share_
     images = DecodedImages(tmp_path / "kept", 100, 10**6)
     plain, kept = PhotoCrops(photos, crops, SAMPLES), PhotoCrops(photos, crops, SAMPLES, images)
     order = EpochOrder(range(1), 1, 0, seed=0)
-    (loaded,) = training.load_epoch(kept, order, workers=1)
+    (loaded,) = loop.load_epoch(kept, order, workers=1)
     assert torch.equal(loaded.crops, plain[0, 0].crops)
     assert images.used.value == PixelCache(0).load(str(photo)).nbytes  # counted here, written there
     assert len(list((tmp_path / "kept").rglob("*.npy"))) == 1
 
 
-def test_a_run_keeps_its_decoded_images_in_the_folder(finished: tuple[Path, list[study.Event]]) -> None:
+def test_a_run_keeps_its_decoded_images_in_the_folder(finished: tuple[Path, list[run.Event]]) -> None:
     folder, _ = finished
     assert len(list((folder.parent / "decoded" / "side-640").rglob("*.npy"))) == 12  # four are for the test, from their files
     assert json.loads((folder / "options.json").read_text())["decoded_side"] == 640
@@ -386,7 +386,7 @@ def launch(recipe: Path, folder: Path, processes: int) -> subprocess.CompletedPr
     """A training by torchrun in so many processes, or without it."""
     start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     command = [sys.executable, *start, "-m", "iqa_cli", "train", "--recipe", str(recipe), "-r", str(folder)]
-    clean = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    clean = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=clean, timeout=1200, check=False)
 
 
@@ -443,13 +443,13 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
 
 def test_a_network_that_looks_at_the_middle_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
     options = replace(choose(ratings, tmp_path), size=192)
-    whole = study.begin_network(options)[1]
-    network, crops = study.begin_network(replace(options, middle=64))
+    whole = run.begin_network(options)[1]
+    network, crops = run.begin_network(replace(options, middle=64))
     assert network.config.middle == crops.middle == 64
     assert crops == replace(whole, middle=64, zoom=crops.zoom)
     assert crops.zoom < whole.zoom
     with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest views have 96"):
-        study.begin_network(replace(options, middle=256))
+        run.begin_network(replace(options, middle=256))
 
 
 def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
@@ -468,9 +468,9 @@ def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:
 
 def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:
     options = choose(ratings, tmp_path)
-    network, crops = study.begin_network(options)
+    network, crops = run.begin_network(options)
     dataset = PhotoCrops([Photo("any", 0.5)] * 8, crops, SAMPLES)
-    steps = training.fit(network, dataset, [], study.choose_objective(options), LOOP, RunFolder(tmp_path), team=Team(0, 5))
+    steps = loop.fit(network, dataset, [], run.choose_objective(options), LOOP, RunFolder(tmp_path), team=Team(0, 5))
     with pytest.raises(UsageError, match="5 processes cannot share batches of 4 photos"):
         next(iter(steps))
 

@@ -23,9 +23,9 @@ from torch.utils.data import Dataset
 from iqa_cli.images.crops import CUT, CropSpec
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import NetworkConfig, QfmIqm
-from iqa_cli.nn.precision import knows_bf16
-from iqa_cli.nn.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
-from iqa_cli.study_options import LoopOptions
+from iqa_cli.training.optim import knows_bf16
+from iqa_cli.training.options import LoopOptions
+from iqa_cli.training.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
 
 LATER = {"middle": 0, "remembered": 0, "units": 0}
 """Facts that came when there were stores already, which know nothing of them, and what they were until then."""

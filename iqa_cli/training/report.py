@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.corpus import Corpus
 from iqa_cli.errors import DataError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.nn.runs import RunFolder, describe_options
-from iqa_cli.nn.samples import Photo
-from iqa_cli.nn.teachers import Teacher
-from iqa_cli.parts import Part
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.data import Corpus
+from iqa_cli.training.distill import Teacher
+from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.plan import Part
+from iqa_cli.training.run_folder import RunFolder, describe_options
+from iqa_cli.training.samples import Photo
 
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
 """Options that name places on one machine, which a card has no use for."""

@@ -6,9 +6,9 @@ import pytest
 
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.errors import UsageError
-from iqa_cli.parts import check_study
-from iqa_cli.recipes import apply_settings, list_papers, parse_settings, read_recipe, write_recipe
-from iqa_cli.study_options import LoopOptions, StudyOptions
+from iqa_cli.training.options import LoopOptions, StudyOptions
+from iqa_cli.training.plan import check_study
+from iqa_cli.training.recipes import apply_settings, list_papers, parse_settings, read_recipe, write_recipe
 
 OPTIONS = StudyOptions(run_dir=Path("run"))
 

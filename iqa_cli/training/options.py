@@ -67,7 +67,7 @@ class DistillationOptions:
 
 @dataclass(frozen=True)
 class FittedOptions:
-    """What is fitted at once to the means of features, `nn.remembering`. It may learn from teachers, too, about photos without
+    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos without
     ratings and damaged versions.
 
     margin, capped: as in matching.
@@ -116,7 +116,7 @@ class PerceptronOptions(FittedOptions):
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How crops are drawn, `nn.samples`.
+    """How crops are drawn, `training.samples`.
 
     enlarge: a training crop shows the image at 1 to this many times the size at which it is scored.
     damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
@@ -139,7 +139,7 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """The loop, `nn.training.fit`.
+    """The loop, `training.loop.fit`.
 
     warm_epochs: of everything but the backbone, on features measured once, from `views` random crops a photo.
     epochs: of the whole network, but for the first `frozen` share of the backbone's layers.
@@ -152,7 +152,7 @@ class LoopOptions:
         that teachers gave once.
     fine_batch_size: of fine-tuning, whose batches must fit into memory; 0: as in the warm-up.
     precision, fine_precision: of the warm-up and of fine-tuning; "auto" is bf16 for transformers and on a GPU. On a CPU that
-        knows it (AVX-512 or AMX with bf16) it makes fine-tuning of convolutions faster, too, see `nn.precision`; on any other
+        knows it (AVX-512 or AMX with bf16) it makes fine-tuning of convolutions faster, too, see `training.optim`; on any other
         CPU all is in single precision, whatever is asked for.
     schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
         rates of the one before.

@@ -21,7 +21,7 @@ from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, no
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import DISTORTIONS, LEVELS, distort
 from iqa_cli.records import Undecodable
-from iqa_cli.study_options import Damage, SampleOptions
+from iqa_cli.training.options import Damage, SampleOptions
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from iqa_cli.study_options import LoopOptions
+from iqa_cli.training.options import LoopOptions
 
 if TYPE_CHECKING:
     from iqa_cli.networks.network import QfmIqm

@@ -19,7 +19,7 @@ from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images.find import find_images
 from iqa_cli.options import OWN, OwnRatings
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.options import StudyOptions
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.nn.export import export, export_model
-from iqa_cli.nn.samples import Photo, PhotoCrops
-from iqa_cli.nn.study import PartDone, train
-from iqa_cli.nn.teachers import ViewAsked, ask_teachers, open_teachers
-from iqa_cli.nn.training import EpochDone, StepDone, build_optimizer, set_rates
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.scorer import open_scorer
-from iqa_cli.study_options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
+from iqa_cli.training.distill import ViewAsked, ask_teachers, open_teachers
+from iqa_cli.training.loop import EpochDone, StepDone, build_optimizer, set_rates
+from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
+from iqa_cli.training.run import PartDone, train
+from iqa_cli.training.samples import Photo, PhotoCrops
 
 RECIPE = {
     "matching": MatchingOptions(memory=8, tolerance=0.5, order=0.5),

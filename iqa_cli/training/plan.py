@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.corpus import Corpus
 from iqa_cli.datasets.splits import fold_groups, read_folds, split_groups
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice
-from iqa_cli.study_options import PerceptronOptions, StudyOptions
+from iqa_cli.training.data import Corpus
+from iqa_cli.training.options import PerceptronOptions, StudyOptions
 
 SIDES = ("train", "validation", "test")
 NAMED = 3  # images of a side are named when a split is shown

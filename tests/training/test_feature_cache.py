@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
-from iqa_cli.nn.decoded import DecodedImages
-from iqa_cli.nn.features import CropStore, FeatureStore, name_crops, name_features
-from iqa_cli.nn.samples import Photo, PhotoCrops
-from iqa_cli.nn.teachers import describe_question
-from iqa_cli.study_options import LoopOptions, SampleOptions
+from iqa_cli.training.decoded import DecodedImages
+from iqa_cli.training.distill import describe_question
+from iqa_cli.training.feature_cache import CropStore, FeatureStore, name_crops, name_features
+from iqa_cli.training.options import LoopOptions, SampleOptions
+from iqa_cli.training.samples import Photo, PhotoCrops
 
 CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
 SAMPLES = SampleOptions(versions=1)

@@ -11,8 +11,8 @@ from typing import Any
 
 from iqa_cli.errors import ExtraMissing
 from iqa_cli.evaluation.plots import plot_learning
-from iqa_cli.nn.runs import RunFolder
-from iqa_cli.nn.training import EpochDone
+from iqa_cli.training.loop import EpochDone
+from iqa_cli.training.run_folder import RunFolder
 
 PLAIN = ("epoch", "phase", "srcc", "plcc", "images_per_second", "seconds")
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from iqa_cli.errors import ExtraMissing, UsageError
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.nn.samples import Batch
+from iqa_cli.training.samples import Batch
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=1)  # with each other: one process asks the teachers, or writes, while the others wait

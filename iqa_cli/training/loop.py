@@ -25,13 +25,13 @@ from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.network import QfmIqm, StageEncoder
-from iqa_cli.nn.features import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
-from iqa_cli.nn.precision import keep_depthwise_single, precision_of
-from iqa_cli.nn.runs import RunFolder, Snapshot
-from iqa_cli.nn.samples import Batch, EpochOrder, Photo, PhotoCrops, Pixels, load_epoch, load_scoring_crops
-from iqa_cli.nn.teams import ALONE, SharedNetwork, Team
 from iqa_cli.qfm_iqm.objective import Objective, QualityMatching
-from iqa_cli.study_options import LoopOptions, Schedule
+from iqa_cli.training.distributed import ALONE, SharedNetwork, Team
+from iqa_cli.training.feature_cache import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
+from iqa_cli.training.optim import keep_depthwise_single, precision_of
+from iqa_cli.training.options import LoopOptions, Schedule
+from iqa_cli.training.run_folder import RunFolder, Snapshot
+from iqa_cli.training.samples import Batch, EpochOrder, Photo, PhotoCrops, Pixels, load_epoch, load_scoring_crops
 
 STANDARD = 1000  # photos on which features are standardised: enough for a mean and a deviation
 TINY = 1e-3  # the least root mean square by which a rate is scaled: a bias of zeros must be able to move

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.corpus import Corpus, find_photos, read_corpus
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.parts import (
+from iqa_cli.training.data import Corpus, find_photos, read_corpus
+from iqa_cli.training.options import SampleOptions, StudyOptions
+from iqa_cli.training.plan import (
     Part,
     check_study,
     check_teachers,
@@ -22,7 +23,6 @@ from iqa_cli.parts import (
     plan_parts,
     show_parts,
 )
-from iqa_cli.study_options import SampleOptions, StudyOptions
 
 SPLIT = ["training"] * 6 + ["validation"] * 2 + ["test"] * 2
 

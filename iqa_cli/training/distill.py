@@ -22,11 +22,11 @@ from iqa_cli.models.find import find_model, verify_file
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.networks.ensemble import Blend
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.nn.features import FeatureStore, ViewMeasured
-from iqa_cli.nn.precision import knows_bf16
-from iqa_cli.nn.samples import PhotoCrops, Views
 from iqa_cli.options import BackendChoice
-from iqa_cli.study_options import LoopOptions
+from iqa_cli.training.feature_cache import FeatureStore, ViewMeasured
+from iqa_cli.training.optim import knows_bf16
+from iqa_cli.training.options import LoopOptions
+from iqa_cli.training.samples import PhotoCrops, Views
 
 GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache
 

@@ -17,13 +17,13 @@ from iqa_cli.networks.heads import Perceptrons
 from iqa_cli.networks.kernels import KernelRegression
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.regressions import MeansRegression
-from iqa_cli.nn.features import FeatureStore, PhotoStore, ViewMeasured, name_features
-from iqa_cli.nn.runs import RunFolder, Snapshot
-from iqa_cli.nn.samples import Photo, PhotoCrops, load_scoring_crops
-from iqa_cli.nn.teams import ALONE, Team
-from iqa_cli.nn.training import EpochDone, validate
 from iqa_cli.qfm_iqm.objective import choose_answers
-from iqa_cli.study_options import FittedOptions, KernelOptions, PerceptronOptions, StudyOptions
+from iqa_cli.training.distributed import ALONE, Team
+from iqa_cli.training.feature_cache import FeatureStore, PhotoStore, ViewMeasured, name_features
+from iqa_cli.training.loop import EpochDone, validate
+from iqa_cli.training.options import FittedOptions, KernelOptions, PerceptronOptions, StudyOptions
+from iqa_cli.training.run_folder import RunFolder, Snapshot
+from iqa_cli.training.samples import Photo, PhotoCrops, load_scoring_crops
 
 
 class Shown(NamedTuple):

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from iqa_cli.errors import UsageError
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.options import StudyOptions
 
 Options = TypeVar("Options")
 

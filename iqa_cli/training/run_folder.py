@@ -26,7 +26,7 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.locks import lock_folder
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.study_options import StudyOptions
+from iqa_cli.training.options import StudyOptions
 
 NO_MATTER = (
     "run_dir",

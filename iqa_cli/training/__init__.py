@@ -1,0 +1,1 @@
+"""iqa train and iqa distill."""
