@@ -18,12 +18,12 @@ from test_kernels import draw
 from test_study import choose, ratings  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.onnx import export_model
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network
 from iqa_cli.networks.heads import Perceptrons
 from iqa_cli.networks.network import NetworkConfig, StageEncoder, build_network
-from iqa_cli.nn.blending import blend_models
-from iqa_cli.nn.export import export_model
 from iqa_cli.options import BackendChoice
 from iqa_cli.training import run
 from iqa_cli.training.options import PerceptronOptions

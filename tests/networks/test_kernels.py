@@ -18,14 +18,14 @@ from test_blending import CNN, answers, write_network
 from test_study import choose, launch, ratings  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.onnx import export_model
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, read_card
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, load_tensors
 from iqa_cli.networks.kernels import KernelRegression
 from iqa_cli.networks.network import NetworkConfig, StageEncoder, build_network
-from iqa_cli.nn.blending import blend_models
-from iqa_cli.nn.export import export_model
 from iqa_cli.options import BackendChoice
 from iqa_cli.training import run
 from iqa_cli.training.fit_heads import Shown, list_shown, show, tell

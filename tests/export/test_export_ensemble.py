@@ -13,14 +13,14 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.cli import app
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.onnx import export_model
 from iqa_cli.images.crops import CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.models.card import WeightFile, read_card, write_card
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
-from iqa_cli.nn.blending import blend_models
-from iqa_cli.nn.export import export_model
 from iqa_cli.options import BackendChoice
 from iqa_cli.scoring.backends import open_backend
 

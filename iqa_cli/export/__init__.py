@@ -1,0 +1,1 @@
+"""iqa export-onnx and iqa blend."""

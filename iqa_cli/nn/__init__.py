@@ -1,1 +1,0 @@
-"""The torch line: everything that needs PyTorch lives here, behind the [train] extra."""
