@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from iqa_cli.cli import app
+from iqa_cli.cli.app import app
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.export.ensemble import blend_models
 from iqa_cli.export.onnx import export_model

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.errors import ExtraMissing
-from iqa_cli.flags import spread
-from iqa_cli.options import DEFAULT_MODEL, BackendChoice
-from iqa_cli.shared_flags import DATA, OwnFlags
-from iqa_cli.study_flags import (
+from iqa_cli.cli.groups import spread
+from iqa_cli.cli.options import DATA, OwnFlags
+from iqa_cli.cli.train_options import (
     NETWORK,
     BackboneWeights,
     RatedFlags,
@@ -22,6 +20,8 @@ from iqa_cli.study_flags import (
     describe_flags,
     gather_options,
 )
+from iqa_cli.errors import ExtraMissing
+from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -34,7 +34,7 @@ def import_torch_line(module: str, needed_for: str) -> ModuleType:
     import importlib
 
     try:
-        return importlib.import_module(f"iqa_cli.nn.{module}")
+        return importlib.import_module(f"iqa_cli.{module}")
     except ModuleNotFoundError as error:
         raise ExtraMissing("train", needed_for) from error
 
@@ -124,18 +124,18 @@ so nothing is held back.
 
 def run_study(options: StudyOptions, command: str, *, dry_run: bool, quiet: bool) -> None:
     """Train as the options say, and show it; or only show what would be done, for which no PyTorch is needed."""
-    from iqa_cli import console_train
+    from iqa_cli.cli import train_view
 
     if dry_run:
-        console_train.print_plan(options)
+        train_view.print_plan(options)
         return
-    study = import_torch_line("study", command)
+    study = import_torch_line("training.run", command)
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
-    with console_train.TrainingView(quiet=quiet or not leads).running(options.run_dir) as view:
+    with train_view.TrainingView(quiet=quiet or not leads).running(options.run_dir) as view:
         for event in study.train(options):
             view.show(event)
     if leads:
-        console_train.print_results(options.run_dir / "results.json")
+        train_view.print_results(options.run_dir / "results.json")
 
 
 def blend(
@@ -153,12 +153,14 @@ def blend(
 
     $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
     """
-    from iqa_cli import console_train
+    from iqa_cli.cli import train_view
     from iqa_cli.models import find
 
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
-    card = import_torch_line("blending", "iqa blend").blend_models(found, weight or [], output, name, summary, limit or [])
-    console_train.TrainingView(quiet=quiet).say(f"wrote {card}")
+    card = import_torch_line("export.ensemble", "iqa blend").blend_models(
+        found, weight or [], output, name, summary, limit or []
+    )
+    train_view.TrainingView(quiet=quiet).say(f"wrote {card}")
 
 
 def export_onnx(
@@ -179,11 +181,11 @@ def export_onnx(
 
     It carries its card, so it can be scored with alone.
     """
-    from iqa_cli import console_train
+    from iqa_cli.cli import train_view
     from iqa_cli.models import find
 
     model = find.find_model(checkpoint, BackendChoice.TORCH)
-    path, difference = import_torch_line("export", "iqa export-onnx").export_model(model, output, photos or [])
-    console_train.TrainingView(quiet=quiet).say(
+    path, difference = import_torch_line("export.onnx", "iqa export-onnx").export_model(model, output, photos or [])
+    train_view.TrainingView(quiet=quiet).say(
         f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"
     )

@@ -28,7 +28,7 @@ def command(*arguments: object) -> list[str]:
 
 def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if name != "IQA_DATA"} | environment
-    clean["PYTHONPATH"] = str(Path(__file__).parents[1])
+    clean["PYTHONPATH"] = str(Path(__file__).parents[2])
     return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=clean, timeout=300, check=False)
 
 
@@ -89,7 +89,7 @@ def test_folds_print_a_table_and_the_run_folder_has_a_name_of_its_own(tmp_path: 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path) -> None:
     loop = ["-s", "loop.warm_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     arguments = command("train", "-d", "livec", "--data-root", livec, "-r", tmp_path / "run", *QUICK, *loop)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
         assert process.stderr is not None
         lines = list(itertools.takewhile(lambda line: not line.startswith("epoch 2"), process.stderr))
@@ -105,7 +105,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path)
 def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(tmp_path: Path, livec: Path) -> None:
     loop = ["-s", "loop.warm_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     arguments = ["train", "-d", "livec", "--data-root", livec, "-r", "run", *QUICK, *loop]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
         assert process.stderr is not None
         assert any(line.startswith("epoch 1") for line in process.stderr)
@@ -122,7 +122,7 @@ def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(t
 def test_folds_may_be_shared_out_among_processes_and_make_one_table(tmp_path: Path, livec: Path) -> None:
     loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     shared = ["train", "-d", "livec", "--data-root", livec, "--folds", "3", "-r", "cv", *QUICK, *loop]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     chosen = (["--only", "0"], ["--only", "1", "--only", "2"])
     both = [
         subprocess.Popen(command(*shared, *only), stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)

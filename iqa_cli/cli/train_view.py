@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from iqa_cli.console import open_console, print_rows, show
+from iqa_cli.cli.terminal import open_console, print_rows, show
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:

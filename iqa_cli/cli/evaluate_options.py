@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.options import DEFAULT_MODEL, BackendChoice, EvaluateOptions, ScoreOptions, Side
-from iqa_cli.shared_flags import (
+from iqa_cli.cli.options import (
     DATA,
     MODEL,
     OUTPUT,
@@ -22,6 +21,7 @@ from iqa_cli.shared_flags import (
     OwnFlags,
     Workers,
 )
+from iqa_cli.options import DEFAULT_MODEL, BackendChoice, EvaluateOptions, ScoreOptions, Side
 
 MEASURE = "Measure"  # a panel of the help
 

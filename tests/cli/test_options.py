@@ -10,11 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from iqa_cli.cli_train import DISTILLING
-from iqa_cli.errors import UsageError
-from iqa_cli.flags import spread
-from iqa_cli.shared_flags import OwnFlags
-from iqa_cli.study_flags import (
+from iqa_cli.cli.groups import spread
+from iqa_cli.cli.options import OwnFlags
+from iqa_cli.cli.train import DISTILLING
+from iqa_cli.cli.train_options import (
     NO_SETTINGS,
     TABLES,
     RatedFlags,
@@ -24,6 +23,7 @@ from iqa_cli.study_flags import (
     describe_flags,
     gather_options,
 )
+from iqa_cli.errors import UsageError
 from iqa_cli.training.options import LoopOptions, SampleOptions, StudyOptions
 
 
@@ -103,7 +103,7 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
 
 
 def test_without_a_recipe_a_model_is_distilled_as_one_that_was_measured() -> None:
-    released = gather_options(RunFlags(recipe=Path(__file__).parents[1] / "weights" / "recipes" / "fine-lite.toml"), {})
+    released = gather_options(RunFlags(recipe=Path(__file__).parents[2] / "weights" / "recipes" / "fine-lite.toml"), {})
     begun = gather_options(RunFlags(), {"method": "distillation"}, DISTILLING)
     told = ("run_dir", "dataset", "name", "summary", "backbone_source", "photos_source", "limits", "samples", "loop")
     assert begun == replace(released, **{name: getattr(begun, name) for name in told})

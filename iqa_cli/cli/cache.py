@@ -17,7 +17,7 @@ def info() -> None:
     """
     import sqlite3
 
-    from iqa_cli import console
+    from iqa_cli.cli import terminal
     from iqa_cli.scoring import cache
 
     folder = cache.find_folder()
@@ -26,7 +26,7 @@ def info() -> None:
     except (OSError, sqlite3.Error) as error:
         raise DataError(f"{folder}: the cache cannot be read: {error}") from error
     scores = "damaged" if state.scores is None else str(state.scores)
-    console.print_rows([{"file": str(state.file), "size": f"{state.bytes / 1e6:.1f} MB", "scores": scores}])
+    terminal.print_rows([{"file": str(state.file), "size": f"{state.bytes / 1e6:.1f} MB", "scores": scores}])
 
 
 @app.command()

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli import __version__, cli_cache, cli_data, cli_score, cli_train
+from iqa_cli import __version__
+from iqa_cli.cli import cache, evaluate, score, train
 from iqa_cli.errors import IqaError, WeightsError
 from iqa_cli.targets import PipeClosed
 
@@ -46,7 +47,7 @@ def start(
 
 # ---- score ----
 
-app.command(epilog=cli_score.EXIT_CODES)(cli_score.score)
+app.command(epilog=score.EXIT_CODES)(score.score)
 
 
 # ---- models ----
@@ -55,30 +56,30 @@ app.command(epilog=cli_score.EXIT_CODES)(cli_score.score)
 @app.command()
 def models() -> None:
     """List the installed models: a table at a terminal, CSV in a pipe."""
-    from iqa_cli import console
+    from iqa_cli.cli import terminal
     from iqa_cli.models import find
 
     cards = list(find.find_cards())
     if not cards:
         raise WeightsError(f"{find.released_folder()}: no models are installed there")
-    console.print_models(cards, find.released_folder())
+    terminal.print_models(cards, find.released_folder())
 
 
-app.add_typer(cli_cache.app, name="cache")
+app.add_typer(cache.app, name="cache")
 
 
 # ---- training, see cli_train ----
 
-app.command()(cli_train.train)
-app.command()(cli_train.distill)
-app.command()(cli_train.blend)
-app.command("export-onnx")(cli_train.export_onnx)
+app.command()(train.train)
+app.command()(train.distill)
+app.command()(train.blend)
+app.command("export-onnx")(train.export_onnx)
 
 
 # ---- rated sets, see cli_data ----
 
-app.command(epilog=cli_data.EXIT_CODES)(cli_data.evaluate)
-app.add_typer(cli_data.datasets_app, name="datasets")
+app.command(epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
+app.add_typer(evaluate.datasets_app, name="datasets")
 
 
 # ---- main ----
@@ -98,9 +99,9 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # here rather than at the very end, where a closed pipe could only be complained about
     except IqaError as error:
-        from iqa_cli import console
+        from iqa_cli.cli import terminal
 
-        console.print_error(str(error))
+        terminal.print_error(str(error))
         sys.exit(error.exit_code)
     except (PipeClosed, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes there

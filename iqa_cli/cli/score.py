@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
+from iqa_cli.cli.groups import spread
+from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.flags import spread
-from iqa_cli.score_flags import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.scoring.launching import launch
 from iqa_cli.scoring.writers import CsvSink, Sink, open_sinks
 from iqa_cli.targets import open_stdout
@@ -50,12 +50,12 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     paths, files = images.paths or [], output.list_files()
     inputs = name_inputs(paths, images.files_from, null=images.null)
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
-        from iqa_cli import console  # after the options: who misspelt one need not wait for it
+        from iqa_cli.cli import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer
 
         tally = scorer.Tally()
         count = plan_count(paths, images.files_from)
-        with console.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
+        with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
             scorer.score_all(inputs, options, sink.write, tally, launched)
     return tally
 
@@ -111,8 +111,8 @@ def plan_count(paths: list[str], files_from: Path | None) -> Callable[[], int] |
 
 def open_output(files: Mapping[str, Path]) -> AbstractContextManager[Sink]:
     """Where records go: the files, or stdout. Raises UsageError and DataError."""
-    from iqa_cli import console
+    from iqa_cli.cli import terminal
 
     if files:
         return open_sinks(files)
-    return nullcontext(console.TableSink() if sys.stdout.isatty() else CsvSink(open_stdout()))
+    return nullcontext(terminal.TableSink() if sys.stdout.isatty() else CsvSink(open_stdout()))

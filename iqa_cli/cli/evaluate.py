@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_cli.evaluation_flags import (
+from iqa_cli.cli.evaluate_options import (
     DataRoot,
     MeasureFlags,
     ModelFlags,
@@ -14,8 +14,8 @@ from iqa_cli.evaluation_flags import (
     SetFlags,
     gather_evaluation,
 )
-from iqa_cli.flags import spread
-from iqa_cli.shared_flags import DATA, OwnFlags
+from iqa_cli.cli.groups import spread
+from iqa_cli.cli.options import DATA, OwnFlags
 
 if TYPE_CHECKING:
     from iqa_cli.options import EvaluateOptions
@@ -47,10 +47,10 @@ def evaluate(*, sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: Ou
 
 def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -> bool:
     """Measure, show it and write it; whether some image has no score. What is done is shown, however the run ends."""
-    from iqa_cli import console_evaluation  # after the options: who misspelt one need not wait for it
+    from iqa_cli.cli import evaluate_view  # after the options: who misspelt one need not wait for it
     from iqa_cli.evaluation import report, run
 
-    view = console_evaluation.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
+    view = evaluate_view.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
     done: list[run.Evaluation] = []
     outputs = report.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
     try:
@@ -61,8 +61,8 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
                     files.write(event)
                     done.append(event)
     finally:
-        console_evaluation.print_evaluations(done)
-        console_evaluation.print_worst(done, worst)
+        evaluate_view.print_evaluations(done)
+        evaluate_view.print_worst(done, worst)
     view.conclude(done, files.plots)
     return any(evaluation.comparison.failed for evaluation in done)
 
@@ -85,10 +85,10 @@ def list_datasets(context: typer.Context, data_root: DataRoot = None) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from iqa_cli import console_data
+    from iqa_cli.cli import datasets_view
     from iqa_cli.datasets.labels import DATASETS, find_roots
 
-    console_data.print_sets(tuple(DATASETS.values()), find_roots(data_root))
+    datasets_view.print_sets(tuple(DATASETS.values()), find_roots(data_root))
 
 
 @datasets_app.command(
@@ -110,14 +110,14 @@ def show_dataset(
 
     $ iqa datasets show livec --data-root ChallengeDB_release
     """
-    from iqa_cli import console_data
+    from iqa_cli.cli import datasets_view
     from iqa_cli.datasets import labels
     from iqa_cli.evaluation import run
 
-    console_data.print_facts(name)
+    datasets_view.print_facts(name)
     ratings = own.gather()
     if not run.is_placed(name, data_root, ratings):
         return
     report = labels.check_labels(run.open_labels(name, data_root, ratings), decode=decode)
-    console_data.print_report(report)
+    datasets_view.print_report(report)
     raise typer.Exit(int(not report.intact))

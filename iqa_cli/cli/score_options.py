@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from iqa_cli.cli.options import MODEL, OUTPUT, Backend, BatchSize, CropCount, CsvFile, Device, Workers
 from iqa_cli.options import DEFAULT_MODEL, MAX_PIXELS, MAX_TIMEOUT, BackendChoice, ScoreOptions
-from iqa_cli.shared_flags import MODEL, OUTPUT, Backend, BatchSize, CropCount, CsvFile, Device, Workers
 
 INPUT = "Input"  # a panel of the help
 STDIN = "-"

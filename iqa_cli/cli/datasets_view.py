@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.console import Row, open_console, print_rows, show
+from iqa_cli.cli.terminal import Row, open_console, print_rows, show
 from iqa_cli.datasets.catalog import DatasetSpec
 from iqa_cli.datasets.labels import DATASETS, Finding, LabelReport, find_spec
 from iqa_cli.evaluation.published import ROWS, Published

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.shared_flags import DATA, DataRoots, OwnFlags
+from iqa_cli.cli.options import DATA, DataRoots, OwnFlags
 
 if TYPE_CHECKING:
     from iqa_cli.training.options import StudyOptions
