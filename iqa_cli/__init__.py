@@ -22,5 +22,5 @@ def __getattr__(name: str) -> object:
     if name in ("Scorer", "score_images"):
         from iqa_cli.scoring import scorer
 
-        return getattr(scoring, name)
+        return getattr(scorer, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,86 +16,50 @@ MAY_IMPORT = {
     "__main__": "cli",
     "errors": "",
     "records": "",
-    "crops": "",
-    "work": "crops",
-    "launching": "errors",
-    "metrics": "",
-    "embedded": "",
-    "flags": "",
-    "locks": "errors",
     "options": "errors",
-    "shared_flags": "options",
-    "evaluation_flags": "options shared_flags",
-    "score_flags": "options shared_flags",
-    "study_options": "",
-    "recipes": "errors study_options",
-    "study_flags": "recipes shared_flags study_options",
-    "tables": "errors",
-    "formats": "",
-    "finding": "formats",
-    "pixels": "",
-    "tiffs": "pixels",
-    "jpegs": "",
-    "orientation": "crops",
-    "images": "crops formats jpegs options orientation pixels records tiffs",
-    "labels": "errors images records tables",
-    "catalogue": "labels",
-    "datasets": "catalogue errors labels options",
-    "splits": "datasets errors tables",
-    "corpus": "datasets errors finding options splits study_options",
-    "parts": "corpus errors options splits study_options weights",
-    "card": "crops embedded errors options",
-    "weights": "card errors options",
-    "backend": "card crops embedded errors options weights nn.backend",
-    "decoder": "crops images records work",
-    "process": "crops errors launching records work",
-    "pool": "launching process records work",
-    "conveyor": "",
-    "cache": "",
-    "scoring": "backend cache card conveyor crops errors finding launching options pool process records weights work",
+    "locks": "errors",
     "targets": "errors locks",
-    "sinks": "errors records targets",
-    "published": "",
-    "bootstrap": "metrics",
-    "evaluation": "bootstrap datasets errors metrics records splits",
-    "plots": "errors evaluation metrics targets",
-    "exposure": "card catalogue",
-    "workbench": "card datasets errors evaluation exposure options published records scoring splits weights",
-    "results": "errors evaluation plots sinks targets workbench",
+    "images": "options records",
+    "models": "errors images options",
+    "datasets": "errors images options records",
+    "networks": "errors images models",
+    "scoring": "errors images models networks options records targets",
+    "evaluation": "datasets errors images models options records scoring targets",
+    "qfm_iqm": "networks training",
+    "training": "datasets errors evaluation images locks models networks options qfm_iqm records",
+    "export": "errors images locks models networks options records training",
+    "cli": "datasets errors evaluation export images models options records scoring targets training",
 }
-"""Commands (cli, cli_*) may import anything but each other, except that cli gathers them; screens (console, console_*) anything
-but commands. Nobody else imports either.
-"""
+"""A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
-BELOW_NN = (
-    "backend card corpus crops errors finding images locks metrics options parts plots records splits study_options weights"
-)
-"""What the torch line may import from above it, besides itself."""
-
-ONLY_IN = {  # a package, and the modules that may import it
-    "torch": "nn.",
-    "timm": "nn.",
-    "safetensors": "nn.",
-    "onnx": "nn.",
-    "onnxruntime": "backend nn.export",
-    "rich": "console",
-    "typer": "cli score_flags study_flags evaluation_flags shared_flags",
-    "huggingface_hub": "weights",
-    "cv2": "tiffs nn.damage",
-    "PIL": "images jpegs orientation pixels tiffs crops nn.damage",
-    "scipy": "tables",
-    "openpyxl": "tables",
-    "matplotlib": "plots",
+ONLY_IN = {  # a package, and the folders, or modules in them, that may import it
+    "torch": "networks qfm_iqm training export",
+    "timm": "networks training export",
+    "safetensors": "networks training export",
+    "onnx": "export",
+    "onnxruntime": "models.onnx_backend export",
+    "rich": "cli",
+    "typer": "cli",
+    "huggingface_hub": "models",
+    "cv2": "images",
+    "PIL": "images",
+    "scipy": "datasets",
+    "openpyxl": "datasets",
+    "matplotlib": "evaluation.plots",
 }
+
+NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}
+TORCH_FREE = {"training.options", "training.recipes", "training.data", "training.plan"}
+"""Of those folders, what refuses a training before PyTorch is imported."""
 
 
 def name_module(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-def name_room(module: str) -> str:
-    """A module, or for a part of the commands or of the screens, the whole: cli_train -> cli."""
-    return module.split("_")[0] if module.startswith(("cli", "console")) else module
+def name_folder(module: str) -> str:
+    """The folder of a module, or its own name where it stands beside the folders."""
+    return module.split(".")[0]
 
 
 def find_imports(path: Path, *, lazy: bool) -> Iterator[str]:
@@ -121,20 +85,12 @@ def find_own(path: Path, *, lazy: bool = True) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_module)
-def test_a_module_imports_downwards_only(path: Path) -> None:
-    module = name_module(path)
+def test_a_folder_imports_downwards_only(path: Path) -> None:
+    folder = name_folder(name_module(path))
+    assert folder in MAY_IMPORT, f"{folder} is a new room: say in MAY_IMPORT what it may import"
+    allowed = {*MAY_IMPORT[folder].split(), folder}
     own = find_own(path)
-    room, rooms = name_room(module), {name_room(name) for name in own}
-    assert "cli" not in rooms or module in ("cli", "__main__"), "nobody imports the commands"
-    assert "console" not in rooms or room in ("cli", "console"), "only commands show things: the core yields and raises"
-    if room in ("cli", "console"):
-        return
-    if module.split(".")[0] == "nn":
-        allowed = {*BELOW_NN.split(), *(name_module(other) for other in MODULES if name_module(other).startswith("nn"))}
-    else:
-        assert module in MAY_IMPORT, f"{module} is a new room: say in MAY_IMPORT what it may import"
-        allowed = set(MAY_IMPORT[module].split())
-    assert own <= allowed, f"{module} imports {', '.join(sorted(own - allowed))}"
+    assert {name_folder(name) for name in own} <= allowed, f"{name_module(path)} imports {', '.join(sorted(own))}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_module)
@@ -142,25 +98,34 @@ def test_a_package_is_imported_in_its_room_only(path: Path) -> None:
     module = name_module(path)
     for name in find_imports(path, lazy=True):
         rooms = ONLY_IN.get(name.split(".")[0])
-        if rooms is not None:
-            here = {module, name_room(module), f"{module.split('.')[0]}."}
-            assert here & set(rooms.split()), f"{module} imports {name}"
+        assert rooms is None or {module, name_folder(module)} & set(rooms.split()), f"{module} imports {name}"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if not name_module(path).startswith("nn")], ids=name_module)
-def test_the_torch_line_is_crossed_inside_functions_only(path: Path) -> None:
-    assert not any(name.startswith("nn") for name in find_own(path, lazy=False))
+def needs_torch(module: str) -> bool:
+    return name_folder(module) in NEED_TORCH - {module} and module not in TORCH_FREE
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not needs_torch(name_module(path))], ids=name_module)
+def test_what_needs_pytorch_is_imported_inside_functions_only(path: Path) -> None:
+    assert not [name for name in find_own(path, lazy=False) if needs_torch(name)]
 
 
 def test_every_row_has_its_room() -> None:
-    assert set(MAY_IMPORT) <= {name_module(path) for path in MODULES}
+    assert set(MAY_IMPORT) == {name_folder(name_module(path)) for path in MODULES}
 
 
-def test_the_table_has_no_circle() -> None:
-    done: set[str] = set()
-    rest = {module: set(row.split()) - {"nn.backend", "cli"} for module, row in MAY_IMPORT.items()}
-    while rest:
-        ready = {module for module, row in rest.items() if row <= done}
-        assert ready, f"a circle among {', '.join(rest)}"
+def find_circle(arrows: dict[str, set[str]]) -> set[str]:
+    """What is left of a graph once everything that stands on firm ground is taken away."""
+    rest, done = dict(arrows), set[str]()
+    while ready := {room for room, below in rest.items() if below <= done}:
         done |= ready
-        rest = {module: row for module, row in rest.items() if module not in ready}
+        rest = {room: below for room, below in rest.items() if room not in ready}
+    return set(rest)
+
+
+def test_the_folders_have_no_circle() -> None:
+    assert not find_circle({room: set(row.split()) for room, row in MAY_IMPORT.items()})
+
+
+def test_the_modules_have_no_circle() -> None:
+    assert not find_circle({name_module(path): find_own(path, lazy=False) for path in MODULES})

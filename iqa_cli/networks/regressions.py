@@ -1,7 +1,7 @@
 """MeansRegression: what may judge in the panel's place, by the means of a frozen backbone's features over the whole crop.
 
-It is fitted at once to statistics that were measured once, see `training.fit_heads`. Where there are a thousand rated photos, means
-alone are worth more than tokens and deviations, to which more can be fitted by chance. Ours, not the paper's.
+It is fitted at once to statistics that were measured once, see `training.fit_heads`. Where there are a thousand rated photos,
+means alone are worth more than tokens and deviations, to which more can be fitted by chance. Ours, not the paper's.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ class DistillationOptions:
 
 @dataclass(frozen=True)
 class FittedOptions:
-    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos without
-    ratings and damaged versions.
+    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos
+    without ratings and damaged versions.
 
     margin, capped: as in matching.
     views: of how many random crops of each photo without a rating, of those that teachers are asked about, a kernel regression
@@ -121,8 +121,8 @@ class SampleOptions:
     enlarge: a training crop shows the image at 1 to this many times the size at which it is scored.
     damaged: the share of labelled photos that come with damaged versions of the same crop, for the order term; unlabelled
         photos always do.
-    versions: how many damaged versions. kinds: the kinds of damage, `images.distortions`, of which each view gets one; none named:
-        all that are trained on.
+    versions: how many damaged versions. kinds: the kinds of damage, `images.distortions`, of which each view gets one; none
+        named: all that are trained on.
     side: in px of a view when it is damaged and shown to teachers, before it is cut to the network's size; 0: that size, or in
         a distillation the largest that a teacher looks at.
     held_out: the share of the unlabelled photos that are kept out, to measure on, chosen by a hash of the file's name.

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.damage --photos DIR --model NAME [--model OTHER] [--held-out 0.2] [--limit N] [--json FILE]
 
-A photo is reduced to a short side of 512 px where it is larger, so that the levels of `images.distortions` mean what they say, and
-damaged at levels 1 to 5 with each kind and with mixtures. The pattern of the damage hangs on the seed, the photo's name and the
-kind, so every model judges the same pictures. For each kind, over the photos:
+A photo is reduced to a short side of 512 px where it is larger, so that the levels of `images.distortions` mean what they say,
+and damaged at levels 1 to 5 with each kind and with mixtures. The pattern of the damage hangs on the seed, the photo's name and
+the kind, so every model judges the same pictures. For each kind, over the photos:
 
 srcc: the mean rank correlation of level 0 to 5 with minus the score; 1 where every step down is a lower score. Where a photo
     has one score at all levels there is no order, which counts as 0.

@@ -27,7 +27,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from iqa_cli.errors import DataError
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.objective import Objective, Outcome
-from iqa_cli.training import run
+from iqa_cli.training import run as training_run
 from iqa_cli.training.data import read_corpus
 from iqa_cli.training.loop import StepDone
 from iqa_cli.training.options import StudyOptions
@@ -120,7 +120,7 @@ def time_phase(options: StudyOptions, photos: Sequence[Photo], steps: int, *, wa
     watch = Stopwatch(torch.device(loop.device))
     measured = None
     with tempfile.TemporaryDirectory() as folder, hooked(watch):
-        objective = Timed(run.choose_objective(options), watch)
+        objective = Timed(training_run.choose_objective(options), watch)
         events = loop.fit(network, dataset, [], objective, loop, RunFolder(Path(folder)))
         began = watch.begin()
         for event in events:
@@ -135,8 +135,8 @@ def time_phase(options: StudyOptions, photos: Sequence[Photo], steps: int, *, wa
 
 def begin(options: StudyOptions, photos: Sequence[Photo]) -> tuple[QfmIqm, PhotoCrops]:
     """The network and the samples of a training."""
-    network, crops = run.begin_network(options)
-    return network, PhotoCrops(photos, crops, options.samples, run.open_pixels(options))
+    network, crops = training_run.begin_network(options)
+    return network, PhotoCrops(photos, crops, options.samples, training_run.open_pixels(options))
 
 
 def sum_up(phase: str, watch: Stopwatch) -> Phase:
@@ -163,7 +163,7 @@ def time_loader(options: StudyOptions, photos: Sequence[Photo], steps: int, trai
 
 def gather_photos(options: StudyOptions, count: int) -> list[Photo]:
     """So many photos of the set, over and over where it has fewer. Raises DataError where there are none."""
-    photos = run.label_photos(read_corpus(options))
+    photos = training_run.label_photos(read_corpus(options))
     if not photos:
         raise DataError("a recipe without a set of rated images cannot be timed: say which with -s dataset=NAME")
     return [replace(photos[i % len(photos)], number=i) for i in range(count)]

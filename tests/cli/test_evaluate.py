@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import CARD, Run, environment, toy_nodes, write_model
 from official import write_set
-from test_cli import run_at_terminal
+from test_app import run_at_terminal
 from test_startup import HEAVY, find_loaded
 
 from iqa_cli.cli.evaluate_view import EvaluationView

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.datasets import labels
+from iqa_cli.datasets import labels as labels_module
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import read_folds
@@ -34,9 +34,9 @@ def write_kadid(root: Path, scores: dict[str, float]) -> Path:
     return root
 
 
-def rate(name: str, *scores: float) -> labels.Labels:
+def rate(name: str, *scores: float) -> labels_module.Labels:
     ratings = tuple(Rating(f"{i}.png", score, None, f"{i}.png") for i, score in enumerate(scores))
-    return labels.Labels(DATASETS[name], Path("set"), ratings)
+    return labels_module.Labels(DATASETS[name], Path("set"), ratings)
 
 
 # ---- the rows ----
@@ -59,7 +59,7 @@ def test_the_eight_sets() -> None:
 
 
 @pytest.mark.parametrize("spec", DATASETS.values(), ids=DATASETS)
-def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: labels.DatasetSpec) -> None:
+def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: labels_module.DatasetSpec) -> None:
     assert spec.home.startswith("http")
     assert spec.title
     assert spec.licence
@@ -125,25 +125,25 @@ def test_no_ratings_are_an_error() -> None:
 @pytest.mark.parametrize("inside", ["", "kadid10k", "KADID-10k", "KADID10K", "kadid/kadid10k"])
 def test_the_folder_itself_will_do_or_one_that_holds_it(tmp_path: Path, inside: str) -> None:
     root = write_kadid(tmp_path / inside, {"I01_01_01.png": 4.0})
-    assert labels.find_root("kadid10k", tmp_path) == root
+    assert labels_module.find_root("kadid10k", tmp_path) == root
 
 
 def test_the_environment_says_where_data_is_unless_the_command_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IQA_DATA", raising=False)
     with pytest.raises(UsageError, match="--data-root or the environment variable IQA_DATA"):
-        labels.find_root("kadid10k", None)
+        labels_module.find_root("kadid10k", None)
     here = write_kadid(tmp_path / "here", {"I01_01_01.png": 4.0})
     there = write_kadid(tmp_path / "there", {"I01_01_01.png": 4.0})
     monkeypatch.setenv("IQA_DATA", str(there))
-    assert labels.find_root("kadid10k", None) == there
-    assert labels.find_root("kadid10k", here) == here
+    assert labels_module.find_root("kadid10k", None) == there
+    assert labels_module.find_root("kadid10k", here) == here
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_set_that_is_not_there_is_described(tmp_path: Path, name: str) -> None:
     spec = DATASETS[name]
     with pytest.raises(DataError) as raised:
-        labels.find_root(name, tmp_path)
+        labels_module.find_root(name, tmp_path)
     said = str(raised.value)
     assert said.startswith(f"{tmp_path}: neither a folder {spec.folders[0]}")
     assert spec.markers[0] in said
@@ -153,16 +153,16 @@ def test_a_set_that_is_not_there_is_described(tmp_path: Path, name: str) -> None
 
 def test_a_data_root_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        labels.find_root("livec", tmp_path / "none")
+        labels_module.find_root("livec", tmp_path / "none")
 
 
 def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data set 'ava'; there are livec, koniq10k"):
-        labels.find_root("ava", tmp_path)
+        labels_module.find_root("ava", tmp_path)
     with pytest.raises(UsageError, match=r"no data set 'LIVEcc' \(did you mean livec\?\); there are livec, koniq10k"):
-        labels.find_root("LIVEcc", tmp_path)
+        labels_module.find_root("LIVEcc", tmp_path)
     with pytest.raises(UsageError, match="no data set 'clive'"):
-        labels.read_labels("clive", tmp_path)
+        labels_module.read_labels("clive", tmp_path)
 
 
 # ---- reading ----
@@ -170,7 +170,7 @@ def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
 
 def test_labels_know_their_images_and_groups(tmp_path: Path) -> None:
     root = write_kadid(tmp_path, {"I01_01_01.png": 4.5, "I02_01_01.png": 1.5})
-    labels = labels.read_labels("kadid10k", root)
+    labels = labels_module.read_labels("kadid10k", root)
     assert labels.scores.tolist() == [4.5, 1.5]
     assert labels.quality.tolist() == [0.875, 0.125]
     assert labels.paths == [root / "images/I01_01_01.png", root / "images/I02_01_01.png"]
@@ -180,7 +180,7 @@ def test_labels_know_their_images_and_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", DATASETS)
 def test_an_empty_folder_says_which_file_is_missing_and_where_it_is_from(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="no label file") as raised:
-        labels.read_labels(name, tmp_path)
+        labels_module.read_labels(name, tmp_path)
     assert str(tmp_path) in str(raised.value)
     assert DATASETS[name].home in str(raised.value)
 
@@ -192,8 +192,8 @@ def test_missing_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
         (root / "images" / name).unlink()
     first = "images/I01_01_02.png, images/I01_01_03.png, images/I01_01_04.png"
     with pytest.raises(DataError, match=f"4 of 5 images are missing, the first: {first}\\. Konstanz .* is to be had from"):
-        labels.read_labels("kadid10k", root)
-    assert len(labels.read_labels("kadid10k", root, allow_missing=True).ratings) == 5
+        labels_module.read_labels("kadid10k", root)
+    assert len(labels_module.read_labels("kadid10k", root, allow_missing=True).ratings) == 5
 
 
 # ---- anyone's own ratings ----
@@ -212,7 +212,7 @@ OWN = "\ufefffile,stars,photo\na.jpg,1,x\nb.jpg,2,x\nsub/c.jpg,5,y\n"
 
 def test_own_ratings_take_their_scale_from_the_scores(tmp_path: Path) -> None:
     path = write_own(tmp_path, OWN)
-    labels = labels.read_csv_labels(path, "file", "stars", None, tmp_path / "photos")
+    labels = labels_module.read_csv_labels(path, "file", "stars", None, tmp_path / "photos")
     assert labels.quality.tolist() == [0, 0.25, 1]
     assert labels.groups == ["a.jpg", "b.jpg", "sub/c.jpg"]
     assert (labels.spec.name, labels.spec.images, labels.spec.synthetic) == ("mine", 3, False)
@@ -221,7 +221,7 @@ def test_own_ratings_take_their_scale_from_the_scores(tmp_path: Path) -> None:
 
 def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path) -> None:
     path = write_own(tmp_path, OWN)
-    labels = labels.read_csv_labels(
+    labels = labels_module.read_csv_labels(
         path, "file", "stars", "photo", tmp_path / "photos", score_range=(0, 10), higher_is_better=False
     )
     assert labels.quality.tolist() == pytest.approx([0.9, 0.8, 0.5])
@@ -244,17 +244,17 @@ def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path
 def test_own_ratings_that_are_wrong(tmp_path: Path, content: str, score_range: tuple[float, float] | None, said: str) -> None:
     path = write_own(tmp_path, content)
     with pytest.raises(DataError, match=said):
-        labels.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=score_range)
+        labels_module.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=score_range)
 
 
 def test_own_ratings_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.csv: cannot read the labels: No such file"):
-        labels.read_csv_labels(tmp_path / "none.csv", "file", "stars", None, tmp_path)
+        labels_module.read_csv_labels(tmp_path / "none.csv", "file", "stars", None, tmp_path)
 
 
 def test_several_rows_of_an_image_are_several_opinions(tmp_path: Path) -> None:
     path = write_own(tmp_path, "file,stars\na.jpg,1\nb.jpg,2\na.jpg,4\nsub/c.jpg,3\na.jpg,4\n")
-    labels = labels.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=(1, 5))
+    labels = labels_module.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=(1, 5))
     assert [(r.path, r.score, r.opinions) for r in labels.ratings] == [("a.jpg", 3, 3), ("b.jpg", 2, 1), ("sub/c.jpg", 3, 1)]
     assert labels.ratings[0].std == pytest.approx(3**0.5)
     assert labels.spec.notes == (
@@ -264,7 +264,7 @@ def test_several_rows_of_an_image_are_several_opinions(tmp_path: Path) -> None:
 
 
 def test_a_scale_that_was_not_given_is_said(tmp_path: Path) -> None:
-    labels = labels.read_csv_labels(
+    labels = labels_module.read_csv_labels(
         write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos", higher_is_better=False
     )
     (note,) = labels.spec.notes
@@ -274,7 +274,7 @@ def test_a_scale_that_was_not_given_is_said(tmp_path: Path) -> None:
 def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
     path = write_own(tmp_path, "file,stars,photo\na.jpg,1,x\na.jpg,2,y\nb.jpg,3,y\n")
     with pytest.raises(DataError, match=r"a\.jpg stands in two groups, x and y"):
-        labels.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos")
+        labels_module.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos")
 
 
 # ---- checking ----
@@ -282,8 +282,8 @@ def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_set_is_found_read_and_checked_in_its_official_layout(sets: Path, name: str) -> None:
-    labels = labels.read_labels(name, labels.find_root(name, sets))
-    report = labels.check_labels(labels)
+    labels = labels_module.read_labels(name, labels_module.find_root(name, sets))
+    report = labels_module.check_labels(labels)
     assert not report.missing.count + report.unreadable.count + report.repeated.count
     assert report.images == len(labels.ratings) >= 15
     low, high = DATASETS[name].score_range
@@ -295,13 +295,13 @@ def test_every_set_is_found_read_and_checked_in_its_official_layout(sets: Path, 
 
 
 def test_only_decoding_finds_an_image_that_is_cut_short(tmp_path: Path) -> None:
-    labels = labels.read_csv_labels(write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos")
+    labels = labels_module.read_csv_labels(write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos")
     noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
     Image.fromarray(noise).save(labels.paths[0])
     whole = labels.paths[0].read_bytes()
     labels.paths[0].write_bytes(whole[: len(whole) - len(whole) // 4])
-    assert labels.check_labels(labels).intact
-    report = labels.check_labels(labels, decode=True)
+    assert labels_module.check_labels(labels).intact
+    report = labels_module.check_labels(labels, decode=True)
     assert not report.intact
     assert report.unreadable.count == 1
     assert report.unreadable.first[0].startswith("a.jpg (")
@@ -309,7 +309,7 @@ def test_only_decoding_finds_an_image_that_is_cut_short(tmp_path: Path) -> None:
 
 def test_a_whole_set_is_intact(tmp_path: Path) -> None:
     path = write_own(tmp_path, OWN)
-    report = labels.check_labels(labels.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos"))
+    report = labels_module.check_labels(labels_module.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos"))
     assert report.intact
     assert (report.images, report.expected, report.references, report.splits) == (3, 3, 2, {})
     assert (report.score_low, report.score_high) == (1, 5)
@@ -322,14 +322,16 @@ def test_a_check_counts_and_names_what_is_wrong(tmp_path: Path) -> None:
         (root / "images" / name).unlink()
     (root / "images" / names[4]).write_bytes(b"not found")
     (root / "images" / names[5]).write_bytes(b"")
-    labels = labels.read_labels("kadid10k", root, allow_missing=True)
+    labels = labels_module.read_labels("kadid10k", root, allow_missing=True)
     labels = replace(labels, ratings=(*labels.ratings, replace(labels.ratings[8], split="test")))
-    report = labels.check_labels(labels)
+    report = labels_module.check_labels(labels)
     assert not report.intact
     assert (report.images, report.expected, report.references) == (10, 10125, 1)
-    assert report.missing == labels.Finding(4, tuple(f"images/{name}" for name in names[:3]))
-    assert report.unreadable == labels.Finding(2, (f"images/{names[4]} (not an image)", f"images/{names[5]} (empty file)"))
-    assert report.repeated == labels.Finding(1, (f"images/{names[8]}",))
+    assert report.missing == labels_module.Finding(4, tuple(f"images/{name}" for name in names[:3]))
+    assert report.unreadable == labels_module.Finding(
+        2, (f"images/{names[4]} (not an image)", f"images/{names[5]} (empty file)")
+    )
+    assert report.repeated == labels_module.Finding(1, (f"images/{names[8]}",))
     assert report.splits == {"test": 1}
 
 
@@ -341,15 +343,15 @@ def find_livec() -> Path:
     if "IQA_DATA" not in os.environ:
         pytest.skip("IQA_DATA does not name a folder of data sets")
     try:
-        return labels.find_root("livec", None)
+        return labels_module.find_root("livec", None)
     except DataError as error:
         pytest.skip(str(error))
 
 
 def test_real_livec_is_read_whole() -> None:
     pytest.importorskip("scipy.io")
-    labels = labels.read_labels("livec", find_livec())
-    report = labels.check_labels(labels)
+    labels = labels_module.read_labels("livec", find_livec())
+    report = labels_module.check_labels(labels)
     assert report.unreadable.count == report.repeated.count == 0
     assert 3 < report.score_low < 10
     assert 90 < report.score_high < 93
@@ -375,7 +377,7 @@ def test_published_scores_of_livec_survive_the_official_format(tmp_path: Path) -
         "AllStdDev_release": np.array([[float(row["std"]) for row in rows]]),
     }.items():
         scipy_io.savemat(tmp_path / f"Data/{name}.mat", {name: values})
-    labels = labels.read_labels("livec", tmp_path, allow_missing=True)
+    labels = labels_module.read_labels("livec", tmp_path, allow_missing=True)
     assert [(r.reference, r.score, r.std) for r in labels.ratings] == [
         (row["image"], float(row["mos"]), float(row["std"])) for row in rows
     ]

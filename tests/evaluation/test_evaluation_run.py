@@ -26,7 +26,7 @@ from iqa_cli.records import ScoreRecord, Status
 SCORING = ScoreOptions(cache=False, workers=1)
 
 
-def run(options: EvaluateOptions) -> tuple[list[Evaluation], list[Scored]]:
+def evaluate_all(options: EvaluateOptions) -> tuple[list[Evaluation], list[Scored]]:
     notes: list[str] = []
     events = list(evaluate(options, notes.append))
     assert not notes
@@ -42,7 +42,7 @@ def make(sets: Path, model: Path, *datasets: str, **changes: object) -> Evaluate
 
 
 def test_each_set_is_scored_whole_and_measured(sets: Path, model: Path) -> None:
-    done, scored = run(make(sets, model, "livec", "csiq"))
+    done, scored = evaluate_all(make(sets, model, "livec", "csiq"))
     assert [(e.labels.spec.name, e.measurement.images, e.protocol) for e in done] == [
         ("livec", 20, "all images"),
         ("csiq", 15, "all images"),
@@ -69,7 +69,7 @@ def test_each_set_is_scored_whole_and_measured(sets: Path, model: Path) -> None:
     ("livec", "test part of the 80/20 split by image of seed 3"),
 ])  # fmt: skip
 def test_only_the_test_part_is_scored(sets: Path, model: Path, name: str, protocol: str) -> None:
-    (evaluation,), scored = run(make(sets, model, name, side=Side.TEST, seed=3))
+    (evaluation,), scored = evaluate_all(make(sets, model, name, side=Side.TEST, seed=3))
     wanted = take_test(read_labels(name, sets / name), 3)
     assert [r.path for r in evaluation.comparison.records] == [str(path) for path in wanted.paths]
     assert len(scored) == len(wanted.ratings)
@@ -77,7 +77,7 @@ def test_only_the_test_part_is_scored(sets: Path, model: Path, name: str, protoc
 
 
 def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: Path) -> None:
-    (evaluation,), scored = run(make(sets, model, "livec", side=Side.TEST, repeats=3, seed=1))
+    (evaluation,), scored = evaluate_all(make(sets, model, "livec", side=Side.TEST, repeats=3, seed=1))
     labels = read_labels("livec", sets / "livec")
     scores = np.array([record.score for record in evaluation.comparison.records])
     tests = [split_groups(labels.groups, seed=seed)[1] for seed in (1, 2, 3)]
@@ -91,7 +91,7 @@ def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: 
 
 def test_several_models_stand_on_the_same_labels(sets: Path, model: Path, tmp_path: Path) -> None:
     other = write_model(tmp_path, toy_nodes(), replace(CARD, name="other"))
-    done, _ = run(make(sets, model, "csiq", models=(str(model), str(other))))
+    done, _ = evaluate_all(make(sets, model, "csiq", models=(str(model), str(other))))
     assert [e.card.name for e in done] == ["toy", "other"]
     assert done[0].labels is done[1].labels
     assert done[0].figures == done[1].figures
@@ -104,7 +104,7 @@ def test_own_ratings_beside_their_file(tmp_path: Path, model: Path) -> None:
         Image.fromarray(noise).save(tmp_path / f"{i}.png")
     (tmp_path / "mine.csv").write_text("file,bad\n" + "".join(f"{i}.png,{i % 8}\n" for i in range(8)))
     own = OwnRatings(tmp_path / "mine.csv", "file", "bad", score_range=(0, 10), lower_is_better=True)
-    (evaluation,), _ = run(EvaluateOptions(("csv",), (str(model),), own=own, rounds=5, scoring=SCORING))
+    (evaluation,), _ = evaluate_all(EvaluateOptions(("csv",), (str(model),), own=own, rounds=5, scoring=SCORING))
     assert evaluation.labels.spec.name == "mine"
     assert [round(pair.opinion) for pair in evaluation.comparison.pairs] == [100, 90, 80, 70, 60, 50, 40, 30]
     assert evaluation.figures["srcc"].value == pytest.approx(-1, abs=1e-12)
@@ -117,8 +117,8 @@ def test_missing_images_are_an_error_unless_allowed(model: Path, tmp_path: Path)
     root = write_set("csiq", tmp_path)
     (root / "dst_imgs/blur/elk.BLUR.2.png").unlink()
     with pytest.raises(DataError, match=r"1 of 15 images are missing, the first: dst_imgs/blur/elk\.BLUR\.2\.png.*to be had"):
-        run(make(tmp_path, model, "csiq"))
-    (evaluation,), scored = run(make(tmp_path, model, "csiq", allow_missing=True))
+        evaluate_all(make(tmp_path, model, "csiq"))
+    (evaluation,), scored = evaluate_all(make(tmp_path, model, "csiq", allow_missing=True))
     assert (evaluation.measurement.images, evaluation.measurement.failed, scored[-1].failed) == (14, 1, 1)
 
 

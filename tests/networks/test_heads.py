@@ -13,9 +13,9 @@ from conftest import write_photo
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from test_blending import answers
+from test_export_ensemble import answers
 from test_kernels import draw
-from test_study import choose, ratings  # noqa: F401  a fixture
+from test_training_run import choose, ratings  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.export.ensemble import blend_models

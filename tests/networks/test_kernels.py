@@ -14,8 +14,8 @@ from conftest import write_photo
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from test_blending import CNN, answers, write_network
-from test_study import choose, launch, ratings  # noqa: F401  a fixture
+from test_export_ensemble import CNN, answers, write_network
+from test_training_run import choose, launch, ratings  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.export.ensemble import blend_models

@@ -270,9 +270,10 @@ def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(forge_png(16_000, 16_000, 8, 0, b""))
     code = (
-        "import json, sys; from iqa_cli.images.crops import CropSpec; from iqa_cli.scoring import decode_worker, decode_protocol\n"
-        "decoder.limit_resources(300_000_000)\n"
-        "print(json.dumps(decoder.prepare(sys.argv[1], work.Work(CropSpec(64), 300_000_000, 60))[0]))"
+        "import json, sys; from iqa_cli.images.crops import CropSpec\n"
+        "from iqa_cli.scoring import decode_protocol, decode_worker\n"
+        "decode_worker.limit_resources(300_000_000)\n"
+        "print(json.dumps(decode_worker.prepare(sys.argv[1], decode_protocol.Work(CropSpec(64), 300_000_000, 60))[0]))"
     )
     done = subprocess.run([sys.executable, "-c", code, large], check=True, capture_output=True, text=True, env=environment())
     answer = {"status": "too-large", "detail": "PNG: not enough memory to decode it", "width": 16_000, "height": 16_000}
