@@ -77,7 +77,7 @@ class SplitFlags:
     ] = None
     split: Annotated[
         SplitChoice | None,
-        typer.Option(help="official: the one that came with the set (koniq10k, livefb).", rich_help_panel=DATA),
+        typer.Option(help="official: the one that came with the set (koniq10k, livefb, biq2021).", rich_help_panel=DATA),
     ] = None
     only: Annotated[
         list[int] | None,

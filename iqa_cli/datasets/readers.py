@@ -37,6 +37,7 @@ class Rating:
     reference: what may not stand on both sides of a split: the undamaged photo on synthetic sets, else the image itself.
     split: "training", "validation" or "test" where the set has an official split.
     opinions: of how many rows of the label file the score is the mean; 1 where the set publishes means.
+    subset: of which part of the set it is, where the set has parts of different kinds.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Rating:
     reference: str
     split: str | None = None
     opinions: int = 1
+    subset: str | None = None
 
 
 PRACTICE = re.compile(r"t[1-7]\.\w+")  # shown to every rater before the study began
@@ -239,6 +241,26 @@ def read_kadid10k(root: Path) -> list[Rating]:
         for row in read_table(path, ("dist_img", "ref_img", "dmos", "var"))
         for name in (row["dist_img"],)
     ]
+
+
+BIQ2021_PARTS = {"training": "Train (Images and MOS).csv", "test": "Test (Images and MOS).csv"}  # side -> its label file
+
+
+def read_biq2021(root: Path) -> list[Rating]:
+    """BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
+
+    Sources contradict each other on the case of one name (ss02 (1014).jpg in the label file, .JPG on disk), so files are found
+    by name whatever the case. The label files end in two nameless, empty columns.
+    """
+    files = index_names(root, "Images")
+    ratings = []
+    for side, table in BIQ2021_PARTS.items():
+        path = find_file(root, table)
+        for row in read_table(path, ("Image Name", "MOS")):
+            name = row["Image Name"]
+            image = files.get(name.lower(), f"Images/{name}")
+            ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))
+    return ratings
 
 
 def read_own(_root: Path, *, table: Path, image_column: str, score_column: str, group_column: str | None) -> list[Rating]:

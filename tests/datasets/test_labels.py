@@ -42,7 +42,7 @@ def rate(name: str, *scores: float) -> labels_module.Labels:
 # ---- the rows ----
 
 
-def test_the_eight_sets() -> None:
+def test_the_nine_sets() -> None:
     assert {name: spec.images for name, spec in DATASETS.items()} == {
         "livec": 1162,
         "koniq10k": 10073,
@@ -52,6 +52,7 @@ def test_the_eight_sets() -> None:
         "csiq": 866,
         "tid2013": 3000,
         "kadid10k": 10125,
+        "biq2021": 12000,
     }
     assert all(name == spec.name for name, spec in DATASETS.items())
     assert [name for name, spec in DATASETS.items() if not spec.higher_is_better] == ["live", "csiq"]
@@ -74,11 +75,11 @@ def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: labels_modu
 
 def test_sets_are_called_as_papers_call_them() -> None:
     shorts = [spec.short for spec in DATASETS.values()]
-    assert shorts == ["LIVE-C", "KonIQ-10k", "SPAQ", "LIVE-FB", "LIVE", "CSIQ", "TID2013", "KADID-10k"]
+    assert shorts == ["LIVE-C", "KonIQ-10k", "SPAQ", "LIVE-FB", "LIVE", "CSIQ", "TID2013", "KADID-10k", "BIQ2021"]
 
 
 def test_official_splits_shared_photos_and_contradictions_are_said() -> None:
-    assert [name for name, spec in DATASETS.items() if spec.official_split] == ["koniq10k", "livefb"]
+    assert [name for name, spec in DATASETS.items() if spec.official_split] == ["koniq10k", "livefb", "biq2021"]
     assert DATASETS["live"].shares == ("tid2013",)
     assert DATASETS["tid2013"].shares == ("live",)
     assert "MOS_zscore" in DATASETS["koniq10k"].notes[0]
