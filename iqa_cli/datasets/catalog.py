@@ -272,7 +272,8 @@ ROWS = (
         synthetic=False,
         reference="none: each photo is its own",
         home="https://github.com/nisarahmedrana/BIQ2021",
-        licence="no licence file; the paper calls images and scores freely available for use and benchmarking; ss03 is Unsplash's",
+        licence="no licence file; the paper calls images and scores freely available for use and benchmarking; "
+        "ss03 is Unsplash's",
         paper="Ahmed and Asif, BIQ2021: A Large-Scale Blind Image Quality Assessment Database, "
         "Journal of Electronic Imaging 31(5) 053010, 2022",
         layout="BIQ2021/ with Images/, Train (Images and MOS).csv and Test (Images and MOS).csv",
