@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.errors import UsageError
 from iqa_cli.training.options import LoopOptions, StudyOptions
 from iqa_cli.training.plan import check_study
-from iqa_cli.training.recipes import apply_settings, list_papers, parse_settings, read_recipe, write_recipe
+from iqa_cli.training.recipes import apply_settings, list_papers, parse_settings, read_meanings, read_recipe, write_recipe
 
 OPTIONS = StudyOptions(run_dir=Path("run"))
 
@@ -35,6 +37,12 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
     ("setting", "message"),
     [
         ("loop.speed=3", r"--set \[loop\]: there is no option 'speed'; there are epochs, warm_epochs"),
+        ("loop.epoch=3", r"--set \[loop\]: there is no option 'epoch'; did you mean epochs\?$"),
+        ("backbon=resnet18", r"--set: there is no option 'backbon'; did you mean backbone\?$"),
+        ("lop.rate=3", r"--set: there is no option 'lop'; did you mean loop\?$"),
+        ("epochs=3", r"--set: there is no option 'epochs'; did you mean perceptrons.epochs or loop.epochs\?$"),
+        ("backbone_rat=3", r"there is no option 'backbone_rat'; did you mean loop.backbone_rate\?$"),
+        ("warm_epoch=3", r"there is no option 'warm_epoch'; did you mean loop.warm_epochs\?$"),
         ("nonsense=3", "there is no option 'nonsense'"),
         ("matching.noise=loud", "noise is one of semantic, alike, random, gaussian, none, not 'loud'"),
         ("size=big", "size is int, not 'big'"),
@@ -77,6 +85,34 @@ def test_a_recipe_that_is_written_is_read_as_it_was(tmp_path):
     )
     (tmp_path / "r.toml").write_text(write_recipe(options), encoding="utf-8")
     assert apply_settings(OPTIONS, read_recipe(tmp_path / "r.toml"), "r.toml") == options
+
+
+def list_options(options):
+    """Each option by its name in a recipe, with its table."""
+    for option in fields(options):
+        value = getattr(options, option.name)
+        if is_dataclass(value):
+            yield from ((f"{option.name}.{name}", kind) for name, kind in list_options(value))
+        else:
+            yield option.name, type(options)
+
+
+def test_each_option_has_its_meaning_in_one_line_in_a_printed_recipe():
+    meanings, table, above = {}, "", ""
+    for line in write_recipe(OPTIONS).splitlines():
+        if line.startswith("["):
+            table = f"{line.strip('[]')}."
+        found = re.match(r"(?:# )?(\w+) =( |$)", line)
+        if found and above.startswith("# "):
+            meanings[table + found[1]] = above
+        above = line
+    expected = {name: kind for name, kind in list_options(OPTIONS) if name not in ("run_dir", "resume")}
+    assert set(meanings) == set(expected)
+    for name, kind in list_options(OPTIONS):
+        meaning = read_meanings(kind)[name.rpartition(".")[2]]
+        assert 2 < len(meaning) < 130, name
+        assert meaning == meaning.strip(), name
+        assert "\n" not in meaning, name
 
 
 @pytest.mark.parametrize("name", DATASETS)
