@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from iqa_cli.cli.terminal import open_console, print_rows, show
+from iqa_cli.cli.terminal import open_console, print_rows, show, show_time
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:
@@ -20,14 +21,23 @@ if TYPE_CHECKING:
     from iqa_cli.training.feature_cache import ViewMeasured
     from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone
     from iqa_cli.training.options import StudyOptions
-    from iqa_cli.training.run import Event, PartBegun, PartDone
+    from iqa_cli.training.run import BackboneRead, Event, PartBegun, PartDone
+
+
+INTERVAL = 30.0  # s between two lines of progress in a log
 
 
 class TrainingView:
-    """Shows the events of a training on stderr."""
+    """Shows the events of a training on stderr: progress as a bar at a terminal, else now and then as a line.
 
-    def __init__(self, *, quiet: bool) -> None:
+    clock: seconds from whenever.
+    """
+
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = monotonic) -> None:
         self.quiet = quiet
+        self.clock = clock
+        self.begun: tuple[str, float, int] | None = None  # what is under way, since when, and what of it was done then
+        self.spoken = 0.0  # when a line of progress was last due
         console = open_console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
         self.progress = Progress(
@@ -48,6 +58,7 @@ class TrainingView:
     def show(self, event: Event) -> None:
         """Any event, by what it is."""
         handle = {
+            "BackboneRead": self.show_backbone,
             "ViewAsked": self.show_asked,
             "ViewMeasured": self.show_measured,
             "StepDone": self.show_step,
@@ -58,6 +69,10 @@ class TrainingView:
             "PartDone": self.show_end,
         }
         handle[type(event).__name__](event)  # type: ignore[operator]
+
+    def show_backbone(self, event: BackboneRead) -> None:
+        """What a file of pretrained weights had for the backbone."""
+        self.say(event.found.describe())
 
     def show_asked(self, event: ViewAsked) -> None:
         """The bar of the teachers, an epoch's crops at a time."""
@@ -72,22 +87,39 @@ class TrainingView:
         if self.task is None:
             self.task = self.progress.add_task(what, total=photos, loss="")
         self.progress.update(self.task, completed=done)
+        self.log_progress(what, done, photos, "photos")
         if done == photos:
-            self.progress.remove_task(self.task)
-            self.task = None
+            self.end_progress()
             self.say(f"{what}: {photos} photos")
+
+    def log_progress(self, what: str, done: int, total: int, unit: str) -> None:
+        """How far that is, with the time it still takes: a line every half minute, where no bar shows it."""
+        now = self.clock()
+        if self.begun is None or self.begun[0] != what:
+            self.begun, self.spoken = (what, now, done), now
+        if self.progress.console.is_terminal or now - self.spoken < INTERVAL or done == total:
+            return
+        _, since, before = self.begun
+        left = f", {show_time((now - since) * (total - done) / (done - before))} left" if done > before else ""
+        self.say(f"{what}: {done} of {total} {unit}{left}")
+        self.spoken = now
+
+    def end_progress(self) -> None:
+        """The bar goes."""
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task = self.begun = None
 
     def show_step(self, event: StepDone) -> None:
         """The bar moves on; its time left is that of the epoch."""
         if self.task is None:
             self.task = self.progress.add_task(f"epoch {event.epoch + 1}", total=event.steps, loss="")
         self.progress.update(self.task, completed=event.step, loss=f"loss {event.loss:.4f}")
+        self.log_progress(f"epoch {event.epoch + 1}", event.step, event.steps, "steps")
 
     def show_epoch(self, event: EpochDone) -> None:
         """A line an epoch."""
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-            self.task = None
+        self.end_progress()
         correlations = "" if event.srcc is None else f"  validation SRCC {event.srcc:.4f} PLCC {event.plcc:.4f}"
         losses = "  ".join(f"{name} {value:.4f}" for name, value in (event.losses | event.rates).items())
         speed = f"{event.images_per_second:.0f} images/s"
@@ -128,13 +160,14 @@ def print_plan(options: StudyOptions) -> None:
     Raises what `training.run.train` would raise before it trains.
     """
     from iqa_cli.training.data import find_photos, read_corpus
-    from iqa_cli.training.plan import check_study, check_teachers, choose_parts, plan_parts, show_parts
+    from iqa_cli.training.plan import check_counts, check_study, check_teachers, choose_parts, plan_parts, show_parts
     from iqa_cli.training.recipes import write_recipe
 
     check_study(options)
     corpus = read_corpus(options)
     parts = choose_parts(plan_parts(corpus, options), options)
     unlabelled = len(find_photos(options))
+    check_counts(corpus, parts, options)
     check_teachers(parts, options)
     lines = show_parts(corpus, parts)
     lines += [f"{unlabelled} photos without labels in each training"] if unlabelled else []

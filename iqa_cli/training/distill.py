@@ -29,6 +29,7 @@ from iqa_cli.training.options import LoopOptions
 from iqa_cli.training.samples import PhotoCrops, Views
 
 GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache
+KEPT = 64 * GROUP  # photos until the answers of an epoch under way are kept once more
 
 
 @dataclass(frozen=True)
@@ -105,23 +106,27 @@ def ask_teachers(
     facts = describe_question(teachers, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"answers-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
+    begun = path.with_name(f"begun-{path.name}")
     answers = read_answers(path, facts)
     stores = [[FeatureStore(folder, *trunk) for trunk in view_looks(teacher, dataset)] for teacher in teachers if loop]
     for epoch in range(len(answers), epochs):
         for teacher, kept in zip(teachers, stores, strict=False):
             for (network, _), store in zip(teacher.list_looks(), kept, strict=True):
                 yield from store.fill(network, epoch, loop or LoopOptions())
-        answer = torch.full((len(dataset), 1 + dataset.options.versions), torch.nan)
-        for start in range(0, len(dataset), GROUP):
+        answer, done = read_begun(begun, facts, epoch, (len(dataset), 1 + dataset.options.versions))
+        for start in range(done, len(dataset), GROUP):
             places = range(start, min(start + GROUP, len(dataset)))
             judged, rows = (
                 judge_kept(teachers, stores, epoch, places) if stores else judge_views(teachers, dataset, epoch, places)
             )
             for place, part in zip(places, torch.split(judged, rows), strict=True):
                 answer[place, : len(part)] = part
+            if places.stop % KEPT == 0:
+                save_tensors(begun, {"answer": answer}, [facts, epoch, places.stop])
             yield ViewAsked(epoch, places.stop, len(dataset))
         answers.append(answer)
         save_tensors(path, {"answers": torch.stack(answers)}, facts)
+        begun.unlink(missing_ok=True)
     dataset.targets = torch.stack(answers[:epochs])
 
 
@@ -166,3 +171,12 @@ def read_answers(path: Path, facts: dict[str, Any]) -> list[Tensor]:
         return []
     tensors, asked = load_tensors(path)
     return list(tensors["answers"]) if asked == json.loads(json.dumps(facts)) else []
+
+
+def read_begun(path: Path, facts: dict[str, Any], epoch: int, shape: tuple[int, int]) -> tuple[Tensor, int]:
+    """The answers [photos, versions] of an epoch under way and about how many photos they are; nan, and 0, where none is."""
+    if path.exists():
+        tensors, kept = load_tensors(path)
+        if kept[:2] == json.loads(json.dumps([facts, epoch])):
+            return tensors["answer"], kept[2]
+    return torch.full(shape, torch.nan), 0

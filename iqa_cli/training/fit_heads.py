@@ -4,6 +4,7 @@ teachers say of views of other photos and of damaged versions of these.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -119,7 +120,8 @@ def remember_photos(
     """Measure the photos of the set and fit the network's regression to them; the run folder keeps it, and a run that is
     resumed after that has nothing left to do.
 
-    features: a folder that keeps what was measured, for other trainings, or None. Several processes share the photos out.
+    features: a folder that keeps what was measured, for other trainings; None: in the run folder, until the regression is
+    fitted, so that a run that was stopped goes on where it was. Several processes share the photos out.
     Raises DataError for images that cannot be decoded.
     """
     if run.read_snapshot() is not None:
@@ -130,10 +132,10 @@ def remember_photos(
     device = torch.device(options.loop.device)
     network.to(device).eval()
     described, known, share = [], [], chosen.shrunk
-    store = StatisticsStore(features, network, dataset, share) if features else None
+    store = StatisticsStore(features or run.path / "features", network, dataset, share)
     own = team.share(list_shown(dataset, chosen))
     for done, shown in enumerate(own, 1):
-        seen, levels = store.load_shown(shown, device) if store else describe(network, dataset, shown, share, device)
+        seen, levels = store.load_shown(shown, device)
         described.append(seen)
         known.append(tell(dataset, shown, levels, chosen))
         yield ViewMeasured(shown.view or 0, done, len(own))
@@ -153,5 +155,7 @@ def remember_photos(
     stats = EpochDone(1, 1, options.method, {"quality": round(float(missed), 6)}, {}, *correlations, speed, round(seconds, 1))
     if team.leads:
         run.keep_epoch(stats, network, Snapshot(1, 0, {}))
+        if features is None:
+            shutil.rmtree(run.path / "features", ignore_errors=True)
     team.wait()
     yield stats

@@ -12,12 +12,14 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
+from iqa_cli.networks.pretrained import load_backbone
+
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.export.onnx import export, export_model
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.models.find import find_model
-from iqa_cli.networks.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
+from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.records import Status
@@ -250,6 +252,22 @@ def test_teachers_are_asked_once(finished, photos, tmp_path):
     assert [event for event in train(kept) if isinstance(event, ViewAsked)]
     again = replace(kept, run_dir=tmp_path / "third", loop=replace(kept.loop, warm_rate=1e-4))
     assert not [event for event in train(again) if isinstance(event, ViewAsked)]
+
+
+def test_teachers_who_were_interrupted_go_on_where_they_were(finished, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("iqa_cli.training.distill.GROUP", 1)
+    monkeypatch.setattr("iqa_cli.training.distill.KEPT", 2)
+    teacher = open_teachers([str(finished[1][-1].card)], "cpu")[0]
+    paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
+    whole, halves = (PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=1)) for _ in range(2))
+    list(ask_teachers([teacher], whole, 2, tmp_path / "whole"))
+    for event in ask_teachers([teacher], halves, 2, tmp_path / "halves"):
+        if (event.epoch, event.done) == (1, 2):
+            break
+    rest = list(ask_teachers([teacher], halves, 2, tmp_path / "halves"))
+    assert [(event.epoch, event.done) for event in rest] == [(1, 3)]
+    assert torch.equal(halves.targets, whole.targets)
+    assert len(list((tmp_path / "halves").iterdir())) == 1
 
 
 def test_the_answer_is_what_the_teacher_says_of_the_crop_and_several_answer_with_their_mean(finished, photos, tmp_path):
