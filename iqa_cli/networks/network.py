@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
@@ -24,12 +23,14 @@ from iqa_cli.networks.backbone import fix_padding, fold_batch_norms
 from iqa_cli.networks.heads import Perceptrons
 from iqa_cli.networks.kernels import KernelRegression
 from iqa_cli.networks.regressions import MeansRegression
+from iqa_cli.networks.timm_models import build_backbone, first_line
 
 MOST = {
     **{"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "middle": 4096},
     **{"remembered": 1_000_000, "units": 65_536},
 }
 """Far more than any network has: a card that asks for more would only take all memory."""
+HEAD = 64  # of the width of tokens to a head of attention, unless a number of heads is asked for
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class NetworkConfig:
     backbone: a timm model name. Transformers of one scale give their own tokens; everything else counts as convolutional.
     backbone_options: passed to timm, e.g. {"img_size": 448} for a transformer's positions.
     width: d, the tokens' size, for a convolutional backbone; a transformer's tokens keep its own.
-    heads, queries: of the attention panel (DEIQT: 6 and 6).
+    heads, queries: of the attention panel (DEIQT: 6 and 6). A network that is built with 0 heads takes as many as suit the
+        width of its tokens, and its config then says how many.
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the statistics of stages are taken.
@@ -157,7 +159,8 @@ class TransformerEncoder(Encoder):
         out = self.trunk.forward_features(crops)  # [b, prefix + N, d], after the last norm
         prefix = self.trunk.num_prefix_tokens
         patches = out[:, prefix:]  # [b, N, d]
-        content = out[:, :1] if self.trunk.cls_token is not None else patches.mean(1, keepdim=True)
+        has_class = getattr(self.trunk, "cls_token", None) is not None
+        content = out[:, :1] if has_class else patches.mean(1, keepdim=True)
         return torch.cat([content, patches], dim=1)  # [b, 1 + N, d]
 
     def project(self, features: Tensor) -> Tensor:
@@ -177,11 +180,11 @@ class StageMeter(Encoder):
 
     def __init__(self, backbone: Any, stages: Sequence[int], cell: int) -> None:
         super().__init__(backbone)
-        self.cell = cell
         self.stages = list(stages)
         facts = [backbone.feature_info[stage] for stage in self.stages]
         backbone.prune_intermediate_layers(self.stages, prune_head=True)
         self.reductions = [info["reduction"] for info in facts]
+        self.cell = max([cell, *self.reductions])  # a pixel of a stage is not parted
         self.channels = [info["num_chs"] for info in facts]
 
     def measure(self, crops: Tensor) -> Tensor:
@@ -194,7 +197,7 @@ class StageMeter(Encoder):
             crops, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
         )  # each [b, c_s, h / reduction, w / reduction]
         cells = [self.pool_cells(m.float(), r) for m, r in zip(maps, self.reductions, strict=True)]
-        mean, square = (torch.cat(parts, dim=1) for parts in zip(*cells, strict=True))  # each [b, c, h/32, w/32]
+        mean, square = (torch.cat(align_maps(parts), dim=1) for parts in zip(*cells, strict=True))  # each [b, c, h/32, w/32]
         windows = [F.avg_pool2d(m, 2, stride=1).flatten(2) for m in (mean, square)]  # each [b, c, N]
         wholes = [m.mean((2, 3)).unsqueeze(2) for m in (mean, square)]  # each [b, c, 1]
         means, squares = (torch.cat(pair, dim=2) for pair in zip(wholes, windows, strict=True))  # each [b, c, 1 + N]
@@ -205,6 +208,14 @@ class StageMeter(Encoder):
         """The mean and the mean square of the features in each cell: [b, c, h, w] -> two of [b, c, h/32, w/32]."""
         side = max(1, self.cell // reduction)
         return F.avg_pool2d(maps, side), F.avg_pool2d(maps * maps, side)
+
+
+def align_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Maps [b, c, h, w] of one height and width: where convolutions without padding leave some smaller, all are that small."""
+    if torch.compiler.is_exporting():  # a comparison of sizes would tie the graph to them
+        return maps
+    smallest = min(m.shape[2] for m in maps), min(m.shape[3] for m in maps)
+    return tuple(m if m.shape[2:] == smallest else F.adaptive_avg_pool2d(m, smallest) for m in maps)
 
 
 class StageEncoder(StageMeter):
@@ -240,9 +251,10 @@ class QfmIqm(nn.Module):
 
     def __init__(self, config: NetworkConfig, backbone: nn.Module) -> None:
         super().__init__()
-        self.config = config
         self.encoder = build_encoder(config, backbone)
-        self.decoder = build_decoder(config, self.encoder)
+        width = getattr(self.encoder, "width", 0)  # none where statistics of stages are judged as they are
+        self.config = config if config.heads or not width else replace(config, heads=choose_heads(width))
+        self.decoder = build_decoder(self.config, self.encoder)
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> tokens [b, t, d]."""
@@ -288,6 +300,14 @@ class QfmIqm(nn.Module):
         return self
 
 
+def choose_heads(width: int) -> int:
+    """How many heads of attention suit tokens of that width: of the numbers that divide it, the one closest to one for each 64,
+    as in DEIQT.
+    """
+    divisors = [heads for heads in range(1, width + 1) if width % heads == 0]
+    return min(divisors, key=lambda heads: abs(heads - width / HEAD))
+
+
 def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StageMeter:
     """The encoder that fits the backbone: timm names the reduction of each stage, which is one in a plain transformer."""
     reductions = {info["reduction"] for info in backbone.feature_info}  # type: ignore[union-attr]
@@ -315,20 +335,16 @@ def build_decoder(config: NetworkConfig, encoder: TransformerEncoder | StageMete
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:
     """A network with new weights, its backbone's pretrained on demand.
 
-    pretrained: timm's weights for that name, as a state dict; or True: from the hub that timm names.
+    pretrained: tensors of the backbone under timm's names; or True: from the hub that timm names.
     Raises WeightsError where the name is unknown, the weights do not fit or cannot be had.
     """
-    options: dict[str, Any] = {"num_classes": 0, **config.backbone_options}
-    if isinstance(pretrained, Mapping):
-        options["pretrained_cfg_overlay"] = {"state_dict": dict(pretrained)}
+    backbone = build_backbone(config.backbone, config.backbone_options, pretrained=pretrained is True)
     try:
-        backbone = timm.create_model(config.backbone, pretrained=bool(pretrained), **options)
-    except Exception as error:  # timm raises many kinds: unknown names, missing keys, no network
-        raise WeightsError(f"cannot build the backbone {config.backbone}: {str(error).splitlines()[0]}") from error
-    try:
+        if isinstance(pretrained, Mapping):
+            backbone.load_state_dict(pretrained, strict=False)
         return QfmIqm(config, backbone).train()
     except (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError) as error:  # a card's sizes are foreign bytes
-        raise WeightsError(f"cannot build a network of these sizes: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"cannot build a network of these sizes: {first_line(error)}") from error
 
 
 def config_as_data(config: NetworkConfig) -> dict[str, Any]:

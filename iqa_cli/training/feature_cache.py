@@ -102,7 +102,7 @@ class FeatureStore(PhotoStore):
         """The features of some photos. Where the processor knows bf16 it is used: no gradient is at stake, and convolutions
         are twice as fast.
         """
-        device = torch.device(options.device)
+        device = next(network.parameters()).device
         quick = options.precision != "fp32" and knows_bf16(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=quick):
             return network.measure(join_batches(photos).to(device).crops)

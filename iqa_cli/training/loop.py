@@ -11,7 +11,7 @@ import math
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.network import QfmIqm, StageEncoder
+from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Objective, QualityMatching
 from iqa_cli.training.distributed import ALONE, SharedNetwork, Team
 from iqa_cli.training.feature_cache import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
@@ -107,6 +108,7 @@ def fit(
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(dataset.options.seed)
+    options = replace(options, device=str(choose_device(options.device)))
     network.to(torch.device(options.device)).to(memory_format=torch.channels_last)
     training = Training(network, copy.deepcopy(network), objective, build_optimizer(network, options, warm=True))
     start = resume(training, run, options)
@@ -213,10 +215,16 @@ def choose_crops(dataset: PhotoCrops, features: Path | None, options: LoopOption
 
 
 def layer_numbers(network: QfmIqm) -> dict[str, int]:
-    """For each parameter of the backbone the number of its layer, counted from the input, by timm's own grouping."""
+    """For each parameter of the backbone the number of its layer, counted from the input: by timm's own grouping, or where it
+    has none by the first two parts of the name, as stages.0.
+    """
     from timm.models import group_parameters
 
     backbone = network.encoder.backbone
+    if not hasattr(backbone, "group_matcher"):
+        parts = {name: tuple(name.split(".")[:2]) for name, _ in backbone.named_parameters()}
+        order = list(dict.fromkeys(parts.values()))
+        return {name: order.index(part) for name, part in parts.items()}
     groups: dict[str, int] = group_parameters(backbone, backbone.group_matcher(), reverse=True)
     return groups
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.training.options import LoopOptions
 
 if TYPE_CHECKING:
@@ -26,15 +27,16 @@ def knows_bf16(device: str | torch.device) -> bool:
 
 def wants_bf16(options: LoopOptions, network: QfmIqm, *, warm: bool) -> bool:
     """Whether that is asked for, or helps: matrix products of a transformer, and any network on a GPU."""
-    helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or options.device != "cpu"
+    helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or choose_device(options.device).type != "cpu"
     precision = options.precision if warm or options.fine_precision == "same" else options.fine_precision
     return precision == "bf16" or (precision == "auto" and helps)
 
 
 def precision_of(options: LoopOptions, network: QfmIqm, *, warm: bool) -> AbstractContextManager[object]:
     """Autocast to bf16 where that is wanted and the device knows it."""
-    enabled = wants_bf16(options, network, warm=warm) and knows_bf16(options.device)
-    return torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=enabled)
+    device = choose_device(options.device)
+    enabled = wants_bf16(options, network, warm=warm) and knows_bf16(device)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 class SinglePrecision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from iqa_cli.datasets.splits import fold_groups, read_folds, split_groups
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice
-from iqa_cli.training.data import Corpus
-from iqa_cli.training.options import PerceptronOptions, StudyOptions
+from iqa_cli.training.data import Corpus, find_photos
+from iqa_cli.training.options import LoopOptions, PerceptronOptions, StudyOptions
 
 SIDES = ("train", "validation", "test")
 NAMED = 3  # images of a side are named when a split is shown
+LEARNT, RANKED = 2, 3
+"""The fewest images that features can be standardised by, and that a validation SRCC is taken of."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,44 @@ def check_study(options: StudyOptions) -> None:
         raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
     if not 0 <= options.loop.unlabelled <= 1 or options.loop.fine_batch_size < 0:
         raise UsageError("loop.unlabelled is a share of the photos without labels, 0 to 1, and loop.fine_batch_size 0 or more")
+    check_loop(options.loop, trained=options.fitted is None)
     if not 0 <= options.loop.vary < 1:
         raise UsageError("loop.vary is the share of its sides that a crop may leave out: 0 or more, less than 1")
     if not options.sets and not options.loop.unlabelled:
         raise UsageError("without labels, loop.unlabelled=0 leaves nothing to train on")
+
+
+def check_loop(options: LoopOptions, *, trained: bool) -> None:
+    """Raises UsageError for numbers of epochs and crops that are none; trained: whether there is a loop."""
+    for name, least in {"epochs": 0, "warm_epochs": 0, "views": 0, "workers": 0, "batch_size": 1, "draws": 1}.items():
+        if getattr(options, name) < least:
+            raise UsageError(f"loop.{name} is {least} or more, not {getattr(options, name)}")
+    if trained and not options.epochs + options.warm_epochs:
+        raise UsageError("loop.epochs and loop.warm_epochs are both 0: there is nothing to train")
+
+
+def check_counts(corpus: Corpus | None, parts: Sequence[Part], options: StudyOptions) -> None:
+    """Raises UsageError where a training has too few images to learn from, to choose its epoch on, or to be judged by."""
+    for part in parts:
+        counts = ", ".join(f"{len(getattr(part, side))} {side}" for side in SIDES)
+        others = len(find_photos(options)) if len(part.train) < LEARNT and not options.fitted else 0
+        if len(part.train) + others < LEARNT:
+            raise UsageError(
+                f"{part.folder}: too few images to train on ({counts}): {LEARNT} at least; add images, or hold back fewer,"
+                " as with -s validation=0"
+            )
+        if options.loop.patience and len(part.validation) < RANKED:
+            raise UsageError(
+                f"{part.folder}: too few images for patience ({counts}): an SRCC needs {RANKED} at least to validate on;"
+                " leave out loop.patience, or hold back more"
+            )
+        judged = Counter(corpus.origins[place] for place in part.test) if corpus else Counter()
+        alone = [name for name, count in judged.items() if count == 1]
+        if alone:
+            raise UsageError(
+                f"{part.folder}: too few images to be judged by ({counts}): a correlation needs 2 of {alone[0]} at least; rate"
+                " more, or use fewer folds or a larger test_share"
+            )
 
 
 def check_perceptrons(options: PerceptronOptions) -> None:

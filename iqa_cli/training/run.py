@@ -9,12 +9,15 @@ from pathlib import Path
 
 import timm
 import torch
+from timm.models import PretrainedCfg
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.networks.checkpoint import load_backbone, load_tensors
-from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.networks.checkpoint import load_tensors
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, choose_heads
+from iqa_cli.networks.pretrained import Pretrained, read_pretrained
+from iqa_cli.networks.timm_models import first_line
 from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Distillation, Memory, Objective, QualityMatching
 from iqa_cli.training.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
@@ -24,10 +27,11 @@ from iqa_cli.training.distill import Teacher, ViewAsked, ask_teachers, open_teac
 from iqa_cli.training.distributed import Team, open_team
 from iqa_cli.training.feature_cache import ViewMeasured
 from iqa_cli.training.fit_heads import remember_photos
-from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone, fit, predict_photos
+from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone, fit, layer_numbers, predict_photos
 from iqa_cli.training.options import StudyOptions
 from iqa_cli.training.plan import (
     Part,
+    check_counts,
     check_study,
     check_teachers,
     choose_parts,
@@ -71,8 +75,15 @@ class PartDone:
     sets: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class BackboneRead:
+    """The file of pretrained weights was read: what of it is taken."""
+
+    found: Pretrained
+
+
 Learning = ViewMeasured | ViewAsked | StepDone | EpochDone | PhaseStopped | CurvesDrawn
-Event = PartBegun | Learning | PartDone
+Event = BackboneRead | PartBegun | Learning | PartDone
 
 
 def train(options: StudyOptions) -> Iterator[Event]:
@@ -82,13 +93,18 @@ def train(options: StudyOptions) -> Iterator[Event]:
     Raises DataError for labels or images that are missing, WeightsError for backbones, UsageError for contradictions.
     """
     check_study(options)
+    options = replace(options, loop=replace(options.loop, device=str(choose_device(options.loop.device))))
+    check_network(options)
+    found = find_pretrained(options)
     corpus = read_corpus(options)
     parts = plan_parts(corpus, options)
     chosen = choose_parts(parts, options)
+    check_counts(corpus, chosen, options)
     check_teachers(chosen, options)
-    choose_device(options.loop.device)  # said before a run folder is begun
     team = open_team(options.loop.device)
     check_others([part for part in parts if part not in chosen], options)
+    if found:
+        yield BackboneRead(found)
     for number, part in enumerate(chosen):
         yield PartBegun(number, len(chosen), part)
         yield from train_part(corpus, part, specialise(options, part), team)
@@ -202,28 +218,68 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
 
     remembered: how many crops a kernel regression will remember.
     """
-    facts = timm.get_pretrained_cfg(options.backbone)
-    if facts is None:
-        raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
+    facts = find_facts(options.backbone)
     mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
     try:
         crops = CropSpec(
             options.size, options.fit, count=options.crops,
             zoom=NEAR if options.middle else FAR, middle=options.middle, mean=mean, std=std,
         )  # fmt: skip
-        sized = {"img_size": options.middle or options.size} if facts.fixed_input_size else {}  # a position for each patch
         config = NetworkConfig(
-            options.backbone, sized, options.width, options.heads,
+            options.backbone, size_backbone(options), options.width, options.heads,
             stages=options.stages, layers=options.layers, cell=options.cell,
             middle=options.middle, remembered=remembered if options.method == "kernel" else 0,
             units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
+    found = find_pretrained(options)
     torch.manual_seed(options.samples.seed)
-    source = options.backbone_weights
-    network = build_network(config, True if source is None else False if source == "none" else load_backbone(Path(source)))
-    return network, crops
+    return build_network(config, found.tensors if found else options.backbone_weights is None), crops
+
+
+def find_pretrained(options: StudyOptions) -> Pretrained | None:
+    """What a file of weights has for the backbone; None where none is named. Raises WeightsError where it has nothing."""
+    if options.backbone_weights in (None, "none"):
+        return None
+    return read_pretrained(Path(options.backbone_weights), options.backbone, size_backbone(options))
+
+
+def size_backbone(options: StudyOptions) -> dict[str, int]:
+    """What timm is to be told of the crops: their size, where a backbone has a position for each patch."""
+    fixed = find_facts(options.backbone).fixed_input_size
+    return {"img_size": options.middle or options.size} if fixed else {}
+
+
+def find_facts(backbone: str) -> PretrainedCfg:
+    """What timm says of a backbone. Raises WeightsError for a name that it does not know."""
+    facts = timm.get_pretrained_cfg(backbone)
+    if facts is None:
+        raise WeightsError(f"timm knows no backbone {backbone}; timm.list_models() names them")
+    return facts
+
+
+def check_network(options: StudyOptions) -> None:
+    """Raises UsageError, or WeightsError for a backbone that is none, where no network of these sizes can look at the crops: it
+    is tried with random weights, before anything is read.
+    """
+    network, crops = begin_network(replace(options, backbone_weights="none"), 1)
+    width = getattr(network.encoder, "width", 0)
+    if width and options.heads and width % options.heads:
+        raise UsageError(
+            f"heads={options.heads} do not divide the width of the tokens, {width}: heads={choose_heads(width)} do, as does 0"
+        )
+    try:
+        with torch.no_grad():
+            features = network.eval().measure(torch.zeros(1, 3, crops.size, crops.size))
+            if width:
+                network.judge(features)
+        layer_numbers(network)
+    except Exception as error:  # of any kind: each backbone has its own way to say so
+        raise UsageError(
+            f"{options.backbone} cannot be trained on crops of {crops.size} px ({first_line(error)}): choose another backbone,"
+            " or another size"
+        ) from error
 
 
 def choose_objective(options: StudyOptions) -> Objective:

@@ -26,6 +26,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from iqa_cli.errors import DataError
 from iqa_cli.networks.network import QfmIqm
+from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Objective, Outcome
 from iqa_cli.training import run as training_run
 from iqa_cli.training.data import read_corpus
@@ -117,7 +118,7 @@ def time_phase(options: StudyOptions, photos: Sequence[Photo], steps: int, *, wa
     """Some steps of one phase, and how many photos a second its features were measured of; None where it has none."""
     loop = replace(options.loop, warm_epochs=int(warm), epochs=int(not warm), views=1, draws=1)
     network, dataset = begin(options, photos)
-    watch = Stopwatch(torch.device(loop.device))
+    watch = Stopwatch(choose_device(loop.device))
     measured = None
     with tempfile.TemporaryDirectory() as folder, hooked(watch):
         objective = Timed(training_run.choose_objective(options), watch)

@@ -12,8 +12,6 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
-from iqa_cli.networks.pretrained import load_backbone
-
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.export.onnx import export, export_model
 from iqa_cli.images.crops import CropSpec
@@ -21,6 +19,7 @@ from iqa_cli.models.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
+from iqa_cli.networks.pretrained import load_backbone
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.scorer import open_scorer
