@@ -136,11 +136,14 @@ class TrainingView:
 
     def show_part(self, event: PartBegun) -> None:
         """What begins."""
+        from iqa_cli.training.plan import RANKED
+
         part = event.part
         counts = ", ".join(
             f"{len(getattr(part, kind))} {kind}" for kind in ("train", "validation", "test") if getattr(part, kind)
         )
         labelled = f": {counts}" if counts else ""
+        labelled += "; too few to validate on, so the last epoch is kept" if 0 < len(part.validation) < RANKED else ""
         self.say(f"training {event.number + 1} of {event.parts} in {part.folder}{labelled}")
 
     def show_end(self, event: PartDone) -> None:

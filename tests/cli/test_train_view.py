@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from iqa_cli.cli.train_view import TrainingView
+from iqa_cli.training.plan import Part
 
 
 def event(kind: str, **facts: Any) -> Any:
@@ -63,6 +64,14 @@ def test_a_long_epoch_says_how_far_it_is_and_each_begins_anew(capfd: pytest.Capt
             clock.now += 20
         view.end_progress()
     assert capfd.readouterr().err.splitlines() == [f"epoch {n}: 3 of 4 steps, 0:00:20 left" for n in (1, 2)]
+
+
+def test_too_few_images_to_validate_on_are_said_to_be(capfd: pytest.CaptureFixture[str]) -> None:
+    for held in ([], [9], [8, 9], [7, 8, 9]):
+        part = Part(Path("run"), [0, 1], held, [])
+        TrainingView(quiet=False).show_part(event("PartBegun", number=0, parts=1, part=part))
+    said = capfd.readouterr().err.splitlines()
+    assert ["too few to validate on" in line for line in said] == [False, True, True, False]
 
 
 def test_quiet_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
