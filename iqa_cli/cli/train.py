@@ -110,7 +110,6 @@ DISTILLING: dict[str, Any] = {
     "backbone": "tf_efficientnet_lite0",
     "size": 288,
     "fit": "whole",
-    "heads": 4,
     "validation": 0.0,
     "asked": 2,
     "distillation": {"order": 0.3},

@@ -105,7 +105,8 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
 def test_without_a_recipe_a_model_is_distilled_as_one_that_was_measured() -> None:
     released = gather_options(RunFlags(recipe=Path(__file__).parents[2] / "weights" / "recipes" / "fine-lite.toml"), {})
     begun = gather_options(RunFlags(), {"method": "distillation"}, DISTILLING)
-    told = ("run_dir", "dataset", "name", "summary", "backbone_source", "photos_source", "limits", "samples", "loop")
+    told = ("run_dir", "dataset", "name", "summary", "backbone_source", "photos_source", "limits", "heads", "samples", "loop")
     assert begun == replace(released, **{name: getattr(begun, name) for name in told})
+    assert (begun.heads, released.heads) == (0, 4)  # 0 is 4 behind tokens of this width, and suits any student
     assert begun.samples == replace(released.samples, held_out=0.0, side=0)  # the side is that of its teachers
     assert begun.loop == replace(released.loop, fine_precision="same", workers=0)  # these hang on the machine

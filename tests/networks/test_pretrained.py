@@ -278,3 +278,12 @@ def test_the_device_of_a_training_is_found_out_once_and_written_down(ratings: Pa
     list(run.train(choose(ratings, tmp_path, backbone=SMALL, loop=LoopOptions(epochs=0, warm_epochs=1, device="auto"))))
     kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     assert json.loads((tmp_path / "options.json").read_text())["loop"]["device"] == kind
+
+
+def test_a_distillation_has_heads_for_any_student() -> None:
+    from iqa_cli.cli.train import DISTILLING
+
+    assert "heads" not in DISTILLING
+    for student, heads in {"tf_efficientnet_lite0": 4, "test_vit": 1, "deit_tiny_patch16_224": 3}.items():
+        network, _ = run.begin_network(StudyOptions(Path(), backbone=student, backbone_weights="none"))
+        assert network.config.heads == heads
