@@ -63,8 +63,8 @@ class DistillationOptions:
 
 @dataclass(frozen=True)
 class FittedOptions:
-    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos without
-    ratings and damaged versions.
+    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos
+    without ratings and damaged versions.
     """
 
     margin: Annotated[float, "label units by which one level of damage must lower the quality"] = 0.02
@@ -117,8 +117,8 @@ class LoopOptions:
     Relative rates are a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are folded into
     convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
     Precision "auto" is bf16 for transformers and on a GPU. On a CPU that knows it (AVX-512 or AMX with bf16) it makes
-    fine-tuning of convolutions faster, too, see `training.optim`; on any other CPU all is in single precision, whatever is asked
-    for.
+    fine-tuning of convolutions faster, too, see `training.optim`; on any other CPU all is in single precision,
+    whatever is asked for.
     """
 
     epochs: Annotated[int, "epochs of fine-tuning of the whole network, but for the frozen share of the backbone"] = 9

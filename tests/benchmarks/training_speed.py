@@ -30,7 +30,7 @@ from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Objective, Outcome
 from iqa_cli.training import run as training_run
 from iqa_cli.training.data import read_corpus
-from iqa_cli.training.loop import StepDone
+from iqa_cli.training.loop import StepDone, fit
 from iqa_cli.training.options import StudyOptions
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run_folder import RunFolder
@@ -122,7 +122,7 @@ def time_phase(options: StudyOptions, photos: Sequence[Photo], steps: int, *, wa
     measured = None
     with tempfile.TemporaryDirectory() as folder, hooked(watch):
         objective = Timed(training_run.choose_objective(options), watch)
-        events = loop.fit(network, dataset, [], objective, loop, RunFolder(Path(folder)))
+        events = fit(network, dataset, [], objective, loop, RunFolder(Path(folder)))
         began = watch.begin()
         for event in events:
             if isinstance(event, StepDone):
