@@ -13,6 +13,17 @@ from typing import BinaryIO
 
 from iqa_cli.images.formats import DECODED, HEAD, name_kind, name_promise
 
+AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+def draw_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
+    """The paths of a Python program, lazily, as strings: one path, or any number of them.
+
+    A string is one path, never a path a character.
+    """
+    for path in (paths,) if isinstance(paths, str | bytes | os.PathLike) else paths:
+        yield os.fsdecode(path)
+
 
 def read_paths(stream: BinaryIO, *, null_separated: bool) -> Iterator[str]:
     """The paths of a list, as they come: one a line (the line end may be CR LF), or each ended by a NUL.

@@ -21,7 +21,7 @@ import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CUT, Rgb, normalise
-from iqa_cli.images.find import find_images
+from iqa_cli.images.find import AnyPath, draw_paths, find_images
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
@@ -110,13 +110,13 @@ class Scorer:
         self.turns = BoundedSemaphore(self.workers)  # of the network: more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
 
-    def score(self, paths: Iterable[str]) -> Generator[ScoreRecord]:
-        """A record a path, in the same order, as they get done; paths are drawn only as they are needed.
+    def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
+        """A record a path, one or many, in the same order, as they get done; paths are drawn only as they are needed.
 
         Closing the iterator, as Ctrl-C does, drops what has not been begun. Raises WeightsError where the network fails and
         DataError where images cannot be decoded at all; an image that fails is a record.
         """
-        batches = split_batches(paths, self.options.batch_size)
+        batches = split_batches(draw_paths(paths), self.options.batch_size)
         for records in convey(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
             yield from records
 
@@ -224,13 +224,13 @@ def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller
     return Scorer(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
 
 
-def score_images(paths: Iterable[str | os.PathLike[str]], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
-    """Score files, and whatever images are in folders: a record an image, in order, as they get done.
+def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
+    """Score files, one path or many, and whatever images are in folders: a record an image, in order, as they get done.
 
     Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
     """
     scorer = open_scorer(options or ScoreOptions())
-    return scorer.score(find_images((os.fspath(path) for path in paths), Counter()))
+    return scorer.score(find_images(draw_paths(paths), Counter()))
 
 
 def score_all(
