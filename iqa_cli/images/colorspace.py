@@ -5,8 +5,9 @@ Light is relative: 1 is white, that of paper; only HDR has more.
 
 from __future__ import annotations
 
+import re
+import struct
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,11 @@ CINEMA, CINEMA_WHITE = 17, 52.37 / 48  # SMPTE 428 leaves room above its white
 
 SRGB_GAMMA, GAMMA_SLACK = 2.2, 0.05  # within which libpng, too, takes a gAMA for sRGB's
 SLACK = 0.005  # of x and y that are the same
+HDR_CURVE, HDR_PRIMARIES = (
+    re.compile(rb"(?<![A-Za-z])(PQ|HLG)(?![A-Za-z])"),
+    re.compile(rb"2020|2100|P3"),
+)  # as profiles are called
+TAGS = 100  # that a profile may have
 LEAST_AREA = 0.02  # of the triangle of primaries: sRGB's has 0.11
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -141,16 +147,26 @@ def span_colors(chromaticities: Chromaticities) -> bool:
     area = abs((xg - xr) * (yb - yr) - (xb - xr) * (yg - yr)) / 2
     if not (area > LEAST_AREA and min(xw, yw) > LEAST_AREA and all(0 <= value <= 1 for value in chromaticities)):
         return False
-    return all(0 < share < 1 and isfinite(share) for share in mix_primaries(chromaticities)[1])
+    return all(0 < share < 1 for share in mix_primaries(chromaticities)[1])
 
 
 def name_by_profile(icc: bytes) -> ColorSpace | None:
-    """The HDR space that the `cicp` tag of an ICC profile names: no tables of a profile go that far. None for all others."""
-    count = min(int.from_bytes(icc[128:132], "big"), 100)
-    for at in range(132, 132 + 12 * count, 12):
-        if icc[at : at + 4] == b"cicp":
-            start = int.from_bytes(icc[at + 4 : at + 8], "big")
-            primaries, transfer, *_, full = icc[start + 8 : start + 12].ljust(4, b"\0")
-            space = name_by_cicp(primaries, transfer, bool(full))
-            return space if space and space.hdr else None
-    return None
+    """The HDR space of an ICC profile, whose tables do not go that far: by its `cicp` tag, or else by its name. None for others."""
+    cicp = find_tag(icc, b"cicp")[8:12]
+    if len(cicp) == 4:
+        space = name_by_cicp(cicp[0], cicp[1], bool(cicp[3]))
+        return space if space and space.hdr else None
+    name = find_tag(icc, b"desc").replace(b"\0", b"")  # of ASCII, or of UTF-16
+    curve, primaries = HDR_CURVE.search(name), HDR_PRIMARIES.search(name)
+    if not curve or not primaries:
+        return None
+    return name_by_cicp(12 if primaries[0] == b"P3" else 9, PQ if curve[0] == b"PQ" else HLG)
+
+
+def find_tag(icc: bytes, name: bytes) -> bytes:
+    """The content of a tag of an ICC profile; empty where there is none."""
+    for at in range(132, 132 + 12 * min(int.from_bytes(icc[128:132], "big"), TAGS), 12):
+        if icc[at : at + 4] == name:
+            start, size = struct.unpack(">II", icc[at + 4 : at + 12].ljust(8, b"\0"))
+            return icc[start : start + size]
+    return b""

@@ -102,8 +102,10 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
         return rasterise_png(file, picture, icc)
     if kind == "TIFF":
         spread_palette(picture)
-    coding = read_coding(file) if kind == "AVIF" and not icc else Coding(None, 8)
-    space = name_by_profile(icc) if icc else name_by_cicp(*coding.cicp) if coding.cicp else None
+    coding = read_coding(file) if kind == "AVIF" else Coding(None, 8)
+    space = name_by_cicp(*coding.cicp) if coding.cicp else None
+    if icc and not (space and space.hdr):  # a profile goes before code points, but has no tables for HDR
+        space = name_by_profile(icc)
     if space is None or space.srgb or picture.mode not in ("L", "LA", "RGB", "RGBA"):
         return Flat(flatten(picture), icc)
     if coding.depth > 8:
