@@ -74,7 +74,7 @@ def quantise(light: Light) -> npt.NDArray[np.uint16]:
 
 
 def tabulate_srgb() -> npt.NDArray[np.uint8]:
-    """sRGB of 8 bits for each of LEVELS of light."""
+    """SRGB of 8 bits for each of LEVELS of light."""
     light = np.arange(LEVELS + 1) / LEVELS
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.asarray((255 * values + 0.5).astype(np.uint8))
