@@ -1,4 +1,4 @@
-"""Samples of more than 8 bits where Pillow keeps but 8: those of PNG and AVIF. And the chunks of a PNG that say what they mean."""
+"""Samples of PNG and AVIF above 8 bits, of which Pillow keeps but 8, and the chunks of a PNG that describe them."""
 
 from __future__ import annotations
 

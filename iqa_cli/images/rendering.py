@@ -117,7 +117,7 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
 
 
 def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
-    """A decoded PNG. Of what it says about its colours, cICP goes before iCCP, that before sRGB, and that before gAMA and cHRM."""
+    """A decoded PNG. Of what it says of its colours, cICP goes before iCCP, that before sRGB, and that before gAMA and cHRM."""
     chunks = dict(deep.read_chunks(file))
     bits = chunks[b"IHDR"][8]
     space = find_png_space(picture, icc, chunks.get(b"cICP", b""))

@@ -47,7 +47,7 @@ def test_scoring_from_python_leaves_nothing_at_all(tmp_path: Path, model: Path, 
 
 
 @pytest.mark.parametrize(
-    "module", ["iqa_cli", "iqa_cli.cli.app", "iqa_cli.scoring.decode_worker", "iqa_cli.nn", "iqa_cli.models.onnx_backend"]
+    "module", ["iqa_cli", "iqa_cli.cli.app", "iqa_cli.scoring.decode_worker", "iqa_cli.training", "iqa_cli.models.onnx_backend"]
 )
 @pytest.mark.parametrize("before", [{}, dict.fromkeys(ONCE_SWITCHED_OFF, "0")])
 def test_every_process_and_its_children_have_telemetry_switched_off(module: str, before: dict[str, str]) -> None:
