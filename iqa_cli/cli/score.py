@@ -54,7 +54,7 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
         from iqa_cli.scoring import scorer
 
         tally = scorer.Tally()
-        count = plan_count(paths, images.files_from)
+        count = plan_count(paths, images.files_from, options)
         with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
             scorer.score_all(inputs, options, sink.write, tally, launched)
     return tally
@@ -98,15 +98,16 @@ def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> It
             yield from read_paths(listing, null_separated=null)
 
 
-def plan_count(paths: list[str], files_from: Path | None) -> Callable[[], int] | None:
+def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions) -> Callable[[], int] | None:
     """What finds out how many images there are, unless a list says so only as it is read."""
     from collections import Counter
 
-    from iqa_cli.images.find import find_images
+    from iqa_cli.images.find import NameFilter, find_images
 
     if not paths or STDIN in paths or files_from is not None:
         return None
-    return lambda: sum(1 for _ in find_images(paths, Counter()))
+    names = NameFilter(options.include, options.exclude)
+    return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 
 def open_output(files: Mapping[str, Path]) -> AbstractContextManager[Sink]:

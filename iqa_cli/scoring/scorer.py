@@ -21,7 +21,7 @@ import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CUT, Rgb, normalise
-from iqa_cli.images.find import AnyPath, draw_paths, find_images
+from iqa_cli.images.find import AnyPath, NameFilter, draw_paths, find_images
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
@@ -229,8 +229,9 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
 
     Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
     """
-    scorer = open_scorer(options or ScoreOptions())
-    return scorer.score(find_images(draw_paths(paths), Counter()))
+    chosen = options or ScoreOptions()
+    names = NameFilter(chosen.include, chosen.exclude)
+    return open_scorer(chosen).score(find_images(draw_paths(paths), Counter(), names))
 
 
 def score_all(
@@ -245,7 +246,8 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
     scorer = open_scorer(options, tally.notes.append, launched)
-    with closing(scorer.score(count_found(find_images(paths, tally.left_out), tally))) as records:
+    names = NameFilter(options.include, options.exclude)
+    with closing(scorer.score(count_found(find_images(paths, tally.left_out, names), tally))) as records:
         for record in records:
             write(record)
             tally.statuses[record.status] += 1

@@ -135,7 +135,8 @@ def test_the_environment_says_where_data_is_unless_the_command_does(tmp_path: Pa
         labels_module.find_root("kadid10k", None)
     here = write_kadid(tmp_path / "here", {"I01_01_01.png": 4.0})
     there = write_kadid(tmp_path / "there", {"I01_01_01.png": 4.0})
-    monkeypatch.setenv("IQA_DATA", str(there))
+    monkeypatch.setenv("HOME", str(there.parent))
+    monkeypatch.setenv("IQA_DATA", f"~/{there.name}")
     assert labels_module.find_root("kadid10k", None) == there
     assert labels_module.find_root("kadid10k", here) == here
 
