@@ -2,7 +2,7 @@
 
 Whatever has an extent (blurs, blocks, halos, the reach of the denoiser) is given in px of a picture whose short side is 512 px
 and grows with the picture. Grain, impulses and codecs work on single pixels or fixed blocks and stay as they are.
-Nothing moves: kernels are symmetric and grids are centred, so that only the damage tells a picture from the original.
+Nothing moves: kernels are symmetric and grids are centred, so that only the distortion tells a picture from the original.
 """
 
 from __future__ import annotations
@@ -114,10 +114,10 @@ def add_colour_noise(rgb: Rgb, sigma: float, rng: np.random.Generator) -> Rgb:
 def add_impulse_noise(rgb: Rgb, share: float, rng: np.random.Generator) -> Rgb:
     """Salt and pepper in each channel on its own; `share` of the values is hit."""
     fate = rng.random(rgb.shape, dtype=np.float32)
-    damaged = rgb.copy()
-    damaged[fate < share / 2] = 0
-    damaged[fate > 1 - share / 2] = 255
-    return damaged
+    noisy = rgb.copy()
+    noisy[fate < share / 2] = 0
+    noisy[fate > 1 - share / 2] = 255
+    return noisy
 
 
 def add_sensor_noise(rgb: Rgb, gain: float, rng: np.random.Generator) -> Rgb:
