@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, evaluate, score, train
+from iqa_cli.cli import cache, datasets, evaluate, score, train
 from iqa_cli.errors import IqaError, WeightsError
 from iqa_cli.targets import PipeClosed
 
@@ -68,7 +68,7 @@ def models() -> None:
 app.add_typer(cache.app, name="cache")
 
 
-# ---- training, see cli_train ----
+# ---- training ----
 
 app.command()(train.train)
 app.command()(train.distill)
@@ -76,10 +76,10 @@ app.command()(train.blend)
 app.command("export-onnx")(train.export_onnx)
 
 
-# ---- rated sets, see cli_data ----
+# ---- rated sets ----
 
 app.command(epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
-app.add_typer(evaluate.datasets_app, name="datasets")
+app.add_typer(datasets.app, name="datasets")
 
 
 # ---- main ----

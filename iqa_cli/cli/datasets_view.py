@@ -1,4 +1,4 @@
-"""What a person sees of rated sets: the list, the facts of one, and what a check of its folder found."""
+"""Tables of rated sets: the list, the facts of one, and what a check of its folder found."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from iqa_cli.cli.terminal import Row, open_console, print_rows, show
-from iqa_cli.datasets.catalog import DatasetSpec
-from iqa_cli.datasets.labels import DATASETS, Finding, LabelReport, find_spec
+from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
+from iqa_cli.datasets.check import Finding, LabelReport
+from iqa_cli.datasets.find import find_spec
 from iqa_cli.evaluation.published import ROWS, Published
-from iqa_cli.options import OWN
+from iqa_cli.options import OWN, OwnRatings
 
 
 def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -> None:
@@ -62,13 +63,13 @@ OWN_FACTS = (
     ("name", f"{OWN}: ratings of your own"),
     (
         "layout",
-        "--labels FILE: CSV with a header, one column of image paths, --image-column (image), and one of scores, --score-column"
-        " (score). Paths are relative to --data-root, else to the folder of the file. Several rows of an image are several"
-        " opinions, and their mean counts.",
+        f"--labels FILE: CSV with a header, one column of image paths, --image-column ({OwnRatings.image_column}), and one of"
+        f" ratings, --score-column ({OwnRatings.score_column}). Paths are relative to the --data-root of this set, else to the"
+        " folder of the file. Several rows of an image are several ratings, and their mean counts.",
     ),
     (
         "score",
-        "--score-range LOW HIGH. Without it the lowest and the highest score are the ends, which changes the RMSE but no"
+        "--score-range LOW HIGH. Without it the lowest and the highest rating are the ends, which changes the RMSE but no"
         " correlation. Higher is better, unless --lower-is-better.",
     ),
     ("split", "80/20, drawn by a seed, by image; or by the entries of --group-column, as references or photographers."),
@@ -79,7 +80,7 @@ def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
     """What is known of a set of the catalogue."""
     low, high = spec.score_range
     better = "higher is better" if spec.higher_is_better else "lower is better"
-    kind = "damaged versions of few references" if spec.synthetic else "photos as they were taken"
+    kind = "distorted versions of few references" if spec.synthetic else "photos as they were taken"
     return [
         ("name", f"{spec.name}: {spec.title}"),
         ("images", f"{spec.images:,}, {kind}"),
@@ -114,7 +115,7 @@ def print_report(report: LabelReport) -> None:
         [
             ("folder", str(report.root)),
             ("rated images", f"{report.images:,}{of}"),
-            ("ratings", f"{report.score_low:g} to {report.score_high:g}; the scale is {low:g} to {high:g}"),
+            ("ratings", f"{report.lowest:g} to {report.highest:g}; the scale is {low:g} to {high:g}"),
             ("groups", groups),
             *([("official split", splits)] if splits else []),
             ("missing", show_finding(report.missing)),

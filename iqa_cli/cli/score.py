@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
-from iqa_cli.cli.groups import spread
+from iqa_cli.cli.options import RuntimeFlags, spread
 from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.scoring.launching import launch
@@ -25,7 +25,7 @@ EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none (its 
 
 
 @spread
-def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags) -> None:
+def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
     The percentile says what share of the photographs that people rated scores no higher.
@@ -40,7 +40,7 @@ def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags) -> None
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - | sort -t, -k2 -g
     """
-    options = gather_scoring(images, model)
+    options = gather_scoring(images, model, runtime)
     tally = run_scoring(options, images, output)
     raise typer.Exit(tally.exit_code)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.cli.groups import spread
-from iqa_cli.cli.options import DATA, OwnFlags
+from iqa_cli.cli.options import DATA, OwnFlags, spread
 from iqa_cli.cli.train_options import (
     NETWORK,
     BackboneWeights,

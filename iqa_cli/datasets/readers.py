@@ -1,6 +1,6 @@
-"""Rating: one labelled image; and the readers of the files that ratings are published in, in the sets' official layouts.
+"""Readers of the files that ratings are published in, in the sets' official layouts.
 
-Each reader takes the folder of a set and gives its ratings in the order of the label file, scores as published. It names
+Each reader takes the folder of a set and gives its ratings in the order of the label file, as published. It names
 every image that the label file names, whether or not the image is there. All raise DataError where a label file is missing
 or is not what it should be, and ExtraMissing where reading it needs a package of the [train] extra.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
 from iqa_cli.datasets.tables import (
     check_length,
@@ -29,23 +28,23 @@ from iqa_cli.records import Undecodable
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What people said of one image.
+    """The mean rating of one image.
 
     path: of the image, relative to the folder of the set, with forward slashes.
-    score: the mean opinion as published, on the set's own scale and in its own direction.
-    std: the standard deviation of the opinions on the same scale; None where it is not published on it.
-    reference: what may not stand on both sides of a split: the undamaged photo on synthetic sets, else the image itself.
+    value: as published (MOS or DMOS), on the set's own scale and in its own direction.
+    std: the standard deviation of the single ratings on the same scale; None where it is not published on it.
+    reference: what may not stand on both sides of a split: the pristine photo on synthetic sets, else the image itself.
     split: "training", "validation" or "test" where the set has an official split.
-    opinions: of how many rows of the label file the score is the mean; 1 where the set publishes means.
+    rows: of how many rows of the label file the value is the mean; 1 where the set publishes means.
     subset: of which part of the set it is, where the set has parts of different kinds.
     """
 
     path: str
-    score: float
+    value: float
     std: float | None
     reference: str
     split: str | None = None
-    opinions: int = 1
+    rows: int = 1
     subset: str | None = None
 
 
@@ -145,23 +144,11 @@ def read_size(path: Path) -> tuple[int, int] | str:
     return picture.width, picture.height
 
 
-def find_flaw(path: Path, *, decode: bool) -> str:
-    """In words why an image cannot be read, by its header or, decoded, by all of it; empty where it can."""
-    if not decode:
-        size = read_size(path)
-        return size if isinstance(size, str) else ""
-    try:
-        decode_image(str(path))
-    except Undecodable as failure:
-        return str(failure)
-    return ""
-
-
 LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}  # in the order of the labels
 
 
 def read_live(root: Path) -> list[Rating]:
-    """LIVE release 2, without the copies of references that lie among the damaged images (`orgs` is 1).
+    """LIVE release 2, without the copies of references that lie among the distorted images (`orgs` is 1).
 
     Sources contradict each other: dmos.mat has the DMOS of the release, dmos_realigned.mat those after the realignment study
     of Sheikh et al. (2006), which nearly all papers on this task use, and so does this reader.
@@ -200,7 +187,7 @@ def read_csiq(root: Path) -> list[Rating]:
     ratings = []
     for row in read_sheet(path, ("image", "dst_type", "dst_lev", "dmos_std", "dmos"), "all_by_image"):
         if row["dst_type"] not in CSIQ_KINDS:
-            raise DataError(f"{path}: unknown kind of damage {row['dst_type']!r} for {row['image']}")
+            raise DataError(f"{path}: unknown kind of distortion {row['dst_type']!r} for {row['image']}")
         folder, kind = CSIQ_KINDS[row["dst_type"]]
         name = f"{row['image']}.{kind}.{row['dst_lev']}.png"
         score, std = (parse_number(row[column], path, name) for column in ("dmos", "dmos_std"))
@@ -232,7 +219,7 @@ def read_tid2013(root: Path) -> list[Rating]:
 def read_kadid10k(root: Path) -> list[Rating]:
     """KADID-10k.
 
-    The names of the columns mislead: `dmos` is a mean opinion, 5 is best; `var` is a standard deviation, as a public check
+    The names of the columns mislead: `dmos` is a MOS, 5 is best; `var` is a standard deviation, as a public check
     against all raw ratings found, though others take it for a variance.
     """
     path = find_file(root, "dmos.csv")
@@ -261,25 +248,3 @@ def read_biq2021(root: Path) -> list[Rating]:
             image = files.get(name.lower(), f"Images/{name}")
             ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))
     return ratings
-
-
-def read_own(_root: Path, *, table: Path, image_column: str, score_column: str, group_column: str | None) -> list[Rating]:
-    """Anyone's ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
-
-    An image in several rows has the mean of their scores.
-    """
-    columns = [image_column, score_column, *([group_column] if group_column else [])]
-    scores: dict[str, list[float]] = {}
-    groups: dict[str, str] = {}
-    for row in read_table(table, columns):
-        name, group = row[image_column], row[group_column or image_column]
-        scores.setdefault(name, []).append(parse_number(row[score_column], table, name))
-        if groups.setdefault(name, group) != group:
-            raise DataError(f"{table}: {name} stands in two groups, {groups[name]} and {group}")
-    return [average_opinions(name, values, groups[name]) for name, values in scores.items()]
-
-
-def average_opinions(name: str, scores: list[float], group: str) -> Rating:
-    """One image's rating from the rows that it has."""
-    std = stdev(scores) if len(scores) > 1 else None
-    return Rating(name, scores[0] if len(scores) == 1 else fmean(scores), std, group, opinions=len(scores))

@@ -1,9 +1,9 @@
-"""Results: evaluations as flat rows, as data for JSON, and as files: a CSV line an image, a JSON array, scatter plots."""
+"""Evaluations as flat rows, as data for JSON, and as files: a CSV line an image, a JSON array, scatter plots."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -18,10 +18,10 @@ from iqa_cli.scoring.writers import Value, encode_csv
 from iqa_cli.targets import Target, open_target
 
 COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
-"""Of the file with a line an image. rating: as published; opinion: brought to 0..100, higher is better; score: the model's;
-fitted: the score on the scale of the opinions; residual: fitted less opinion.
+"""Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;
+fitted: the score on the scale of the MOS; residual: fitted less MOS.
 """
-DECIMALS = 4  # more than opinions have, so that whoever computes a correlation from the file gets the same one
+DECIMALS = 4  # more than ratings have, so that whoever computes a correlation from the file gets the same one
 
 
 def round_value(value: float | None) -> Value:
@@ -38,7 +38,7 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
     for name, estimate in evaluation.figures.items():
         ends = (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
         measured |= {name + end: round_value(value) for end, value in ends}
-    rows = [{"dataset": evaluation.labels.spec.name, "model": evaluation.model, **measured, "note": evaluation.exposure}]
+    rows = [{"dataset": evaluation.labels.spec.name, "model": evaluation.model, **measured, "note": evaluation.warning}]
     for paper in evaluation.published:
         figures = {"srcc": paper.srcc, "plcc": paper.plcc}
         facts = {"dataset": paper.dataset, "model": paper.model, "source": "published", "protocol": str(paper.protocol)}
@@ -67,14 +67,14 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         **count_images(evaluation),
         "scale": {"low": spec.score_range[0], "high": spec.score_range[1], "higher_is_better": spec.higher_is_better},
         "notes": list(spec.notes),
-        "trained_on": evaluation.card.training.get("data", []),
-        "exposure": evaluation.exposure,
+        **asdict(evaluation.card.provenance),
+        "contamination": evaluation.warning,
         "interval": evaluation.interval,
         **{name: asdict(estimate) for name, estimate in evaluation.figures.items()},
         "logistic": asdict(evaluation.measurement.logistic),
         "parts": [asdict(part) for part in evaluation.parts.parts] if evaluation.parts else [],
         "published": [asdict(row) | {"paper": row.paper} for row in evaluation.published],
-        "worst": [asdict(row) for row in find_worst(evaluation, worst)],
+        "worst": [describe_disagreement(row) for row in find_worst(evaluation, worst)],
         "failures": [{"path": r.path, "status": str(r.status), "detail": r.detail} for r in evaluation.comparison.failed],
     }
     return {key: drop_undefined(value) for key, value in data.items()}
@@ -84,9 +84,14 @@ def drop_undefined(value: Any) -> Any:
     """The same data with None for every number that JSON has no word for."""
     if isinstance(value, dict):
         return {key: drop_undefined(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [drop_undefined(inner) for inner in value]
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def describe_disagreement(row: Disagreement) -> dict[str, Any]:
+    """One image as JSON holds it; its MOS is called as in COLUMNS."""
+    return {"opinion" if name == "mos" else name: value for name, value in asdict(row).items()}
 
 
 def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
@@ -100,19 +105,18 @@ def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
 def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
     """A row of COLUMNS for each image, in the order of the ratings."""
     labels, logistic = evaluation.labels, evaluation.measurement.logistic
-    for rating, quality, record in zip(labels.ratings, labels.quality, evaluation.comparison.records, strict=True):
-        opinion = 100 * float(quality)
+    for rating, mos, record in zip(labels.ratings, labels.mos.tolist(), evaluation.comparison.records, strict=True):
         fitted = None if record.score is None else float(logistic([record.score])[0])
         yield (
             labels.spec.name,
             evaluation.model,
             record.path,
             rating.reference,
-            round_value(rating.score),
-            round_value(opinion),
+            round_value(rating.value),
+            round_value(mos),
             round_value(record.score),
             round_value(fitted),
-            round_value(None if fitted is None else fitted - opinion),
+            round_value(None if fitted is None else fitted - mos),
             str(record.status),
             record.detail,
         )
@@ -148,7 +152,7 @@ class ResultFiles:
         if self.plot is not None:
             path = name_plot(self.plot, evaluation) if self.several else self.plot
             title = f"{evaluation.model} on {evaluation.labels.spec.title}"
-            plot_scatter(path, evaluation.comparison.pairs, evaluation.measurement.logistic, title, evaluation.exposure)
+            plot_scatter(path, evaluation.comparison.pairs, evaluation.measurement.logistic, title, evaluation.warning)
             self.plots.append(path)
 
 
@@ -156,6 +160,13 @@ def name_plot(path: Path, evaluation: Evaluation) -> Path:
     """plot.png -> plot-livec-qfm-iqm.png."""
     model = "".join(c if c.isalnum() or c in "-_." else "_" for c in evaluation.model.strip("/"))
     return path.with_stem(f"{path.stem}-{evaluation.labels.spec.name}-{model}")
+
+
+def check_outputs(*outputs: Path | None) -> None:
+    """Raises UsageError where two outputs are one file."""
+    paths = [path for path in outputs if path is not None]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths))}")
 
 
 @contextmanager
@@ -166,9 +177,7 @@ def open_results(
 
     Raises UsageError where two are one file or a plot is of no known kind, DataError where one cannot be written.
     """
-    paths: Sequence[Path] = [path for path in (images, data, plot) if path is not None]
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths))}")
+    check_outputs(images, data, plot)
     if plot is not None:
         check_target(plot)
     with ExitStack() as stack:

@@ -13,6 +13,7 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
+from iqa_cli.models.provenance import join_provenances
 from iqa_cli.networks.checkpoint import load_network, save_weights
 from iqa_cli.networks.ensemble import Blend, Member, sees
 from iqa_cli.networks.network import QfmIqm
@@ -56,7 +57,7 @@ def blend_models(
     except OSError as error:
         raise DataError(f"{folder}: cannot write: {error.strerror}") from error
     shares = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(blend.shares, cards, strict=True))
-    data = list(dict.fromkeys(line for card in cards for line in card.training.get("data", [])))
+    provenance = join_provenances(card.provenance for card in cards)
     card = replace(
         cards[0],
         name=name,
@@ -64,7 +65,7 @@ def blend_models(
         network={"members": [asdict(member) for member in members]},
         crops=first,
         limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *limits),
-        training={"data": data, "members": [{"name": card.name, **card.training} for card in cards]},
+        training={**asdict(provenance), "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
         files={"safetensors": WeightFile.of(file)},
     )

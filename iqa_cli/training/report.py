@@ -17,6 +17,8 @@ from iqa_cli.errors import DataError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
+from iqa_cli.models.provenance import Provenance, RatedImages, UnlabeledImages
+from iqa_cli.models.provenance import Teacher as TeacherFacts
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.training.data import Corpus
@@ -120,24 +122,25 @@ class Lesson:
     title: str
     opinions: tuple[float, ...]
     meaning: str
-    data: list[str]
+    provenance: Provenance
 
 
 def describe_training(
     corpus: Corpus | None, part: Part, unlabelled: int, teachers: Sequence[Teacher], options: StudyOptions
 ) -> Lesson:
     """The scale is that of the labels; without labels, that of the first teacher."""
-    data = [f"{unlabelled} photos without labels: {options.photos_source or 'not described'}"] if unlabelled else []
-    data += [f"the answers of {teacher.card.name}: {teacher.card.summary}" for teacher in teachers]
+    unlabeled = (UnlabeledImages(unlabelled, options.photos_source or "not described"),) if unlabelled else ()
+    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary) for teacher in teachers)
     if corpus is None:
         card = teachers[0].card
-        return Lesson("unlabelled photos", card.opinions, card.score_meaning, data)
+        return Lesson("unlabelled photos", card.opinions, card.score_meaning, Provenance((), unlabeled, taught))
     quantiles = 100 * np.quantile(corpus.quality[part.train + part.validation], np.linspace(0, 1, 101))
     counts = Counter(corpus.origins[place] for place in part.train)
-    sets = [(counts[name], labels.spec) for name, labels in corpus.sets.items()]
-    described = ["; ".join(filter(None, (f"{s.title}: {count} images", s.licence, s.paper))) for count, s in sets]
+    specs = {name: labels.spec for name, labels in corpus.sets.items()}
+    rated = tuple(RatedImages(name, counts[name], s.title, s.licence, s.paper) for name, s in specs.items())
     meaning = f"the mean opinion score of {corpus.title}, brought to 0..100, higher is better"
-    return Lesson(corpus.title, tuple(round(float(value), 3) for value in quantiles), meaning, described + data)
+    scale = tuple(round(float(value), 3) for value in quantiles)
+    return Lesson(corpus.title, scale, meaning, Provenance(rated, unlabeled, taught))
 
 
 def write_weights(network: QfmIqm, crops: CropSpec, lesson: Lesson, part: Part, options: StudyOptions) -> Path:
@@ -153,7 +156,7 @@ def write_weights(network: QfmIqm, crops: CropSpec, lesson: Lesson, part: Part, 
         opinions=lesson.opinions,
         score_meaning=lesson.meaning,
         training={
-            "data": lesson.data,
+            **asdict(lesson.provenance),
             "backbone": options.backbone_source or f"{options.backbone}, weights as given",
             "options": {k: v for k, v in describe_options(options).items() if k not in PATHS},
         },
