@@ -25,7 +25,7 @@ from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.options import ScoreOptions
 from iqa_cli.scoring.scorer import score_images
 
-from .scored import print_table, run_whole, show_figure
+from .common import print_table, run_whole, show_figure
 
 
 def read_fold(path: Path) -> dict[str, tuple[float, float]]:

@@ -26,7 +26,7 @@ from iqa_cli.training.options import StudyOptions
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run import train
 
-from .scored import Floats, print_table, read_seed, run_whole, show_figure, write_json
+from .common import Floats, print_table, read_seed, run_whole, show_figure, write_json
 
 NO_METHOD = {"matching": {"noise": "none", "taught": 0.0}}
 
