@@ -25,7 +25,7 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
-SEPARATED = re.compile(r"[+-]?\d+([.,'’_\s]\d+)+", re.ASCII | re.IGNORECASE)
+SEPARATED = re.compile(r"[+-]?\d+([.,'\u2019_\s]\d+)+", re.ASCII | re.IGNORECASE)
 
 
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> list[Row]:
@@ -131,7 +131,7 @@ def read_numbers(path: Path, column: str, cells: Sequence[str], at: Sequence[int
     for number, text in zip(at, texts, strict=True):
         if not (POINT.fullmatch(text) or COMMA.fullmatch(text)):
             remedy = "; write it without thousands separators" if SEPARATED.fullmatch(text) else ""
-            raise DataError(f"{path}: row {number}, column {column}: no number: {text}{remedy}")
+            raise DataError(f"{path}: row {number}, column {column}: {text} is no number{remedy}")
     commas = [place for place, text in enumerate(texts) if "," in text]
     points = [place for place, text in enumerate(texts) if "." in text]
     if commas and points:

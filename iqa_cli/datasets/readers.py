@@ -244,7 +244,7 @@ def read_biq2021(root: Path) -> list[Rating]:
     ratings = []
     for side, table in BIQ2021_PARTS.items():
         path = find_file(root, table)
-        for row in read_table(path, ("Image Name", "MOS")):
+        for row in read_table(path, ("Image Name",), numbers=("MOS",)):
             name = row["Image Name"]
             image = files.get(name.lower(), f"Images/{name}")
             ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))
