@@ -18,8 +18,14 @@ from iqa_cli.records import Status, Undecodable
 
 CUT_SHORT = ("truncated", "eof", "end of file", "too short", "not enough data", "needs more", "incomplete", "unpack")
 """Words of decoders for what ends too early."""
-FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG frames
-PROGRESSIVE, LOSSLESS, HIERARCHICAL = (0xC2, 0xC6, 0xCA, 0xCE), (0xC3, 0xC7, 0xCB, 0xCF), (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
+FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers of JPEG frames
+PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+NAMES = {
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
+    **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
+    0xF7: "JPEG-LS",
+}
+"""Frames that are not decoded here."""
 COEFFICIENTS = 64  # of a block
 NOISE = b"\x5a\xa5\x33\xcc" * 4096  # bits that any decoder takes for pixels
 
@@ -40,7 +46,7 @@ def mend_file(file: BinaryIO, kind: str, failure: BaseException) -> png.Cleaned:
     if kind == "PNG":
         return mend_png(file, failure)
     if kind == "TIFF":
-        explain_tiff(file)
+        explain_tiff(file, failure)
     if kind == "BMP" and (reason := name_bitmap(file.read(64))):
         raise Undecodable(Status.UNSUPPORTED, f"BMP {reason}: not decoded here")
     raise Undecodable(Status.DAMAGED, describe(kind, failure))
@@ -58,7 +64,7 @@ def describe(kind: str, failure: BaseException, share: float | None = None) -> s
     return f"{kind} whose pixels cannot be decoded: they are broken"
 
 
-def explain_tiff(file: BinaryIO) -> None:
+def explain_tiff(file: BinaryIO, failure: BaseException) -> None:
     """Raises Undecodable for a TIFF whose end is missing, or which is of a kind that is not decoded here."""
     try:
         tags = tiff.read_tags(file)
@@ -68,6 +74,8 @@ def explain_tiff(file: BinaryIO) -> None:
     if share < 1:
         rows = f": {100 * share:.0f} % of the rows are there" if share else ""
         raise Undecodable(Status.DAMAGED, f"TIFF cut short{rows}")
+    if not reason and "unknown" in str(failure):  # a mode or a compression that Pillow does not know
+        reason = f"with {len(tags.get(tiff.BITS, (1,)))} channels of {max(tags.get(tiff.BITS, (1,)))} bits in a rare layout"
     if reason:
         raise Undecodable(Status.UNSUPPORTED, f"TIFF {reason}: not decoded here")
 
@@ -88,9 +96,8 @@ def mend_jpeg(data: bytes) -> io.BytesIO:
     frame = read_frame(data)
     if frame is None:
         raise Undecodable(Status.DAMAGED, "JPEG whose header makes no sense")
-    if frame.marker in HIERARCHICAL or frame.marker in LOSSLESS:
-        name = "lossless" if frame.marker in LOSSLESS else "hierarchical"
-        raise Undecodable(Status.UNSUPPORTED, f"{name} JPEG: not decoded here")
+    if name := NAMES.get(frame.marker):
+        raise Undecodable(Status.UNSUPPORTED, f"{name}: not decoded here")
     if frame.bits != 8:
         raise Undecodable(Status.UNSUPPORTED, f"JPEG of {frame.bits} bits: not decoded here")
     data = data.removesuffix(END[:1])  # half of an end mark
