@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -49,6 +50,7 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     """Score the images, show and write what becomes of them, and count it. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files()
     inputs = name_inputs(paths, images.files_from, null=images.null)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer

@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from iqa_cli.datasets.catalog import NATIVE, DatasetSpec
+from iqa_cli.datasets.delimited import read_table
 from iqa_cli.datasets.labels import Labels, require_images
 from iqa_cli.datasets.readers import Rating
-from iqa_cli.datasets.tables import parse_number, read_table
+from iqa_cli.datasets.tables import parse_number
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.options import OWN, OwnRatings
 
@@ -32,12 +33,12 @@ def read_own_labels(own: OwnRatings, root: Path | None = None, *, allow_missing:
 def read_own(_root: Path, path: Path, own: OwnRatings) -> list[Rating]:
     """The ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
 
-    An image in several rows has the mean of their ratings.
+    An image in several rows has the mean of their ratings. What files are read is said in `delimited`.
     """
-    columns = [own.image_column, own.score_column, *([own.group_column] if own.group_column else [])]
+    columns = [own.image_column, *([own.group_column] if own.group_column else [])]
     values: dict[str, list[float]] = {}
     groups: dict[str, str] = {}
-    for row in read_table(path, columns):
+    for row in read_table(path, columns, numbers=(own.score_column,)):
         name, group = row[own.image_column], row[own.group_column or own.image_column]
         values.setdefault(name, []).append(parse_number(row[own.score_column], path, name))
         if groups.setdefault(name, group) != group:

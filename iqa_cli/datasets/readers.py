@@ -11,16 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa_cli.datasets.tables import (
-    check_length,
-    find_file,
-    index_names,
-    parse_number,
-    read_matrices,
-    read_sheet,
-    read_table,
-    read_words,
-)
+from iqa_cli.datasets.delimited import read_table
+from iqa_cli.datasets.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_words
 from iqa_cli.errors import DataError
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
@@ -81,7 +73,7 @@ def read_koniq10k(root: Path) -> list[Rating]:
     folder = "512x384" if not (root / "1024x768").is_dir() and (root / "512x384").is_dir() else "1024x768"  # as rated
     return [
         Rating(f"{folder}/{name}", parse_number(row[column], path, name), None, name, splits.get(name))
-        for row in read_table(path, ("image_name", column))
+        for row in read_table(path, ("image_name",), numbers=(column,))
         for name in (row["image_name"],)
     ]
 
@@ -99,13 +91,9 @@ def read_spaq(root: Path) -> list[Rating]:
     """SPAQ: the workbook as it comes, or saved as CSV."""
     stem = "MOS and Image attribute scores"
     path = find_file(root, *(f"{folder}{stem}{suffix}" for folder in ("Annotations/", "") for suffix in (".xlsx", ".csv")))
-    columns = ("Image name", "MOS")
-    rows = read_sheet(path, columns) if path.suffix == ".xlsx" else read_table(path, columns)
-    names = [row["Image name"] for row in rows]
-    return [
-        Rating(f"TestImage/{name}", parse_number(row["MOS"], path, name), None, name)
-        for name, row in zip(names, rows, strict=True)
-    ]
+    name, score = "Image name", "MOS"
+    rows = read_sheet(path, (name, score)) if path.suffix == ".xlsx" else read_table(path, (name,), numbers=(score,))
+    return [Rating(f"TestImage/{row[name]}", parse_number(row[score], path, row[name]), None, row[name]) for row in rows]
 
 
 LIVEFB_LIMIT = 640  # px: images with a longer side are the test set; from the authors' own preparation of the labels
@@ -123,7 +111,7 @@ def read_livefb(root: Path) -> list[Rating]:
     test = {row["name_image"] for row in read_table(listed[0], ("name_image",))} if listed else None
     return [
         Rating(f"{folder}{name}", parse_number(row["mos"], path, name), None, name, split)
-        for row in read_table(path, ("name", "mos"))
+        for row in read_table(path, ("name",), numbers=("mos",))
         for name in (row["name"],)
         for split in (split_by_size(root / folder / name) if test is None else "test" if name in test else "training",)
     ]
@@ -225,7 +213,7 @@ def read_kadid10k(root: Path) -> list[Rating]:
     path = find_file(root, "dmos.csv")
     return [
         Rating(f"images/{name}", parse_number(row["dmos"], path, name), parse_number(row["var"], path, name), row["ref_img"])
-        for row in read_table(path, ("dist_img", "ref_img", "dmos", "var"))
+        for row in read_table(path, ("dist_img", "ref_img"), numbers=("dmos", "var"))
         for name in (row["dist_img"],)
     ]
 
@@ -243,7 +231,7 @@ def read_biq2021(root: Path) -> list[Rating]:
     ratings = []
     for side, table in BIQ2021_PARTS.items():
         path = find_file(root, table)
-        for row in read_table(path, ("Image Name", "MOS")):
+        for row in read_table(path, ("Image Name",), numbers=("MOS",)):
             name = row["Image Name"]
             image = files.get(name.lower(), f"Images/{name}")
             ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))

@@ -30,7 +30,7 @@ from iqa_cli.images.find import find_images
 from iqa_cli.options import RobustnessOptions
 from iqa_cli.records import Undecodable
 from iqa_cli.scoring.ordered_map import convey
-from iqa_cli.scoring.scorer import count_workers
+from iqa_cli.scoring.resources import count_workers
 
 SHORT_SIDE = 512  # px, for which the strengths of distortions are given
 SEVERE = 3  # from this level on the clean photo must have the higher score

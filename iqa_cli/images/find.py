@@ -28,10 +28,11 @@ def draw_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
 
 
 SYSTEM_FOLDER = re.compile(
-    r"@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\$RECYCLE\.BIN|System Volume Information|lost\+found|.+\.photoslibrary",
+    r"@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\$RECYCLE\.BIN|System Volume Information|lost\+found"
+    r"|.+\.photoslibrary",
     re.IGNORECASE,
 )
-"""What NAS boxes, Windows, file systems and photo programs keep in folders of their own: thumbnails and what was thrown away."""
+"""What NAS boxes, systems and photo programs keep in folders of their own: thumbnails, and what was thrown away."""
 SYSTEM_FOLDERS = "system folder"
 
 
@@ -127,7 +128,10 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
 
 
 def place_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> str:
-    """What becomes of something in a folder: "image", "folder", or in words why it is left out. below: its path from the top."""
+    """What becomes of something in a folder: "image", "folder", or in words why it is left out.
+
+    below: its path from the folder that was named.
+    """
     if entry.name.startswith("."):
         return "hidden"
     try:

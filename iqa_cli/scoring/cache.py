@@ -70,8 +70,6 @@ def find_folder() -> Path:
     """Where the cache lies: as IQA_CACHE says, else where this system keeps what can be had again."""
     if named := os.environ.get(PLACE):
         return Path(named).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "iqa" / "cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "iqa"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iqa"

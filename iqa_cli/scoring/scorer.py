@@ -6,7 +6,6 @@ of it, then through the network, here. Threads gain because waiting and networks
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -32,6 +31,7 @@ from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import Work
 from iqa_cli.scoring.launching import Launched
 from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.resources import count_workers
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
@@ -70,13 +70,6 @@ class Tally:
         """What was left out, in words: "left out: 3 *.txt, 1 video"; empty for nothing."""
         kinds = ", ".join(f"{number} {kind}" for kind, number in self.left_out.most_common())
         return f"left out: {kinds}" if kinds else ""
-
-
-def count_workers() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def split_batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:

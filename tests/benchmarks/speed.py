@@ -41,7 +41,7 @@ from PIL import Image
 
 from iqa_cli.errors import DataError
 from iqa_cli.evaluation.robustness import choose_photos
-from iqa_cli.scoring.scorer import count_workers
+from iqa_cli.scoring.resources import count_workers
 
 from .common import make_parser, print_table, read_count, run_whole, show, show_figure, write_json
 

@@ -243,7 +243,7 @@ def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path
         ("file,stars\n", None, "no ratings of"),
         ("file,mos\na.jpg,3\n", None, "no column stars; there are file, mos"),
         ("file,stars\na.jpg,3\nnone.jpg,7\n", None, r"1 of 2 images are missing, the first: none\.jpg"),
-        ("file,stars\na.jpg,three\n", None, r"what stands for a\.jpg is no number: three"),
+        ("file,stars\na.jpg,three\n", None, r"row 2, column stars: three is no number"),
     ],
 )
 def test_own_ratings_that_are_wrong(tmp_path: Path, content: str, score_range: tuple[float, float] | None, said: str) -> None:

@@ -346,11 +346,14 @@ def test_a_file_of_another_kind_is_refused_in_words(tmp_path: Path, name: str, c
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("dist_img,ref_img,dmos\na.png,r.png,4\n", "no column var; there are dist_img, ref_img, dmos"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,4,1\nb.png\n", "row 3 is too short"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,good,1\n", "what stands for a.png is no number: good"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,inf,1\n", "what stands for a.png is no number: inf"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,,1\n", "what stands for a.png is no number: "),
+        (
+            "dist_img,ref_img,dmos\na.png,r.png,4\n",
+            "no column var; there are dist_img, ref_img, dmos (separated by commas, semicolons or tabs)",
+        ),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,4,1\nb.png\n", "row 3 has fewer cells (1) than the header (4); fill it up"),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,good,1\n", "row 2, column dmos: good is no number"),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,inf,1\n", "row 2, column dmos: inf is no number"),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,,1\n", "row 2 has nothing in column dmos; fill it in, or remove the row"),
     ],
 )
 def test_a_table_that_is_wrong_says_where(tmp_path: Path, content: str, said: str) -> None:

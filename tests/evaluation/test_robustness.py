@@ -197,7 +197,7 @@ def test_photos_are_drawn_in_an_order_that_only_names_decide(photos: Path, tmp_p
     assert all(is_held_out(Path(path).name, 0.5) for path in held)
     with pytest.raises(DataError, match="no photos to measure on, and none of 12 images is held out at a share of 1e-09"):
         choose_photos([photos], 1e-9)
-    with pytest.raises(DataError, match="no photos to measure on$"):
+    with pytest.raises(DataError, match=r"no photos to measure on$"):
         choose_photos([tmp_path])
 
 
