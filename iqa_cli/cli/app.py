@@ -30,7 +30,7 @@ app = typer.Typer(
 
 
 def print_version(wanted: bool) -> None:
-    """For --version."""
+    """Print the version and exit."""
     if wanted:
         typer.echo(f"iqa {__version__}")
         raise typer.Exit
@@ -86,7 +86,7 @@ app.add_typer(datasets.app, name="datasets")
 
 
 def stop(*_: object) -> None:
-    """On SIGTERM: end as on Ctrl-C, so that outputs are completed."""
+    """End on SIGTERM as on Ctrl-C, so that outputs are completed."""
     sys.exit(TERMINATED)
 
 

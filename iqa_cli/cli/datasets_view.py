@@ -19,7 +19,7 @@ from iqa_cli.options import OWN, OwnRatings
 
 
 def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -> None:
-    """The sets: a table if stdout is a terminal, else CSV, with the titles in full.
+    """Print the sets: a table if stdout is a terminal, else CSV, with the titles in full.
 
     found: where those are that are there; None where nobody said where to look.
     """
@@ -42,7 +42,7 @@ def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -
 
 
 def describe_row(spec: DatasetSpec) -> Row:
-    """One set in a row."""
+    """Describe a set in a row."""
     low, high = spec.score_range
     return {
         "name": spec.name,
@@ -55,7 +55,7 @@ def describe_row(spec: DatasetSpec) -> Row:
 
 
 def print_facts(name: str) -> None:
-    """All that is known of a set. Raises UsageError for an unknown one."""
+    """Print all that is known of a set. Raises UsageError for an unknown one."""
     print_pairs(OWN_FACTS if name == OWN else [(fact, text) for fact, text in list_facts(find_spec(name)) if text])
 
 
@@ -77,7 +77,7 @@ OWN_FACTS = (
 
 
 def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
-    """What is known of a set of the catalogue."""
+    """List the facts of a set of the catalog."""
     low, high = spec.score_range
     better = "higher is better" if spec.higher_is_better else "lower is better"
     kind = "distorted versions of few references" if spec.synthetic else "photos as they were taken"
@@ -99,14 +99,14 @@ def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
 
 
 def describe_published(row: Published) -> str:
-    """A figure of a paper with its protocol."""
+    """Describe a figure of a paper with its protocol."""
     figures = [f"{name} {value:.3f}" for name, value in (("SRCC", row.srcc), ("PLCC", row.plcc)) if value is not None]
     trained = "" if row.trained_on == row.dataset else f", trained on {row.trained_on}"
     return f"{row.model}: {', '.join(figures)} ({row.protocol}{trained})"
 
 
 def print_report(report: LabelReport) -> None:
-    """What a check found, and the first few images of each kind of trouble."""
+    """Print what a check found, and the first few images of each kind of trouble."""
     low, high = report.spec.score_range
     of = "" if report.images == report.expected else f" of {report.expected:,}"
     splits = ", ".join(f"{count:,} {side}" for side, count in sorted(report.splits.items(), reverse=True))
@@ -127,13 +127,13 @@ def print_report(report: LabelReport) -> None:
 
 
 def show_finding(finding: Finding) -> str:
-    """How many, and the first."""
+    """Show how many images, and the first."""
     more = ", ..." if finding.count > len(finding.first) else ""
     return f"{finding.count:,}: {', '.join(finding.first)}{more}" if finding.count else "none"
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    """Names and texts side by side at a terminal, else `name: text` a line."""
+    """Print names and texts side by side at a terminal, else `name: text` a line."""
     console = open_console(stderr=False)
     if not sys.stdout.isatty():
         for name, text in pairs:

@@ -31,8 +31,7 @@ def evaluate(
 
     SRCC, PLCC (raw, and after a logistic curve of four parameters), KRCC and RMSE, with bootstrap intervals.
 
-    Or, with --robustness DIR: do scores of clean photos fall, level by level, with each kind of distortion, and how far do
-    harmless changes (JPEG 95, a tenth smaller or larger, mirrored, cropped by 2 %) move them?
+    With --robustness DIR: do scores of clean photos fall with distortion, and how far do harmless changes move them?
 
     A table at a terminal, CSV in a pipe. Several models and sets make one table.
 

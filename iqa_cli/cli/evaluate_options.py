@@ -59,7 +59,7 @@ class SetFlags:
 
 @dataclass(frozen=True)
 class MeasureFlags:
-    """What is found out about the scores."""
+    """How scores are measured."""
 
     repeats: Annotated[int, typer.Option(min=1, help="The median over so many seeded test parts.", rich_help_panel=MEASURE)] = (
         EvaluateOptions.repeats
@@ -74,7 +74,7 @@ class MeasureFlags:
 
 @dataclass(frozen=True)
 class OutputFlags:
-    """Where that is written, beside stdout."""
+    """Files to write, beside stdout."""
 
     csv: CsvFile = None
     json: Annotated[
@@ -110,6 +110,8 @@ def gather_evaluation(
     sets: SetFlags, own: OwnFlags, measure: MeasureFlags, models: ModelFlags, runtime: RuntimeFlags
 ) -> EvaluateOptions:
     """The options of an evaluation on rated sets. Raises UsageError where they make no sense."""
+    if sets.limit is not None or sets.held_out != RobustnessOptions.held_out:
+        raise UsageError("--limit and --held-out are about clean photos: add --robustness DIR")
     return EvaluateOptions(
         sets=RatedSets(tuple(sets.dataset or ()), tuple(sets.data_root or ()), own.gather()),
         models=tuple(models.model or (DEFAULT_MODEL,)),
@@ -135,11 +137,15 @@ def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: RuntimeFlags)
 
 
 def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags) -> None:
-    """Raises UsageError where clean photos are to be measured on and an option is about ratings."""
+    """Refuse options about ratings where clean photos are measured on. Raises UsageError."""
     given = {
         "--dataset": sets.dataset,
+        "--data-root": sets.data_root,
+        "--split": sets.split is not EvaluateOptions.side,
+        "--allow-missing": sets.allow_missing,
         "--labels": own.gather().labels,
         "--repeats": measure.repeats > 1,
+        "--rounds": measure.rounds != EvaluateOptions.rounds,
         "--worst": measure.worst,
         "--plot": output.plot,
     }

@@ -31,7 +31,7 @@ ROBUSTNESS_FIGURES = (
 
 
 class EvaluationView:
-    """Shows on stderr how far an evaluation is. cached: scores are kept, so that a run that was stopped can go on."""
+    """Progress of an evaluation on stderr. cached: scores are kept, so that a run that was stopped can go on."""
 
     def __init__(self, *, quiet: bool, cached: bool) -> None:
         self.quiet = quiet
@@ -45,7 +45,7 @@ class EvaluationView:
 
     @contextmanager
     def running(self) -> Iterator[EvaluationView]:
-        """Shown while the block lasts; Ctrl-C says how to go on."""
+        """Show progress while the block lasts; Ctrl-C says how to go on."""
         try:
             with self.progress:
                 yield self
@@ -54,7 +54,7 @@ class EvaluationView:
             raise
 
     def show(self, event: Scored | Evaluation | Robustness) -> None:
-        """The bar moves on, or makes way for the figures."""
+        """Move the bar on, or make way for the figures."""
         if isinstance(event, Scored):
             failed = f"{event.failed:,} failed" if event.failed else ""
             if self.task is None:
@@ -65,12 +65,12 @@ class EvaluationView:
             self.task = None
 
     def warn(self, text: str) -> None:
-        """Something went wrong that is no error."""
+        """Warn of something that is no error."""
         if not self.quiet:
             self.progress.console.print(f"iqa: warning: {show(text)}", style="yellow", soft_wrap=True)
 
     def conclude(self, evaluations: Iterable[Evaluation], plots: Iterable[Path]) -> None:
-        """What is odd about the outcome, and where pictures of it are."""
+        """Say what is odd about the outcome, and where plots of it are."""
         for text in find_hints(evaluations):
             self.warn(text)
         for path in () if self.quiet else plots:
@@ -78,7 +78,7 @@ class EvaluationView:
 
 
 def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
-    """A table a set, models side by side, if stdout is a terminal; else CSV with a row a model and set. Nothing for none."""
+    """Print a table a set, models side by side, if stdout is a terminal, else CSV with a row a model and set."""
     if not evaluations:
         return
     if not sys.stdout.isatty():
@@ -93,7 +93,7 @@ def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
 
 
 def group_evaluations(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
-    """Those of one set together, sets in the order of their first."""
+    """Group the evaluations by set, sets in the order of their first."""
     groups: dict[int, list[Evaluation]] = {}
     for evaluation in evaluations:
         groups.setdefault(id(evaluation.labels), []).append(evaluation)
@@ -101,7 +101,7 @@ def group_evaluations(evaluations: Iterable[Evaluation]) -> list[list[Evaluation
 
 
 def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
-    """All models on one set, and the published figures that may stand beside theirs."""
+    """Print all models on one set, and the published figures that may stand beside theirs."""
     first = evaluations[0]
     spec, images = first.labels.spec, first.measurement.images
     of = f" of {spec.images:,}" if first.protocol == "all images" and images != spec.images else ""
@@ -121,7 +121,7 @@ def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
 
 
 def add_evaluation(table: Table, evaluation: Evaluation) -> None:
-    """Two lines: the figures, and below them their intervals."""
+    """Add two lines: the figures, and below them their intervals."""
     figures = evaluation.figures
     table.add_row(Text(show(evaluation.model)), *(show_figure(figures[name].value, name) for name in FIGURES))
     failed = f"{evaluation.measurement.failed:,} images failed" if evaluation.measurement.failed else ""
@@ -130,20 +130,20 @@ def add_evaluation(table: Table, evaluation: Evaluation) -> None:
 
 
 def show_figure(value: float | None, name: str = "srcc") -> str:
-    """A correlation in three decimals, an RMSE in one."""
+    """Show a correlation in three decimals, an RMSE in one."""
     if value is None or isnan(value):
         return NOTHING
     return f"{value:.1f}" if name == "rmse" else f"{value:.3f}"
 
 
 def show_ends(estimate: Estimate, name: str) -> str:
-    """Both ends of an interval: .791, .850."""
+    """Show both ends of an interval: .791, .850."""
     ends = [show_figure(end, name) for end in (estimate.low, estimate.high)]
     return "" if NOTHING in ends else ", ".join(end if name == "rmse" else end.replace("0.", ".", 1) for end in ends)
 
 
 def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    """What the figures are, below the tables."""
+    """Explain the figures below the tables."""
     yield ""
     yield f"Below each figure: {'; '.join(dict.fromkeys(evaluation.interval for evaluation in evaluations))}."
     yield "fitted: PLCC after a logistic curve of four parameters. RMSE: after it, in points of ratings brought to 0 to 100."
@@ -154,7 +154,7 @@ def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 
 def print_robustness(outcomes: Sequence[Robustness]) -> None:
-    """Figures of models on clean photos: tables if stdout is a terminal, else CSV."""
+    """Print figures of models on clean photos: tables if stdout is a terminal, else CSV."""
     if not sys.stdout.isatty():
         rows = [row for outcome in outcomes for row in list_robustness(outcome)]
         print_rows([{name: "" if value is None else str(value) for name, value in row.items()} for row in rows])
@@ -172,7 +172,7 @@ def print_robustness(outcomes: Sequence[Robustness]) -> None:
 
 
 def tabulate_orders(outcome: Robustness) -> Table:
-    """Each kind of distortion, and the means over groups below."""
+    """Tabulate each kind of distortion, and the means over groups below."""
     table = Table("distortion", "SRCC", "clean above", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for order in outcome.orders:
         table.add_row(order.name, show_figure(order.srcc), f"{order.clean_above:.1%}")
@@ -183,7 +183,7 @@ def tabulate_orders(outcome: Robustness) -> Table:
 
 
 def tabulate_movements(outcome: Robustness) -> Table:
-    """How far each harmless change moves scores."""
+    """Tabulate how far each harmless change moves scores."""
     columns = ("harmless change", "moved, median", "95th percentile")
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for movement in outcome.movements:
@@ -192,7 +192,7 @@ def tabulate_movements(outcome: Robustness) -> Table:
 
 
 def print_worst(evaluations: Sequence[Evaluation], count: int) -> None:
-    """The images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
+    """Print the images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
 
     Paths stay in one piece, however long.
     """
@@ -208,7 +208,7 @@ def print_worst(evaluations: Sequence[Evaluation], count: int) -> None:
 
 
 def find_hints(evaluations: Iterable[Evaluation]) -> Iterator[str]:
-    """What is odd about the outcome and can be mended."""
+    """Find what is odd about the outcome and can be mended."""
     for evaluation in evaluations:
         spec, failed = evaluation.labels.spec, evaluation.comparison.failed
         if failed:

@@ -1,4 +1,4 @@
-"""The command that scores images: options, one core call. `cli` registers it and turns errors into exit codes."""
+"""`iqa score`: options, one core call, exit code."""
 
 from __future__ import annotations
 

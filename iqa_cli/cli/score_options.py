@@ -1,4 +1,4 @@
-"""Score flags: what `iqa score` can be told, in groups, and the options it makes."""
+"""Options of `iqa score` in groups, and what they make."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class InputFlags:
 
 @dataclass(frozen=True)
 class OutputFlags:
-    """Where their records go."""
+    """Files to write, instead of stdout."""
 
     csv: CsvFile = None
     jsonl: Annotated[
@@ -89,7 +89,7 @@ class OutputFlags:
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """What scores them."""
+    """What scores the images."""
 
     model: Annotated[
         str,

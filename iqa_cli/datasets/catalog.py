@@ -58,13 +58,13 @@ class DatasetSpec:
 
     @property
     def short(self) -> str:
-        """What papers call it: the abbreviation in the title, else its first word."""
+        """Name in papers: the abbreviation in the title, else its first word."""
         abbreviation = re.search(r"\(([^(),]+)\)", self.title)
         return abbreviation[1] if abbreviation else self.title.split()[0]
 
     @property
     def split_rule(self) -> str:
-        """Who trains and who tests, in words."""
+        """Rule of the split into training and test images, in words."""
         seeded = f"80/20 by {'reference' if self.synthetic else 'image'}, drawn by a seed"
         return "the official one that came with the set" if self.official_split else seeded
 

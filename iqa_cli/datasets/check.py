@@ -18,21 +18,21 @@ from iqa_cli.records import Undecodable
 
 @dataclass(frozen=True)
 class Finding:
-    """How many images something is wrong with, and the first few of them."""
+    """Number of images with something wrong, and the first few of them."""
 
     count: int
     first: tuple[str, ...]
 
     @classmethod
     def of(cls, images: Iterable[str]) -> Finding:
-        """All of them counted, a few named."""
+        """Count all of them and name a few."""
         named = tuple(images)
         return cls(len(named), named[:NAMED])
 
 
 @dataclass(frozen=True)
 class LabelReport:
-    """What `check_labels` found.
+    """Outcome of `check_labels`.
 
     images: ratings that there are; expected: that the whole set has. references: different ones. splits: images a side of
     the official split. lowest, highest: rating. missing: no such file. unreadable: each with the
@@ -84,7 +84,7 @@ def check_labels(labels: Labels, *, decode: bool = False) -> LabelReport:
 
 
 def find_flaw(path: Path, *, decode: bool) -> str:
-    """Why an image cannot be read, by its header or, decoded, by all of it; empty where it can."""
+    """Find why an image cannot be read, by its header or, decoded, by all of it; empty where it can."""
     if not decode:
         size = read_size(path)
         return size if isinstance(size, str) else ""

@@ -44,7 +44,7 @@ PRACTICE = re.compile(r"t[1-7]\.\w+")  # shown to every rater before the study b
 
 
 def read_livec(root: Path) -> list[Rating]:
-    """LIVE-C. Names come as [n, 1] cells, numbers as [1, n]; the seven practice images, which lie apart, are no part of it."""
+    """Read LIVE-C. Names come as [n, 1] cells, numbers as [1, n]; the seven practice images are no part of it."""
     names_file, scores_file, stds_file = (
         find_file(root, f"Data/{name}_release.mat") for name in ("AllImages", "AllMOS", "AllStdDev")
     )
@@ -61,7 +61,7 @@ def read_livec(root: Path) -> list[Rating]:
 
 
 def read_koniq10k(root: Path) -> list[Rating]:
-    """KonIQ-10k: MOS_zscore, and the official split where the file with it is there.
+    """Read KonIQ-10k: MOS_zscore, and the official split where the file with it is there.
 
     Sources contradict each other: `MOS` is 1 to 5 in ..._scores_and_distributions.csv, but in ..._distributions_sets.csv it is
     what the other calls MOS_zscore (3.9 to 88.4), which papers use. `SD` is on the scale of 1 to 5 in both: no std, therefore.
@@ -79,7 +79,7 @@ def read_koniq10k(root: Path) -> list[Rating]:
 
 
 def read_sides(path: Path) -> dict[str, str]:
-    """KonIQ-10k's official split: image -> side. Raises DataError where an image is on two sides."""
+    """Read KonIQ-10k's official split: image -> side. Raises DataError where an image is on two sides."""
     sides: dict[str, str] = {}
     for row in read_table(path, ("image_name", "set")):
         if sides.setdefault(row["image_name"], row["set"]) != row["set"]:
@@ -88,7 +88,7 @@ def read_sides(path: Path) -> dict[str, str]:
 
 
 def read_spaq(root: Path) -> list[Rating]:
-    """SPAQ: the workbook as it comes, or saved as CSV."""
+    """Read SPAQ: the workbook as it comes, or saved as CSV."""
     stem = "MOS and Image attribute scores"
     path = find_file(root, *(f"{folder}{stem}{suffix}" for folder in ("Annotations/", "") for suffix in (".xlsx", ".csv")))
     name, score = "Image name", "MOS"
@@ -100,7 +100,7 @@ LIVEFB_LIMIT = 640  # px: images with a longer side are the test set; from the a
 
 
 def read_livefb(root: Path) -> list[Rating]:
-    """LIVE-FB's whole images (not its patches); names have a folder. What is longer than 640 px is the official test set.
+    """Read LIVE-FB's whole images (not its patches); names have a folder. What is longer than 640 px is the official test set.
 
     The authors' list of the test images decides, where it is there; else the images' sizes, which is the rule behind the list.
     Sources contradict each other on where the label file lies: beside the folder `database` of images, or in it.
@@ -136,7 +136,7 @@ LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading":
 
 
 def read_live(root: Path) -> list[Rating]:
-    """LIVE release 2, without the copies of references that lie among the distorted images (`orgs` is 1).
+    """Read LIVE release 2, without the copies of references that lie among the distorted images (`orgs` is 1).
 
     Sources contradict each other: dmos.mat has the DMOS of the release, dmos_realigned.mat those after the realignment study
     of Sheikh et al. (2006), which nearly all papers on this task use, and so does this reader.
@@ -166,7 +166,7 @@ CSIQ_KINDS = {  # what the workbook calls a kind -> its folder, and how files sp
 
 
 def read_csiq(root: Path) -> list[Rating]:
-    """CSIQ. The table begins at cell D4; one image is called 1600, stored as a number.
+    """Read CSIQ. The table begins at cell D4; one image is called 1600, stored as a number.
 
     Sources contradict each other on the case of folder names (awgn, AWGN), so files are found by name whatever the case.
     """
@@ -184,7 +184,7 @@ def read_csiq(root: Path) -> list[Rating]:
 
 
 def read_tid2013(root: Path) -> list[Rating]:
-    """TID2013. Names in the label file (I01_01_1.bmp) and of files (i01_01_1.bmp) differ in case, not alike in all copies."""
+    """Read TID2013. Names in the label file (I01_01_1.bmp) and of files (i01_01_1.bmp) differ in case in some copies."""
     path = find_file(root, "mos_with_names.txt")
     stds_file = find_file(root, "mos_std.txt")
     lines, stds = read_words(path), [std for line in read_words(stds_file) for std in line]
@@ -205,7 +205,7 @@ def read_tid2013(root: Path) -> list[Rating]:
 
 
 def read_kadid10k(root: Path) -> list[Rating]:
-    """KADID-10k.
+    """Read KADID-10k.
 
     The names of the columns mislead: `dmos` is a MOS, 5 is best; `var` is a standard deviation, as a public check
     against all raw ratings found, though others take it for a variance.
@@ -222,7 +222,7 @@ BIQ2021_PARTS = {"training": "Train (Images and MOS).csv", "test": "Test (Images
 
 
 def read_biq2021(root: Path) -> list[Rating]:
-    """BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
+    """Read BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
 
     Sources contradict each other on the case of one name (ss02 (1014).jpg in the label file, .JPG on disk), so files are found
     by name whatever the case. The label files end in two nameless, empty columns.

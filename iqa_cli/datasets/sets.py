@@ -12,7 +12,7 @@ from iqa_cli.options import OWN, OwnRatings, RatedSets
 
 
 def read_sets(sets: RatedSets, *, allow_missing: bool = False) -> dict[str, Labels]:
-    """The labels of each set, by the name under which it was asked for.
+    """Read the labels of each set, by the name under which it was asked for.
 
     Raises UsageError for sets that are unknown or nowhere to be found, DataError as `read_labels` does.
     """
@@ -20,7 +20,7 @@ def read_sets(sets: RatedSets, *, allow_missing: bool = False) -> dict[str, Labe
 
 
 def read_set(name: str, root: Path | None, own: OwnRatings, *, allow_missing: bool = False) -> Labels:
-    """The labels of one set. Raises as `read_sets` does."""
+    """Read the labels of one set. Raises as `read_sets` does."""
     if name == OWN:
         return read_own_labels(own, root, allow_missing=allow_missing)
     return read_labels(find_spec(name).name, find_root(name, root), allow_missing=allow_missing)

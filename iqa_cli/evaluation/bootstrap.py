@@ -24,19 +24,19 @@ CELLS = 200_000  # of the weights that are drawn at a time: few enough to stay i
 
 @dataclass(frozen=True)
 class Groups:
-    """Images that belong together, as all versions of one photo do: which group each is in, and how many groups there are."""
+    """Groups of images that are drawn together, as all versions of one photo are."""
 
-    numbers: Places  # [n]
+    numbers: Places  # [n], the group of each image
     count: int
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Groups:
-        """From the name of each image's group."""
+        """Groups from the name of each image's group."""
         number = {name: i for i, name in enumerate(dict.fromkeys(names))}
         return cls(np.array([number[name] for name in names], dtype=np.int64), len(number))
 
     def draw(self, rounds: int, seed: int) -> Iterator[Weights]:
-        """As many groups as there are, drawn with replacement, `rounds` times; some draws at a time."""
+        """Draw as many groups as there are, with replacement, `rounds` times; some draws at a time."""
         rng = np.random.default_rng(seed)
         size = max(CELLS // max(len(self.numbers), 1), 1)
         for begin in range(0, rounds, size):
@@ -62,13 +62,13 @@ class Row:
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Row:
-        """From the numbers, at least one."""
+        """A row from its numbers, at least one."""
         numbers = np.asarray(values, dtype=np.float64)
         _, codes, counts = np.unique(numbers, return_inverse=True, return_counts=True)
         return cls(numbers, np.argsort(codes, kind="stable"), np.cumsum(counts) - counts, codes.astype(np.int64))
 
     def count(self, weights: Weights) -> Weights:
-        """How often each different number comes [draws, different]."""
+        """Count how often each different number comes [draws, different]."""
         return np.add.reduceat(weights[:, self.order], self.starts, axis=1)
 
     def rank(self, weights: Weights) -> Weights:
@@ -89,30 +89,30 @@ def correlate(x: Floats | Weights, y: Floats | Weights, weights: Weights) -> Flo
 
 
 def leave_defined(figures: Floats, weights: Weights, *rows: Row) -> Floats:
-    """The figures, nan for draws in which a row is constant."""
+    """The figures with nan for draws in which a row is constant."""
     several = [np.count_nonzero(row.count(weights), axis=1) > 1 for row in rows]
     return np.where(np.all(several, axis=0), figures, np.nan)
 
 
 def draw_plcc(a: Row, b: Row) -> Figure:
-    """`metrics.plcc`."""
+    """Pearson's correlation of each draw, as `metrics.plcc`."""
     x, y = ((row.values - row.values.mean()) / max(float(np.abs(row.values).max()), 1e-300) for row in (a, b))
     return lambda weights: leave_defined(correlate(x, y, weights), weights, a, b)
 
 
 def draw_srcc(a: Row, b: Row) -> Figure:
-    """`metrics.srcc`."""
+    """Spearman's correlation of each draw, as `metrics.srcc`."""
     return lambda weights: leave_defined(correlate(a.rank(weights), b.rank(weights), weights), weights, a, b)
 
 
 def draw_rmse(a: Row, b: Row) -> Figure:
-    """`metrics.rmse`."""
+    """RMSE of each draw, as `metrics.rmse`."""
     squares = (a.values - b.values) ** 2
     return lambda weights: np.sqrt(weights @ squares / weights.sum(axis=1))
 
 
 def draw_krcc(a: Row, b: Row) -> Figure:
-    """`metrics.krcc`, of the images as drawn, one draw after the other."""
+    """Kendall's correlation of each draw, as `metrics.krcc`, one draw after the other."""
 
     def compute(weights: Weights) -> Floats:
         drawn = (np.repeat(np.arange(len(a.values)), times) for times in weights.astype(np.int64))
@@ -141,7 +141,7 @@ def find_intervals(
 
 
 def find_ends(values: Floats, level: float) -> tuple[float, float]:
-    """What the middle share of the values lies between; nan without any."""
+    """The quantiles that the middle share of the values lies between; nan without any."""
     defined = values[np.isfinite(values)]
     if not len(defined):
         return np.nan, np.nan

@@ -37,7 +37,7 @@ class Contamination:
         return name if alone and name in DATASETS else None
 
     def describe(self, spec: DatasetSpec, images: int) -> str:
-        """What to say beside figures on so many images of a set; empty where the model has seen none of them."""
+        """Warning beside figures on so many images of a set; empty where the model has seen none of them."""
         own, taught = self.own.get(identify(spec)), self.through_teachers.get(identify(spec))
         if own is not None:
             return f"trained on {describe_overlap(own, images, spec)}"
@@ -54,12 +54,12 @@ class Contamination:
 
 
 def identify(spec: DatasetSpec) -> str:
-    """What a set goes by: its name in the catalog, or the title of ratings of one's own."""
+    """The key of a set: its name in the catalog, or the title of ratings of one's own."""
     return spec.name if spec.home else spec.title
 
 
 def describe_overlap(trained: int, images: int, spec: DatasetSpec) -> str:
-    """How many of the images a model must have seen that was trained on so many of the set; the rest is open."""
+    """Describe how many of the images a model must have seen that was trained on so many of the set."""
     least = min(trained + images - max(spec.images, trained, images), images)
     if least <= 0:
         return "images of this set, perhaps on these"
@@ -67,7 +67,7 @@ def describe_overlap(trained: int, images: int, spec: DatasetSpec) -> str:
 
 
 def find_contamination(card: ModelCard, others: Iterable[ModelCard] = ()) -> Contamination:
-    """From a card; others: cards that tell of its teachers' training."""
+    """What a card says that its model has seen; others: cards that tell of its teachers' training."""
     teachers = [teacher.name for teacher in card.provenance.teachers]
     known = {other.name: other.provenance for other in others}
     taught = [facts for teacher in teachers if teacher in known for facts in known[teacher].trained_on]
@@ -76,7 +76,7 @@ def find_contamination(card: ModelCard, others: Iterable[ModelCard] = ()) -> Con
 
 
 def count_images(facts: Iterable[RatedImages]) -> dict[str, int]:
-    """Set -> how many of its images, at least: the members of a blend may have seen the same ones."""
+    """Count the images by set, at least: the members of a blend may have seen the same ones."""
     counts: dict[str, int] = {}
     for own in facts:
         name = own.title if own.set == OWN else own.set

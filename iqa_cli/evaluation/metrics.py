@@ -35,7 +35,7 @@ def as_pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 
 def rank(values: npt.ArrayLike) -> Floats:
-    """Ranks from 1; equal values share the average of their ranks."""
+    """Ranks of the values from 1; equal ones share the average of their ranks."""
     _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     averages: Floats = last - (counts - 1) / 2.0
@@ -66,7 +66,7 @@ def srcc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def count_inversions(values: npt.NDArray[np.int64]) -> int:
-    """Pairs i < j with values[i] > values[j], of numbers >= 0, in O(n log n).
+    """Count pairs i < j with values[i] > values[j], of numbers >= 0, in O(n log n).
 
     Bit by bit from the highest: among numbers that agree in all higher bits, a one before a zero is an inversion. Sorting
     stably by the bits seen so far keeps such numbers side by side and in their order.
@@ -81,9 +81,9 @@ def count_inversions(values: npt.NDArray[np.int64]) -> int:
     return total
 
 
-def count_ties(labels: npt.NDArray[np.int64]) -> int:
-    """Pairs of equal labels."""
-    counts = np.unique(labels, return_counts=True)[1].astype(np.int64)
+def count_ties(codes: npt.NDArray[np.int64]) -> int:
+    """Count pairs of equal codes."""
+    counts = np.unique(codes, return_counts=True)[1].astype(np.int64)
     return int(np.sum(counts * (counts - 1) // 2))
 
 
@@ -145,7 +145,7 @@ def project(x: Floats, y: Floats, shape: Floats) -> tuple[Floats, Floats]:
 
 
 def descend(x: Floats, y: Floats, shape: Floats) -> tuple[float, Floats]:
-    """Least squares by Levenberg and Marquardt, y centred: the squared error that is reached, and (middle, log_width)."""
+    """Fit the shape by Levenberg and Marquardt, y centred: the squared error that is reached, and (middle, log_width)."""
     damping = 1e-3
     rest, slopes = project(x, y, shape)
     error = float(rest @ rest)

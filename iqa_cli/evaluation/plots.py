@@ -53,7 +53,10 @@ STYLE = {
 
 
 def check_target(path: Path) -> None:
-    """Raises UsageError for a suffix of no known kind, ExtraMissing without matplotlib, DataError where there is no folder."""
+    """Refuse a plot that cannot be drawn.
+
+    Raises UsageError for its suffix, ExtraMissing without matplotlib, DataError where there is no folder.
+    """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"{path}: plots are {' or '.join(FORMATS)} files")
     if find_spec("matplotlib") is None:
@@ -63,7 +66,7 @@ def check_target(path: Path) -> None:
 
 
 def plot_scatter(path: Path, pairs: Sequence[Pair], logistic: Logistic, title: str, note: str = "") -> None:
-    """A point for each image, its score against its MOS, with the fitted curve, the correlations and a note below them.
+    """Plot scores against MOS, with the fitted curve, the correlations and a note below them.
 
     Raises UsageError for another suffix, ExtraMissing without matplotlib, DataError where there is nothing to plot or the file
     cannot be written.
@@ -91,7 +94,7 @@ def describe_agreement(scores: Floats, mos: Floats, logistic: Logistic) -> str:
 
 
 def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Learning curves from the lines of a run's stats.jsonl: the losses by name and, where there is validation, SRCC and PLCC.
+    """Plot learning curves from a run's stats.jsonl: the losses by name and, where there is validation, SRCC and PLCC.
 
     Raises as `plot_scatter` does.
     """
@@ -112,7 +115,7 @@ def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = ""
 
 
 def shade_warm_up(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Grey behind the epochs in which the backbone was frozen, named above the first panel."""
+    """Shade the epochs in which the backbone was frozen, named above the first panel."""
     warm = [row["epoch"] for row in rows if row["phase"] == "warm-up"]
     if not warm:
         return
@@ -122,7 +125,7 @@ def shade_warm_up(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def draw_validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """SRCC and PLCC an epoch; the best epoch, whose weights are kept, is marked."""
+    """Draw SRCC and PLCC an epoch; the best epoch, whose weights are kept, is marked."""
     epochs = [row["epoch"] for row in rows]
     for name, colour in zip(("srcc", "plcc"), COLOURS, strict=False):
         values = [nan if row[name] is None else row[name] for row in rows]
@@ -137,7 +140,7 @@ def draw_validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def draw_losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Each loss on a logarithmic scale, because they differ by orders of magnitude; a zero leaves a gap."""
+    """Draw each loss on a logarithmic scale, because they differ by orders of magnitude; a zero leaves a gap."""
     names = dict.fromkeys(name for row in rows for name in row["losses"])
     for i, name in enumerate(names):
         values = np.array([row["losses"].get(name, nan) for row in rows], dtype=np.float64)
@@ -150,7 +153,7 @@ def draw_losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def place_legend(axes: Axes) -> None:
-    """Beside the curves, so that it hides none."""
+    """Put the legend beside the curves, so that it hides none."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 

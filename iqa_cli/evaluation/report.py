@@ -25,7 +25,7 @@ DECIMALS = 4  # more than ratings have, so that whoever computes a correlation f
 
 
 def round_value(value: float | None) -> Value:
-    """As files show it; None for what is not defined."""
+    """Round a number as files show it; None for what is not defined."""
     return None if value is None or not isfinite(value) else round(value, DECIMALS)
 
 
@@ -48,7 +48,7 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
 
 
 def count_images(evaluation: Evaluation) -> dict[str, Value]:
-    """How many images the figures are about, and how many more have no score."""
+    """Count the images that the figures are about, and those that have no score."""
     return {"images": evaluation.measurement.images, "failed": evaluation.measurement.failed}
 
 
@@ -56,7 +56,7 @@ def count_images(evaluation: Evaluation) -> dict[str, Value]:
 
 
 def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
-    """All there is to say, as JSON holds it; what is not defined is None."""
+    """The evaluation as JSON holds it; what is not defined is None."""
     spec = evaluation.labels.spec
     data = {
         "dataset": spec.name,
@@ -95,7 +95,7 @@ def describe_disagreement(row: Disagreement) -> dict[str, Any]:
 
 
 def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
-    """The images on which model and people disagree most."""
+    """Find the images on which model and people disagree most."""
     return find_disagreements(evaluation.comparison.pairs, evaluation.measurement.logistic, count)
 
 
@@ -103,7 +103,7 @@ def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
 
 
 def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
-    """A row of COLUMNS for each image, in the order of the ratings."""
+    """List a row of COLUMNS for each image, in the order of the ratings."""
     labels, logistic = evaluation.labels, evaluation.measurement.logistic
     for rating, mos, record in zip(labels.ratings, labels.mos.tolist(), evaluation.comparison.records, strict=True):
         fitted = None if record.score is None else float(logistic([record.score])[0])
@@ -141,7 +141,7 @@ class ResultFiles:
         self._head, self._before = encode_csv(COLUMNS), b"[\n"
 
     def write(self, evaluation: Evaluation) -> None:
-        """To all of them. Raises as `Target.write` and `plot_scatter` do."""
+        """Write an evaluation to all of them. Raises as `Target.write` and `plot_scatter` do."""
         if self.images is not None:
             self.images.write(self._head + b"".join(map(encode_csv, list_images(evaluation))))
             self._head = b""
@@ -157,13 +157,13 @@ class ResultFiles:
 
 
 def name_plot(path: Path, evaluation: Evaluation) -> Path:
-    """plot.png -> plot-livec-qfm-iqm.png."""
+    """Name the plot of one evaluation: plot.png -> plot-livec-qfm-iqm.png."""
     model = "".join(c if c.isalnum() or c in "-_." else "_" for c in evaluation.model.strip("/"))
     return path.with_stem(f"{path.stem}-{evaluation.labels.spec.name}-{model}")
 
 
 def check_outputs(*outputs: Path | None) -> None:
-    """Raises UsageError where two outputs are one file."""
+    """Refuse two outputs in one file by a UsageError."""
     paths = [path for path in outputs if path is not None]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths))}")
@@ -173,7 +173,7 @@ def check_outputs(*outputs: Path | None) -> None:
 def open_results(
     images: Path | None, data: Path | None, plot: Path | None, *, worst: int, several: bool
 ) -> Iterator[ResultFiles]:
-    """Files to write to, complete when the block ends, however it ends. What cannot be written is said at once.
+    """Open the outputs, which are complete when the block ends, however it ends; what cannot be written is said at once.
 
     Raises UsageError where two are one file or a plot is of no known kind, DataError where one cannot be written.
     """

@@ -55,7 +55,7 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How well scores follow the level of a chain of distortions, or of several in the mean.
+    """Order of scores by the level of a chain of distortions, or of several in the mean.
 
     chains: how many are in it. srcc: rank correlation of level 0 to 5 with minus the score, mean over the photos; a photo with
     one score at all levels counts as 0. clean_above: the share of the pairs (clean, distorted at level 3, 4 or 5) in which the
@@ -70,7 +70,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """How far a harmless change moves scores: median and 95th percentile of the absolute difference, in points of 0..100."""
+    """Movement of scores by a harmless change: median and 95th percentile of the absolute difference, in points of 0..100."""
 
     change: str
     median: float
@@ -96,20 +96,20 @@ class Robustness:
 
     @property
     def orders(self) -> list[Order]:
-        """Of each chain."""
+        """The figures of each chain."""
         correlations = [np.mean([correlate_levels(own) for own in chain]) for chain in self.distorted.swapaxes(0, 1)]
         above = np.mean(self.distorted[:, :, :1] > self.distorted[:, :, SEVERE:], axis=(0, 2))  # [chains]
         return [Order(name, 1, float(r), float(share)) for name, r, share in zip(CHAINS, correlations, above, strict=True)]
 
     @property
     def groups(self) -> list[Order]:
-        """The mean over each group of chains."""
+        """The mean figures over each group of chains."""
         orders = {order.name: order for order in self.orders}
         return [average_orders(name, [orders[chain] for chain in chains]) for name, chains in GROUPS.items()]
 
     @property
     def movements(self) -> list[Movement]:
-        """Of each harmless change."""
+        """The figures of each harmless change."""
         moved = np.abs(self.changed[:, 1:] - self.changed[:, :1])  # [photos, changes]
         medians, highs = np.percentile(moved, [50, 95], axis=0)
         return [Movement(*row) for row in zip(HARMLESS, medians.tolist(), highs.tolist(), strict=True)]
@@ -121,7 +121,7 @@ def correlate_levels(scores: Floats) -> float:
 
 
 def average_orders(name: str, orders: Sequence[Order]) -> Order:
-    """The mean over some chains; as all have the same photos, that is also the mean over all pairs."""
+    """Average the figures over some chains; as all have the same photos, that is also the mean over all pairs."""
     figures = (float(np.mean([getattr(order, figure) for order in orders])) for figure in ("srcc", "clean_above"))
     return Order(name, len(orders), *figures)
 
@@ -130,7 +130,7 @@ def average_orders(name: str, orders: Sequence[Order]) -> Order:
 
 
 def choose_photos(folders: Sequence[Path], held_out: float = 1.0, limit: int | None = None) -> list[str]:
-    """The photos in folders, in an order drawn by their file names, so that the first of them are a fair sample.
+    """Choose photos in folders, in an order drawn by their file names, so that the first of them are a fair sample.
 
     held_out: the share of them that `splits.is_held_out` keeps. Raises DataError where a folder is missing or nothing is left.
     """
@@ -146,7 +146,7 @@ def choose_photos(folders: Sequence[Path], held_out: float = 1.0, limit: int | N
 
 
 def hash_text(text: str) -> int:
-    """64 bits of a text, the same on every machine."""
+    """Hash a text to 64 bits, the same on every machine."""
     return int.from_bytes(hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()[:8], "big")
 
 
@@ -154,7 +154,7 @@ def hash_text(text: str) -> int:
 
 
 def distort_photo(rgb: Rgb, name: str, chain: str, seed: int) -> list[Rgb]:
-    """The picture at levels 1 to 5: one pattern, drawn by the seed, the photo's name and the chain, ever stronger."""
+    """Distort a picture at levels 1 to 5: one pattern, drawn by the seed, the photo's name and the chain, ever stronger."""
     entropy = [seed, hash_text(f"{chain} {name}")]
     return [
         distort_mixture(rgb, [(kind, level) for kind in CHAINS[chain]], np.random.default_rng(entropy))
@@ -178,7 +178,7 @@ def score_changed(scorers: Sequence[ArrayScorer], rgb: Rgb) -> Floats:
 
 
 def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustness]:
-    """All models on the same photos: an event a photo, then the outcome of each model.
+    """Measure all models on the same photos: an event a photo, then the outcome of each model.
 
     A photo that cannot be decoded is in no figure. Raises UsageError, WeightsError and DataError, also where none can be.
     """

@@ -22,7 +22,7 @@ PICTURES = ("model", "path", "measure", "name", "level", "score")
 
 
 def list_rows(robustness: Robustness) -> list[dict[str, Value]]:
-    """All figures of one model, a row each."""
+    """List all figures of one model, a row each."""
     facts: dict[str, Value] = {"model": robustness.model, "photos": len(robustness.photos)}
     rows: list[dict[str, Value]] = [
         {"measure": measure, "name": order.name, "srcc": order.srcc, "clean_above": order.clean_above}
@@ -34,12 +34,12 @@ def list_rows(robustness: Robustness) -> list[dict[str, Value]]:
 
 
 def round_figure(value: Value) -> Value:
-    """As files show it."""
+    """Round a number as files show it."""
     return round_value(value) if isinstance(value, float) else value
 
 
 def list_pictures(robustness: Robustness) -> Iterator[tuple[Value, ...]]:
-    """A row of PICTURES for each picture that was scored, photo by photo."""
+    """List a row of PICTURES for each picture that was scored, photo by photo."""
     for place, path in enumerate(robustness.photos):
         for chain, scores in zip(CHAINS, robustness.distorted[place].tolist(), strict=True):
             for level, score in enumerate(scores):
@@ -49,7 +49,7 @@ def list_pictures(robustness: Robustness) -> Iterator[tuple[Value, ...]]:
 
 
 def describe_robustness(robustness: Robustness) -> dict[str, Any]:
-    """All there is to say, as JSON holds it. photos: path -> score of the photo as it is."""
+    """The outcome as JSON holds it. photos: path -> score of the photo as it is."""
     return {
         "model": robustness.model,
         "held_out": robustness.held_out,
@@ -63,7 +63,7 @@ def describe_robustness(robustness: Robustness) -> dict[str, Any]:
 
 
 def describe_orders(orders: Sequence[Order]) -> dict[str, dict[str, Any]]:
-    """Name -> figures."""
+    """The figures by name."""
     return {order.name: {key: value for key, value in asdict(order).items() if key != "name"} for order in orders}
 
 
@@ -75,7 +75,7 @@ class RobustnessFiles:
     data: Target | None
 
     def write(self, outcomes: Sequence[Robustness]) -> None:
-        """To all of them. Raises as `Target.write` does."""
+        """Write the outcomes to all of them. Raises as `Target.write` does."""
         if self.pictures is not None:
             rows = (row for outcome in outcomes for row in list_pictures(outcome))
             self.pictures.write(encode_csv(PICTURES) + b"".join(map(encode_csv, rows)))
@@ -86,7 +86,7 @@ class RobustnessFiles:
 
 @contextmanager
 def open_results(pictures: Path | None, data: Path | None) -> Iterator[RobustnessFiles]:
-    """Files to write to, complete when the block ends. Raises as `report.open_results` does, at once."""
+    """Open the outputs, which are complete when the block ends. Raises as `report.open_results` does, at once."""
     check_outputs(pictures, data)
     with ExitStack() as stack:
         yield RobustnessFiles(*(None if path is None else stack.enter_context(open_target(path)) for path in (pictures, data)))

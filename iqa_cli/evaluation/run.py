@@ -32,7 +32,7 @@ FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
 
 @dataclass(frozen=True)
 class Scored:
-    """One more image has its record. done of images; failed: how many have no score."""
+    """Progress event: one more image is done. done of images; failed: how many have no score."""
 
     dataset: str
     model: str
@@ -43,7 +43,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on one set.
+    """Evaluation of one model on one set.
 
     model: as it was asked for. protocol: which images, in words. interval: what stands beside each figure, in words.
     measurement: of all images that were scored; parts: of several splits, whose figures then count. contamination: what
@@ -62,12 +62,12 @@ class Evaluation:
 
     @property
     def labels(self) -> Labels:
-        """The ratings."""
+        """The labels of the set."""
         return self.comparison.labels
 
     @property
     def warning(self) -> str:
-        """What a reader must know of the model's training; empty where it has seen none of the images."""
+        """Warning of contamination for the reader; empty where the model has seen none of the images."""
         return self.contamination.describe(self.labels.spec, len(self.labels.ratings))
 
     @property
@@ -79,13 +79,13 @@ class Evaluation:
 
 
 def take_range(median: Figures, parts: tuple[Figures, ...], name: str) -> Estimate:
-    """A figure over several splits."""
+    """Median, lowest and highest value of a figure over several splits."""
     values = [getattr(part, name) for part in parts]
     return Estimate(getattr(median, name), min(values), max(values))
 
 
 def evaluate(options: EvaluateOptions, warn: Callable[[str], None]) -> Generator[Scored | Evaluation]:
-    """Each model on each set, as they get done; what is wrong with labels and models is said before any image is scored.
+    """Evaluate each model on each set; what is wrong with labels and models is said before any image is scored.
 
     warn: hears of what goes wrong without being an error. Raises UsageError, DataError and WeightsError.
     """
@@ -107,7 +107,7 @@ def measures_all(labels: Labels, options: EvaluateOptions) -> bool:
 
 
 def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOptions) -> Iterator[Scored | Evaluation]:
-    """One model on one set."""
+    """Evaluate one model on one set."""
     name, images, failed = labels.spec.name, len(labels.ratings), 0
     records: list[ScoreRecord] = []
     with closing(scorer.score(str(path) for path in labels.paths)) as scored:
@@ -132,7 +132,7 @@ def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOp
 
 
 def describe_protocol(labels: Labels, options: EvaluateOptions) -> str:
-    """Which images, in words."""
+    """Describe which images are measured on."""
     spec = labels.spec
     if options.side is Side.ALL:
         return "all images"
@@ -146,7 +146,7 @@ def describe_protocol(labels: Labels, options: EvaluateOptions) -> str:
 
 
 def describe_interval(labels: Labels, options: EvaluateOptions, *, several: bool) -> str:
-    """What stands beside a figure, in words."""
+    """Describe the two numbers beside a figure."""
     if several:
         return f"lowest and highest of {options.repeats} test parts"
     drawn = "references" if labels.spec.synthetic else "images"
@@ -154,7 +154,7 @@ def describe_interval(labels: Labels, options: EvaluateOptions, *, several: bool
 
 
 def choose_published(comparison: Comparison, contamination: Contamination, options: EvaluateOptions) -> list[Published]:
-    """Figures of papers whose protocol was that of ours: a model trained on one other set alone, measured on all of this one.
+    """Choose figures of papers by our protocol: a model trained on one other set alone, measured on all of this one.
 
     Papers' figures of 80/20 splits are never among them: each of their test parts was judged by a network of its own.
     """
