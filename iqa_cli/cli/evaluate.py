@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iqa_cli.cli import interrupts
 from iqa_cli.cli.evaluate_options import (
     DataRoot,
     MeasureFlags,
@@ -16,6 +17,7 @@ from iqa_cli.cli.evaluate_options import (
 )
 from iqa_cli.cli.groups import spread
 from iqa_cli.cli.options import DATA, OwnFlags
+from iqa_cli.cli.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:
     from iqa_cli.options import EvaluateOptions
@@ -32,7 +34,7 @@ def evaluate(*, sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: Ou
 
     SRCC, PLCC (raw, and after a logistic curve of four parameters), KRCC and RMSE, with bootstrap intervals.
 
-    A table at a terminal, CSV in a pipe. Several models and sets make one table.
+    A table at a terminal, CSV in a pipe, unless an output is stdout. Several models and sets make one table.
 
     $ iqa evaluate --dataset livec --data-root ChallengeDB_release --plot livec.png
 
@@ -50,19 +52,24 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
     from iqa_cli.cli import evaluate_view  # after the options: who misspelt one need not wait for it
     from iqa_cli.evaluation import report, run
 
+    shown, plots = not output.takes_stdout, report.name_plots(output.plot, options)
+    read = [part for model in options.models for part in list_model_parts(model)]
+    read += [options.own.labels] if options.own.labels else []
+    check_outputs(report.list_outputs(output.csv, output.json, plots), read, force=output.force)
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
     done: list[run.Evaluation] = []
     outputs = report.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
-    try:
-        with outputs as files, view.running():
-            for event in run.evaluate(options, view.warn):
-                view.show(event)
-                if isinstance(event, run.Evaluation):
-                    files.write(event)
-                    done.append(event)
-    finally:
-        evaluate_view.print_evaluations(done)
-        evaluate_view.print_worst(done, worst)
+    with interrupts.raised():
+        try:
+            with outputs as files, view.running():
+                for event in run.evaluate(options, view.warn):
+                    view.show(event)
+                    if isinstance(event, run.Evaluation):
+                        files.write(event)
+                        done.append(event)
+        finally:
+            evaluate_view.print_evaluations(done if shown else [])
+            evaluate_view.print_worst(done, worst, beside=not shown)
     view.conclude(done, files.plots)
     return any(evaluation.comparison.failed for evaluation in done)
 
@@ -118,6 +125,7 @@ def show_dataset(
     ratings = own.gather()
     if not run.is_placed(name, data_root, ratings):
         return
-    report = labels.check_labels(run.open_labels(name, data_root, ratings), decode=decode)
+    with interrupts.raised():
+        report = labels.check_labels(run.open_labels(name, data_root, ratings), decode=decode)
     datasets_view.print_report(report)
     raise typer.Exit(int(not report.intact))

@@ -12,15 +12,19 @@ from iqa_cli.cli.options import (
     DATA,
     MODEL,
     OUTPUT,
+    STREAM,
     Backend,
     BatchSize,
     CropCount,
     CsvFile,
     DataRoots,
     Device,
+    Force,
     OwnFlags,
     Workers,
+    parse_output,
 )
+from iqa_cli.errors import UsageError
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice, EvaluateOptions, ScoreOptions, Side
 
 MEASURE = "Measure"  # a panel of the help
@@ -70,13 +74,24 @@ class OutputFlags:
 
     csv: CsvFile = None
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all figures as a JSON array.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=parse_output, help="Write all figures as a JSON array; - is stdout.", rich_help_panel=OUTPUT
+        ),
     ] = None
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw scores against opinions, .png or .svg.", rich_help_panel=OUTPUT),
     ] = None
+    force: Force = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.", rich_help_panel=OUTPUT)] = False
+
+    @property
+    def takes_stdout(self) -> bool:
+        """Whether one of them is stdout, which then has no table. Raises UsageError for both."""
+        if self.csv == self.json == STREAM:
+            raise UsageError("only one of the outputs can be stdout")
+        return STREAM in (self.csv, self.json)
 
 
 @dataclass(frozen=True)

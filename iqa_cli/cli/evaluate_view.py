@@ -145,12 +145,12 @@ def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
         yield f"{row.title}: {row.paper}; not measured by this project."
 
 
-def print_worst(evaluations: Sequence[Evaluation], count: int) -> None:
+def print_worst(evaluations: Sequence[Evaluation], count: int, *, beside: bool = False) -> None:
     """The images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
 
-    Paths stay in one piece, however long.
+    Paths stay in one piece, however long. beside: something else is on stdout.
     """
-    console = open_console(stderr=not sys.stdout.isatty())
+    console = open_console(stderr=beside or not sys.stdout.isatty())
     for evaluation in evaluations if count else ():
         title = f"Where {evaluation.model} and people disagree most: {evaluation.labels.spec.name}"
         console.print()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iqa_cli.cli import interrupts
 from iqa_cli.cli.groups import spread
-from iqa_cli.cli.options import DATA, OwnFlags
+from iqa_cli.cli.options import DATA, Force, OwnFlags
+from iqa_cli.cli.outputs import check_outputs, list_model_files
 from iqa_cli.cli.train_options import (
     NETWORK,
     BackboneWeights,
@@ -20,12 +22,15 @@ from iqa_cli.cli.train_options import (
     describe_flags,
     gather_options,
 )
-from iqa_cli.errors import ExtraMissing
+from iqa_cli.cli.train_outputs import check_study_outputs
+from iqa_cli.errors import ExtraMissing, UsageError
+from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from iqa_cli.models.find import FoundModel
     from iqa_cli.training.options import StudyOptions
 
 
@@ -68,7 +73,7 @@ def train(
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
     options = gather_options(run, describe_flags(rated, own, splits, run, photos=photos, **network))
-    run_study(options, "iqa train", dry_run=run.dry_run, quiet=run.quiet)
+    run_study(options, "iqa train", run)
 
 
 @spread
@@ -102,7 +107,7 @@ def distill(
     """
     network = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
     said = describe_flags(rated, own, splits, run, photos=images, method="distillation", **network)
-    run_study(gather_options(run, said, DISTILLING), "iqa distill", dry_run=run.dry_run, quiet=run.quiet)
+    run_study(gather_options(run, said, DISTILLING), "iqa distill", run)
 
 
 DISTILLING: dict[str, Any] = {
@@ -121,16 +126,18 @@ so nothing is held back.
 """
 
 
-def run_study(options: StudyOptions, command: str, *, dry_run: bool, quiet: bool) -> None:
+def run_study(options: StudyOptions, command: str, run: RunFlags) -> None:
     """Train as the options say, and show it; or only show what would be done, for which no PyTorch is needed."""
     from iqa_cli.cli import train_view
 
-    if dry_run:
+    if run.dry_run:
         train_view.print_plan(options)
         return
+    check_study_outputs(options, force=run.force)
     study = import_torch_line("training.run", command)
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
-    with train_view.TrainingView(quiet=quiet or not leads).running(options.run_dir) as view:
+    view = train_view.TrainingView(quiet=run.quiet or not leads)
+    with interrupts.raised(), view.running(options.run_dir):
         for event in study.train(options):
             view.show(event)
     if leads:
@@ -144,6 +151,7 @@ def blend(
     name: Annotated[str, typer.Option(help="Of the blend and its files.")] = "blend",
     summary: Annotated[str, typer.Option(help="What its card says it is; else its members by name.")] = "",
     limit: Annotated[list[str] | None, typer.Option(help="What it is not for, besides what all of the models say.")] = None,
+    force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
     """Make several models one that answers with their weighted mean. Needs the \\[train] extra.
@@ -156,10 +164,18 @@ def blend(
     from iqa_cli.models import find
 
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
-    card = import_torch_line("export.ensemble", "iqa blend").blend_models(
-        found, weight or [], output, name, summary, limit or []
-    )
+    read = [file for model in found for file in list_parts(model)]
+    check_outputs(list_model_files(output, name, "safetensors", "--output"), read, force=force)
+    blending = import_torch_line("export.ensemble", "iqa blend")
+    with interrupts.raised():
+        card = blending.blend_models(found, weight or [], output, name, summary, limit or [])
     train_view.TrainingView(quiet=quiet).say(f"wrote {card}")
+
+
+def list_parts(model: FoundModel) -> list[Path]:
+    """The files that a model is read from: its card, and its weights for PyTorch."""
+    weights = model.card.files.get("safetensors")
+    return [model.folder / f"{model.card.name}.json", *([model.folder / weights.name] if weights else [])]
 
 
 def export_onnx(
@@ -172,6 +188,7 @@ def export_onnx(
     photos: Annotated[
         list[str] | None, typer.Option("--photo", metavar="PATH", help="Images or folders on which both must agree.")
     ] = None,
+    force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
     """Write a model as ONNX. Needs the \\[train] extra.
@@ -184,7 +201,15 @@ def export_onnx(
     from iqa_cli.models import find
 
     model = find.find_model(checkpoint, BackendChoice.TORCH)
-    path, difference = import_torch_line("export.onnx", "iqa export-onnx").export_model(model, output, photos or [])
+    named = [path for photo in photos or [] for path in expand_pattern(photo)]
+    written = output or model.folder / f"{model.card.name}.onnx"
+    if written.suffix != ".onnx":
+        raise UsageError(f"--output {written}: an ONNX model is a file that is called NAME.onnx")
+    read: list[str | Path] = [*named, *(file for file in list_parts(model) if file != written.with_suffix(".json"))]
+    check_outputs(list_model_files(written.parent, written.stem, "onnx", "--output"), read, force=force)
+    export = import_torch_line("export.onnx", "iqa export-onnx")
+    with interrupts.raised():
+        path, difference = export.export_model(model, output, named)
     train_view.TrainingView(quiet=quiet).say(
         f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.cli.options import DATA, DataRoots, OwnFlags
+from iqa_cli.cli.options import DATA, DataRoots, Force, OwnFlags
 
 if TYPE_CHECKING:
     from iqa_cli.training.options import StudyOptions
@@ -143,10 +143,11 @@ class RunFlags:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the recipe and the split, and write nothing.", rich_help_panel=RUN)
     ] = False
+    force: Force = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)] = False
 
 
-NO_SETTINGS = ("recipe", "settings", "run_dir", "resume", "dry_run", "quiet")
+NO_SETTINGS = ("recipe", "settings", "run_dir", "resume", "dry_run", "force", "quiet")
 """Flags about the command, not about the training."""
 
 TABLES = {"epochs": "loop", "device": "loop", "seed": "samples"}
