@@ -1,4 +1,4 @@
-"""Blending: cards in, one card out, its weights those of all of them."""
+"""iqa blend: several models' cards in, the card and the weights of their ensemble out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.networks.checkpoint import load_network, save_weights
-from iqa_cli.networks.ensemble import Blend, Member, sees
+from iqa_cli.networks.ensemble import Blend, Member, fits_crops
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
 
@@ -41,10 +41,10 @@ def blend_models(
     members: list[Member] = []
     for model, network, weight in zip(models, networks, weights, strict=True):
         begun = describe_member(model.card, network, weight, first)
-        members.append(replace(begun, trunk=find_trunk(begun, network, members, networks)))
+        members.append(replace(begun, shared_backbone=find_backbone(begun, network, members, networks)))
     for member, network in zip(members, networks, strict=True):
-        if member.trunk is not None:
-            network.encoder.borrow(networks[member.trunk].encoder.backbone)
+        if member.shared_backbone is not None:
+            network.encoder.share_backbone(networks[member.shared_backbone].encoder.backbone)
     blend = Blend(members, first.multiple)
     for slot, network in zip(blend.networks, networks, strict=True):
         slot.load_state_dict(network.state_dict())
@@ -72,7 +72,7 @@ def blend_models(
 
 
 def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
-    """The crops of a blend: the first member's, and of the middle alone, the largest, only where all members look at one."""
+    """The crops of a blend: the first member's; only where all members have center crops, the largest of these."""
     first = crops[0]
     alike = all(own.middle and own.size == first.size for own in crops)
     return replace(first, middle=max(own.middle for own in crops) if alike else 0)
@@ -87,23 +87,23 @@ def open_member(model: FoundModel) -> QfmIqm:
 
 
 def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: CropSpec) -> Member:
-    """What the blend's card says of it, but for whose backbone it shares. Raises UsageError where it wants larger views than
-    the first member, whose views all get, or much smaller ones, or looks at parts of them that are not there.
+    """The member as the blend's card holds it, but for the backbone that it shares.
+
+    Raises UsageError where its input is larger than the first member's, whose crops all get, or much smaller, or its center crop
+    is larger than these.
     """
     crops = card.crops
     size = fixed_size(network, crops)
     if crops.size > first.size:
         raise UsageError(
-            f"{card.name} looks at views of {crops.size} px, the first model at {first.size}: name the largest first"
+            f"{card.name} has an input of {crops.size} px, the first model of {first.size}: name the largest first"
         )
     if 4 * crops.size < first.size:
-        raise UsageError(
-            f"{card.name} looks at views of {crops.size} px, less than a quarter of the first model's {first.size}"
-        )
+        raise UsageError(f"{card.name} has an input of {crops.size} px, less than a quarter of the first model's {first.size}")
     reduced = (crops.size, first.size) if not size and crops.size != first.size else ()
     member = Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
-    if not sees(member, first):
-        raise UsageError(f"{card.name} looks at more than the crops of the first model show")
+    if not fits_crops(member, first):
+        raise UsageError(f"{card.name} needs a larger center than the crops of the first model have")
     return member
 
 
@@ -112,12 +112,12 @@ def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
     return crops.size if "img_size" in network.config.backbone_options else 0
 
 
-def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
-    """The first of the members so far that has the same backbone, and owns it."""
+def find_backbone(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
+    """The first of the members so far that has the same backbone as its own."""
     wanted = network.encoder.backbone.state_dict()
-    alike = replace(begun.network.trunk, middle=0)
+    alike = replace(begun.network.feature_config, center_crop=0)
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        if member.trunk is None and replace(member.network.trunk, middle=0) == alike:
+        if member.shared_backbone is None and replace(member.network.feature_config, center_crop=0) == alike:
             theirs = other.encoder.backbone.state_dict()
             if wanted.keys() == theirs.keys() and all(same_weights(value, theirs[name]) for name, value in wanted.items()):
                 return number

@@ -1,18 +1,19 @@
-"""QFM-IQM whole, from the inside to the outside: decoder, encoders, network.
+"""The network that runs at inference: an encoder around a backbone, and a head.
 
 The method is "Adaptive Feature Selection for No-Reference Image Quality Assessment by Mitigating Semantic Noise Sensitivity"
 (ICML 2024, arXiv 2312.06158). Its student network is the one of DEIQT (AAAI 2023): a vision transformer and an attention-panel
-decoder. What stands here is that network, with one extension of ours: an encoder for convolutional backbones, which gives the
-same kind of tokens. Nothing of the training method (memory, noise, teacher) exists in it: see `objectives`.
+decoder. What stands here is that network, with two extensions of ours: an encoder for convolutional backbones, which gives the
+same kind of tokens, and an MLP head on pooled features. Nothing of the training method (memory, noise, teacher) exists in it:
+see `qfm_iqm`.
 
-    crops [b,3,h,w] --encode--> tokens [b,t,d], the first is the content c, the others P --decode--> quality [b] in about 0..1
+    crops [b,3,h,w] --encode--> tokens [b,t,d], the first is the content c, the others P --decode--> label [b] in about 0..1
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast, get_args
 
 import timm
 import torch
@@ -21,14 +22,12 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.networks.backbone import fix_padding, fold_batch_norms
-from iqa_cli.networks.heads import Perceptrons
-from iqa_cli.networks.kernels import KernelRegression
-from iqa_cli.networks.regressions import MeansRegression
+from iqa_cli.networks.heads import AttentionPanel, MlpHead
 
-MOST = {
-    **{"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "middle": 4096},
-    **{"remembered": 1_000_000, "units": 65_536},
-}
+HeadKind = Literal["panel", "mlp"]
+LIMITS = {
+    "width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "center_crop": 4096, "units": 65_536,
+}  # fmt: skip
 """Far more than any network has: a card that asks for more would only take all memory."""
 
 
@@ -39,13 +38,13 @@ class NetworkConfig:
     backbone: a timm model name. Transformers of one scale give their own tokens; everything else counts as convolutional.
     backbone_options: passed to timm, e.g. {"img_size": 448} for a transformer's positions.
     width: d, the tokens' size, for a convolutional backbone; a transformer's tokens keep its own.
+    head: "panel", the attention-panel decoder on tokens, or "mlp", an MLP on pooled features; see `networks.heads`.
     heads, queries: of the attention panel (DEIQT: 6 and 6).
+    units: hidden units of the MLP head.
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
-    cell: in px, of the cells in which the statistics of stages are taken.
-    middle: the side in px of the square in the middle of a crop that alone is looked at; 0: all of it is.
-    remembered: 0, or the number of crops that a kernel regression in the panel's place remembers, see `networks.kernels`.
-    units: 0, or the number of hidden units of perceptrons in the panel's place, see `networks.heads`.
+    cell: in px, of the cells in which the features of stages are pooled.
+    center_crop: the side in px of the center square of a crop that alone is the backbone's input; 0: the whole crop.
     """
 
     backbone: str
@@ -56,93 +55,46 @@ class NetworkConfig:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
-    middle: int = 0
-    remembered: int = 0
+    center_crop: int = 0
+    head: HeadKind = "panel"
     units: int = 0
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():  # a card is foreign bytes
+        if self.head not in get_args(HeadKind):
+            raise ValueError(f"head is one of {', '.join(get_args(HeadKind))}, not {self.head!r}")
+        for name, most in LIMITS.items():  # a card is foreign bytes
             value, least = getattr(self, name), int(name == "cell")
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"{name} is a whole number from {least} to {most}, not {value!r}")
+        if self.head == "mlp" and not self.units:
+            raise ValueError("an MLP head has one hidden unit at least: units is 0")
 
     @property
-    def trunk(self) -> NetworkConfig:
-        """What of it the features depend on: all but what judges by them."""
-        return replace(self, width=0, heads=0, queries=0, remembered=0, units=0)
+    def feature_config(self) -> NetworkConfig:
+        """The part of it that the features depend on: all but the head."""
+        return replace(self, width=0, heads=0, queries=0, head="panel", units=0)
 
-    def fits(self, narrowest: int) -> bool:
-        """Whether there is what it looks at in crops whose sides have that many px at least."""
-        return self.middle <= narrowest
-
-
-class Attention(nn.Module):
-    """Multi-head attention of queries [b, q, d] over a context [b, t, d]."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        q = self.query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [b, heads, q, d/heads]
-        key_value = self.key_value(context).unflatten(-1, (2, self.heads, -1))  # [b, t, 2, heads, d/heads]
-        k, v = key_value.permute(2, 0, 3, 1, 4).unbind(0)  # each [b, heads, t, d/heads]
-        mixed = F.scaled_dot_product_attention(q, k, v)  # [b, heads, q, d/heads]
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # [b, q, d]
-        return out
-
-
-class AttentionPanel(nn.Module):
-    """The decoder (DEIQT, section "attention-panel decoder"): a panel of judges, each a query that looks at the tokens.
-
-    Queries are J + c, with J learnt and c the content token, so that each judge knows what is shown; keys and values are P.
-    One pre-norm layer; the quality is the mean over the judges of one shared linear function without bias. Ours: that mean is
-    counted in tenths of the label range from its middle, so that a fresh panel, and each step of Adam, moves on the scale
-    of labels.
-    """
-
-    middle, unit = 0.5, 0.1  # labels lie in 0..1 with a deviation of about 0.2
-
-    def __init__(self, width: int, heads: int, queries: int) -> None:
-        super().__init__()
-        self.judges = nn.Parameter(0.02 * torch.randn(queries, width))
-        self.norm_self, self.norm_cross, self.norm_feed, self.norm_out = (nn.LayerNorm(width) for _ in range(4))
-        self.self_attention = Attention(width, heads)
-        self.cross_attention = Attention(width, heads)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.score = nn.Linear(width, 1, bias=False)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [b, t, d] -> quality [b]."""
-        content, patches = tokens[:, 0].unsqueeze(1), tokens[:, 1:]  # [b, 1, d], [b, t-1, d]
-        panel = self.judges + content  # [b, q, d]
-        inner = self.norm_self(panel)
-        panel = panel + self.self_attention(inner, inner)
-        panel = panel + self.cross_attention(self.norm_cross(panel), patches)
-        panel = panel + self.feed(self.norm_feed(panel))
-        verdict: Tensor = self.score(self.norm_out(panel)).mean(dim=(1, 2))  # [b]
-        return self.middle + self.unit * verdict
+    def fits(self, min_side: int) -> bool:
+        """Whether crops with sides of that many px at least contain its center crop."""
+        return self.center_crop <= min_side
 
 
 class Encoder(nn.Module):
-    """What has a backbone: one of its own, or one that it borrows."""
+    """Encoder with its own backbone, or a shared one."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
         self.backbone = backbone
-        self.borrowed: list[Any] = []  # in a list, so that its weights do not count as those of the borrower
+        self.shared: list[Any] = []  # in a list, so that its weights are not among this encoder's
 
     @property
-    def trunk(self) -> Any:
-        """The backbone, whosever it is."""
-        return self.borrowed[0] if self.borrowed else self.backbone
+    def active_backbone(self) -> Any:
+        """The backbone that is run: the shared one, if there is one."""
+        return self.shared[0] if self.shared else self.backbone
 
-    def borrow(self, trunk: nn.Module) -> None:
-        """Use another encoder's backbone in the place of its own."""
-        self.backbone, self.borrowed = nn.Identity(), [trunk]
+    def share_backbone(self, backbone: nn.Module) -> None:
+        """Use another encoder's backbone in place of its own."""
+        self.backbone, self.shared = nn.Identity(), [backbone]
 
 
 class TransformerEncoder(Encoder):
@@ -152,12 +104,12 @@ class TransformerEncoder(Encoder):
         super().__init__(backbone)
         self.width: int = backbone.num_features
 
-    def measure(self, crops: Tensor) -> Tensor:
+    def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, d], which are the tokens already."""
-        out = self.trunk.forward_features(crops)  # [b, prefix + N, d], after the last norm
-        prefix = self.trunk.num_prefix_tokens
+        out = self.active_backbone.forward_features(crops)  # [b, prefix + N, d], after the last norm
+        prefix = self.active_backbone.num_prefix_tokens
         patches = out[:, prefix:]  # [b, N, d]
-        content = out[:, :1] if self.trunk.cls_token is not None else patches.mean(1, keepdim=True)
+        content = out[:, :1] if self.active_backbone.cls_token is not None else patches.mean(1, keepdim=True)
         return torch.cat([content, patches], dim=1)  # [b, 1 + N, d]
 
     def project(self, features: Tensor) -> Tensor:
@@ -165,12 +117,12 @@ class TransformerEncoder(Encoder):
         return features
 
 
-class StageMeter(Encoder):
-    """A convolutional backbone, or some layers of a transformer: the statistics of its stages. Ours, not the paper's.
+class StagePooling(Encoder):
+    """Features pooled from the stages of a convolutional backbone, or from layers of a transformer. Ours, not the paper's.
 
-    Damage shows in the early stages as much as in the late ones, and in how features vary as much as in how strong they are.
-    So the picture is laid out in cells of some 32 px, the stride of the last stage of a usual backbone, and in each window of
-    two by two the mean and the deviation of the features of every stage are taken, and the same in the whole crop.
+    Distortions show in early stages as much as in late ones, and in the spread of features as much as in their mean. So the crop
+    is divided into cells of some 32 px, the stride of the last stage of a usual backbone, and the mean and the deviation of the
+    features of every stage are taken over each window of two by two cells, and over the whole crop.
     """
 
     tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite
@@ -184,13 +136,13 @@ class StageMeter(Encoder):
         self.reductions = [info["reduction"] for info in facts]
         self.channels = [info["num_chs"] for info in facts]
 
-    def measure(self, crops: Tensor) -> Tensor:
-        """Crops [b, 3, h, w] -> features [b, 1 + N, f]: statistics of the whole crop, then of each of N windows.
+    def extract(self, crops: Tensor) -> Tensor:
+        """Crops [b, 3, h, w] -> features [b, 1 + N, f]: pooled over the whole crop, then over each of N windows.
 
         f is twice the channels of all stages together: the means of each stage in turn, then the deviations. The backbone
         alone is in here, so these can be cached while it is frozen.
         """
-        maps = self.trunk.forward_intermediates(
+        maps = self.active_backbone.forward_intermediates(
             crops, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
         )  # each [b, c_s, h / reduction, w / reduction]
         cells = [self.pool_cells(m.float(), r) for m, r in zip(maps, self.reductions, strict=True)]
@@ -207,11 +159,11 @@ class StageMeter(Encoder):
         return F.avg_pool2d(maps, side), F.avg_pool2d(maps * maps, side)
 
 
-class StageEncoder(StageMeter):
-    """The statistics of stages as tokens: one a window, and further ones that hold those of the whole crop, one a stage.
+class StageEncoder(StagePooling):
+    """Pooled features of stages as tokens: one a window, and one a stage for the whole crop.
 
-    c is the mean of the last stage: what a classifier would see. Statistics are standardised by those of the training images,
-    measured once (`standards`), and projected to the width.
+    c is the mean of the last stage: the input of a classifier. Features are standardized by those of the training images,
+    fitted once (`standards`), and projected to the width.
     """
 
     def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
@@ -236,25 +188,25 @@ class StageEncoder(StageMeter):
 
 
 class QfmIqm(nn.Module):
-    """The network: what is trained, exported and run."""
+    """Encoder and head: what is trained, exported and run."""
 
     def __init__(self, config: NetworkConfig, backbone: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config, backbone)
-        self.decoder = build_decoder(config, self.encoder)
+        self.decoder = build_head(config, self.encoder)
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> tokens [b, t, d]."""
-        return self.project(self.measure(crops))
+        return self.project(self.extract(crops))
 
-    def measure(self, crops: Tensor) -> Tensor:
+    def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, n, f]: the backbone's part of encoding."""
-        return self.encoder.measure(self.look(crops))
+        return self.encoder.extract(self.crop_view(crops))
 
-    def look(self, crops: Tensor) -> Tensor:
-        """What the backbone sees of crops [b, 3, h, w]: them, or their middle."""
-        side = self.config.middle
+    def crop_view(self, crops: Tensor) -> Tensor:
+        """The backbone's input: crops [b, 3, h, w], or their center."""
+        side = self.config.center_crop
         if side:
             top, left = ((whole - side) // 2 for whole in crops.shape[2:])
             crops = crops.narrow(2, top, side).narrow(3, left, side)
@@ -265,22 +217,22 @@ class QfmIqm(nn.Module):
         return cast("TransformerEncoder | StageEncoder", self.encoder).project(features)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens [b, t, d] -> quality [b]; labels lie in 0..1, higher is better."""
-        quality: Tensor = self.decoder(tokens)
-        return quality
+        """Tokens [b, t, d] -> label [b]; labels lie in 0..1, higher is better."""
+        label: Tensor = self.decoder(tokens)
+        return label
 
-    def judge(self, features: Tensor) -> Tensor:
-        """Features [b, n, f] -> quality [b]: all that comes behind the backbone."""
-        if isinstance(self.decoder, MeansRegression):
+    def predict(self, features: Tensor) -> Tensor:
+        """Features [b, n, f] -> label [b]: everything behind the backbone."""
+        if isinstance(self.decoder, MlpHead):
             return cast("Tensor", self.decoder(features))
         return self.decode(self.project(features))
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Crops [b, 3, h, w] -> quality [b]."""
-        return self.judge(self.measure(crops))
+        """Crops [b, 3, h, w] -> label [b]."""
+        return self.predict(self.extract(crops))
 
     def train(self, mode: bool = True) -> QfmIqm:
-        """As usual, but statistics measured before (norms of a backbone, standards) stay as they are: batches are small."""
+        """As usual, but batch norms (of a backbone, and the standards) keep their statistics: batches are small."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -288,7 +240,7 @@ class QfmIqm(nn.Module):
         return self
 
 
-def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StageMeter:
+def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StagePooling:
     """The encoder that fits the backbone: timm names the reduction of each stage, which is one in a plain transformer."""
     reductions = {info["reduction"] for info in backbone.feature_info}  # type: ignore[union-attr]
     stages: Sequence[int] = config.layers
@@ -297,19 +249,18 @@ def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEnco
         backbone = fix_padding(fold_batch_norms(backbone))
     elif not stages:
         return TransformerEncoder(backbone)
-    if config.remembered or config.units:
-        return StageMeter(backbone, stages, config.cell)
+    if config.head == "mlp":
+        return StagePooling(backbone, stages, config.cell)
     return StageEncoder(backbone, config.width, stages, config.cell)
 
 
-def build_decoder(config: NetworkConfig, encoder: TransformerEncoder | StageMeter) -> AttentionPanel | MeansRegression:
-    """What judges by what the encoder gives. Raises WeightsError for a regression without statistics of stages."""
+def build_head(config: NetworkConfig, encoder: TransformerEncoder | StagePooling) -> AttentionPanel | MlpHead:
+    """The head that the config names. Raises WeightsError for an MLP head without pooled features of stages."""
     if isinstance(encoder, TransformerEncoder | StageEncoder):
-        if config.remembered or config.units:
-            raise WeightsError(f"a regression goes by statistics of stages: name layers of {config.backbone} for them")
+        if config.head == "mlp":
+            raise WeightsError(f"an MLP head needs pooled features of stages: name layers of {config.backbone} for them")
         return AttentionPanel(encoder.width, config.heads, config.queries)
-    size = sum(encoder.channels)
-    return Perceptrons(size, config.units) if config.units else KernelRegression(size, config.remembered)
+    return MlpHead(sum(encoder.channels), config.units)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:
@@ -329,8 +280,3 @@ def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool
         return QfmIqm(config, backbone).train()
     except (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError) as error:  # a card's sizes are foreign bytes
         raise WeightsError(f"cannot build a network of these sizes: {str(error).splitlines()[0]}") from error
-
-
-def config_as_data(config: NetworkConfig) -> dict[str, Any]:
-    """The config as a model card holds it."""
-    return asdict(config)

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.training.options import DistillationOptions, Disturbed, FittedOptions, MatchingOptions
+from iqa_cli.training.options import DistillationOptions, Disturbed, MatchingOptions
 from iqa_cli.training.samples import Batch
 
 DISTURBED: dict[Disturbed, slice] = {"all": slice(None), "content": slice(1), "patches": slice(1, None)}
@@ -157,7 +157,7 @@ class QualityMatching:
             losses["sensitivity"] = o.sensitivity * (disturbed - predicted.detach())[labelled].abs().mean()
             rates["matched"] = float(found[labelled.cpu()].float().mean())
         if batch.taught is not None and o.taught:
-            taught = choose_answers(batch, batch.taught, o)
+            taught = choose_answers(batch, batch.taught, margin=o.margin, capped=o.capped)
             losses["taught"] = o.taught * taught_loss(predicted, taught, o.beta)
         if o.order and bool((batch.chain >= 0).any()):
             losses["order"] = o.order * order_loss(predicted, batch, o.margin)
@@ -191,7 +191,7 @@ class Distillation:
         labelled = batch.quality.isfinite()
         losses: dict[str, Tensor] = {}
         if batch.taught is not None:
-            taught = choose_answers(batch, batch.taught, o)
+            taught = choose_answers(batch, batch.taught, margin=o.margin, capped=o.capped)
             losses["taught"] = taught_loss(predicted, taught, o.beta)
             if o.correlation:
                 asked = taught.isfinite()
@@ -230,9 +230,9 @@ def order_loss(predicted: Tensor, batch: Batch, margin: float) -> Tensor:
     return F.relu(margin * steps - drop)[pairs].mean() if pairs.any() else predicted.sum() * 0
 
 
-def choose_answers(batch: Batch, taught: Tensor, options: MatchingOptions | DistillationOptions | FittedOptions) -> Tensor:
+def choose_answers(batch: Batch, taught: Tensor, *, margin: float, capped: bool) -> Tensor:
     """What to learn from the teachers' answers [b]: they themselves, or capped."""
-    return cap_answers(batch, taught, options.margin) if options.capped else taught
+    return cap_answers(batch, taught, margin) if capped else taught
 
 
 def cap_answers(batch: Batch, taught: Tensor, margin: float) -> Tensor:

@@ -45,15 +45,15 @@ class Teacher:
             return [(self.network, self.card.crops)]
         crops, members = self.card.crops, self.network.members
         return [
-            (network, replace(crops, size=members[n].own_size or crops.size, mean=members[n].mean, std=members[n].std))
-            for n, network in self.network.list_looks()
+            (network, replace(crops, size=members[n].input_size or crops.size, mean=members[n].mean, std=members[n].std))
+            for n, network in self.network.unique_inputs()
         ]
 
     @torch.no_grad()
     def judge_features(self, features: Sequence[Tensor]) -> Tensor:
         """The quality [n] by what was measured in each of its looks, [n, t, f] each."""
         placed = [part.to(self.device) for part in features]
-        quality = self.network.judge(placed) if isinstance(self.network, Blend) else self.network.judge(placed[0])
+        quality = self.network.predict(placed) if isinstance(self.network, Blend) else self.network.predict(placed[0])
         return quality.float().cpu()
 
     @torch.no_grad()

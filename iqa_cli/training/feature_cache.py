@@ -27,7 +27,7 @@ from iqa_cli.training.optim import knows_bf16
 from iqa_cli.training.options import LoopOptions
 from iqa_cli.training.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
 
-LATER = {"middle": 0, "remembered": 0, "units": 0}
+LATER = {"middle": 0, "units": 0}
 """Facts that came when there were stores already, which know nothing of them, and what they were until then."""
 
 
@@ -105,7 +105,7 @@ class FeatureStore(PhotoStore):
         device = torch.device(options.device)
         quick = options.precision != "fp32" and knows_bf16(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=quick):
-            return network.measure(join_batches(photos).to(device).crops)
+            return network.extract(join_batches(photos).to(device).crops)
 
     def fill(self, network: QfmIqm, view: int, options: LoopOptions) -> Iterator[ViewMeasured]:
         """Measure what is missing of one view of each photo."""
@@ -163,11 +163,11 @@ def list_facts(config: NetworkConfig | CropSpec) -> dict[str, Any]:
 def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
     """A digest of the backbone, its stages, the crops and how they are drawn, which does not hang on what is held out."""
     digest = hashlib.sha256()
-    for name, value in network.encoder.trunk.state_dict().items():
+    for name, value in network.encoder.active_backbone.state_dict().items():
         digest.update(name.encode())
         kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
         digest.update(kept.detach().cpu().numpy().tobytes())
-    facts = {"network": list_facts(network.config.trunk), **list_sources(dataset)}
+    facts = {"network": list_facts(network.config.feature_config), **list_sources(dataset)}
     digest.update(json.dumps(facts, sort_keys=True, default=list).encode())
     return digest.hexdigest()[:16]
 

@@ -4,6 +4,7 @@ teachers say of views of other photos and of damaged versions of these.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,17 +12,16 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
-from iqa_cli.networks.heads import Perceptrons
-from iqa_cli.networks.kernels import KernelRegression
+from iqa_cli.networks.heads import CENTER, UNIT, MlpHead
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.networks.regressions import MeansRegression
 from iqa_cli.qfm_iqm.objective import choose_answers
 from iqa_cli.training.distributed import ALONE, Team
 from iqa_cli.training.feature_cache import FeatureStore, PhotoStore, ViewMeasured, name_features
 from iqa_cli.training.loop import EpochDone, validate
-from iqa_cli.training.options import FittedOptions, KernelOptions, PerceptronOptions, StudyOptions
+from iqa_cli.training.options import PerceptronOptions, StudyOptions
 from iqa_cli.training.run_folder import RunFolder, Snapshot
 from iqa_cli.training.samples import Photo, PhotoCrops, load_scoring_crops
 
@@ -36,7 +36,7 @@ class Shown(NamedTuple):
     shrunk: bool = False
 
 
-def list_shown(dataset: PhotoCrops, options: FittedOptions) -> list[Shown]:
+def list_shown(dataset: PhotoCrops, options: PerceptronOptions) -> list[Shown]:
     """What there is to learn from: rated photos first, the judged views of others, and these once more, shrunk."""
     rated = [photo.quality == photo.quality for photo in dataset.photos]
     judged = range(0 if dataset.targets is None else len(dataset.targets))
@@ -57,15 +57,12 @@ def show(dataset: PhotoCrops, shown: Shown, share: float) -> tuple[Tensor, list[
     return source.present(shown.view, shown.place, views).crops, views.levels
 
 
-def tell(dataset: PhotoCrops, shown: Shown, levels: Sequence[float], options: KernelOptions | PerceptronOptions) -> Tensor:
-    """What is to be learnt of that, [n, 2]: its quality, and how little that counts in a kernel regression, or how much it does
-    with perceptrons.
-    """
+def tell(dataset: PhotoCrops, shown: Shown, levels: Sequence[float], options: PerceptronOptions) -> Tensor:
+    """Targets and weights [n, 2]."""
     if shown.view is None:
-        counts = options.ridge if isinstance(options, KernelOptions) else 1.0
-        return torch.tensor([[dataset.photos[shown.place].quality, counts]])
+        return torch.tensor([[dataset.photos[shown.place].quality, 1.0]])
     batch = dataset.describe(shown.view, shown.place, levels, torch.empty(len(levels), 3, 0, 0))
-    taught = choose_answers(batch, cast("Tensor", batch.taught), options)
+    taught = choose_answers(batch, cast("Tensor", batch.taught), margin=options.margin, capped=options.capped)
     return torch.stack([taught, torch.full_like(taught, options.taught)], dim=1)
 
 
@@ -85,7 +82,7 @@ class StatisticsStore(PhotoStore):
         path = plain.with_name(f"{self.share:g}-{plain.name}") if shown.shrunk else plain
         if not path.exists() and not shown.shrunk and self.features.holds(view, shown.place):
             batch = self.features.load(view, shown.place)
-            return judge_by(self.network).describe(cast("Tensor", batch.features)), batch.level.tolist()
+            return head_of(self.network).pool(cast("Tensor", batch.features)), batch.level.tolist()
         if not path.exists():
             statistics, levels = describe(self.network, self.dataset, shown, self.share, device)
             save_tensors(path, {"statistics": statistics.half()}, [float(level) for level in levels])
@@ -93,9 +90,9 @@ class StatisticsStore(PhotoStore):
         return tensors["statistics"].float(), levels
 
 
-def judge_by(network: QfmIqm) -> MeansRegression:
-    """What judges in a network whose method is fitted at once."""
-    return cast("MeansRegression", network.decoder)
+def head_of(network: QfmIqm) -> MlpHead:
+    """The head of a network whose head is an MLP."""
+    return cast("MlpHead", network.decoder)
 
 
 def describe(
@@ -104,7 +101,7 @@ def describe(
     """What the regression of a network sees: statistics [n, s] and levels of damage [n]."""
     crops, levels = show(dataset, shown, share)
     with torch.no_grad():
-        return judge_by(network).describe(network.measure(crops.to(device))).cpu(), levels
+        return head_of(network).pool(network.extract(crops.to(device))).cpu(), levels
 
 
 def remember_photos(
@@ -125,8 +122,7 @@ def remember_photos(
     if run.read_snapshot() is not None:
         return
     began = time.perf_counter()
-    regression = cast("KernelRegression | Perceptrons", judge_by(network))
-    chosen = cast("KernelOptions | PerceptronOptions", options.fitted)
+    chosen = options.perceptrons
     device = torch.device(options.loop.device)
     network.to(device).eval()
     described, known, share = [], [], chosen.shrunk
@@ -140,12 +136,10 @@ def remember_photos(
     statistics, answers = (torch.cat(team.gather(torch.cat(rows))) for rows in (described, known))
     quality, counts = answers.T
     network.cpu()
-    if isinstance(regression, Perceptrons):
-        regression.learn(statistics, quality, counts, options.perceptrons, options.samples.seed)
-    else:
-        regression.remember(statistics, quality, counts)
+    head = head_of(network)
+    fit_mlp(head, Examples(statistics, quality, counts), options.perceptrons, options.samples.seed)
     with torch.no_grad():
-        missed = (regression.recall(statistics) - quality).abs().mean()
+        missed = (head.predict(statistics) - quality).abs().mean()
     network.to(device)
     correlations = validate(network, validation, dataset, options.loop, team)
     seconds = time.perf_counter() - began
@@ -155,3 +149,72 @@ def remember_photos(
         run.keep_epoch(stats, network, Snapshot(1, 0, {}))
     team.wait()
     yield stats
+
+
+# ---- the MLPs ----
+
+
+class Examples(NamedTuple):
+    """What MLPs are fitted to: pooled features [n, p], labels [n], and the weight of each in the loss [n]."""
+
+    pooled: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+def fit_mlp(head: MlpHead, examples: Examples, options: PerceptronOptions, seed: int) -> None:
+    """Train an ensemble of `options.count` MLPs side by side and put it into the head."""
+    head.fit_standards(examples.pooled)
+    inputs = head.standardize(examples.pooled)
+    scaled = examples._replace(pooled=inputs, labels=(examples.labels - CENTER) / UNIT)
+    generator = torch.Generator().manual_seed(seed)
+    layers = init_layers(options.count, len(head.out.weight[0]) // options.count, inputs.shape[1], generator)
+    with torch.enable_grad():
+        train_layers(layers, scaled, options, generator)
+    hidden, hidden_bias, out, out_bias = (layer.detach() for layer in layers)
+    with torch.no_grad():
+        head.hidden.weight.copy_(hidden.transpose(1, 2).flatten(0, 1))
+        head.hidden.bias.copy_(hidden_bias.flatten())
+        head.out.weight.copy_(out.flatten()[None] / options.count)
+        head.out.bias.copy_(out_bias.mean())
+
+
+def init_layers(count: int, units: int, size: int, generator: torch.Generator) -> list[Tensor]:
+    """Initial weights and biases of the hidden layers [count, p, units], [count, 1, units] and the outputs [count, units, 1],
+    [count, 1, 1].
+    """
+
+    def draw(inputs: int, *shape: int) -> Tensor:
+        return ((2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(inputs)).requires_grad_()
+
+    return [draw(size, count, size, units), draw(size, count, 1, units), draw(units, count, units, 1), draw(units, count, 1, 1)]
+
+
+def train_layers(layers: list[Tensor], examples: Examples, options: PerceptronOptions, generator: torch.Generator) -> None:
+    """AdamW with a cosine schedule; each MLP has batches and dropout of its own."""
+    hidden, hidden_bias, out, out_bias = layers
+    groups = [
+        {"params": [hidden, out], "weight_decay": options.weight_decay},
+        {"params": [hidden_bias, out_bias], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=options.rate)
+    count = len(examples.pooled)
+    size = min(options.batch_size, count)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * (count // size))
+    for _ in range(options.epochs):
+        orders = torch.stack([torch.randperm(count, generator=generator) for _ in range(options.count)])
+        for start in range(0, count - size + 1, size):
+            batch = orders[:, start : start + size]  # [count, size]
+            inputs = drop(examples.pooled[batch], options.dropout, generator)
+            units = drop(F.gelu(torch.baddbmm(hidden_bias, inputs, hidden)), options.hidden_dropout, generator)
+            output = torch.baddbmm(out_bias, units, out).squeeze(2)
+            losses = F.smooth_l1_loss(output, examples.labels[batch], beta=options.beta / UNIT, reduction="none")
+            optimizer.zero_grad()
+            (losses * examples.weights[batch]).mean(1).sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+
+
+def drop(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Dropout with a generator of its own."""
+    return values * (torch.rand(values.shape, generator=generator) >= share) / (1 - share)

@@ -66,42 +66,19 @@ class DistillationOptions:
 
 
 @dataclass(frozen=True)
-class FittedOptions:
-    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos
-    without ratings and damaged versions.
+class PerceptronOptions:
+    """Perceptrons, `networks.heads`: how many, of how many hidden units each, and how they are trained.
 
+    They may learn from teachers, too, about photos without ratings and damaged versions.
     margin, capped: as in matching.
-    views: of how many random crops of each photo without a rating, of those that teachers are asked about, a kernel regression
-        also remembers the features; all that they are asked about count.
     shrunk: by what share of its sides a photo is reduced, to count with the same answer once more; 0: it does not. So it learns
         not to mind that photos come in sizes.
+    taught: what a teacher's answer counts; a rating counts 1. dropout, hidden_dropout: of the means, and of the hidden units.
     """
 
     margin: float = 0.02
     capped: bool = True
-    views: int = 1
     shrunk: float = 0.1
-
-
-@dataclass(frozen=True)
-class KernelOptions(FittedOptions):
-    """Kernel regression, `networks.kernels`.
-
-    ridge: of the variance of ratings, how much goes to what features cannot explain. taught: the same of teachers' answers; the
-        larger, the less they count.
-    """
-
-    ridge: float = 0.03
-    taught: float = 0.1
-
-
-@dataclass(frozen=True)
-class PerceptronOptions(FittedOptions):
-    """Perceptrons, `networks.heads`: how many, of how many hidden units each, and how they are trained.
-
-    taught: what a teacher's answer counts; a rating counts 1. dropout, hidden_dropout: of the means, and of the hidden units.
-    """
-
     count: int = 4
     units: int = 512
     taught: float = 0.15
@@ -202,8 +179,8 @@ class StudyOptions:
     size, fit: of the crops. width, heads, stages: of the network, see `networks.network`.
     layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of a stage's windows.
     middle: in px of a side: a network looks only at that square in the middle of the view that a crop would be; 0: all of it.
-    method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "kernel"
-        or "perceptrons": a regression behind the backbone as it came is fitted to the ratings, and to what teachers say.
+    method: what is trained for: "matching", QFM-IQM; "distillation", to answer as the teachers do; or "perceptrons":
+        an MLP head on a frozen backbone is fitted to the ratings, and to what teachers say.
     teachers: models whose mean answer extends the labels, asked about the crops of `asked` epochs; {fold} in a name stands for
         the number of the fold or of the split, so that no teacher saw what its student is judged by.
     decoded: a folder that keeps decoded images for all epochs, loader processes and trainings, up to `decoded_gb`; None: in
@@ -244,7 +221,7 @@ class StudyOptions:
     layers: tuple[int, ...] = ()
     cell: int = 32
     middle: int = 0
-    method: Literal["matching", "distillation", "kernel", "perceptrons"] = "matching"
+    method: Literal["matching", "distillation", "perceptrons"] = "matching"
     teachers: tuple[str, ...] = ()
     asked: int = 4
     decoded: Path | None = None
@@ -268,15 +245,9 @@ class StudyOptions:
     resume: bool = False
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
-    kernel: KernelOptions = field(default_factory=KernelOptions)
     perceptrons: PerceptronOptions = field(default_factory=PerceptronOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
-
-    @property
-    def fitted(self) -> KernelOptions | PerceptronOptions | None:
-        """The options of the method where it is one that is fitted at once."""
-        return self.kernel if self.method == "kernel" else self.perceptrons if self.method == "perceptrons" else None
 
     @property
     def sets(self) -> tuple[str, ...]:

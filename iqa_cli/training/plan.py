@@ -39,13 +39,8 @@ def check_study(options: StudyOptions) -> None:
     """Raises UsageError where what is to be trained on and what for do not go together."""
     if options.method == "distillation" and not options.teachers:
         raise UsageError("distillation needs a teacher: --teacher MODEL")
-    if options.fitted and (not options.sets or bool(options.teachers) != bool(options.photos)):
-        raise UsageError("a regression learns from ratings, of --dataset, and from teachers about --photos, if both are named")
-    if min(options.kernel.ridge, options.kernel.taught) <= 0:
-        raise UsageError("kernel.ridge and kernel.taught are more than 0: quality hangs on more than features show")
-    for name, fitted in {"kernel": options.kernel, "perceptrons": options.perceptrons}.items():
-        if not 0 <= fitted.shrunk < 1:
-            raise UsageError(f"{name}.shrunk is a share of the sides: 0 or more, less than 1")
+    if options.method == "perceptrons" and (not options.sets or bool(options.teachers) != bool(options.photos)):
+        raise UsageError("an MLP head learns from ratings, of --dataset, and from teachers about --photos, if both are named")
     check_perceptrons(options.perceptrons)
     judged = options.folds or options.repeats or options.split == "official"
     if not options.sets and (options.method == "matching" or not options.photos or judged):
@@ -73,7 +68,7 @@ def check_perceptrons(options: PerceptronOptions) -> None:
     for name in ("count", "units", "epochs", "batch_size", "rate", "taught", "beta"):
         if getattr(options, name) <= 0:
             raise UsageError(f"perceptrons.{name} is more than 0")
-    for name in ("dropout", "hidden_dropout"):
+    for name in ("dropout", "hidden_dropout", "shrunk"):
         if not 0 <= getattr(options, name) < 1:
             raise UsageError(f"perceptrons.{name} is a share: 0 or more, less than 1")
 

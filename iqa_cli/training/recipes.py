@@ -1,5 +1,5 @@
 """Recipes: the options of a training as a file, TOML: the fields of `StudyOptions` at the top, [matching], [distillation],
-[kernel], [perceptrons], [samples] and [loop] below. And single settings, as --set has them.
+[perceptrons], [samples] and [loop] below. And single settings, as --set has them.
 """
 
 from __future__ import annotations

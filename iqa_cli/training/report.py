@@ -32,7 +32,6 @@ PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teac
 KINDS = {
     "matching": "QFM-IQM",
     "distillation": "QFM-IQM's network",
-    "kernel": "kernel regression",
     "perceptrons": "perceptrons",
 }
 """What a model is, by the method that made it."""

@@ -111,18 +111,13 @@ def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
 def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
     """One training, in a folder of which it keeps other processes out."""
     others = find_photos(options)
-    network, crops = begin_network(options, count_remembered(options, len(part.train), len(others)))
+    network, crops = begin_network(options)
     run = RunFolder(part.folder)
     with run.lock() if team.leads else nullcontext():
         if team.leads:
             run.begin(options, describe_split(corpus, part), resume=options.resume)
         team.wait()
         yield from train_network(network, crops, corpus, part, others, options, team)
-
-
-def count_remembered(options: StudyOptions, rated: int, others: int) -> int:
-    """How many crops a kernel regression remembers of so many photos with and without ratings."""
-    return rated + others * min(options.kernel.views, options.asked) * (1 + options.samples.versions)
 
 
 def train_network(
@@ -174,7 +169,7 @@ def learn(
         if team.leads:
             team.wait()
     board = Board(run) if options.tensorboard and team.leads else None
-    if options.fitted:
+    if options.method == "perceptrons":
         events: Iterator[Learning] = remember_photos(network, dataset, validation, options, run, kept, team)
     else:
         events = fit(network, dataset, validation, choose_objective(options), options.loop, run, kept, team)
@@ -197,11 +192,8 @@ def open_pixels(options: StudyOptions) -> Pixels | None:
     return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
 
 
-def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, CropSpec]:
-    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them.
-
-    remembered: how many crops a kernel regression will remember.
-    """
+def begin_network(options: StudyOptions) -> tuple[QfmIqm, CropSpec]:
+    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
     facts = timm.get_pretrained_cfg(options.backbone)
     if facts is None:
         raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
@@ -215,7 +207,7 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
         config = NetworkConfig(
             options.backbone, sized, options.width, options.heads,
             stages=options.stages, layers=options.layers, cell=options.cell,
-            middle=options.middle, remembered=remembered if options.method == "kernel" else 0,
+            center_crop=options.middle, head="mlp" if options.method == "perceptrons" else "panel",
             units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
         )  # fmt: skip
     except ValueError as error:

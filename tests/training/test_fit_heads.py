@@ -1,0 +1,225 @@
+"""MLP heads: laws of fitting, the training that fits one, and what its card says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_photo
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+
+from test_export_ensemble import answers
+from test_training_run import choose, ratings  # noqa: F401  a fixture
+
+from iqa_cli.errors import UsageError
+from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.onnx import export_model
+from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.find import find_model
+from iqa_cli.networks.checkpoint import load_network, load_tensors
+from iqa_cli.networks.heads import MlpHead
+from iqa_cli.networks.network import StageEncoder
+from iqa_cli.options import BackendChoice
+from iqa_cli.training import run
+from iqa_cli.training.fit_heads import Examples, Shown, fit_mlp, list_shown, show, tell
+from iqa_cli.training.loop import EpochDone
+from iqa_cli.training.options import PerceptronOptions, SampleOptions
+from iqa_cli.training.plan import check_study
+from iqa_cli.training.samples import Photo, PhotoCrops
+
+SMALL = PerceptronOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)
+
+
+def draw(count: int, size: int = 6) -> tuple[Any, Any]:
+    """Pooled features [count, size] and labels [count] that hang on them in a curve."""
+    pooled = torch.randn(count, size, generator=torch.Generator().manual_seed(0))
+    return pooled, 0.5 + 0.3 * torch.tanh(pooled[:, 0] * pooled[:, 1])
+
+
+def learn(count: int = 700, options: PerceptronOptions = SMALL, counts: Any = None, seed: int = 0) -> tuple[MlpHead, Any]:
+    """An MLP head that has learnt from so many crops, and the correlation with what others are."""
+    statistics, quality = draw(count + 200)
+    network = MlpHead(statistics.shape[1], options.count * options.units)
+    weights = torch.ones(count) if counts is None else counts
+    fit_mlp(network, Examples(statistics[:count], quality[:count], weights), options, seed)
+    with torch.no_grad():
+        said = network.predict(statistics[count:])
+    return network, np.corrcoef(said, quality[count:])[0, 1]
+
+
+def test_it_learns_a_curve() -> None:
+    _, correlation = learn()
+    assert correlation > 0.8
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another() -> None:
+    first, again, other = (learn(100, replace(SMALL, epochs=2), seed=seed)[0].state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    assert not torch.equal(first["hidden.weight"], other["hidden.weight"])
+
+
+def test_learning_leaves_the_common_generator_alone() -> None:
+    statistics, quality = draw(64)
+    network = MlpHead(6, 64)
+    before = torch.get_rng_state()
+    fit_mlp(network, Examples(statistics, quality, torch.ones(64)), replace(SMALL, epochs=1), 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_several_are_one_with_the_mean_of_their_answers() -> None:
+    statistics, quality = draw(80)
+    options = replace(SMALL, epochs=1, count=3)
+    network = MlpHead(6, 96)
+    fit_mlp(network, Examples(statistics, quality, torch.ones(80)), options, 0)
+    known = network.standardize(statistics)
+    hidden = torch.nn.functional.gelu(known @ network.hidden.weight.T + network.hidden.bias)
+    each = [hidden[:, k : k + 32] @ (3 * network.out.weight[0, k : k + 32]) + network.out.bias for k in (0, 32, 64)]
+    assert torch.allclose(network.predict(statistics), 0.5 + 0.1 * torch.stack(each).mean(0), atol=1e-5)
+
+
+def test_what_counts_little_is_followed_little() -> None:
+    statistics, _ = draw(400)
+    quality = 0.5 + 0.2 * torch.tanh(statistics[:, 0])
+    wrong = quality.clone()
+    wrong[::2] = 1 - wrong[::2]
+    missed = []
+    for share in (1.0, 0.01):
+        counts = torch.ones(400)
+        counts[::2] = share
+        network = MlpHead(6, 64)
+        fit_mlp(network, Examples(statistics, wrong, counts), SMALL, 0)
+        missed.append(float((network.predict(statistics) - quality).abs().mean().detach()))
+    assert missed[1] < 0.6 * missed[0]
+
+
+def test_fewer_crops_than_a_batch_are_learnt_from_all_the_same() -> None:
+    network, _ = learn(5, replace(SMALL, epochs=3))
+    assert float(network.out.bias.detach().abs()) > 0
+
+
+@pytest.fixture(scope="module")
+def fitted(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """The folder of a study of two folds."""
+    folder = tmp_path_factory.mktemp("perceptrons")
+    options = choose(
+        ratings, folder, method="perceptrons", folds=2, perceptrons=replace(SMALL, epochs=3), features=folder / "F"
+    )
+    list(run.train(options))
+    return folder
+
+
+def test_a_fold_is_fitted_scored_and_exported(fitted: Path, tmp_path: Path) -> None:
+    model = find_model(str(fitted / "fold0"), BackendChoice.TORCH)
+    assert model.card.network["units"] == 64
+    assert model.card.summary.startswith("perceptrons on mobilenetv2_035")
+    assert not isinstance(load_network(model.card, model.folder / "model.safetensors").encoder, StageEncoder)
+    photo = write_photo(tmp_path / "photo.png", 1, (90, 140))
+    assert export_model(model, tmp_path / "model.onnx", [str(photo)])[1] < 1e-4
+    options = json.loads((fitted / "fold0" / "options.json").read_text())
+    assert (options["method"], options["perceptrons"]) == ("perceptrons", asdict(replace(SMALL, epochs=3)))
+
+
+def test_what_was_measured_is_kept_for_other_folds(fitted: Path) -> None:
+    (folder,) = (fitted / "F").glob("statistics-*")
+    assert len(list(folder.iterdir())) == 12  # of two folds: each of the photos that one of them learns from, once
+
+
+def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) -> None:
+    models = [find_model(str(fitted / f"fold{number}"), BackendChoice.TORCH) for number in (0, 1)]
+    blend = find_model(str(blend_models(models, [1.0, 3.0], tmp_path / "out", "both")), BackendChoice.TORCH)
+    assert [member["shared_backbone"] for member in blend.card.network["members"]] == [None, 0]
+    photo = write_photo(tmp_path / "photo.png", 1, (96, 96))
+    expected = 0.25 * answers(models[0], photo) + 0.75 * answers(models[1], photo)
+    assert answers(blend, photo) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_looks_at_the_middle_alone_has_crops_that_differ_less(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
+    whole = choose(ratings, tmp_path, method="perceptrons", size=128)
+    middle = replace(whole, middle=64)
+    assert run.begin_network(middle)[1].zoom < run.begin_network(whole)[1].zoom
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"units": 0}, "units is more than 0"),
+        ({"taught": 0.0}, "taught is more than 0"),
+        ({"dropout": 1.0}, "dropout is a share"),
+        ({"hidden_dropout": -0.1}, "hidden_dropout is a share"),
+        ({"shrunk": 1.0}, "perceptrons.shrunk is a share"),
+    ],
+)
+def test_what_makes_no_sense_is_named(ratings: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:  # noqa: F811
+    with pytest.raises(UsageError, match=message):
+        check_study(choose(ratings, tmp_path, method="perceptrons", perceptrons=PerceptronOptions(**changes)))
+
+
+@pytest.fixture(scope="module")
+def taught(fitted: Path, ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[run.Event]]:  # noqa: F811
+    """A run that also learns from a teacher about photos without ratings, and looks at the middle alone; and its events."""
+    folder = tmp_path_factory.mktemp("taught")
+    (folder / "photos").mkdir()
+    for number in range(5):
+        write_photo(folder / "photos" / f"{number}.png", 100 + number, (120, 150))
+    options = choose(
+        ratings, folder / "run", method="perceptrons", size=192, middle=64, asked=2, perceptrons=replace(SMALL, taught=1.0),
+        teachers=(str(fitted / "fold0"),), photos=(folder / "photos",),
+    )  # fmt: skip
+    return folder / "run", list(run.train(options))
+
+
+def test_it_learns_from_teachers_about_views_of_other_photos(taught: tuple[Path, list[run.Event]]) -> None:
+    folder, events = taught
+    found = find_model(str(folder), BackendChoice.TORCH)
+    assert found.card.crops.middle == found.card.network["center_crop"] == 64
+    answers = load_tensors(next(folder.glob("answers-*")))[0]["answers"]
+    assert answers.shape[0] == 2
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    assert epochs[0].losses["quality"] < 0.1
+
+
+def test_what_there_is_to_learn_from() -> None:
+    photos = [Photo("a", 0.5), Photo("b"), Photo("c")]
+    dataset = PhotoCrops(photos, CropSpec(96), SampleOptions())
+    assert list_shown(dataset, PerceptronOptions()) == [Shown(0)]
+    dataset.targets = torch.zeros(2, 3, 3)
+    views = [(1, 0), (2, 0), (1, 1), (2, 1)]
+    expected = [Shown(0), *(Shown(*view) for view in views)]
+    assert list_shown(dataset, PerceptronOptions(shrunk=0.0)) == expected
+    assert list_shown(dataset, PerceptronOptions()) == [*expected, *(Shown(*view, shrunk=True) for view in views)]
+
+
+def test_a_shrunk_photo_shows_the_same_less_sharply(tmp_path: Path) -> None:
+    photo = Photo(str(write_photo(tmp_path / "a.png", 0, (200, 260))))
+    dataset = PhotoCrops([photo], CropSpec(96), SampleOptions(versions=1))
+    dataset.targets = torch.tensor([[[0.6, 0.8]]])
+    options = PerceptronOptions(taught=0.4, margin=0.02)
+    plain, levels = show(dataset, Shown(0, 0), 0.1)
+    answers = tell(dataset, Shown(0, 0), levels, options)
+    assert len(plain) == len(levels) == 2
+    assert answers[0].tolist() == pytest.approx([0.6, 0.4])
+    assert float(answers[1, 0]) < 0.6  # capped
+    shrunk, undamaged = show(dataset, Shown(0, 0, shrunk=True), 0.1)
+    answer = tell(dataset, Shown(0, 0, shrunk=True), undamaged, options)
+    assert answer.tolist() == [pytest.approx([0.6, 0.4])]
+    assert shrunk.shape == (1, 3, 96, 96)
+    difference = float((shrunk - plain[:1]).abs().mean())
+    assert 0 < difference < 0.5 * float((plain[:1] - plain[:1].mean()).abs().mean())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teachers": ("any",)}, "if both are named"),
+        ({"photos": (Path(),)}, "if both are named"),
+        ({"dataset": ""}, "learns from ratings"),
+    ],
+)
+def test_what_it_cannot_learn_from_is_named(ratings: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:  # noqa: F811
+    with pytest.raises(UsageError, match=message):
+        check_study(choose(ratings, tmp_path, method="perceptrons", **changes))
