@@ -89,8 +89,8 @@ def open_member(model: FoundModel) -> QfmIqm:
 def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: CropSpec) -> Member:
     """The member as the blend's card holds it, but for the backbone that it shares.
 
-    Raises UsageError where its input is larger than the first member's, whose crops all get, or much smaller, or its center crop
-    is larger than these.
+    Raises UsageError where its input is larger than the first member's, whose crops all get, or much smaller, or where its
+    center crop is larger than these.
     """
     crops = card.crops
     size = fixed_size(network, crops)

@@ -1,9 +1,9 @@
 """Blend: an ensemble of networks as one network, whose output is their weighted mean.
 
-Networks on different backbones err differently, and so do networks with inputs of different sizes: their mean errs less than the
-best of them. A blend has one input, the crops of its first member; each other member gets the same pixels, normalized and
-resized to its own input. It is stored, exported and run as any other network, and is a good teacher for a smaller one. Members
-on one backbone share it, and those with the same input to it share its features.
+Networks on different backbones err differently, and so do networks with inputs of different sizes: their mean errs less
+than the best of them. A blend has one input, the crops of its first member; each other member gets the same pixels, normalized
+and resized to its own input. It is stored, exported and run as any other network, and is a good teacher for a smaller one.
+Members on one backbone share it, and those with the same input to it share its features.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class Attention(nn.Module):
 class AttentionPanel(nn.Module):
     """Attention-panel decoder of DEIQT: a few queries attend to the tokens, and their outputs are averaged.
 
-    Queries are J + c, with J learnt and c the content token; keys and values are the patches P. One pre-norm layer; the label is
-    the mean over the queries of one shared linear function without bias. Ours: that output is scaled by `rescale_output`.
+    Queries are J + c, with J learnt and c the content token; keys and values are the patches P. One pre-norm layer; the label
+    is the mean over the queries of one shared linear function without bias. Ours: that output is scaled by `rescale_output`.
     """
 
     def __init__(self, width: int, heads: int, queries: int) -> None:

@@ -120,9 +120,9 @@ class TransformerEncoder(Encoder):
 class StagePooling(Encoder):
     """Features pooled from the stages of a convolutional backbone, or from layers of a transformer. Ours, not the paper's.
 
-    Distortions show in early stages as much as in late ones, and in the spread of features as much as in their mean. So the crop
-    is divided into cells of some 32 px, the stride of the last stage of a usual backbone, and the mean and the deviation of the
-    features of every stage are taken over each window of two by two cells, and over the whole crop.
+    Distortions show in early stages as much as in late ones, and in the spread of features as much as in their mean. So the
+    crop is divided into cells of some 32 px, the stride of the last stage of a usual backbone, and the mean and the deviation
+    of the features of every stage are taken over each window of two by two cells, and over the whole crop.
     """
 
     tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite

@@ -14,7 +14,7 @@ from conftest import write_photo
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from test_export_ensemble import answers
-from test_training_run import choose, ratings  # noqa: F401  a fixture
+from test_training_run import choose, ratings, train  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError
 from iqa_cli.export.ensemble import blend_models
@@ -26,13 +26,13 @@ from iqa_cli.networks.heads import MlpHead
 from iqa_cli.networks.network import StageEncoder
 from iqa_cli.options import BackendChoice
 from iqa_cli.training import run
-from iqa_cli.training.fit_heads import Examples, Shown, fit_mlp, list_shown, show, tell
-from iqa_cli.training.loop import EpochDone
-from iqa_cli.training.options import PerceptronOptions, SampleOptions
-from iqa_cli.training.plan import check_study
-from iqa_cli.training.samples import Photo, PhotoCrops
+from iqa_cli.training.events import EpochDone, Event
+from iqa_cli.training.fit_heads import Examples, HeadView, fit_mlp, list_views, load_crops, make_targets
+from iqa_cli.training.options import MlpOptions, SampleOptions
+from iqa_cli.training.plan import check_options
+from iqa_cli.training.samples import CropDataset, TrainingImage
 
-SMALL = PerceptronOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)
+SMALL = MlpOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)
 
 
 def draw(count: int, size: int = 6) -> tuple[Any, Any]:
@@ -41,7 +41,7 @@ def draw(count: int, size: int = 6) -> tuple[Any, Any]:
     return pooled, 0.5 + 0.3 * torch.tanh(pooled[:, 0] * pooled[:, 1])
 
 
-def learn(count: int = 700, options: PerceptronOptions = SMALL, counts: Any = None, seed: int = 0) -> tuple[MlpHead, Any]:
+def learn(count: int = 700, options: MlpOptions = SMALL, counts: Any = None, seed: int = 0) -> tuple[MlpHead, Any]:
     """An MLP head that has learnt from so many crops, and the correlation with what others are."""
     statistics, quality = draw(count + 200)
     network = MlpHead(statistics.shape[1], options.count * options.units)
@@ -105,27 +105,25 @@ def test_fewer_crops_than_a_batch_are_learnt_from_all_the_same() -> None:
 @pytest.fixture(scope="module")
 def fitted(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """The folder of a study of two folds."""
-    folder = tmp_path_factory.mktemp("perceptrons")
-    options = choose(
-        ratings, folder, method="perceptrons", folds=2, perceptrons=replace(SMALL, epochs=3), features=folder / "F"
-    )
-    list(run.train(options))
+    folder = tmp_path_factory.mktemp("mlp")
+    options = choose(ratings, folder, method="mlp", folds=2, mlp=replace(SMALL, epochs=3), features=folder / "F")
+    list(train(options))
     return folder
 
 
 def test_a_fold_is_fitted_scored_and_exported(fitted: Path, tmp_path: Path) -> None:
     model = find_model(str(fitted / "fold0"), BackendChoice.TORCH)
     assert model.card.network["units"] == 64
-    assert model.card.summary.startswith("perceptrons on mobilenetv2_035")
+    assert model.card.summary.startswith("an MLP head on mobilenetv2_035")
     assert not isinstance(load_network(model.card, model.folder / "model.safetensors").encoder, StageEncoder)
     photo = write_photo(tmp_path / "photo.png", 1, (90, 140))
     assert export_model(model, tmp_path / "model.onnx", [str(photo)])[1] < 1e-4
     options = json.loads((fitted / "fold0" / "options.json").read_text())
-    assert (options["method"], options["perceptrons"]) == ("perceptrons", asdict(replace(SMALL, epochs=3)))
+    assert (options["method"], options["mlp"]) == ("mlp", asdict(replace(SMALL, epochs=3)))
 
 
 def test_what_was_measured_is_kept_for_other_folds(fitted: Path) -> None:
-    (folder,) = (fitted / "F").glob("statistics-*")
+    (folder,) = (fitted / "F").glob("pooled-*")
     assert len(list(folder.iterdir())) == 12  # of two folds: each of the photos that one of them learns from, once
 
 
@@ -138,77 +136,77 @@ def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) 
     assert answers(blend, photo) == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_looks_at_the_middle_alone_has_crops_that_differ_less(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
-    whole = choose(ratings, tmp_path, method="perceptrons", size=128)
-    middle = replace(whole, middle=64)
-    assert run.begin_network(middle)[1].zoom < run.begin_network(whole)[1].zoom
+def test_center_crops_are_enlarged_less_so_that_they_differ(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
+    whole = choose(ratings, tmp_path, method="mlp", size=128)
+    center = replace(whole, center_crop=64)
+    assert run.create_network(center)[1].zoom < run.create_network(whole)[1].zoom
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"units": 0}, "units is more than 0"),
-        ({"taught": 0.0}, "taught is more than 0"),
+        ({"teacher_weight": 0.0}, "teacher_weight is more than 0"),
         ({"dropout": 1.0}, "dropout is a share"),
         ({"hidden_dropout": -0.1}, "hidden_dropout is a share"),
-        ({"shrunk": 1.0}, "perceptrons.shrunk is a share"),
+        ({"rescale": 1.0}, "mlp.rescale is a share"),
     ],
 )
 def test_what_makes_no_sense_is_named(ratings: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:  # noqa: F811
     with pytest.raises(UsageError, match=message):
-        check_study(choose(ratings, tmp_path, method="perceptrons", perceptrons=PerceptronOptions(**changes)))
+        check_options(choose(ratings, tmp_path, method="mlp", mlp=MlpOptions(**changes)))
 
 
 @pytest.fixture(scope="module")
-def taught(fitted: Path, ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[run.Event]]:  # noqa: F811
+def taught(fitted: Path, ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:  # noqa: F811
     """A run that also learns from a teacher about photos without ratings, and looks at the middle alone; and its events."""
     folder = tmp_path_factory.mktemp("taught")
     (folder / "photos").mkdir()
     for number in range(5):
         write_photo(folder / "photos" / f"{number}.png", 100 + number, (120, 150))
     options = choose(
-        ratings, folder / "run", method="perceptrons", size=192, middle=64, asked=2, perceptrons=replace(SMALL, taught=1.0),
-        teachers=(str(fitted / "fold0"),), photos=(folder / "photos",),
+        ratings, folder / "run", method="mlp", size=192, center_crop=64, teacher_epochs=2,
+        mlp=replace(SMALL, teacher_weight=1.0), teachers=(str(fitted / "fold0"),), unlabeled=(folder / "photos",),
     )  # fmt: skip
-    return folder / "run", list(run.train(options))
+    return folder / "run", list(train(options))
 
 
-def test_it_learns_from_teachers_about_views_of_other_photos(taught: tuple[Path, list[run.Event]]) -> None:
+def test_it_learns_from_teachers_about_views_of_other_photos(taught: tuple[Path, list[Event]]) -> None:
     folder, events = taught
     found = find_model(str(folder), BackendChoice.TORCH)
     assert found.card.crops.middle == found.card.network["center_crop"] == 64
-    answers = load_tensors(next(folder.glob("answers-*")))[0]["answers"]
+    answers = load_tensors(next(folder.glob("teacher-*")))[0]["predictions"]
     assert answers.shape[0] == 2
     epochs = [event for event in events if isinstance(event, EpochDone)]
-    assert epochs[0].losses["quality"] < 0.1
+    assert epochs[0].losses["label"] < 0.1
 
 
 def test_what_there_is_to_learn_from() -> None:
-    photos = [Photo("a", 0.5), Photo("b"), Photo("c")]
-    dataset = PhotoCrops(photos, CropSpec(96), SampleOptions())
-    assert list_shown(dataset, PerceptronOptions()) == [Shown(0)]
-    dataset.targets = torch.zeros(2, 3, 3)
+    images = [TrainingImage("a", 0.5), TrainingImage("b"), TrainingImage("c")]
+    dataset = CropDataset(images, CropSpec(96), SampleOptions())
+    assert list_views(dataset, 0.1) == [HeadView(0)]
+    predicted = dataset.with_targets(torch.zeros(2, 3, 3))
     views = [(1, 0), (2, 0), (1, 1), (2, 1)]
-    expected = [Shown(0), *(Shown(*view) for view in views)]
-    assert list_shown(dataset, PerceptronOptions(shrunk=0.0)) == expected
-    assert list_shown(dataset, PerceptronOptions()) == [*expected, *(Shown(*view, shrunk=True) for view in views)]
+    expected = [HeadView(0), *(HeadView(*view) for view in views)]
+    assert list_views(predicted, 0.0) == expected
+    assert list_views(predicted, 0.1) == [*expected, *(HeadView(*view, rescaled=True) for view in views)]
 
 
-def test_a_shrunk_photo_shows_the_same_less_sharply(tmp_path: Path) -> None:
-    photo = Photo(str(write_photo(tmp_path / "a.png", 0, (200, 260))))
-    dataset = PhotoCrops([photo], CropSpec(96), SampleOptions(versions=1))
-    dataset.targets = torch.tensor([[[0.6, 0.8]]])
-    options = PerceptronOptions(taught=0.4, margin=0.02)
-    plain, levels = show(dataset, Shown(0, 0), 0.1)
-    answers = tell(dataset, Shown(0, 0), levels, options)
+def test_a_rescaled_image_has_the_same_target_and_shows_the_same_less_sharply(tmp_path: Path) -> None:
+    image = TrainingImage(str(write_photo(tmp_path / "a.png", 0, (200, 260))))
+    dataset = CropDataset([image], CropSpec(96), SampleOptions(versions=1)).with_targets(torch.tensor([[[0.6, 0.8]]]))
+    options = MlpOptions(teacher_weight=0.4, margin=0.02)
+    plain, levels = load_crops(dataset, HeadView(0, 0), 0.1)
+    targets, weights = make_targets(dataset, HeadView(0, 0), levels, options)
     assert len(plain) == len(levels) == 2
-    assert answers[0].tolist() == pytest.approx([0.6, 0.4])
-    assert float(answers[1, 0]) < 0.6  # capped
-    shrunk, undamaged = show(dataset, Shown(0, 0, shrunk=True), 0.1)
-    answer = tell(dataset, Shown(0, 0, shrunk=True), undamaged, options)
-    assert answer.tolist() == [pytest.approx([0.6, 0.4])]
-    assert shrunk.shape == (1, 3, 96, 96)
-    difference = float((shrunk - plain[:1]).abs().mean())
+    assert (float(targets[0]), *weights.tolist()) == pytest.approx((0.6, 0.4, 0.4))
+    assert float(targets[1]) < 0.6  # capped
+    reduced = HeadView(0, 0, rescaled=True)
+    crops, undistorted = load_crops(dataset, reduced, 0.1)
+    target, weight = make_targets(dataset, reduced, undistorted, options)
+    assert (target.tolist(), weight.tolist()) == (pytest.approx([0.6]), pytest.approx([0.4]))
+    assert crops.shape == (1, 3, 96, 96)
+    difference = float((crops - plain[:1]).abs().mean())
     assert 0 < difference < 0.5 * float((plain[:1] - plain[:1].mean()).abs().mean())
 
 
@@ -216,10 +214,10 @@ def test_a_shrunk_photo_shows_the_same_less_sharply(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"teachers": ("any",)}, "if both are named"),
-        ({"photos": (Path(),)}, "if both are named"),
+        ({"unlabeled": (Path(),)}, "if both are named"),
         ({"dataset": ""}, "learns from ratings"),
     ],
 )
 def test_what_it_cannot_learn_from_is_named(ratings: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:  # noqa: F811
     with pytest.raises(UsageError, match=message):
-        check_study(choose(ratings, tmp_path, method="perceptrons", **changes))
+        check_options(choose(ratings, tmp_path, method="mlp", **changes))
