@@ -3,11 +3,16 @@
 `score_images(["photos"], ScoreOptions(crops=3))` yields a `ScoreRecord` an image; everything else is in the modules.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
     from iqa_cli.scoring.scorer import Scorer, score_images
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Nothing is ever sent: before any module here imports ONNX Runtime, and inherited by every process that is started.
 
 __version__ = "0.1.0"
 __all__ = ["ScoreOptions", "Scorer", "__version__", "score_images"]

@@ -36,3 +36,6 @@ class WeightsError(IqaError):
 
 class DataError(IqaError):
     exit_code = 4
+
+
+NO_THREADS = "the system lets this process start no thread: raise its limit of processes (ulimit -u; pids.max of a container)"

@@ -41,6 +41,7 @@ class ScoreOptions:
     max_pixels: larger images are not decoded but reported; None: MAX_PIXELS.
     timeout: seconds after which the decoding of an image is given up and reported.
     cache: whether scores are kept in the user's cache folder, and images that have not changed since are not scored again.
+    include, exclude: shell patterns of what counts in folders, matched with names and with paths below the named folder.
     """
 
     model: str = DEFAULT_MODEL
@@ -52,6 +53,8 @@ class ScoreOptions:
     max_pixels: int | None = None
     timeout: float = 60.0
     cache: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1)):

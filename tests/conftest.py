@@ -150,7 +150,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all eight public sets, made up and small, in their official layouts."""
+    """A folder with all nine public sets, made up and small, in their official layouts."""
     pytest.importorskip("scipy.io", reason="needs the [train] extra")
     pytest.importorskip("openpyxl", reason="needs the [train] extra")
     folder = tmp_path_factory.mktemp("sets")

@@ -1,4 +1,4 @@
-"""Small made-up copies of all eight public sets, file by file as the official ones lie: names, columns, types, oddities.
+"""Small made-up copies of all nine public sets, file by file as the official ones lie: names, columns, types, oddities.
 
 Images are noise, stronger where the made-up opinion is lower, so that scores of a toy have something to agree with.
 """
@@ -144,6 +144,17 @@ def write_kadid10k(root: Path) -> None:
     write_rows(root / "dmos.csv", rows)
 
 
+def write_biq2021(root: Path) -> None:
+    head = ["Image Name", "MOS", "", ""]
+    for part, first in (("Train", 1), ("Test", 13)):
+        rows: list[list[object]] = [head]
+        for number, q in enumerate(spread(12), first):
+            name = f"ss0{1 + number % 3} ({number}).jpg"
+            rows.append([name, f"{q:.4f}", "", ""])
+            write_picture(root / "Images" / (name if number % 5 else name.replace(".jpg", ".JPG")), q)
+        write_rows(root / f"{part} (Images and MOS).csv", rows)
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "livec": write_livec,
     "koniq10k": write_koniq10k,
@@ -153,6 +164,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "csiq": write_csiq,
     "tid2013": write_tid2013,
     "kadid10k": write_kadid10k,
+    "biq2021": write_biq2021,
 }
 
 

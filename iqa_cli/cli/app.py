@@ -15,7 +15,7 @@ import typer
 
 from iqa_cli import __version__
 from iqa_cli.cli import cache, evaluate, score, train
-from iqa_cli.errors import IqaError, WeightsError
+from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.targets import PipeClosed
 
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143  # 128 + the number of the signal, as shells count
@@ -106,5 +106,12 @@ def main() -> None:
     except (PipeClosed, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes there
         sys.exit(PIPE_CLOSED)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        from iqa_cli.cli import terminal
+
+        terminal.print_error(NO_THREADS)
+        sys.exit(DataError.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

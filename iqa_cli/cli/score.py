@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -49,12 +50,13 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     """Score the images, show and write what becomes of them, and count it. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files()
     inputs = name_inputs(paths, images.files_from, null=images.null)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer
 
         tally = scorer.Tally()
-        count = plan_count(paths, images.files_from)
+        count = plan_count(paths, images.files_from, options)
         with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
             scorer.score_all(inputs, options, sink.write, tally, launched)
     return tally
@@ -98,15 +100,16 @@ def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> It
             yield from read_paths(listing, null_separated=null)
 
 
-def plan_count(paths: list[str], files_from: Path | None) -> Callable[[], int] | None:
+def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions) -> Callable[[], int] | None:
     """What finds out how many images there are, unless a list says so only as it is read."""
     from collections import Counter
 
-    from iqa_cli.images.find import find_images
+    from iqa_cli.images.find import NameFilter, find_images
 
     if not paths or STDIN in paths or files_from is not None:
         return None
-    return lambda: sum(1 for _ in find_images(paths, Counter()))
+    names = NameFilter(options.include, options.exclude)
+    return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 
 def open_output(files: Mapping[str, Path]) -> AbstractContextManager[Sink]:

@@ -31,6 +31,20 @@ class InputFlags:
     null: Annotated[
         bool, typer.Option("--null", "-0", help="Lists end each path with a NUL, as find -print0 does.", rich_help_panel=INPUT)
     ] = False
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Of what folders hold, score only files like this, as '*.jpg' or 'DCIM/*'; repeatable.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Leave out files and folders like this, as '*thumb*'; repeatable.", rich_help_panel=INPUT
+        ),
+    ] = None
     max_pixels: Annotated[
         int | None,
         typer.Option(
@@ -113,4 +127,6 @@ def gather_scoring(images: InputFlags, model: ModelFlags) -> ScoreOptions:
         max_pixels=images.max_pixels,
         timeout=images.timeout,
         cache=images.has_many() if model.cache is None else model.cache,
+        include=tuple(images.include or ()),
+        exclude=tuple(images.exclude or ()),
     )

@@ -110,7 +110,6 @@ DISTILLING: dict[str, Any] = {
     "backbone": "tf_efficientnet_lite0",
     "size": 288,
     "fit": "whole",
-    "heads": 4,
     "validation": 0.0,
     "teacher_epochs": 2,
     "distillation": {"ranking_weight": 0.3},

@@ -77,7 +77,7 @@ class SplitFlags:
     ] = None
     split: Annotated[
         SplitChoice | None,
-        typer.Option(help="official: the one that came with the set (koniq10k, livefb).", rich_help_panel=DATA),
+        typer.Option(help="official: the one that came with the set (koniq10k, livefb, biq2021).", rich_help_panel=DATA),
     ] = None
     only: Annotated[
         list[int] | None,
@@ -107,7 +107,9 @@ class RunFlags:
     ] = None
     epochs: Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)] = None
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)] = None
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...", rich_help_panel=LOOP)] = None
+    device: Annotated[
+        str | None, typer.Option(help="auto: a GPU if there is one, else cpu; or cpu, cuda, mps, ...", rich_help_panel=LOOP)
+    ] = None
     run_dir: Annotated[
         Path | None,
         typer.Option(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from iqa_cli.cli.evaluate_view import HEADS
-from iqa_cli.cli.terminal import open_console, print_rows, show
+from iqa_cli.cli.terminal import open_console, print_rows, show, show_time
 from iqa_cli.evaluation.run import FIGURES
 from iqa_cli.targets import open_stdout
 from iqa_cli.training.events import (
+    BackboneRead,
     CurvesDrawn,
     EpochDone,
     Event,
@@ -27,14 +29,22 @@ from iqa_cli.training.events import (
     TrialDone,
     TrialStarted,
 )
-from iqa_cli.training.plan import SIDES, Plan, describe_plan
+from iqa_cli.training.plan import MIN_VALIDATION, SIDES, Plan, describe_plan
+
+INTERVAL = 30.0  # s between two lines of progress in a log
 
 
 class TrainingView:
-    """Shows the events of a training on stderr."""
+    """Shows the events of a training on stderr: progress as a bar at a terminal, else now and then as a line.
 
-    def __init__(self, *, quiet: bool) -> None:
+    clock: seconds from whenever.
+    """
+
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = monotonic) -> None:
         self.quiet = quiet
+        self.clock = clock
+        self.begun: tuple[str, float, int] | None = None  # what is under way, since when, and what of it was done then
+        self.spoken = 0.0  # when a line of progress was last due
         console = open_console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
         self.progress = Progress(
@@ -55,6 +65,8 @@ class TrainingView:
     def show(self, event: Event) -> None:
         """Any event, by its type."""
         match event:
+            case BackboneRead():
+                self.say(event.found)
             case TeachersPredicted():
                 self.show_view(f"teacher predictions, epoch {event.epoch + 1}", event.done, event.images)
             case FeaturesExtracted():
@@ -77,22 +89,39 @@ class TrainingView:
         if self.task is None:
             self.task = self.progress.add_task(what, total=images, loss="")
         self.progress.update(self.task, completed=done)
+        self.log_progress(what, done, images, "images")
         if done == images:
-            self.progress.remove_task(self.task)
-            self.task = None
+            self.end_progress()
             self.say(f"{what}: {images} images")
+
+    def log_progress(self, what: str, done: int, total: int, unit: str) -> None:
+        """How far that is, with the time it still takes: a line every half minute, where no bar shows it."""
+        now = self.clock()
+        if self.begun is None or self.begun[0] != what:
+            self.begun, self.spoken = (what, now, done), now
+        if self.progress.console.is_terminal or now - self.spoken < INTERVAL or done == total:
+            return
+        _, since, before = self.begun
+        left = f", {show_time((now - since) * (total - done) / (done - before))} left" if done > before else ""
+        self.say(f"{what}: {done} of {total} {unit}{left}")
+        self.spoken = now
+
+    def end_progress(self) -> None:
+        """The bar goes."""
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task = self.begun = None
 
     def show_step(self, event: StepDone) -> None:
         """The bar moves on; its time left is that of the epoch."""
         if self.task is None:
             self.task = self.progress.add_task(f"epoch {event.epoch + 1}", total=event.steps, loss="")
         self.progress.update(self.task, completed=event.step, loss=f"loss {event.loss:.4f}")
+        self.log_progress(f"epoch {event.epoch + 1}", event.step, event.steps, "steps")
 
     def show_epoch(self, event: EpochDone) -> None:
         """A line an epoch."""
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-            self.task = None
+        self.end_progress()
         correlations = "" if event.srcc is None else f"  validation SRCC {event.srcc:.4f} PLCC {event.plcc:.4f}"
         losses = "  ".join(f"{name} {value:.4f}" for name, value in (event.losses | event.rates).items())
         speed = f"{event.images_per_second:.0f} images/s"
@@ -112,7 +141,9 @@ class TrainingView:
         trial = event.trial
         sides = {side: len(getattr(trial, side)) for side in SIDES}
         counts = ", ".join(f"{count} {side}" for side, count in sides.items() if count)
-        self.say(f"training {event.number + 1} of {event.trials} in {trial.folder}" + (f": {counts}" if counts else ""))
+        text = f"training {event.number + 1} of {event.trials} in {trial.folder}" + (f": {counts}" if counts else "")
+        too_few = 0 < len(trial.validation) < MIN_VALIDATION
+        self.say(text + ("; too few to validate on, so the last epoch is kept" if too_few else ""))
 
     def show_end(self, event: TrialDone) -> None:
         """What came of it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from iqa_cli.datasets.readers import (
     Rating,
+    read_biq2021,
     read_csiq,
     read_kadid10k,
     read_koniq10k,
@@ -259,6 +260,33 @@ ROWS = (
         notes=(
             "The column dmos is a mean opinion, 5 is best, whatever its name says.",
             "The column var is a standard deviation, as a check against all raw ratings found, though it reads as a variance.",
+        ),
+    ),
+    DatasetSpec(
+        name="biq2021",
+        title="Blind Image Quality Assessment Database (BIQ2021)",
+        images=12000,
+        score="MOS",
+        score_range=(0, 1),
+        higher_is_better=True,
+        synthetic=False,
+        reference="none: each photo is its own",
+        home="https://github.com/nisarahmedrana/BIQ2021",
+        licence="no licence file; the paper calls images and scores freely available for use and benchmarking; "
+        "ss03 is Unsplash's",
+        paper="Ahmed and Asif, BIQ2021: A Large-Scale Blind Image Quality Assessment Database, "
+        "Journal of Electronic Imaging 31(5) 053010, 2022",
+        layout="BIQ2021/ with Images/, Train (Images and MOS).csv and Test (Images and MOS).csv",
+        customary_input="512 x 512, as published",
+        folders=("BIQ2021",),
+        markers=("Train (Images and MOS).csv", "Test (Images and MOS).csv"),
+        read=read_biq2021,
+        official_split=True,
+        notes=(
+            "Three subsets: ss01, 2,000 photos of the authors'; ss02, 2,000 spoilt while shooting (ISO, shutter, focus); ss03, "
+            "8,000 from Unsplash. Their scores differ much in mean (.43, .49, .74).",
+            "200 images of the official test part have a near duplicate in the training part, so figures are a little kind.",
+            "Nearly all photos were saved at one JPEG quality, so the set says nothing about compression.",
         ),
     ),
 )

@@ -95,7 +95,7 @@ def find_root(name: str, data_root: Path | None) -> Path:
     spec = find_spec(name)
     if data_root is None and not os.environ.get("IQA_DATA"):
         raise UsageError(f"where is {spec.title}? Say so with --data-root or the environment variable IQA_DATA")
-    top = Path(os.environ["IQA_DATA"]) if data_root is None else data_root
+    top = Path(os.environ["IQA_DATA"]).expanduser() if data_root is None else data_root
     if not top.is_dir():
         raise DataError(f"{top}: no such folder. {describe_source(spec)}")
     outer = find_called(spec, top)
@@ -114,7 +114,7 @@ def find_roots(data_root: Path | None) -> dict[str, Path] | None:
     """
     if data_root is None and not os.environ.get("IQA_DATA"):
         return None
-    top = Path(os.environ["IQA_DATA"]) if data_root is None else data_root
+    top = Path(os.environ["IQA_DATA"]).expanduser() if data_root is None else data_root
     if not top.is_dir():
         raise DataError(f"{top}: no such folder")
     found = {}

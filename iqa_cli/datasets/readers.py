@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from iqa_cli.datasets.tables import (
-    check_length,
-    find_file,
-    index_names,
-    parse_number,
-    read_matrices,
-    read_sheet,
-    read_table,
-    read_words,
-)
+from iqa_cli.datasets.delimited import read_table
+from iqa_cli.datasets.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_words
 from iqa_cli.errors import DataError
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
@@ -37,6 +29,7 @@ class Rating:
     reference: what may not stand on both sides of a split: the undamaged photo on synthetic sets, else the image itself.
     split: "training", "validation" or "test" where the set has an official split.
     opinions: of how many rows of the label file the score is the mean; 1 where the set publishes means.
+    subset: of which part of the set it is, where the set has parts of different kinds.
     """
 
     path: str
@@ -45,6 +38,7 @@ class Rating:
     reference: str
     split: str | None = None
     opinions: int = 1
+    subset: str | None = None
 
 
 PRACTICE = re.compile(r"t[1-7]\.\w+")  # shown to every rater before the study began
@@ -80,7 +74,7 @@ def read_koniq10k(root: Path) -> list[Rating]:
     folder = "512x384" if not (root / "1024x768").is_dir() and (root / "512x384").is_dir() else "1024x768"  # as rated
     return [
         Rating(f"{folder}/{name}", parse_number(row[column], path, name), None, name, splits.get(name))
-        for row in read_table(path, ("image_name", column))
+        for row in read_table(path, ("image_name",), numbers=(column,))
         for name in (row["image_name"],)
     ]
 
@@ -98,13 +92,9 @@ def read_spaq(root: Path) -> list[Rating]:
     """SPAQ: the workbook as it comes, or saved as CSV."""
     stem = "MOS and Image attribute scores"
     path = find_file(root, *(f"{folder}{stem}{suffix}" for folder in ("Annotations/", "") for suffix in (".xlsx", ".csv")))
-    columns = ("Image name", "MOS")
-    rows = read_sheet(path, columns) if path.suffix == ".xlsx" else read_table(path, columns)
-    names = [row["Image name"] for row in rows]
-    return [
-        Rating(f"TestImage/{name}", parse_number(row["MOS"], path, name), None, name)
-        for name, row in zip(names, rows, strict=True)
-    ]
+    name, score = "Image name", "MOS"
+    rows = read_sheet(path, (name, score)) if path.suffix == ".xlsx" else read_table(path, (name,), numbers=(score,))
+    return [Rating(f"TestImage/{row[name]}", parse_number(row[score], path, row[name]), None, row[name]) for row in rows]
 
 
 LIVEFB_LIMIT = 640  # px: images with a longer side are the test set; from the authors' own preparation of the labels
@@ -122,7 +112,7 @@ def read_livefb(root: Path) -> list[Rating]:
     test = {row["name_image"] for row in read_table(listed[0], ("name_image",))} if listed else None
     return [
         Rating(f"{folder}{name}", parse_number(row["mos"], path, name), None, name, split)
-        for row in read_table(path, ("name", "mos"))
+        for row in read_table(path, ("name",), numbers=("mos",))
         for name in (row["name"],)
         for split in (split_by_size(root / folder / name) if test is None else "test" if name in test else "training",)
     ]
@@ -236,20 +226,40 @@ def read_kadid10k(root: Path) -> list[Rating]:
     path = find_file(root, "dmos.csv")
     return [
         Rating(f"images/{name}", parse_number(row["dmos"], path, name), parse_number(row["var"], path, name), row["ref_img"])
-        for row in read_table(path, ("dist_img", "ref_img", "dmos", "var"))
+        for row in read_table(path, ("dist_img", "ref_img"), numbers=("dmos", "var"))
         for name in (row["dist_img"],)
     ]
+
+
+BIQ2021_PARTS = {"training": "Train (Images and MOS).csv", "test": "Test (Images and MOS).csv"}  # side -> its label file
+
+
+def read_biq2021(root: Path) -> list[Rating]:
+    """BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
+
+    Sources contradict each other on the case of one name (ss02 (1014).jpg in the label file, .JPG on disk), so files are found
+    by name whatever the case. The label files end in two nameless, empty columns.
+    """
+    files = index_names(root, "Images")
+    ratings = []
+    for side, table in BIQ2021_PARTS.items():
+        path = find_file(root, table)
+        for row in read_table(path, ("Image Name",), numbers=("MOS",)):
+            name = row["Image Name"]
+            image = files.get(name.lower(), f"Images/{name}")
+            ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))
+    return ratings
 
 
 def read_own(_root: Path, *, table: Path, image_column: str, score_column: str, group_column: str | None) -> list[Rating]:
     """Anyone's ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
 
-    An image in several rows has the mean of their scores.
+    An image in several rows has the mean of their scores. What files are read is said in `delimited`.
     """
-    columns = [image_column, score_column, *([group_column] if group_column else [])]
+    columns = [image_column, *([group_column] if group_column else [])]
     scores: dict[str, list[float]] = {}
     groups: dict[str, str] = {}
-    for row in read_table(table, columns):
+    for row in read_table(table, columns, numbers=(score_column,)):
         name, group = row[image_column], row[group_column or image_column]
         scores.setdefault(name, []).append(parse_number(row[score_column], table, name))
         if groups.setdefault(name, group) != group:

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from iqa_cli.datasets.delimited import read_table
 from iqa_cli.datasets.labels import Labels
-from iqa_cli.datasets.tables import read_table
 from iqa_cli.errors import DataError
 
 

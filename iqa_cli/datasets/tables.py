@@ -1,4 +1,4 @@
-"""The kinds of file that labels come in: CSV, Excel and MATLAB files -> rows of text, or of numbers.
+"""The kinds of file that labels come in besides CSV: Excel, MATLAB and text files -> rows of text, or of numbers.
 
 All raise DataError where a file cannot be read or lacks what is asked for, and ExtraMissing where reading it needs a package
 of the [train] extra.
@@ -6,15 +6,13 @@ of the [train] extra.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from iqa_cli.datasets.delimited import Row
 from iqa_cli.errors import DataError, ExtraMissing
-
-Row = dict[str, str]  # column -> what stands there
 
 
 def find_file(root: Path, *names: str) -> Path:
@@ -25,23 +23,6 @@ def find_file(root: Path, *names: str) -> Path:
     raise DataError(f"{root}: no label file {' or '.join(names)}")
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a CSV file that has at least these columns; a byte-order mark is no part of the first one's name."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            check_columns(path, columns, reader.fieldnames or ())
-            rows = list(reader)
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the labels: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
-    short = next((number for number, row in enumerate(rows, 2) if any(row[column] is None for column in columns)), None)
-    if short is not None:
-        raise DataError(f"{path}: row {short} is too short")
-    return rows
-
-
 def read_words(path: Path) -> list[list[str]]:
     """The words of each line of a text file, without empty lines."""
     try:
@@ -49,13 +30,6 @@ def read_words(path: Path) -> list[list[str]]:
     except OSError as error:
         raise DataError(f"{path}: cannot read the labels: {error.strerror}") from error
     return [line.split() for line in lines if line.strip()]
-
-
-def check_columns(path: Path, wanted: Iterable[str], there: Iterable[str]) -> None:
-    """Raises DataError where a column is missing, with those that are there."""
-    missing = [column for column in wanted if column not in set(there)]
-    if missing:
-        raise DataError(f"{path}: no column {', '.join(missing)}; there are {', '.join(there) or 'none'}")
 
 
 def read_sheet(path: Path, columns: Sequence[str], sheet: str | None = None) -> list[Row]:
@@ -81,6 +55,9 @@ def read_sheet(path: Path, columns: Sequence[str], sheet: str | None = None) -> 
     if top is None:
         there = [str(cell) for cell in cells[0] if cell is not None] if cells else []
         raise DataError(f"{path}: no row with the columns {', '.join(columns)}; it begins with {', '.join(there) or 'nothing'}")
+    twice = next((column for column in columns if cells[top].count(column) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: {cells[top].count(twice)} columns are called {twice}; rename or remove all but one")
     places = {column: cells[top].index(column) for column in columns}
     rows = [
         {column: write_cell(row[place]) if place < len(row) else "" for column, place in places.items()}

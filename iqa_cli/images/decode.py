@@ -36,11 +36,12 @@ from PIL import (
 )
 
 from iqa_cli.images import tiff
-from iqa_cli.images.color import convert_to_srgb, flatten
+from iqa_cli.images.color import flatten
 from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
 from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
 from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
+from iqa_cli.images.rendering import Flat, Wide, rasterise
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 
@@ -76,7 +77,8 @@ class Decoded:
 def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None) -> Decoded:
     """Decode one file to upright sRGB; safe to call from many threads.
 
-    Transparency lies on white. Embedded ICC profiles are applied. Deep samples become 8 bits as `scale_to_bytes` says.
+    Transparency lies on white. Colours are those that the file says (ICC, CICP, gAMA and cHRM), HDR as a plain screen shows it.
+    Deep samples become 8 bits as `scale_to_bytes` says.
 
     max_pixels: larger pictures are refused from their header alone.
     crops: what will be cut, so that no more is decoded than those need; None for every pixel.
@@ -185,9 +187,9 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
         if kind == "PNG":
             orientation = read_orientation(picture)
             width, height = swap_sides(picture.size, orientation)
-        flat, icc = flatten(picture), picture.info.get("icc_profile")
+        raster = rasterise(file, kind, picture)
         del picture  # a large one need not be held twice
-        return Decoded(make_piece(flat, icc, stored or flat.size, orientation, crops), width, height)
+        return Decoded(make_piece(raster, stored or raster.size, orientation, crops), width, height)
 
 
 def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Window:
@@ -196,15 +198,12 @@ def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | N
     return crops.window(height, width) if crops else (0, 0, width, height)
 
 
-def make_piece(
-    flat: Image.Image, icc: bytes | None, stored: tuple[int, int], orientation: int, crops: CropSpec | None
-) -> Piece:
-    """What is wanted of a flat picture, in sRGB and upright. stored: its width and height, had it all its rows."""
+def make_piece(raster: Flat | Wide, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Piece:
+    """What is wanted of a picture, in sRGB and upright. stored: its width and height, had it all its rows."""
     window = choose_window(stored, orientation, crops)
-    wanted = lay(window, stored, orientation)
-    seen = flat if wanted == (0, 0, *flat.size) else flat.crop(wanted)
+    seen = raster.render(lay(window, stored, orientation))
     width, height = swap_sides(stored, orientation)
-    return Piece(turn(convert_to_srgb(seen, icc), orientation), height, width, *window[:2])
+    return Piece(turn(seen, orientation), height, width, *window[:2])
 
 
 def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
@@ -219,5 +218,5 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
     width, height = tiff.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
-        flat = flatten(Image.fromarray(tiff.read_deep(file, tags)))
-        return Decoded(make_piece(flat, tags.get(tiff.ICC_PROFILE), flat.size, 1, crops), *flat.size)
+        flat = Flat(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
+        return Decoded(make_piece(flat, flat.size, 1, crops), *flat.size)

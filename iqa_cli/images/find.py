@@ -9,9 +9,31 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import BinaryIO
 
 from iqa_cli.images.formats import DECODED, HEAD, name_kind, name_promise
+
+AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+def draw_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
+    """The paths of a Python program, lazily, as strings: one path, or any number of them.
+
+    A string is one path, never a path a character.
+    """
+    for path in (paths,) if isinstance(paths, str | bytes | os.PathLike) else paths:
+        yield os.fsdecode(path)
+
+
+SYSTEM_FOLDER = re.compile(
+    r"@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\$RECYCLE\.BIN|System Volume Information|lost\+found"
+    r"|.+\.photoslibrary",
+    re.IGNORECASE,
+)
+"""What NAS boxes, systems and photo programs keep in folders of their own: thumbnails, and what was thrown away."""
+SYSTEM_FOLDERS = "system folder"
 
 
 def read_paths(stream: BinaryIO, *, null_separated: bool) -> Iterator[str]:
@@ -34,7 +56,32 @@ def split_at_null(stream: BinaryIO) -> Iterator[bytes]:
     yield rest
 
 
-def find_images(paths: Iterable[str], left_out: Counter[str]) -> Iterator[str]:
+@dataclass(frozen=True)
+class NameFilter:
+    """Which names in folders count: shell patterns, each matched with the name and with the path below the named folder.
+
+    include: of files, any of these; none: all. exclude: of files and folders, none of these.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def leaves_out(self, name: str, below: str, *, folder: bool) -> bool:
+        """Whether a file or a folder with that name and path does not count."""
+        if matches(self.exclude, name, below):
+            return True
+        return not folder and bool(self.include) and not matches(self.include, name, below)
+
+
+def matches(patterns: Iterable[str], *names: str) -> bool:
+    """Whether any of the names matches any of the patterns, case counting."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+EVERYTHING = NameFilter()
+
+
+def find_images(paths: Iterable[str], left_out: Counter[str], names: NameFilter = EVERYTHING) -> Iterator[str]:
     """The files to score, lazily, in a fixed order: files as named, folders as `walk_folder` walks them.
 
     A named file always comes out, be it missing or no image: whoever named it wants to hear of it. A path that is named
@@ -42,12 +89,12 @@ def find_images(paths: Iterable[str], left_out: Counter[str]) -> Iterator[str]:
     """
     for path in paths:
         if os.path.isdir(path):
-            yield from walk_folder(path, left_out)
+            yield from walk_folder(path, left_out, names)
         else:
             yield path
 
 
-def walk_folder(top: str, left_out: Counter[str]) -> Iterator[str]:
+def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING) -> Iterator[str]:
     """The images below a folder: in each folder its files first, then its folders, both by the bytes of their names.
 
     Links are followed, but no folder is walked twice. Only one folder's names are held at a time.
@@ -70,7 +117,7 @@ def walk_folder(top: str, left_out: Counter[str]) -> Iterator[str]:
             continue
         folders = []
         for entry in entries:
-            place = place_entry(entry)
+            place = place_entry(entry, os.path.relpath(entry.path, top), names)
             if place == "image":
                 yield entry.path
             elif place == "folder":
@@ -80,12 +127,20 @@ def walk_folder(top: str, left_out: Counter[str]) -> Iterator[str]:
         pending.extend(reversed(folders))
 
 
-def place_entry(entry: os.DirEntry[str]) -> str:
-    """What becomes of something in a folder: "image", "folder", or in words why it is left out."""
+def place_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> str:
+    """What becomes of something in a folder: "image", "folder", or in words why it is left out.
+
+    below: its path from the folder that was named.
+    """
     if entry.name.startswith("."):
         return "hidden"
     try:
-        if entry.is_dir():
+        folder = entry.is_dir()
+        if folder and SYSTEM_FOLDER.fullmatch(entry.name):
+            return SYSTEM_FOLDERS
+        if names.leaves_out(entry.name, below, folder=folder):
+            return "excluded folder" if folder else "excluded"
+        if folder:
             return "folder"
         if not entry.is_file():
             return "not a regular file" if os.path.exists(entry.path) else "broken link"

@@ -10,12 +10,13 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags
+from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
 from iqa_cli.images.color import Samples, scale_to_bytes
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
+COLOR_MAP = 320
 ICC_PROFILE, DNG_VERSION = 34675, 50706
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
 SENSOR_DATA = (32803, 34892)
@@ -76,3 +77,10 @@ def read_samples(file: BinaryIO) -> Samples:
     if samples is None:
         raise ValueError("cut short, or samples of an unknown kind")
     return samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def spread_palette(picture: Image.Image) -> None:
+    """Take a colour map without any number above 255 for one of 8 bits, as libtiff does: old scanners wrote such."""
+    colors = getattr(picture, "tag_v2", {}).get(COLOR_MAP, ())
+    if picture.mode in ("P", "PA") and colors and max(colors) < 256:
+        picture.putpalette(np.array(colors, np.uint8).reshape(3, -1).T.tobytes())

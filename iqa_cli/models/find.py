@@ -9,6 +9,7 @@ from pathlib import Path
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import ModelCard, WeightFile, hash_file, read_card, read_embedded_card
+from iqa_cli.models.hub import bound_waiting
 from iqa_cli.options import FILE_KINDS, BackendChoice
 
 HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
@@ -114,28 +115,33 @@ def read_only_card(folder: Path) -> ModelCard:
 def fetch_model(reference: str, choice: BackendChoice) -> FoundModel:
     """The model of a repository on the Hugging Face Hub, or of the local cache of it: the card, and the one file needed.
 
-    Raises WeightsError where it cannot be had.
+    Raises WeightsError where it cannot be had, within seconds where the Hub does not answer.
     """
-    import huggingface_hub  # takes 0.15 s, which only this road pays
-
     match = HUB.fullmatch(reference)
     if not match:
         raise UsageError(f"{reference}: a model on the Hub is named hf://owner/name or hf://owner/name@revision")
-    repo = match["repo"]
-    try:
-        folder = Path(huggingface_hub.snapshot_download(repo, revision=match["revision"], allow_patterns=["*.json"]))
-        card = read_only_card(folder)
-        backend = choose_backend(card, choice)
-        commit = folder.name  # so that both come from one state of the repository
-        huggingface_hub.hf_hub_download(repo, card.files[FILE_KINDS[backend]].name, revision=commit)
-    except WeightsError as error:
-        raise WeightsError(f"{reference}: {error}") from error
-    except Exception as error:  # of many kinds, by transport and version; the advice is the same
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WeightsError(
-            f"{reference}: cannot be had from the Hugging Face Hub ({reason}). Without a network, download the card and its"
-            " weight file elsewhere and give their path: --model FOLDER"
-        ) from error
+    with bound_waiting() as silence:
+        try:
+            return download_model(match["repo"], match["revision"], choice)
+        except WeightsError as error:
+            raise WeightsError(f"{reference}: {error}") from error
+        except Exception as error:  # of many kinds, by transport and version; the advice is the same
+            reason = silence or (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise WeightsError(
+                f"{reference}: cannot be had from the Hugging Face Hub: {reason}. Without a network, download the card and its"
+                " weight file elsewhere and give their path: --model FOLDER"
+            ) from error
+
+
+def download_model(repo: str, revision: str | None, choice: BackendChoice) -> FoundModel:
+    """The model of a repository, in the local cache of the Hub."""
+    import huggingface_hub  # takes 0.15 s, which only this road pays
+
+    folder = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=["*.json"]))
+    card = read_only_card(folder)
+    backend = choose_backend(card, choice)
+    commit = folder.name  # so that both come from one state of the repository
+    huggingface_hub.hf_hub_download(repo, card.files[FILE_KINDS[backend]].name, revision=commit)
     return FoundModel(card, folder, backend)
 
 

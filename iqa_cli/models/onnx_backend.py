@@ -42,6 +42,7 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
 
     Raises WeightsError where the file is damaged, UsageError where the device is not there.
     """
+    onnxruntime.disable_telemetry_events()  # where it does not look at what iqa_cli/__init__ sets, as on Windows
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

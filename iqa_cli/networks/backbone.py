@@ -20,10 +20,15 @@ PROBE = (1, 3, 64, 64)  # small enough to be quick, large enough for a stride of
 def fold_batch_norms(backbone: nn.Module) -> nn.Module:
     """The same function with every BatchNorm2d that directly follows a convolution folded into it; changed in place.
 
-    A backbone where that is not the same function (a convolution whose output also goes elsewhere) is returned as it was;
-    this depends on its structure alone, so a network rebuilt from its config has the same parameters.
+    A backbone where that is not the same function (a convolution whose output also goes elsewhere), or that takes no picture of
+    another size than its own, is returned as it was; this depends on its structure alone, so a network rebuilt from its config
+    has the same parameters.
     """
-    if folding_is_exact(copy.deepcopy(backbone)):
+    try:
+        exact = folding_is_exact(copy.deepcopy(backbone))
+    except Exception:  # of any kind: each backbone has its own way to say that it cannot look at the probe
+        exact = False
+    if exact:
         fold(backbone)
     return backbone
 

@@ -9,7 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -39,21 +38,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise WeightsError(f"{path}: no such file") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{path}: not a safetensors file: {error}") from error
-
-
-def load_backbone(path: Path) -> dict[str, Tensor]:
-    """Pretrained weights of a backbone, under timm's names: .safetensors, or a .pth read without unpickling objects."""
-    if path.suffix == ".safetensors":
-        return load_tensors(path)[0]
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file") from error
-    except Exception as error:  # torch raises many kinds for files that are no checkpoint or hold objects
-        raise WeightsError(f"{path}: not a plain state dict: {str(error).splitlines()[0]}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path}: not a plain state dict of tensors")
-    return state
 
 
 def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:

@@ -69,9 +69,7 @@ class CacheState:
 def find_folder() -> Path:
     """Where the cache lies: as IQA_CACHE says, else where this system keeps what can be had again."""
     if named := os.environ.get(PLACE):
-        return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "iqa" / "cache"
+        return Path(named).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "iqa"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iqa"

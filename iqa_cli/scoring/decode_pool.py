@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from queue import LifoQueue
 from threading import Event
 
+from iqa_cli.errors import DataError
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_client import Decoder, Died, Prepared, Stopped
 from iqa_cli.scoring.decode_protocol import Work
@@ -58,7 +59,7 @@ class DecoderPool:
     @contextmanager
     def _borrow(self, stop: Event) -> Iterator[Decoder]:
         """A process for the length of the block; back in its place, unless it has died or is no longer to be trusted."""
-        place = self.places.get()
+        place = self._take_place()
         decoder = None
         try:
             if stop.is_set():
@@ -73,6 +74,16 @@ class DecoderPool:
                 self._discard(decoder)
                 decoder = None
             self.places.put(decoder)
+
+    def _take_place(self) -> Decoder | None:
+        """A place in the pool with its process, if it has one. Where no more can be started, those there are have to do."""
+        place = self.places.get()
+        while place is None and self.living:
+            try:
+                return self._open()
+            except DataError:  # a limit of processes or of memory: the pool is a place smaller from now on
+                place = self.places.get()
+        return place
 
     def _open(self, launched: Launched | None = None) -> Decoder:
         decoder = Decoder(self.work, launched or launch())

@@ -1,4 +1,4 @@
-"""The decoding process: paths in, crops out, over one socket. `launching` starts it, `process` reads what it says.
+"""The decoding process: paths in, crops out, over one socket. `launching` starts it, `decode_client` reads what it says.
 
 Pictures are foreign bytes, and decoders are written in C. Here one that crashes, hangs or swallows memory takes with it a
 process that is easily replaced, and one that a forged picture has taken over can say nothing but some JSON and some pixels.
@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -51,16 +50,8 @@ def limit_resources(memory: int) -> None:
 
 
 def set_alarm(seconds: float) -> None:
-    """End this process after so long, in whatever C code it then is; 0 is never. Nothing where there are no alarms."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def open_channel(place: str) -> socket.socket:
-    """The socket that was handed over: its number, or on Windows a description on stdin."""
-    if sys.platform == "win32":
-        return socket.fromshare(sys.stdin.buffer.read())
-    return socket.socket(fileno=int(place))
+    """End this process after so long, in whatever C code it then is; 0 is never."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def read_messages(channel: BinaryIO) -> Iterator[dict[str, Any]]:
@@ -69,11 +60,10 @@ def read_messages(channel: BinaryIO) -> Iterator[dict[str, Any]]:
         yield json.loads(channel.read(int.from_bytes(head, "big")))
 
 
-def serve(place: str) -> None:
-    """Hear what the work is, and answer until the socket is closed."""
-    channel = open_channel(place)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+def serve(number: str) -> None:
+    """Hear what the work is, and answer until the socket of that number is closed."""
+    channel = socket.socket(fileno=int(number))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with channel, channel.makefile("rb") as stream, suppress(OSError):  # of a socket that is closed meanwhile
         channel.sendall(pack({"ready": True}))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders complain there; what matters is in the answers

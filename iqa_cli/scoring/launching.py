@@ -53,19 +53,13 @@ def launch(program: str = START) -> Launched:
 
 def start_process(channel: socket.socket, program: str) -> subprocess.Popen[bytes]:
     """A process with its end of the channel. Raises OSError."""
-    windows = sys.platform == "win32"
     places = [*sys.path, str(Path(__file__).parents[2])]
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", program, "stdin" if windows else str(channel.fileno()), *places],
-        stdin=subprocess.PIPE if windows else subprocess.DEVNULL,
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program, str(channel.fileno()), *places],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, **ALONE, **KEPT},
-        pass_fds=() if windows else (channel.fileno(),),
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        process_group=None if windows else 0,  # Ctrl-C is meant for this process, which then ends those
+        pass_fds=(channel.fileno(),),
+        process_group=0,  # Ctrl-C is meant for this process, which then ends those
     )
-    if sys.platform == "win32" and process.stdin:
-        process.stdin.write(channel.share(process.pid))
-        process.stdin.close()
-    return process

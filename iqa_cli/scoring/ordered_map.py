@@ -27,8 +27,9 @@ def convey(
     belt: Belt[Item, Result] = Belt(threads)
     workers = ThreadPoolExecutor(threads, thread_name_prefix=name)
     feeder = Thread(target=belt.feed, args=(items, task, workers), name=f"{name}-feeder", daemon=True)
+    workers.submit(int)  # one thread there must be
+    feeder.start()
     try:
-        feeder.start()
         while (future := belt.take()) is not None:
             yield future.result()
     finally:
@@ -63,8 +64,10 @@ class Belt(Generic[Item, Result]):
                     if self.stopped.is_set():
                         break
                     self.unfinished += 1
-                    self.futures.append(future := workers.submit(task, item, self.stopped))
+                    future: Future[Result] = Future()
+                    self.futures.append(future)
                 future.add_done_callback(self._note_done)
+                submit(workers, future, task, item, self.stopped)
         except BaseException as failure:  # it belongs to whoever takes the results
             self.failure = failure
         with self.changed:
@@ -104,3 +107,22 @@ class Belt(Generic[Item, Result]):
         with self.changed:
             self.stopped.set()
             self.changed.notify_all()
+
+
+def submit(
+    workers: ThreadPoolExecutor, future: Future[Result], task: Callable[[Item, Event], Result], item: Item, stopped: Event
+) -> None:
+    """Have a task done by one of the threads that there are, if no more can be started: a limit costs speed, not the run."""
+    try:
+        workers.submit(run_into, future, task, item, stopped)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):  # else it has been queued already, behind what the others do
+            raise
+
+
+def run_into(future: Future[Result], task: Callable[[Item, Event], Result], item: Item, stopped: Event) -> None:
+    """Do a task, and put what becomes of it into a future."""
+    try:
+        future.set_result(task(item, stopped))
+    except BaseException as failure:
+        future.set_exception(failure)

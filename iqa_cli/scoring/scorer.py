@@ -6,7 +6,6 @@ of it, then through the network, here. Threads gain because waiting and networks
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,7 +20,7 @@ import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CUT, Rgb, normalise
-from iqa_cli.images.find import find_images
+from iqa_cli.images.find import AnyPath, NameFilter, draw_paths, find_images
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
@@ -32,6 +31,7 @@ from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import Work
 from iqa_cli.scoring.launching import Launched
 from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.resources import count_workers
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
@@ -72,13 +72,6 @@ class Tally:
         return f"left out: {kinds}" if kinds else ""
 
 
-def count_workers() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def split_batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
     """The paths in lists of that size, the last perhaps shorter; as lazily as the paths."""
     rest = iter(paths)
@@ -110,13 +103,13 @@ class Scorer:
         self.turns = BoundedSemaphore(self.workers)  # of the network: more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
 
-    def score(self, paths: Iterable[str]) -> Generator[ScoreRecord]:
-        """A record a path, in the same order, as they get done; paths are drawn only as they are needed.
+    def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
+        """A record a path, one or many, in the same order, as they get done; paths are drawn only as they are needed.
 
         Closing the iterator, as Ctrl-C does, drops what has not been begun. Raises WeightsError where the network fails and
         DataError where images cannot be decoded at all; an image that fails is a record.
         """
-        batches = split_batches(paths, self.options.batch_size)
+        batches = split_batches(draw_paths(paths), self.options.batch_size)
         for records in convey(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
             yield from records
 
@@ -224,13 +217,14 @@ def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller
     return Scorer(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
 
 
-def score_images(paths: Iterable[str | os.PathLike[str]], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
-    """Score files, and whatever images are in folders: a record an image, in order, as they get done.
+def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
+    """Score files, one path or many, and whatever images are in folders: a record an image, in order, as they get done.
 
     Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
     """
-    scorer = open_scorer(options or ScoreOptions())
-    return scorer.score(find_images((os.fspath(path) for path in paths), Counter()))
+    chosen = options or ScoreOptions()
+    names = NameFilter(chosen.include, chosen.exclude)
+    return open_scorer(chosen).score(find_images(draw_paths(paths), Counter(), names))
 
 
 def score_all(
@@ -245,7 +239,8 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
     scorer = open_scorer(options, tally.notes.append, launched)
-    with closing(scorer.score(count_found(find_images(paths, tally.left_out), tally))) as records:
+    names = NameFilter(options.include, options.exclude)
+    with closing(scorer.score(count_found(find_images(paths, tally.left_out, names), tally))) as records:
         for record in records:
             write(record)
             tally.statuses[record.status] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from iqa_cli.training.options import LoopOptions
 from iqa_cli.training.samples import CropDataset, View
 
 GROUP = 8  # images at once: enough to keep a processor busy, few enough for its cache
+KEPT = 64 * GROUP  # images until the predictions of an epoch under way are saved once more
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,23 @@ class Predictor:
     dataset: CropDataset
     stores: Sequence[Sequence[FeatureStore]] = ()
 
-    def predict_epoch(self, epoch: int, loop: LoopOptions) -> Generator[FeaturesExtracted | TeachersPredicted, None, Tensor]:
-        """The mean prediction [images, versions] for the crops of one epoch; nan where no crop is."""
+    def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
+        """Cache the features of the crops of one epoch."""
         for teacher, stores in zip(self.teachers, self.stores, strict=False):
             for (network, _), store in zip(teacher.unique_inputs(), stores, strict=True):
                 yield from store.fill(network, epoch, loop)
+
+    def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
+        """The mean prediction [images, versions] for the crops of one epoch; nan where no crop is."""
         images = len(self.dataset)
-        predictions = torch.full((images, 1 + self.dataset.options.versions), torch.nan)
-        for start in range(0, images, GROUP):
+        predictions, done = under_way.read(epoch, (images, 1 + self.dataset.options.versions))
+        for start in range(done, images, GROUP):
             indices = range(start, min(start + GROUP, images))
             labels, rows = (self.from_features if self.stores else self.from_views)(epoch, indices)
             for index, part in zip(indices, torch.split(labels, rows), strict=True):
                 predictions[index, : len(part)] = part
+            if indices.stop % KEPT == 0:
+                under_way.write(epoch, predictions, indices.stop)
             yield TeachersPredicted(epoch, indices.stop, images)
         return predictions
 
@@ -132,6 +138,7 @@ def predict_with_teachers(
     facts = describe_question(teachers, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"teacher-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
+    under_way = UnderWay(path.with_name(f"begun-{path.name}"), facts)
     predictions = read_predictions(path, facts)
     stores = [
         [FeatureStore(folder, network, dataset.with_crops(crops)) for network, crops in teacher.unique_inputs()]
@@ -139,9 +146,31 @@ def predict_with_teachers(
     ]
     predictor = Predictor(teachers, dataset, stores)
     for epoch in range(len(predictions), epochs):
-        predictions.append((yield from predictor.predict_epoch(epoch, loop or LoopOptions())))
+        yield from predictor.fill_stores(epoch, loop or LoopOptions())
+        predictions.append((yield from predictor.predict_epoch(epoch, under_way)))
         save_tensors(path, {"predictions": torch.stack(predictions)}, facts)
+        under_way.path.unlink(missing_ok=True)
     return dataset.with_targets(torch.stack(predictions[:epochs]))
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """The file of the predictions of an epoch that is not done yet. facts: all that they depend on."""
+
+    path: Path
+    facts: dict[str, Any]
+
+    def read(self, epoch: int, shape: tuple[int, int]) -> tuple[Tensor, int]:
+        """The predictions [images, versions] so far, and for how many images; nan, and 0, where there are none."""
+        if self.path.exists():
+            tensors, kept = load_tensors(self.path)
+            if kept[:2] == json.loads(json.dumps([self.facts, epoch])):
+                return tensors["predictions"], kept[2]
+        return torch.full(shape, torch.nan), 0
+
+    def write(self, epoch: int, predictions: Tensor, done: int) -> None:
+        """Keep the predictions for so many images."""
+        save_tensors(self.path, {"predictions": predictions}, [self.facts, epoch, done])
 
 
 def describe_question(teachers: Sequence[Teacher], dataset: CropDataset) -> dict[str, Any]:

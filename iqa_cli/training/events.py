@@ -10,6 +10,13 @@ from iqa_cli.training.plan import Trial
 
 
 @dataclass(frozen=True)
+class BackboneRead:
+    """A file of pretrained weights was read. found: what of it is taken, in one line."""
+
+    found: str
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """Another training begins."""
 
@@ -88,4 +95,4 @@ class CurvesDrawn:
 
 
 Progress = TeachersPredicted | FeaturesExtracted | StepDone | EpochDone | PhaseStopped | CurvesDrawn
-Event = TrialStarted | Progress | TrialDone
+Event = BackboneRead | TrialStarted | Progress | TrialDone

@@ -21,8 +21,9 @@ from iqa_cli.networks.heads import CENTER, UNIT, MlpHead
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.objective import cap_targets
 from iqa_cli.training.events import EpochDone, FeaturesExtracted
-from iqa_cli.training.feature_cache import FeatureStore, ImageStore, name_features
+from iqa_cli.training.feature_cache import FeatureStore, ImageStore
 from iqa_cli.training.loop import Run
+from iqa_cli.training.optim import device_of
 from iqa_cli.training.options import MlpOptions
 from iqa_cli.training.run_folder import Snapshot
 from iqa_cli.training.samples import CropDataset, load_scoring_crops
@@ -39,14 +40,15 @@ class Examples(NamedTuple):
 def fit_head(run: Run, options: MlpOptions) -> Iterator[FeaturesExtracted | EpochDone]:
     """Extract pooled features of the run's images and fit the head of its network to them; the run folder keeps it.
 
-    A run that is resumed after that has nothing left to do. Several processes share the images out.
+    The features are cached in the run folder, or in `run.features`, so that a run that was stopped goes on where it was; one
+    that is resumed after the fit has nothing left to do. Several processes share the images out.
     Raises DataError for images that cannot be decoded.
     """
     if run.folder.read_snapshot() is not None:
         return
     began = time.perf_counter()
     run.network.to(run.device).eval()
-    extractor = Extractor(run.network, run.dataset, options.rescale, run.features)
+    extractor = Extractor(run.network, run.dataset, options.rescale, run.features or run.folder.features)
     examples = []
     own = run.group.shard(list_views(run.dataset, options.rescale))
     for done, view in enumerate(own, 1):
@@ -61,6 +63,8 @@ def fit_head(run: Run, options: MlpOptions) -> Iterator[FeaturesExtracted | Epoc
     speed = round(len(run.dataset) / seconds, 2)
     stats = EpochDone(1, 1, "MLP head", {"label": round(error, 6)}, {}, *correlations, speed, round(seconds, 1))
     run.folder.keep_epoch(stats, run.network, Snapshot(1, 0, {}))
+    if run.features is None:
+        run.folder.drop_features()
     yield stats
 
 
@@ -117,20 +121,15 @@ def make_targets(dataset: CropDataset, view: HeadView, levels: Sequence[float], 
 
 
 class Extractor:
-    """Pooled features of a dataset's views. cache: the folder that keeps them for other trainings, or None."""
+    """Pooled features of a dataset's views. cache: the folder that keeps them."""
 
-    def __init__(self, network: QfmIqm, dataset: CropDataset, rescale: float, cache: Path | None) -> None:
+    def __init__(self, network: QfmIqm, dataset: CropDataset, rescale: float, cache: Path) -> None:
         self.network, self.dataset, self.rescale = network, dataset, rescale
-        self.features = None if cache is None else FeatureStore(cache, network, dataset)
-        self.pooled = None
-        if cache is not None:
-            name = f"pooled-{dataset.scoring_crops.fit}-{name_features(network, dataset)}"
-            self.pooled = ImageStore(cache / name, dataset)
+        self.features = FeatureStore(cache, network, dataset)
+        self.pooled = ImageStore(cache / f"pooled-{dataset.scoring_crops.fit}-{self.features.folder.name}", dataset)
 
     def load(self, view: HeadView) -> tuple[Tensor, list[float]]:
         """Pooled features [n, p] and levels of distortion [n]; those of a view from its cached features, if there are any."""
-        if self.pooled is None or self.features is None:
-            return self.extract(view)
         number = -1 if view.number is None else view.number
         plain = self.pooled.locate(number, view.index)
         path = plain.with_name(f"{self.rescale:g}-{plain.name}") if view.rescaled else plain
@@ -147,8 +146,7 @@ class Extractor:
     def extract(self, view: HeadView) -> tuple[Tensor, list[float]]:
         """The same, without a cache."""
         crops, levels = load_crops(self.dataset, view, self.rescale)
-        device = next(self.network.parameters()).device
-        return head_of(self.network).pool(self.network.extract(crops.to(device))).cpu(), levels
+        return head_of(self.network).pool(self.network.extract(crops.to(device_of(self.network)))).cpu(), levels
 
 
 # ---- the MLPs ----

@@ -21,7 +21,9 @@ from torch import Tensor
 
 from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
-from iqa_cli.networks.network import QfmIqm, StageEncoder
+from iqa_cli.networks.encoders import StageEncoder
+from iqa_cli.networks.network import QfmIqm
+from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import Objective
 from iqa_cli.training.distributed import ProcessGroup, ShardedNetwork
@@ -57,7 +59,7 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return torch.device(self.options.device)
+        return choose_device(self.options.device)
 
     def predict(self, network: QfmIqm, images: Sequence[TrainingImage], pixels: Pixels) -> npt.NDArray[np.float64]:
         """The label [n] of each image as scoring would predict it: the mean over its crops.
@@ -224,7 +226,7 @@ def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], d
     """One update of the weights and of their average; the losses by name, and the rates."""
     run.network.train()
     network = run.network if run.group.size == 1 else cast("QfmIqm", ShardedNetwork(run.network, run.group))
-    with autocast(run.options, run.network):
+    with autocast(run.options.precision, run.network):
         losses, rates = state.objective(network, batch)
     state.optimizer.zero_grad(set_to_none=True)
     if not losses:  # a batch without labels, teacher predictions or chains teaches nothing

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.training.options import LoopOptions, Schedule
+from iqa_cli.training.options import LoopOptions, Precision, Schedule
 
 MIN_RMS = 1e-3  # the least root mean square by which a rate is scaled: a bias of zeros must be able to move
 RISE = 0.1  # the share of a phase's steps in which the learning rate rises to its peak
@@ -19,10 +19,17 @@ RISE = 0.1  # the share of a phase's steps in which the learning rate rises to i
 
 
 def layer_numbers(network: QfmIqm) -> dict[str, int]:
-    """For each parameter of the backbone the number of its layer, counted from the input, by timm's own grouping."""
+    """For each parameter of the backbone the number of its layer, counted from the input.
+
+    By timm's own grouping, or where it has none by the first two parts of the name, as stages.0.
+    """
     from timm.models import group_parameters
 
     backbone = network.encoder.backbone
+    if not hasattr(backbone, "group_matcher"):
+        parts = {name: tuple(name.split(".")[:2]) for name, _ in backbone.named_parameters()}
+        order = list(dict.fromkeys(parts.values()))
+        return {name: order.index(part) for name, part in parts.items()}
     groups: dict[str, int] = group_parameters(backbone, backbone.group_matcher(), reverse=True)
     return groups
 
@@ -79,13 +86,18 @@ def knows_bf16(device: str | torch.device) -> bool:
     return torch.device(device).type != "cpu" or torch.cpu._is_avx512_bf16_supported()
 
 
-def wants_bf16(options: LoopOptions, network: QfmIqm) -> bool:
+def wants_bf16(precision: Precision, network: QfmIqm) -> bool:
     """Whether that is asked for, or helps: matrix products of a transformer, and any network on a GPU."""
-    helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or options.device != "cpu"
-    return options.precision == "bf16" or (options.precision == "auto" and helps)
+    helps = hasattr(network.encoder.backbone, "num_prefix_tokens") or device_of(network).type != "cpu"
+    return precision == "bf16" or (precision == "auto" and helps)
 
 
-def autocast(options: LoopOptions, network: QfmIqm) -> AbstractContextManager[object]:
-    """Autocast to bf16 where that is wanted and the device knows it."""
-    enabled = wants_bf16(options, network) and knows_bf16(options.device)
-    return torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=enabled)
+def autocast(precision: Precision, network: QfmIqm) -> AbstractContextManager[object]:
+    """Autocast to bf16 where that is wanted and the network's device knows it."""
+    device = device_of(network)
+    return torch.autocast(device.type, torch.bfloat16, enabled=wants_bf16(precision, network) and knows_bf16(device))
+
+
+def device_of(network: QfmIqm) -> torch.device:
+    """Where a network computes."""
+    return next(network.parameters()).device

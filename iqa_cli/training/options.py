@@ -1,14 +1,15 @@
-"""Every option of training as plain data, with its default and its reason. No PyTorch here, so that help is quick.
+"""Every option of training as plain data, with its meaning and its default. No PyTorch here, so that help is quick.
 
-`recipes` reads and writes them as files.
+`recipes` reads and writes them as files, each option with the meaning that stands beside it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from iqa_cli.errors import UsageError
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 
 Method = Literal["qfm-iqm", "distillation", "mlp"]
@@ -25,177 +26,129 @@ DistortionName = Literal[
 
 @dataclass(frozen=True)
 class MlpOptions:
-    """An ensemble of MLPs on pooled features, `training.fit_heads`: how many, of how many hidden units each, and their
-    training.
+    """An ensemble of MLPs on pooled features, `training.fit_heads`; it may learn from teachers about unlabeled images, too."""
 
-    It may learn from teacher predictions for unlabeled images, too.
-    margin, cap_targets, beta: as in matching.
-    rescale: by what share of its sides an unlabeled image is reduced, to count once more with the same target; 0: it does not.
-        So the head learns not to mind that photos come in sizes.
-    teacher_weight: of a teacher prediction; a label's is 1.
-    dropout, hidden_dropout: of the pooled features, and of the hidden units.
-    """
-
-    margin: float = 0.02
-    cap_targets: bool = True
-    rescale: float = 0.1
-    count: int = 4
-    units: int = 512
-    teacher_weight: float = 0.15
-    epochs: int = 15
-    batch_size: int = 32
-    rate: float = 1e-3
-    weight_decay: float = 0.05
-    dropout: float = 0.3
-    hidden_dropout: float = 0.5
-    beta: float = 0.1
+    margin: Annotated[float, "label units by which one level of distortion must lower the label"] = 0.02
+    cap_targets: Annotated[bool, "whether teacher predictions for distorted versions are capped to fall by the margin"] = True
+    rescale: Annotated[float, "share of the sides by which an unlabeled image is reduced, to count once more; 0: it is not"] = (
+        0.1
+    )
+    count: Annotated[int, "how many MLPs, whose mean is the prediction"] = 4
+    units: Annotated[int, "hidden units of each"] = 512
+    teacher_weight: Annotated[float, "of a teacher prediction in the loss; a label's is 1"] = 0.15
+    epochs: Annotated[int, "epochs over all features"] = 15
+    batch_size: Annotated[int, "rows of features a step"] = 32
+    rate: Annotated[float, "initial learning rate"] = 1e-3
+    weight_decay: Annotated[float, "of AdamW"] = 0.05
+    dropout: Annotated[float, "share of the features that is dropped"] = 0.3
+    hidden_dropout: Annotated[float, "share of the hidden units that is dropped"] = 0.5
+    beta: Annotated[float, "where SmoothL1 turns from square to linear, in label units"] = 0.1
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How crops are drawn, `training.samples`.
+    """How crops are drawn, `training.samples`. Unlabeled images always come with distorted versions."""
 
-    max_zoom: a training crop shows the image at 1 to this many times the size at which it is scored.
-    distorted: the share of labeled images that come with distorted versions of the same crop, for the ranking loss; unlabeled
-        images always do.
-    versions: how many distorted versions.
-    distortions: the kinds, `images.distortions`, of which each view gets one; none named: all that are trained on.
-    view_size: in px of a view when it is distorted and shown to teachers, before it is resized for the network; 0: the
-        network's size, or in a distillation the largest input of a teacher.
-    held_out: the share of the unlabeled images that are kept out, to measure on, chosen by a hash of the file's name.
-    """
-
-    max_zoom: float = 1.25
-    distorted: float = 0.0
-    versions: int = 2
-    distortions: tuple[DistortionName, ...] = ()
-    view_size: int = 0
-    held_out: float = 0.0
-    seed: int = 0
+    max_zoom: Annotated[float, "a training crop shows the image at 1 to this many times the size at which it is scored"] = 1.25
+    distorted: Annotated[float, "share of the labeled images that come with distorted versions of the same crop"] = 0.0
+    versions: Annotated[int, "how many distorted versions"] = 2
+    distortions: Annotated[tuple[DistortionName, ...], "kinds, of which each view gets one; none named: all"] = ()
+    view_size: Annotated[int, "px of a view before it is resized for the network; 0: that size, or a teacher's largest"] = 0
+    held_out: Annotated[float, "share of the unlabeled images kept out, to measure on, by a hash of the file's name"] = 0.0
+    seed: Annotated[int, "of everything random"] = 0
 
 
 @dataclass(frozen=True)
 class LoopOptions:
     """The loop, `training.loop.fit`: the head is trained on cached features of the frozen backbone, then all is fine-tuned.
 
-    head_epochs, head_rate: of head training, on features of `views` random crops an image.
-    epochs: of fine-tuning the network but for the first `frozen` share of the backbone's layers.
-    rate, backbone_rate: peak learning rates of fine-tuning; the backbone's falls by `layer_decay` with each layer from the top.
-    relative_rate: the backbone's rate is a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms
-        are folded into convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
-    crops_per_epoch: of an image, in fine-tuning.
-    precision: "auto" is bf16 for transformers and on a GPU. A CPU that does not know bf16 always computes in single precision.
-    schedule: of the rates after their rise: "cosine" down to nothing, or "thirds": each third of a phase at a tenth of the
-        rates of the one before.
-    clip: of the gradient norm, as DEIQT.
-    averaging: decay of the moving average of the weights, which is what is validated and kept; 0 keeps the last weights.
-    patience: a phase ends once so many epochs in a row have not bettered its validation SRCC; 0: it never ends early.
-    threads: of PyTorch; 0 leaves its own choice.
+    Relative rates are a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are folded into
+    convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
+    A CPU that does not know bf16 always computes in single precision.
     """
 
-    epochs: int = 9
-    head_epochs: int = 12
-    views: int = 2
-    crops_per_epoch: int = 1
-    batch_size: int = 16
-    rate: float = 2e-4
-    backbone_rate: float = 5e-5
-    head_rate: float = 1e-3
-    relative_rate: bool = False
-    layer_decay: float = 1.0
-    frozen: float = 0.0
-    schedule: Schedule = "cosine"
-    weight_decay: float = 0.05
-    clip: float = 5.0
-    averaging: float = 0.99
-    patience: int = 0
-    precision: Precision = "auto"
-    device: str = "cpu"
-    workers: int = 0
-    threads: int = 0
+    epochs: Annotated[int, "epochs of fine-tuning of the whole network, but for the frozen share of the backbone"] = 9
+    head_epochs: Annotated[int, "epochs before, of everything but the backbone, on features extracted once"] = 12
+    views: Annotated[int, "random crops of an image whose features are extracted for that"] = 2
+    crops_per_epoch: Annotated[int, "crops of an image that an epoch of fine-tuning shows"] = 1
+    batch_size: Annotated[int, "images a step"] = 16
+    rate: Annotated[float, "peak learning rate of fine-tuning, of all but the backbone"] = 2e-4
+    backbone_rate: Annotated[float, "peak learning rate of the backbone's last layer"] = 5e-5
+    head_rate: Annotated[float, "peak learning rate of head training"] = 1e-3
+    relative_rate: Annotated[bool, "the backbone's rate is a share of each tensor's root mean square"] = False
+    layer_decay: Annotated[float, "factor by which the backbone's rate falls with each layer from the top"] = 1.0
+    frozen: Annotated[float, "share of the backbone's layers, from the first on, that is never trained"] = 0.0
+    schedule: Annotated[Schedule, "rates after their rise: cosine, or thirds of a phase at a tenth each"] = "cosine"
+    weight_decay: Annotated[float, "of AdamW"] = 0.05
+    clip: Annotated[float, "largest norm of the gradient, as in DEIQT"] = 5.0
+    averaging: Annotated[float, "decay of the moving average of the weights that is kept; 0: the last weights"] = 0.99
+    patience: Annotated[int, "epochs in a row without a better validation SRCC that end a phase; 0: it never ends early"] = 0
+    precision: Annotated[Precision, "auto: bf16 for transformers and on a GPU"] = "auto"
+    device: Annotated[str, "auto: the first GPU that is there, else the CPU; or cpu, cuda, cuda:1, mps, ..."] = "auto"
+    workers: Annotated[int, "processes that load images; 0: none but this one"] = 0
+    threads: Annotated[int, "threads of PyTorch; 0: its own choice"] = 0
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """`iqa train`: which data, which network, which part of the data, and where the run is kept.
 
-    dataset: a set of the catalog, "csv" for ratings of one's own, or several at once; each set's scale, with its direction,
-        is brought to 0..1 by the ends of the scale (`DatasetSpec.score_range`), so that 0 and 1 are the worst and the best
-        that could be said in each; sets are not otherwise aligned.
-    data_root: the folder of the set, or one for each, or a folder that holds them; None: the environment variable IQA_DATA.
-    labels, image_column, score_column, group_column: of "csv": the file and its columns. Images of one group never stand on
-        two sides of a split. score_range: the ends of its scale; none: its lowest and its highest score.
-        lower_is_better: the direction of its scale.
-    unlabeled: folders of unlabeled, undistorted images that join the training, for the ranking and teacher terms.
-    backbone_weights: a local file; None: from the hub that timm names; "none": random weights.
-    size, fit, crops: of the network's input, see `images.crops.CropSpec`. width, heads, stages: of the network, see
-        `networks.network`.
-    layers: of a transformer whose layers are read as stages; none: its last tokens. cell: in px, of pooled features.
-    center_crop: in px of a side: of each crop only that square in the center is the input; 0: all of it.
-    method: what is trained for: "qfm-iqm"; "distillation", to predict what the teachers predict; or "mlp": an MLP head on the
-        frozen backbone is fitted to the labels, and to teacher predictions.
-    teachers: models whose mean prediction extends the labels, computed once for the crops of `teacher_epochs` epochs; {fold} in
-        a name stands for the number of the fold or of the split, so that no teacher saw its student's test images.
-    decoded: a folder that keeps decoded images for all epochs, loader processes and trainings, up to `decoded_gb`; None: in
-        memory, per process. There a shorter side of more than `decoded_side` px is reduced to it, which changes what training
-        sees of large photos a little; test images are read from the files themselves.
-    features: a folder that keeps the features of a frozen backbone and teacher predictions for other trainings; None: the
-        run folder, for this one.
-    folds: 0: one training; else that many folds, by `fold_file` (CSV: image, fold) or drawn by the seed; `only` some of them.
-    repeats: 0: one training; else that many, each on another split with `test_share` for the test: by reference on synthetic
-        sets, by image on others; the splits are drawn by the seed, the one after it, and so on.
-    split: "official": the one that came with the set; repeats of it differ in the seed of all that is random.
-    validation: the share of the training images on which the best epoch is chosen; 0 keeps the last epoch's weights.
-    tensorboard: write event files for TensorBoard into the run folder.
-    measured: results.json of a cross-validation of the same recipe, to be quoted in the card; measured_by: its command.
-    summary, backbone_source, unlabeled_source, limits: what the card says of the model, of its first weights, of the
-        unlabeled images, and what it is not for.
+    Each set's scale, with its direction, is brought to 0..1 by the ends of the scale (`DatasetSpec.score_range`), so that 0 and
+    1 are the worst and the best that could be said in each; sets are not otherwise aligned.
+    Teachers extend the labels: {fold} in the name of one stands for the number of the fold or of the split, so that no teacher
+    saw its student's test images.
+    Decoded images that are kept in a folder serve all epochs, loader processes and trainings; reducing them changes what
+    training sees of large photos a little; test images are read from the files themselves.
+    Repeats are of splits by reference on synthetic sets, by image on others, drawn by the seed, the one after it, and so on;
+    of an official split they differ in the seed of all that is random.
     """
 
-    run_dir: Path
-    name: str = "model"
-    dataset: str | tuple[str, ...] = "livec"
-    data_root: Path | tuple[Path, ...] | None = None
-    labels: Path | None = None
-    image_column: str = "image"
-    score_column: str = "score"
-    group_column: str | None = None
-    score_range: tuple[float, ...] = ()
-    lower_is_better: bool = False
-    unlabeled: tuple[Path, ...] = ()
-    backbone: str = "deit3_small_patch16_224.fb_in1k"
-    backbone_weights: str | None = None
-    size: int = 224
-    fit: Literal["whole", "square"] = "square"
-    crops: int = 1
-    width: int = 256
-    heads: int = 6
-    stages: int = 5
-    layers: tuple[int, ...] = ()
-    cell: int = 32
-    center_crop: int = 0
-    method: Method = "qfm-iqm"
-    teachers: tuple[str, ...] = ()
-    teacher_epochs: int = 4
-    decoded: Path | None = None
-    decoded_side: int = 640  # more than a view of 448 px needs, enlarged by 1.25
-    decoded_gb: float = 50.0
-    features: Path | None = None
-    folds: int = 0
-    fold_file: Path | None = None
-    only: tuple[int, ...] = ()
-    repeats: int = 0
-    split: SplitKind = "seeded"
-    test_share: float = 0.2
-    validation: float = 0.1
-    tensorboard: bool = False
-    measured: Path | None = None
-    measured_by: str = ""
-    summary: str = ""
-    backbone_source: str = ""
-    unlabeled_source: str = ""
-    limits: tuple[str, ...] = ()
-    resume: bool = False
+    run_dir: Annotated[Path, "where the run is kept"]
+    name: Annotated[str, "of the model and its files"] = "model"
+    dataset: Annotated[str | tuple[str, ...], "a set of the catalog, csv for ratings of your own, or several"] = "livec"
+    data_root: Annotated[Path | tuple[Path, ...] | None, "folder of the set, or one for each; unset: $IQA_DATA"] = None
+    labels: Annotated[Path | None, "of csv: the file of ratings"] = None
+    image_column: Annotated[str, "of csv: its column of paths"] = "image"
+    score_column: Annotated[str, "of csv: its column of ratings"] = "score"
+    group_column: Annotated[str | None, "of csv: images of one group never stand on two sides of a split"] = None
+    score_range: Annotated[tuple[float, ...], "of csv: ends of the scale; none: its lowest and its highest rating"] = ()
+    lower_is_better: Annotated[bool, "of csv: the direction of the scale"] = False
+    unlabeled: Annotated[tuple[Path, ...], "folders of unlabeled clean images, for the ranking and teacher terms"] = ()
+    backbone: Annotated[str, "any network of timm"] = "deit3_small_patch16_224.fb_in1k"
+    backbone_weights: Annotated[str | None, "file of its pretrained weights; unset: from the hub; none: random"] = None
+    size: Annotated[int, "px of a side of the crops"] = 224
+    fit: Annotated[Literal["whole", "square"], "what of an image a crop shows: the whole, or the largest square"] = "square"
+    crops: Annotated[int, "crops of an image when it is scored"] = 1
+    width: Annotated[int, "of the tokens behind a convolutional backbone; those of a transformer keep their own"] = 256
+    heads: Annotated[int, "of attention; they divide the width; 0: the number that gives each some 64, as in DEIQT"] = 0
+    stages: Annotated[int, "stages of a convolutional backbone that are read, from the first on"] = 5
+    layers: Annotated[tuple[int, ...], "of a transformer, read as stages are; none: its last tokens"] = ()
+    cell: Annotated[int, "px of the cells in which features of stages are pooled"] = 32
+    center_crop: Annotated[int, "px of the center square of a crop that alone is the input; 0: all of it"] = 0
+    method: Annotated[Method, "distillation fits teacher predictions alone; mlp fits an MLP head to frozen features"] = (
+        "qfm-iqm"
+    )
+    teachers: Annotated[tuple[str, ...], "models whose mean prediction extends the labels; {fold}: number of the fold"] = ()
+    teacher_epochs: Annotated[int, "epochs whose crops the teachers predict"] = 4
+    decoded: Annotated[Path | None, "folder that keeps decoded images; unset: in memory, per process"] = None
+    decoded_side: Annotated[int, "px to which the shorter side of decoded images is reduced there"] = 640
+    decoded_gb: Annotated[float, "GB that they may take there"] = 50.0
+    features: Annotated[Path | None, "folder that keeps features and teacher predictions for other trainings"] = None
+    folds: Annotated[int, "trainings of a cross-validation; 0: one training"] = 0
+    fold_file: Annotated[Path | None, "CSV of image and fold; unset: the seed draws them"] = None
+    only: Annotated[tuple[int, ...], "of the folds or repeats, those that are trained now; none: all"] = ()
+    repeats: Annotated[int, "trainings on as many splits; 0: one training"] = 0
+    split: Annotated[SplitKind, "official: the one that came with the set"] = "seeded"
+    test_share: Annotated[float, "share of the images in the test part of a seeded split"] = 0.2
+    validation: Annotated[float, "share of the training images that chooses the epoch; 0: the last one is kept"] = 0.1
+    tensorboard: Annotated[bool, "write event files for TensorBoard into the run folder"] = False
+    measured: Annotated[Path | None, "results.json of a cross-validation of the recipe, to be quoted in the card"] = None
+    measured_by: Annotated[str, "for the card: the command of that"] = ""
+    summary: Annotated[str, "for the card: what the model is"] = ""
+    backbone_source: Annotated[str, "for the card: where the backbone's weights are from"] = ""
+    unlabeled_source: Annotated[str, "for the card: where the unlabeled images are from"] = ""
+    limits: Annotated[tuple[str, ...], "for the card: what the model is not for"] = ()
+    resume: Annotated[bool, "go on with the run in the folder"] = False
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     mlp: MlpOptions = field(default_factory=MlpOptions)
@@ -219,3 +172,62 @@ class TrainingOptions:
     def has_test(self) -> bool:
         """Whether part of the labeled images is kept for a test."""
         return bool(self.folds or self.repeats or self.split == "official")
+
+
+# ---- what is refused ----
+
+
+def check_options(options: TrainingOptions) -> None:
+    """Raises UsageError where options contradict each other or are out of range."""
+    check_method(options)
+    check_splits(options)
+    check_mlp(options.mlp)
+    check_loop(options.loop, is_run=options.method != "mlp")
+    if not 0 <= options.samples.held_out <= 1:
+        raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
+
+
+def check_method(options: TrainingOptions) -> None:
+    """Raises UsageError where the data does not suit the method."""
+    if options.method == "distillation" and not options.teachers:
+        raise UsageError("distillation needs a teacher: --teacher MODEL")
+    if options.method == "mlp" and (not options.sets or bool(options.teachers) != bool(options.unlabeled)):
+        raise UsageError(
+            "an MLP head learns from ratings, of --dataset, and from teachers about --unlabeled, if both are named"
+        )
+    if not options.sets and (options.method == "qfm-iqm" or not options.unlabeled or options.has_test):
+        raise UsageError("without --dataset there are no ratings: distil from a teacher on --images DIR, without folds")
+    if any("{fold}" in teacher for teacher in options.teachers) and not (options.folds or options.repeats):
+        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
+
+
+def check_splits(options: TrainingOptions) -> None:
+    """Raises UsageError where splits contradict each other."""
+    if options.folds and (options.repeats or options.split == "official"):
+        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
+    if options.only and not (options.folds or options.repeats):
+        raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
+    if options.loop.patience and not options.validation and options.split != "official":
+        raise UsageError("patience is for a validation SRCC that gets no better: it needs a validation part")
+    if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
+        raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
+
+
+def check_mlp(options: MlpOptions) -> None:
+    """Raises UsageError for sizes, rates and shares that are none."""
+    for name in ("count", "units", "epochs", "batch_size", "rate", "teacher_weight", "beta"):
+        if getattr(options, name) <= 0:
+            raise UsageError(f"mlp.{name} is more than 0")
+    for name in ("dropout", "hidden_dropout", "rescale"):
+        if not 0 <= getattr(options, name) < 1:
+            raise UsageError(f"mlp.{name} is a share: 0 or more, less than 1")
+
+
+def check_loop(options: LoopOptions, *, is_run: bool) -> None:
+    """Raises UsageError for numbers of epochs and crops that are none."""
+    least = {"epochs": 0, "head_epochs": 0, "views": 0, "workers": 0, "batch_size": 1, "crops_per_epoch": 1}
+    for name, smallest in least.items():
+        if getattr(options, name) < smallest:
+            raise UsageError(f"loop.{name} is {smallest} or more, not {getattr(options, name)}")
+    if is_run and not options.epochs + options.head_epochs:
+        raise UsageError("loop.epochs and loop.head_epochs are both 0: there is nothing to train")

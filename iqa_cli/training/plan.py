@@ -14,10 +14,12 @@ from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice
 from iqa_cli.training.data import TrainingData, choose_distortions, find_unlabeled, read_data
-from iqa_cli.training.options import MlpOptions, TrainingOptions
+from iqa_cli.training.options import TrainingOptions, check_options
 
 SIDES = ("train", "validation", "test")
 NAMED = 3  # images of a side are named when a split is shown
+MIN_TRAIN, MIN_VALIDATION = 2, 3
+"""The fewest images that features can be standardized by, and that a validation SRCC is taken of."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Plan:
 def make_plan(options: TrainingOptions) -> Plan:
     """What the options ask for. Raises UsageError, DataError and WeightsError for what cannot be trained."""
     check_options(options)
+    choose_distortions(options.samples)
     data = read_data(options)
     trials = plan_trials(data, options)
     chosen = choose_trials(trials, options)
     unlabeled = find_unlabeled(options)
+    check_counts(data, chosen, len(unlabeled), options)
     check_teachers(chosen, options)
     return Plan(options, data, unlabeled, trials, chosen)
 
@@ -65,50 +69,27 @@ def make_plan(options: TrainingOptions) -> Plan:
 # ---- what is refused ----
 
 
-def check_options(options: TrainingOptions) -> None:
-    """Raises UsageError where options contradict each other or are out of range."""
-    check_method(options)
-    check_splits(options)
-    check_mlp(options.mlp)
-    choose_distortions(options.samples)
-    if not 0 <= options.samples.held_out <= 1:
-        raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
-
-
-def check_method(options: TrainingOptions) -> None:
-    """Raises UsageError where the data does not suit the method."""
-    if options.method == "distillation" and not options.teachers:
-        raise UsageError("distillation needs a teacher: --teacher MODEL")
-    if options.method == "mlp" and (not options.sets or bool(options.teachers) != bool(options.unlabeled)):
-        raise UsageError(
-            "an MLP head learns from ratings, of --dataset, and from teachers about --unlabeled, if both are named"
-        )
-    if not options.sets and (options.method == "qfm-iqm" or not options.unlabeled or options.has_test):
-        raise UsageError("without --dataset there are no ratings: distil from a teacher on --images DIR, without folds")
-    if any("{fold}" in teacher for teacher in options.teachers) and not (options.folds or options.repeats):
-        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
-
-
-def check_splits(options: TrainingOptions) -> None:
-    """Raises UsageError where splits contradict each other."""
-    if options.folds and (options.repeats or options.split == "official"):
-        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
-    if options.only and not (options.folds or options.repeats):
-        raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
-    if options.loop.patience and not options.validation and options.split != "official":
-        raise UsageError("patience is for a validation SRCC that gets no better: it needs a validation part")
-    if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
-        raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
-
-
-def check_mlp(options: MlpOptions) -> None:
-    """Raises UsageError for sizes, rates and shares that are none."""
-    for name in ("count", "units", "epochs", "batch_size", "rate", "teacher_weight", "beta"):
-        if getattr(options, name) <= 0:
-            raise UsageError(f"mlp.{name} is more than 0")
-    for name in ("dropout", "hidden_dropout", "rescale"):
-        if not 0 <= getattr(options, name) < 1:
-            raise UsageError(f"mlp.{name} is a share: 0 or more, less than 1")
+def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: int, options: TrainingOptions) -> None:
+    """Raises UsageError where a trial has too few images to train on, to choose its epoch on, or to be tested on."""
+    for trial in trials:
+        counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
+        few = f"{trial.folder}: too few images"
+        if len(trial.train) + (unlabeled if options.method != "mlp" else 0) < MIN_TRAIN:
+            raise UsageError(
+                f"{few} to train on ({counts}): {MIN_TRAIN} at least; add images, or hold back fewer, as with -s validation=0"
+            )
+        if options.loop.patience and len(trial.validation) < MIN_VALIDATION:
+            raise UsageError(
+                f"{few} for patience ({counts}): an SRCC needs {MIN_VALIDATION} at least to validate on; hold back more, or"
+                " leave out loop.patience"
+            )
+        tests = data.split_by_set(trial.test) if data else {}
+        alone = [name for name, (labels, _) in tests.items() if len(labels.ratings) == 1]
+        if alone:
+            raise UsageError(
+                f"{few} to test on ({counts}): a correlation needs 2 of {alone[0]} at least; rate more, or use fewer folds or a"
+                " larger test_share"
+            )
 
 
 # ---- teachers ----

@@ -9,9 +9,10 @@ import json
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from iqa_cli.errors import UsageError
 from iqa_cli.training.options import TrainingOptions
@@ -76,7 +77,7 @@ def apply_settings(options: Options, data: Mapping[str, Any], source: str) -> Op
     kinds, changes = get_type_hints(type(options)), {}
     for key, value in data.items():
         if key not in kinds:
-            raise UsageError(f"{source}: there is no option {key!r}; there are {', '.join(f.name for f in fields(options))}")  # type: ignore[arg-type]
+            refuse_key(key, options, source)
         before = getattr(options, key)
         if is_dataclass(before) and not isinstance(value, Mapping):
             raise UsageError(f"{source}: {key} is a table of options, as {key}.{fields(before)[0].name}, not {value!r}")
@@ -85,6 +86,18 @@ def apply_settings(options: Options, data: Mapping[str, Any], source: str) -> Op
         else:
             changes[key] = convert(value, kinds[key], f"{source}: {key}")
     return replace(options, **changes)  # type: ignore[type-var]
+
+
+def refuse_key(key: str, options: Any, source: str) -> NoReturn:
+    """Raises UsageError for a key that is no option, naming what was probably meant: a name like it, here or in a table."""
+    here = [f.name for f in fields(options)]
+    tables = {f.name: getattr(options, f.name) for f in fields(options) if is_dataclass(getattr(options, f.name))}
+    known = here + [f"{name}.{f.name}" for name, table in tables.items() for f in fields(table)]
+    near = get_close_matches(key, {name.rpartition(".")[2] for name in known}, 1, 0.7)
+    if near:
+        meant = [near[0]] if near[0] in here else [name for name in known if name.rpartition(".")[2] == near[0]]
+        raise UsageError(f"{source}: there is no option {key!r}; did you mean {' or '.join(meant)}?")
+    raise UsageError(f"{source}: there is no option {key!r}; there are {', '.join(here)}")
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
@@ -112,7 +125,7 @@ def convert(value: Any, kind: Any, where: str) -> Any:
 
 
 def write_recipe(options: TrainingOptions) -> str:
-    """The options as a recipe file; what is not set is left out, as is where the run is kept."""
+    """The options as a recipe file, each below its meaning; where the run is kept is left out."""
     tables = {f.name: getattr(options, f.name) for f in fields(options) if is_dataclass(getattr(options, f.name))}
     lines = write_fields(options, {*tables, "run_dir", "resume"})
     for name, table in tables.items():
@@ -121,9 +134,25 @@ def write_recipe(options: TrainingOptions) -> str:
 
 
 def write_fields(options: Any, without: set[str]) -> list[str]:
-    """A line of TOML for each field that has a value."""
-    values = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in without}
-    return [f"{name} = {write_value(value)}" for name, value in values.items() if value is not None]
+    """For each field its meaning, a comment, and a line of TOML; one that is not set is a comment, too."""
+    lines = []
+    for name, meaning in read_meanings(type(options)).items():
+        if name not in without:
+            value = getattr(options, name)
+            lines += [f"# {meaning}", f"# {name} =" if value is None else f"{name} = {write_value(value)}"]
+    return lines
+
+
+def read_meanings(kind: type) -> dict[str, str]:
+    """What each option of a kind means, as it stands beside its declaration, and its choices; tables of options have none."""
+    hints = get_type_hints(kind, include_extras=True)
+    known = {f.name: hints[f.name] for f in fields(kind) if get_origin(hints[f.name]) is Annotated}
+    return {name: hint.__metadata__[0] + list_choices(hint.__origin__) for name, hint in known.items()}
+
+
+def list_choices(kind: Any) -> str:
+    """What a text may be, in brackets; nothing for other kinds."""
+    return f" ({', '.join(get_args(kind))})" if get_origin(kind) is Literal else ""
 
 
 def write_value(value: Any) -> str:

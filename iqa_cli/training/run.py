@@ -11,25 +11,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 
-from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard
-from iqa_cli.networks.checkpoint import load_backbone, load_tensors
-from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
+from iqa_cli.networks.checkpoint import load_tensors
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
+from iqa_cli.networks.pretrained import Pretrained, read_pretrained
+from iqa_cli.networks.timm_models import find_facts, first_line
 from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Distillation, Objective, QualityMatching
 from iqa_cli.qfm_iqm.semantic_noise import Memory
 from iqa_cli.training.data import TrainingData
 from iqa_cli.training.distill import Teacher, open_teachers, predict_with_teachers
 from iqa_cli.training.distributed import ProcessGroup, open_group
-from iqa_cli.training.events import EpochDone, Event, FeaturesExtracted, Progress, TeachersPredicted, TrialDone, TrialStarted
+from iqa_cli.training.events import (
+    BackboneRead,
+    EpochDone,
+    Event,
+    FeaturesExtracted,
+    Progress,
+    TeachersPredicted,
+    TrialDone,
+    TrialStarted,
+)
 from iqa_cli.training.feature_cache import DecodedImages
 from iqa_cli.training.fit_heads import fit_head
 from iqa_cli.training.loop import Run, fit
+from iqa_cli.training.optim import layer_numbers
 from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.plan import Plan, Trial, describe_split
 from iqa_cli.training.recipes import describe_options, leave_out
@@ -49,7 +60,7 @@ from iqa_cli.training.report import (
     write_weights,
 )
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import CropDataset, PixelCache, Pixels, TrainingImage
+from iqa_cli.training.samples import CropDataset, PixelCache, Pixels, TrainingImage, list_images
 
 ZOOM, CENTER_ZOOM = 1.2, 1.1
 """How much images are enlarged where several crops are to differ: less where these are center crops, which differ more."""
@@ -68,10 +79,15 @@ def train(plan: Plan) -> Iterator[Event]:
     Raises DataError for images that cannot be decoded and results that cannot be quoted, WeightsError for backbones, UsageError
     for a device.
     """
-    choose_device(plan.options.loop.device)  # what is wrong is said before a run folder is begun
+    loop = replace(plan.options.loop, device=str(choose_device(plan.options.loop.device)))
+    plan = replace(plan, options=replace(plan.options, loop=loop))
+    check_network(plan.options)
+    found = find_pretrained(plan.options)
     list_results(plan.options)
-    group = open_group(plan.options.loop.device)
+    group = open_group(loop.device)
     check_others(plan)
+    if found:
+        yield BackboneRead(found.describe())
     for number, trial in enumerate(plan.chosen):
         yield TrialStarted(number, len(plan.chosen), trial)
         yield from train_trial(plan, trial, group)
@@ -132,9 +148,7 @@ def train_trial(plan: Plan, trial: Trial, group: ProcessGroup) -> Iterator[Progr
 
 def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
     """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
-    facts = timm.get_pretrained_cfg(options.backbone)
-    if facts is None:
-        raise WeightsError(f"timm knows no backbone {options.backbone}; timm.list_models() names them")
+    facts = find_facts(options.backbone)
     mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
     mlp = options.method == "mlp"
     try:
@@ -142,18 +156,47 @@ def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
             options.size, options.fit, count=options.crops,
             zoom=CENTER_ZOOM if options.center_crop else ZOOM, middle=options.center_crop, mean=mean, std=std,
         )  # fmt: skip
-        sized = {"img_size": options.center_crop or options.size} if facts.fixed_input_size else {}  # a position a patch
         config = NetworkConfig(
-            options.backbone, sized, options.width, options.heads, stages=options.stages, layers=options.layers,
-            cell=options.cell, center_crop=options.center_crop, head="mlp" if mlp else "panel",
+            options.backbone, size_backbone(options), options.width, options.heads, stages=options.stages,
+            layers=options.layers, cell=options.cell, center_crop=options.center_crop, head="mlp" if mlp else "panel",
             units=options.mlp.count * options.mlp.units if mlp else 0,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
+    found = find_pretrained(options)
     torch.manual_seed(options.samples.seed)
-    source = options.backbone_weights
-    network = build_network(config, True if source is None else False if source == "none" else load_backbone(Path(source)))
-    return network, crops
+    return build_network(config, found.tensors if found else options.backbone_weights is None), crops
+
+
+def find_pretrained(options: TrainingOptions) -> Pretrained | None:
+    """What a file of weights has for the backbone; None where none is named. Raises WeightsError where it has nothing."""
+    if options.backbone_weights in (None, "none"):
+        return None
+    return read_pretrained(Path(options.backbone_weights), options.backbone, size_backbone(options))
+
+
+def size_backbone(options: TrainingOptions) -> dict[str, int]:
+    """The size of the crops, for timm, where a backbone has a position for each patch."""
+    fixed = find_facts(options.backbone).fixed_input_size
+    return {"img_size": options.center_crop or options.size} if fixed else {}
+
+
+def check_network(options: TrainingOptions) -> None:
+    """Raises UsageError, or WeightsError for an unknown backbone, where no network of these sizes takes the crops.
+
+    It is tried with random weights, before a run is begun.
+    """
+    network, crops = create_network(replace(options, backbone_weights="none"))
+    try:
+        check_input(network, crops.size)
+        layer_numbers(network)
+    except UsageError:
+        raise
+    except Exception as error:  # of any kind: each backbone has its own way to say so
+        raise UsageError(
+            f"{options.backbone} cannot be trained on crops of {crops.size} px ({first_line(error)}): choose another backbone,"
+            " or another size"
+        ) from error
 
 
 def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingImage]) -> Run:
@@ -161,19 +204,11 @@ def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingI
     options, group = job.options, job.folder.group
     unlabeled = [TrainingImage(path, number=len(images) + number) for number, path in enumerate(job.unlabeled)]
     dataset = CropDataset([images[i] for i in job.trial.train] + unlabeled, crops, options.samples, open_pixels(options))
-    loop = replace(options.loop, device=str(group.device or choose_device(options.loop.device)))
+    loop = replace(options.loop, device=str(group.device or options.loop.device))
     features = options.features
     if features is not None and options.decoded is not None:
         features /= f"decoded-{options.decoded_side}"  # features of reduced images are not for others
     return Run(network, dataset, [images[i] for i in job.trial.validation], loop, job.folder, features)
-
-
-def list_images(data: TrainingData | None) -> list[TrainingImage]:
-    """Every labeled image."""
-    if data is None:
-        return []
-    rows = enumerate(zip(data.paths, data.labels, data.groups, strict=True))
-    return [TrainingImage(str(path), float(label), group, number) for number, (path, label, group) in rows]
 
 
 def open_pixels(options: TrainingOptions) -> Pixels:

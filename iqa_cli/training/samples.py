@@ -22,7 +22,7 @@ from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import LEVELS, distort
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
 from iqa_cli.records import Undecodable
-from iqa_cli.training.data import choose_distortions
+from iqa_cli.training.data import TrainingData, choose_distortions
 from iqa_cli.training.options import SampleOptions
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
@@ -44,6 +44,14 @@ class TrainingImage:
     def is_labeled(self) -> bool:
         """Whether it has a label."""
         return self.label == self.label
+
+
+def list_images(data: TrainingData | None) -> list[TrainingImage]:
+    """Every labeled image."""
+    if data is None:
+        return []
+    rows = enumerate(zip(data.paths, data.labels, data.groups, strict=True))
+    return [TrainingImage(str(path), float(label), group, number) for number, (path, label, group) in rows]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from iqa_cli.errors import DataError
 from iqa_cli.networks.network import QfmIqm
+from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import Objective, Outcome
 from iqa_cli.training import run as training_run
@@ -35,7 +36,7 @@ from iqa_cli.training.loop import Run, fit
 from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import CropDataset, EpochSampler, TrainingImage, load_epoch
+from iqa_cli.training.samples import CropDataset, EpochSampler, TrainingImage, list_images, load_epoch
 
 from .scored import print_table, read_seed, run_whole, show_figure, write_json
 
@@ -129,7 +130,7 @@ def time_phase(
     """Some steps of one phase, and how many photos a second its features were measured of; None where it has none."""
     loop = replace(options.loop, head_epochs=int(head_only), epochs=int(not head_only), views=1, crops_per_epoch=1)
     network, dataset = begin(options, photos)
-    watch = Stopwatch(torch.device(loop.device))
+    watch = Stopwatch(choose_device(loop.device))
     measured = None
     with tempfile.TemporaryDirectory() as folder, hooked(watch):
         objective = Timed(training_run.choose_objective(options), watch)
@@ -175,7 +176,7 @@ def time_loader(options: TrainingOptions, photos: Sequence[TrainingImage], steps
 
 def gather_photos(options: TrainingOptions, count: int) -> list[TrainingImage]:
     """So many photos of the set, over and over where it has fewer. Raises DataError where there are none."""
-    photos = training_run.list_images(read_data(options))
+    photos = list_images(read_data(options))
     if not photos:
         raise DataError("a recipe without a set of rated images cannot be timed: say which with -s dataset=NAME")
     return [replace(photos[i % len(photos)], number=i) for i in range(count)]

@@ -176,7 +176,8 @@ def test_a_student_is_taught_exported_and_scores(tmp_path: Path, livec: Path) ->
 def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
     tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    Image.fromarray(np.zeros((80, 80, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    for name in "ab":
+        Image.fromarray(np.zeros((80, 80, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
     done = run("distill", "--student", "mobilenetv2_035", *QUICK[2:], *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
@@ -185,15 +186,57 @@ def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
 
 
 def test_a_dry_run_is_a_recipe_and_a_split_and_leaves_nothing_behind(tmp_path: Path, livec: Path) -> None:
-    given = ["--dataset", "livec", "--repeats", "2", *QUICK, "--epochs", "0", "-s", "loop.head_epochs=1"]
+    given = ["-d", "livec", "--repeats", "2", *QUICK, "--epochs", "0", "-s", "loop.head_epochs=1", "-s", "test_share=0.3"]
     done = run("train", *given, "--dry-run", "-r", "run", cwd=tmp_path, IQA_DATA=str(livec))
     assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, "", [])
     lines = done.stdout.splitlines()
     assert "size = 64" in lines
-    assert "# run/split1: test 1: Images/" in done.stdout
+    assert lines[lines.index("size = 64") - 1] == "# px of a side of the crops"
+    assert "# run/split1: test 2: Images/" in done.stdout
     (tmp_path / "again.toml").write_text(done.stdout)
     again = run("train", "--recipe", "again.toml", "--dry-run", "-r", "run", cwd=tmp_path, IQA_DATA=str(livec))
     assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "message"),
+    [
+        (2, [], "too few images to train on (1 train, 1 validation, 0 test): 2 at least"),
+        (2, ["-s", "validation=0", "--folds", "2"], "fold0: too few images to train on (1 train, 0 validation, 1 test)"),
+        (1, [], "no split of 1 groups"),
+        (1, ["-s", "validation=0"], "too few images to train on (1 train, 0 validation, 0 test)"),
+        (1, ["-s", "validation=0", "-s", "method=mlp"], "too few images to train on (1 train, 0 validation, 0 test)"),
+        (3, ["-s", "validation=0", "--folds", "3"], "fold0: too few images to test on (2 train, 0 validation, 1 test)"),
+        (3, ["-s", "validation=0", "--repeats", "1"], "split0: too few images to test on"),
+        (3, ["--folds", "4"], "no 4 folds of 3 groups"),
+        (6, ["-s", "loop.patience=2"], "too few images for patience (5 train, 1 validation, 0 test)"),
+        (6, ["-s", "loop.batch_size=0"], "loop.batch_size is 1 or more, not 0"),
+        (6, ["--epochs", "0", "-s", "loop.head_epochs=0"], "nothing to train"),
+    ],
+)
+@pytest.mark.parametrize("dry", [True, False])
+def test_too_few_images_are_one_line_before_a_run_begins(
+    tmp_path: Path, livec: Path, images: int, given: list[str], message: str, dry: bool
+) -> None:
+    rows = "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(images))
+    (tmp_path / "own.csv").write_text(f"image,score\n{rows}")
+    own = ["-d", "csv", "--labels", "own.csv", "-s", "score_range=[0, 9]", "-r", "run", *QUICK]
+    done = run("train", *own, *given, *(["--dry-run"] if dry else []), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("given", [["validation=0"], ["validation=0", "method=mlp"], ["loop.batch_size=1"]])
+def test_as_few_images_as_can_be_are_trained_on(tmp_path: Path, livec: Path, given: list[str]) -> None:
+    (tmp_path / "own.csv").write_text("image,score\n" + "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(3)))
+    terms = ["-s", "loop.head_epochs=1", "--epochs", "1"]
+    terms += ["-s", "matching.correlation_weight=0.5", "-s", "matching.ranking_weight=0.5"]
+    terms += [part for setting in given for part in ("-s", setting)]
+    done = run("train", "-d", "csv", "--labels", "own.csv", "-r", "run", *QUICK, *terms, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.json").is_file()
 
 
 def test_repeats_of_several_sets_print_medians_and_keep_their_splits(tmp_path: Path, livec: Path) -> None:

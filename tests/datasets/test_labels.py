@@ -42,7 +42,7 @@ def rate(name: str, *scores: float) -> labels_module.Labels:
 # ---- the rows ----
 
 
-def test_the_eight_sets() -> None:
+def test_the_nine_sets() -> None:
     assert {name: spec.images for name, spec in DATASETS.items()} == {
         "livec": 1162,
         "koniq10k": 10073,
@@ -52,6 +52,7 @@ def test_the_eight_sets() -> None:
         "csiq": 866,
         "tid2013": 3000,
         "kadid10k": 10125,
+        "biq2021": 12000,
     }
     assert all(name == spec.name for name, spec in DATASETS.items())
     assert [name for name, spec in DATASETS.items() if not spec.higher_is_better] == ["live", "csiq"]
@@ -74,11 +75,11 @@ def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: labels_modu
 
 def test_sets_are_called_as_papers_call_them() -> None:
     shorts = [spec.short for spec in DATASETS.values()]
-    assert shorts == ["LIVE-C", "KonIQ-10k", "SPAQ", "LIVE-FB", "LIVE", "CSIQ", "TID2013", "KADID-10k"]
+    assert shorts == ["LIVE-C", "KonIQ-10k", "SPAQ", "LIVE-FB", "LIVE", "CSIQ", "TID2013", "KADID-10k", "BIQ2021"]
 
 
 def test_official_splits_shared_photos_and_contradictions_are_said() -> None:
-    assert [name for name, spec in DATASETS.items() if spec.official_split] == ["koniq10k", "livefb"]
+    assert [name for name, spec in DATASETS.items() if spec.official_split] == ["koniq10k", "livefb", "biq2021"]
     assert DATASETS["live"].shares == ("tid2013",)
     assert DATASETS["tid2013"].shares == ("live",)
     assert "MOS_zscore" in DATASETS["koniq10k"].notes[0]
@@ -134,7 +135,8 @@ def test_the_environment_says_where_data_is_unless_the_command_does(tmp_path: Pa
         labels_module.find_root("kadid10k", None)
     here = write_kadid(tmp_path / "here", {"I01_01_01.png": 4.0})
     there = write_kadid(tmp_path / "there", {"I01_01_01.png": 4.0})
-    monkeypatch.setenv("IQA_DATA", str(there))
+    monkeypatch.setenv("HOME", str(there.parent))
+    monkeypatch.setenv("IQA_DATA", f"~/{there.name}")
     assert labels_module.find_root("kadid10k", None) == there
     assert labels_module.find_root("kadid10k", here) == here
 
@@ -238,7 +240,7 @@ def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path
         ("file,stars\n", None, "no ratings of"),
         ("file,mos\na.jpg,3\n", None, "no column stars; there are file, mos"),
         ("file,stars\na.jpg,3\nnone.jpg,7\n", None, r"1 of 2 images are missing, the first: none\.jpg"),
-        ("file,stars\na.jpg,three\n", None, r"what stands for a\.jpg is no number: three"),
+        ("file,stars\na.jpg,three\n", None, r"row 2, column stars: three is no number"),
     ],
 )
 def test_own_ratings_that_are_wrong(tmp_path: Path, content: str, score_range: tuple[float, float] | None, said: str) -> None:

@@ -346,11 +346,14 @@ def test_a_file_of_another_kind_is_refused_in_words(tmp_path: Path, name: str, c
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("dist_img,ref_img,dmos\na.png,r.png,4\n", "no column var; there are dist_img, ref_img, dmos"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,4,1\nb.png\n", "row 3 is too short"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,good,1\n", "what stands for a.png is no number: good"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,inf,1\n", "what stands for a.png is no number: inf"),
-        ("dist_img,ref_img,dmos,var\na.png,r.png,,1\n", "what stands for a.png is no number: "),
+        (
+            "dist_img,ref_img,dmos\na.png,r.png,4\n",
+            "no column var; there are dist_img, ref_img, dmos (separated by commas, semicolons or tabs)",
+        ),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,4,1\nb.png\n", "row 3 has fewer cells (1) than the header (4); fill it up"),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,good,1\n", "row 2, column dmos: good is no number"),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,inf,1\n", "row 2, column dmos: inf is no number"),
+        ("dist_img,ref_img,dmos,var\na.png,r.png,,1\n", "row 2 has nothing in column dmos; fill it in, or remove the row"),
     ],
 )
 def test_a_table_that_is_wrong_says_where(tmp_path: Path, content: str, said: str) -> None:
@@ -393,3 +396,18 @@ def test_sizes_come_from_headers_alone(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(b"no image")
     assert readers.read_size(tmp_path / "b.jpg") == "not an image"
     assert isinstance(readers.read_size(tmp_path / "none.jpg"), str)
+
+
+# ---- BIQ2021 ----
+
+
+def test_biq2021_has_an_official_split_subsets_and_a_name_in_another_case(tmp_path: Path) -> None:
+    (tmp_path / "Images").mkdir()
+    (tmp_path / "Images/ss02 (1014).JPG").touch()
+    (tmp_path / "Train (Images and MOS).csv").write_text("Image Name,MOS,,\nss01 (1).jpg,0.4779,,\nss02 (1014).jpg,0.25,,\n")
+    (tmp_path / "Test (Images and MOS).csv").write_text("Image Name,MOS,,\nss03 (7).jpg,0.8,,\n")
+    assert readers.read_biq2021(tmp_path) == [
+        readers.Rating("Images/ss01 (1).jpg", 0.4779, None, "ss01 (1).jpg", "training", subset="ss01"),
+        readers.Rating("Images/ss02 (1014).JPG", 0.25, None, "ss02 (1014).jpg", "training", subset="ss02"),
+        readers.Rating("Images/ss03 (7).jpg", 0.8, None, "ss03 (7).jpg", "test", subset="ss03"),
+    ]

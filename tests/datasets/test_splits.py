@@ -135,7 +135,7 @@ def test_one_reference_is_one_group() -> None:
     assert sorted([training, test]) == [[0, 1], [2, 3]]
 
 
-# ---- the eight sets ----
+# ---- the nine sets ----
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -158,7 +158,7 @@ def test_no_image_and_no_reference_of_any_set_is_on_two_sides(sets: Path, name: 
         assert len(set(labels.groups)) == len(paths)
 
 
-@pytest.mark.parametrize("name", ["koniq10k", "livefb"])
+@pytest.mark.parametrize("name", ["koniq10k", "livefb", "biq2021"])
 def test_no_image_is_on_two_sides_of_an_official_split(sets: Path, name: str) -> None:
     labels = read_labels(name, sets / name)
     sides = {side: {r.path for r in labels.ratings if r.split == side} for side in ("training", "validation", "test")}

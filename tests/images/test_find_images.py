@@ -10,7 +10,7 @@ import pytest
 from pictures import HEIC, PICTURE, encode_any
 
 from iqa_cli.images.decode import decode_image
-from iqa_cli.images.find import find_images, read_paths
+from iqa_cli.images.find import NameFilter, find_images, read_paths
 
 NO_SUCH_USER = os.name != "posix" or os.geteuid() == 0  # root may read everything
 
@@ -176,3 +176,37 @@ def test_a_list_is_read_as_it_comes() -> None:
         assert next(paths) == "one"
         writer.write(b"\0")
         assert next(paths) == "two"
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found", "Photos Library.photoslibrary"]
+)
+def test_folders_of_the_system_are_left_out_and_counted_but_for_those_named(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, f"album/{name}/x.jpg", "album/y.jpg", ".AppleDouble/z.jpg")
+    assert find(tmp_path) == ([f"{tmp_path}/album/y.jpg"], {"system folder": 1, "hidden": 1})
+    assert find(tmp_path / "album" / name) == ([f"{tmp_path}/album/{name}/x.jpg"], {})
+
+
+def test_names_that_are_wanted_and_not(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a_thumb.jpg", "b.png", "raw/c.jpg", "raw/d.JPG", "thumbs/e.jpg", "notes.txt")
+
+    def choose(*, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> tuple[list[str], dict[str, int]]:
+        left_out: Counter[str] = Counter()
+        found = find_images([str(tmp_path)], left_out, NameFilter(include, exclude))
+        return [path.removeprefix(f"{tmp_path}/") for path in found], dict(left_out)
+
+    assert choose(include=("*.jpg",)) == (["a.jpg", "a_thumb.jpg", "raw/c.jpg", "thumbs/e.jpg"], {"excluded": 3})
+    assert choose(include=("raw/*",)) == (["raw/c.jpg", "raw/d.JPG"], {"excluded": 5})
+    assert choose(exclude=("*thumb*",)) == (
+        ["a.jpg", "b.png", "raw/c.jpg", "raw/d.JPG"],
+        {"excluded": 1, "excluded folder": 1, "*.txt": 1},
+    )
+    assert choose(include=("*.jpg", "*.png"), exclude=("raw", "a*")) == (
+        ["b.png", "thumbs/e.jpg"],
+        {"excluded folder": 1, "excluded": 3},
+    )
+
+
+def test_a_named_file_is_scored_whatever_is_excluded(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    assert list(find_images([f"{tmp_path}/a.jpg"], Counter(), NameFilter(exclude=("*",)))) == [f"{tmp_path}/a.jpg"]

@@ -322,7 +322,9 @@ def test_a_model_of_the_hub_scores_from_the_cache(
 def test_what_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, str], photos: Path, reference: str) -> None:
     done = iqa("score", photos, "--model", reference, env=hub)
     assert done.returncode == 3
-    assert done.stderr.decode().startswith(f"iqa: error: {reference}: cannot be had from the Hugging Face Hub (")
+    assert done.stderr.decode().startswith(
+        f"iqa: error: {reference}: cannot be had from the Hugging Face Hub: it is out of reach (HF_HUB_OFFLINE is set)"
+    )
     assert b"--model FOLDER" in done.stderr
 
 

@@ -427,3 +427,9 @@ def test_a_cache_that_is_just_being_made_holds_no_scores(tmp_path: Path) -> None
     sqlite3.connect(tmp_path / "scores-1.sqlite").close()
     (tmp_path / "scores-1.sqlite").touch()
     assert describe_cache(tmp_path).scores == 0
+
+
+def test_a_tilde_in_iqa_cache_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("IQA_CACHE", "~/scores")
+    assert find_folder() == tmp_path / "scores"

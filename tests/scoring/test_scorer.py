@@ -1,6 +1,7 @@
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,7 @@ from conftest import CARD, OPINIONS, write_photo
 from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec
-from iqa_cli.images.find import find_images
+from iqa_cli.images.find import AnyPath, find_images
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model
 from iqa_cli.models.onnx_backend import Backend, OnnxBackend
@@ -280,6 +281,15 @@ def test_a_record_comes_before_the_next_path_is_there(photos: Path) -> None:
 def test_score_images_takes_folders_and_paths(model: Path, photos: Path) -> None:
     records = list(score_images([photos, photos / "01.jpg"], ScoreOptions(str(model))))
     assert [record.path for record in records] == [*list_photos(photos), str(photos / "01.jpg")]
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode])
+def test_one_path_is_one_path_and_never_one_a_character(model: Path, photos: Path, kind: Callable[[Path], AnyPath]) -> None:
+    photo, options = photos / "01.jpg", ScoreOptions(str(model))
+    for given in (kind(photo), [kind(photo)], (kind(path) for path in [photo])):
+        assert [record.path for record in score_images(given, options)] == [str(photo)]
+    assert [record.path for record in score_images(kind(photos), options)] == list_photos(photos)
+    assert [record.path for record in open_scorer(options).score(kind(photo))] == [str(photo)]
 
 
 def test_a_run_counts_what_becomes_of_every_file(model: Path, photos: Path, tmp_path: Path) -> None:

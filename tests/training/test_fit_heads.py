@@ -26,7 +26,7 @@ from iqa_cli.networks.heads import MlpHead
 from iqa_cli.networks.network import StageEncoder
 from iqa_cli.options import BackendChoice
 from iqa_cli.training import run
-from iqa_cli.training.events import EpochDone, Event
+from iqa_cli.training.events import EpochDone, Event, FeaturesExtracted
 from iqa_cli.training.fit_heads import Examples, HeadView, fit_mlp, list_views, load_crops, make_targets
 from iqa_cli.training.options import MlpOptions, SampleOptions
 from iqa_cli.training.plan import check_options
@@ -125,6 +125,24 @@ def test_a_fold_is_fitted_scored_and_exported(fitted: Path, tmp_path: Path) -> N
 def test_what_was_measured_is_kept_for_other_folds(fitted: Path) -> None:
     (folder,) = (fitted / "F").glob("pooled-*")
     assert len(list(folder.iterdir())) == 12  # of two folds: each of the photos that one of them learns from, once
+
+
+@pytest.mark.parametrize("changes", [{"method": "mlp", "mlp": replace(SMALL, epochs=3)}, {}])
+def test_a_run_that_was_stopped_goes_on_within_its_features(ratings: Path, tmp_path: Path, changes: dict[str, Any]) -> None:  # noqa: F811
+    whole, halves = (choose(ratings, tmp_path / name, **changes) for name in ("whole", "halves"))
+    whole, halves = (replace(options, loop=replace(options.loop, epochs=0)) for options in (whole, halves))
+    list(train(whole))
+    for event in train(halves):
+        if isinstance(event, FeaturesExtracted) and event.done >= 3:
+            break
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "halves" / "features").rglob("*.safetensors")}
+    assert len(kept) >= 3
+    for event in train(replace(halves, resume=True)):
+        if isinstance(event, FeaturesExtracted):
+            assert {path: path.stat().st_mtime_ns for path in kept} == kept  # not extracted once more
+    one, two = (load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("whole", "halves"))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert not changes or not (tmp_path / "halves" / "features").exists()
 
 
 def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) -> None:

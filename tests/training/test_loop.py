@@ -17,8 +17,9 @@ from iqa_cli.export.onnx import export, export_model
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.models.find import find_model
-from iqa_cli.networks.checkpoint import load_backbone, load_network, load_tensors, save_tensors, save_weights
+from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
+from iqa_cli.networks.pretrained import load_backbone
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.qfm_iqm.options import MatchingOptions
 from iqa_cli.records import Status
@@ -286,6 +287,22 @@ def test_predictions_are_the_teacher_s_for_the_crop_and_of_several_teachers_the_
     both, _ = finish(predict_with_teachers([teacher, other], dataset, 1, tmp_path / "both"))
     assert torch.allclose(both.targets, (mine.targets + theirs.targets) / 2)
     assert dataset.targets is None
+
+
+def test_teacher_predictions_that_were_interrupted_go_on_where_they_were(finished, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("iqa_cli.training.distill.GROUP", 1)
+    monkeypatch.setattr("iqa_cli.training.distill.KEPT", 2)
+    teacher = open_teachers([str(finished[1][-1].card)], "cpu")[0]
+    paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
+    dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=1))
+    whole, _ = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "whole"))
+    for event in predict_with_teachers([teacher], dataset, 2, tmp_path / "halves"):
+        if (event.epoch, event.done) == (1, 2):
+            break
+    halves, rest = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "halves"))
+    assert rest == ["TeachersPredicted"]
+    assert torch.equal(halves.targets, whole.targets)
+    assert len(list((tmp_path / "halves").iterdir())) == 1
 
 
 def test_a_teacher_predicts_from_cached_features_as_from_crops_even_for_a_smaller_student(finished, photos, tmp_path):

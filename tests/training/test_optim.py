@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 from iqa_cli.training.optim import autocast, knows_bf16, wants_bf16
-from iqa_cli.training.options import LoopOptions, Precision
+from iqa_cli.training.options import Precision
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def transformer() -> QfmIqm:
     return build_network(NetworkConfig("vit_tiny_patch16_224", {"img_size": 32}))
 
 
-def is_reduced(options: LoopOptions, network: QfmIqm) -> bool:
-    wanted = wants_bf16(options, network)
-    with autocast(options, network):
+def is_reduced(precision: Precision, network: QfmIqm) -> bool:
+    wanted = wants_bf16(precision, network)
+    with autocast(precision, network):
         reduced = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     assert reduced == (wanted and knows_bf16("cpu"))
     return wanted
@@ -44,9 +44,9 @@ def test_a_cpu_without_bf16_is_not_made_to_imitate_it() -> None:
 def test_convolutions_on_a_cpu_are_trained_in_single_precision_unless_told_otherwise(
     convolutional: QfmIqm, precision: Precision, reduced: bool
 ) -> None:
-    assert is_reduced(LoopOptions(precision=precision), convolutional) == reduced
+    assert is_reduced(precision, convolutional) == reduced
 
 
 def test_a_transformer_is_trained_in_bf16_unless_told_otherwise(transformer: QfmIqm) -> None:
-    assert is_reduced(LoopOptions(), transformer)
-    assert not is_reduced(LoopOptions(precision="fp32"), transformer)
+    assert is_reduced("auto", transformer)
+    assert not is_reduced("fp32", transformer)

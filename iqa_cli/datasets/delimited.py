@@ -1,0 +1,144 @@
+"""CSV files as people and spreadsheets write them: the delimiter, the decimal mark and the shape, recognised or refused.
+
+The delimiter (comma, semicolon or tab) is the one that gives the header the columns that are asked for. A column of numbers has
+decimal points or decimal commas, throughout. What could be read in two ways raises DataError with the file, the row (the
+header's is usually 1) and what to do: a label that is read wrong would spoil every figure behind it without a word.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from iqa_cli.errors import DataError
+
+Row = dict[str, str]  # column -> what stands there
+Cells = tuple[int, list[str]]  # the number of a row, from 1, and what stands in it
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+SEPARATED = re.compile(r"[+-]?\d+([.,'\u2019_\s]\d+)+", re.ASCII | re.IGNORECASE)
+
+
+def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> list[Row]:
+    """The rows of a CSV file that has at least these columns, every cell of them filled; those of numbers with decimal points.
+
+    Rows that hold nothing but delimiters are left out.
+    """
+    wanted = [*columns, *numbers]
+    text = read_text(path)
+    delimiter = recognise_delimiter(path, text, wanted)
+    try:
+        (_, header), *rows = split_rows(text, delimiter)
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
+    names = name_columns(path, header)
+    for number, cells in rows:
+        check_shape(path, number, cells, names, delimiter)
+    table = [{name: cell for name, cell in zip(names, cells, strict=True) if name} for _, cells in rows]
+    at = [number for number, _ in rows]
+    check_filled(path, wanted, table, at)
+    for column in numbers:
+        for row, value in zip(table, read_numbers(path, column, [row[column] for row in table], at), strict=True):
+            row[column] = value
+    return table
+
+
+def read_text(path: Path) -> str:
+    """A file in UTF-8, or in UTF-16 where a mark says so, as spreadsheets save "Unicode text"; without that mark."""
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the labels: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
+
+
+def split_rows(text: str, delimiter: str) -> Iterator[Cells]:
+    """The rows that hold something, with their numbers. Raises csv.Error where quotation marks do not match."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    return ((number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row))
+
+
+def read_header(text: str, delimiter: str) -> list[str]:
+    """The columns' names if that were the delimiter; none where the first row cannot be read so."""
+    try:
+        return [cell.strip() for cell in next(split_rows(text, delimiter), (0, []))[1]]
+    except csv.Error:
+        return []
+
+
+def recognise_delimiter(path: Path, text: str, wanted: Sequence[str]) -> str:
+    """The one delimiter with which the header has all wanted columns. Raises DataError where there is none, or two."""
+    headers = {delimiter: read_header(text, delimiter) for delimiter in DELIMITERS}
+    found = [delimiter for delimiter, header in headers.items() if set(wanted) <= set(header)]
+    if not found:
+        there = max(headers.values(), key=len)
+        missing = ", ".join(column for column in wanted if column not in there)
+        named = ", ".join(filter(None, there)) or "none"
+        raise DataError(f"{path}: no column {missing}; there are {named} (separated by commas, semicolons or tabs)")
+    splitting = [delimiter for delimiter in found if len(headers[delimiter]) > 1]
+    if len(splitting) > 1:
+        kinds = " or ".join(DELIMITERS[delimiter] for delimiter in splitting)
+        raise DataError(f"{path}: the header may be separated by {kinds}; put names that hold one in quotation marks")
+    return (splitting or found)[0]
+
+
+def name_columns(path: Path, header: Sequence[str]) -> list[str]:
+    """The columns' names; empty for those without one. Raises DataError where two have the same."""
+    names = [name.strip() for name in header]
+    name, count = Counter(filter(None, names)).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}: {count} columns are called {name}; rename or remove all but one")
+    return names
+
+
+def check_shape(path: Path, number: int, cells: Sequence[str], names: Sequence[str], delimiter: str) -> None:
+    """Raises DataError where a row does not fit the header; only columns on the left (row numbers) may lack a name."""
+    if len(cells) < len(names):
+        raise DataError(f"{path}: row {number} has fewer cells ({len(cells)}) than the header ({len(names)}); fill it up")
+    more = f"more cells ({len(cells)}) than the header ({len(names)})" if len(cells) > len(names) else ""
+    first = next(place for place, name in enumerate(names) if name)
+    if not more and any(cell.strip() for name, cell in list(zip(names, cells, strict=True))[first:] if not name):
+        more = "a cell below no column's name"
+    if more:
+        remedy = "write decimals with a point, or " if delimiter == "," else ""
+        quote = f"put cells that hold {DELIMITERS[delimiter]} in quotation marks"
+        semicolons = ", or separate columns by semicolons" if delimiter == "," else ""
+        raise DataError(f"{path}: row {number} has {more}; {remedy}{quote}{semicolons}")
+
+
+def check_filled(path: Path, wanted: Sequence[str], table: Sequence[Row], at: Sequence[int]) -> None:
+    """Raises DataError where nothing stands in a wanted column."""
+    for number, row in zip(at, table, strict=True):
+        for column in wanted:
+            if not row[column].strip():
+                raise DataError(f"{path}: row {number} has nothing in column {column}; fill it in, or remove the row")
+
+
+def read_numbers(path: Path, column: str, cells: Sequence[str], at: Sequence[int]) -> list[str]:
+    """A column of numbers with decimal points, whichever mark it has. Raises DataError where that may be read in two ways."""
+    texts = [cell.strip() for cell in cells]
+    for number, text in zip(at, texts, strict=True):
+        if not (POINT.fullmatch(text) or COMMA.fullmatch(text)):
+            remedy = "; write it without thousands separators" if SEPARATED.fullmatch(text) else ""
+            raise DataError(f"{path}: row {number}, column {column}: {text} is no number{remedy}")
+    commas = [place for place, text in enumerate(texts) if "," in text]
+    points = [place for place, text in enumerate(texts) if "." in text]
+    if commas and points:
+        both = " and ".join(f"{texts[place]} in row {at[place]}" for place in (commas[0], points[0]))
+        raise DataError(f"{path}: column {column} has decimal commas and points, {both}; write all with points")
+    if commas and all(MAYBE_THOUSANDS.fullmatch(texts[place]) for place in commas):
+        text = texts[commas[0]]
+        meanings = f"{text.replace(',', '.')} or {text.replace(',', '')}"
+        raise DataError(f"{path}: row {at[commas[0]]}, column {column}: {text} may mean {meanings}; write one of these")
+    return [text.replace(",", ".") for text in texts]

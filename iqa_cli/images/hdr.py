@@ -1,0 +1,80 @@
+"""HDR (BT.2100): the light of PQ and HLG, and how more light than a plain screen has is rolled off.
+
+Light is relative here too: 1 is diffuse white, 203 cd/m2 (BT.2408).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+Light = npt.NDArray[np.float32]
+
+WHITE = 203.0  # cd/m2
+PQ_PEAK, HLG_PEAK = 10_000.0, 1000.0  # cd/m2
+M1, M2 = 2610 / 16384, 2523 / 4096 * 128
+C1, C2, C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+A = 0.17883277
+B, C = 1 - 4 * A, 0.5 - A * np.log(4 * A)
+SYSTEM_GAMMA = 1.2  # of a screen with HLG's peak
+BRIGHT = 0.999  # share of the pixels that the peak is not below: a few sparks may burn out
+STEPS = 4096  # of a table from black to the peak
+
+
+def decode_pq(values: Values) -> Values:
+    """The light of PQ values from 0 to 1."""
+    power = values ** (1 / M2)
+    return np.asarray(PQ_PEAK / WHITE * (np.maximum(power - C1, 0) / (C2 - C3 * power)) ** (1 / M1))
+
+
+def encode_pq(light: Values) -> Values:
+    """The PQ values of light."""
+    power = (light * (WHITE / PQ_PEAK)) ** M1
+    return np.asarray(((C1 + C2 * power) / (1 + C3 * power)) ** M2)
+
+
+def decode_hlg(values: Values) -> Values:
+    """The light of the scene, from 0 to 1, of HLG values."""
+    return np.where(values <= 0.5, values**2 / 3, (np.exp((values - C) / A) + B) / 12)
+
+
+def show_hlg(scene: Light, luminance: Values) -> Light:
+    """The light of a screen from that of the scene, [..., 3]. luminance: what each channel has of white's."""
+    gain = np.maximum(scene @ luminance.astype(np.float32), 1e-9) ** np.float32(SYSTEM_GAMMA - 1)
+    return np.asarray(scene * gain[..., None] * np.float32(HLG_PEAK / WHITE))
+
+
+def find_peak(samples: npt.NDArray[Any], light: Light) -> float:
+    """The light that all but a few pixels stay below: of samples [n, 3], by what a grey of each sample has."""
+    counts = np.bincount(samples.max(-1).ravel(), minlength=len(light))
+    place = int(np.searchsorted(np.cumsum(counts), BRIGHT * counts.sum()))
+    return float(light[place])
+
+
+def roll_off(light: Light, peak: float) -> Light:
+    """The light [..., 3] of a picture with such a peak, none of it above 1: BT.2390's curve on the largest channel.
+
+    What is dark stays as it is, hues do too; where nothing is above white, so does everything.
+    """
+    if peak <= 1:
+        return light
+    steps = np.linspace(0, encode_pq(np.array(peak)), STEPS)
+    before = decode_pq(steps)
+    gains = decode_pq(bend(steps / steps[-1], float(encode_pq(np.array(1.0)) / steps[-1])) * steps[-1]) / np.maximum(
+        before, 1e-9
+    )
+    gains[before < 1e-6] = 1.0
+    largest = light.max(-1)
+    gain = np.interp(largest, before, gains) * np.minimum(1, peak / np.maximum(largest, 1e-9))
+    return np.asarray(light * gain[..., None].astype(np.float32))
+
+
+def bend(values: Values, top: float) -> Values:
+    """BT.2390's EETF without its lift of blacks: values from 0 to 1 -> from 0 to `top`, straight below its knee."""
+    knee = 1.5 * top - 0.5
+    t = (np.maximum(values, knee) - knee) / (1 - knee)
+    bent = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * top
+    return np.where(values < knee, values, bent)

@@ -1,0 +1,107 @@
+"""The boxes of an AVIF file (ISO/IEC 14496-12, 23008-12), as far as its colours need them: Pillow tells nothing of those."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+BOXES = 1000  # more of them, one beside another, are nobody's photo
+LARGEST = 1 << 22  # bytes of a box of metadata that are looked at
+SAMPLE_ENTRY = 78  # bytes before the boxes of a track's description
+TRACK = (b"trak", b"mdia", b"minf", b"stbl")
+
+
+class Coding(NamedTuple):
+    """primaries, transfer: CICP code points of the `nclx` box; None where there is none. depth: bits a sample."""
+
+    cicp: tuple[int, int] | None
+    depth: int
+
+
+def read_coding(file: BinaryIO) -> Coding:
+    """How the first picture of an AVIF is coded: that of its track where it is a sequence, else its primary item."""
+    boxes = dict(read_top(file))
+    sequence = boxes.get(b"ftyp", b"").startswith(b"avis") and b"moov" in boxes
+    properties = list(list_track(boxes[b"moov"]) if sequence else list_item(boxes.get(b"meta", b"")[4:]))
+    depth, cicp = 0, None
+    for name, data in properties:
+        if name == b"colr" and data[:4] == b"nclx" and len(data) >= 8:
+            cicp = read_number(data, 4, 2), read_number(data, 6, 2)
+        elif name == b"pixi":
+            depth = max(data[5:], default=0)
+        elif name == b"av1C" and not depth:
+            depth = (12 if data[2] & 0x20 else 10) if data[2:3] and data[2] & 0x40 else 8
+    return Coding(cicp, depth)
+
+
+def read_number(data: bytes, at: int, size: int) -> int:
+    """An unsigned number; what is missing of it counts as nothing."""
+    return int.from_bytes(data[at : at + size], "big")
+
+
+def read_top(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The outermost boxes of metadata: name, content."""
+    start, end = 0, file.seek(0, io.SEEK_END)
+    for _ in range(BOXES):
+        file.seek(start)
+        head = file.read(16)
+        size, name, first = read_number(head, 0, 4), head[4:8], 8
+        if size == 1:
+            size, first = read_number(head, 8, 8), 16
+        size = size or end - start
+        if size < first or len(head) < 8:
+            return
+        if name in (b"ftyp", b"meta", b"moov"):
+            file.seek(start + first)
+            yield name, file.read(min(size - first, LARGEST))
+        start += size
+
+
+def read_boxes(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes within one: name, content."""
+    for _ in range(BOXES):
+        size = read_number(data, start, 4)
+        if size < 8 or start + 8 > len(data):
+            return
+        yield data[start + 4 : start + 8], data[start + 8 : start + size]
+        start += size
+
+
+def find_box(data: bytes, *names: bytes) -> bytes:
+    """The content of a box in a box in a box, the first of each name; empty where there is none."""
+    for name in names:
+        data = next((content for found, content in read_boxes(data) if found == name), b"")
+    return data
+
+
+def list_item(meta: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The properties of the primary item."""
+    pitm, iprp = find_box(meta, b"pitm"), find_box(meta, b"iprp")
+    primary = read_number(pitm, 4, 4 if pitm[:1] > b"\0" else 2)
+    properties = list(read_boxes(find_box(iprp, b"ipco")))
+    for name, ipma in read_boxes(iprp):
+        if name == b"ipma":
+            yield from (properties[i - 1] for i in list_associations(ipma, primary) if 0 < i <= len(properties))
+
+
+def list_associations(ipma: bytes, primary: int) -> Iterator[int]:
+    """The numbers, from 1, of an item's properties."""
+    wide, size = (4 if ipma[:1] > b"\0" else 2), (2 if ipma[3:4] and ipma[3] & 1 else 1)
+    at = 8
+    for _ in range(min(read_number(ipma, 4, 4), BOXES)):
+        item, count = read_number(ipma, at, wide), read_number(ipma, at + wide, 1)
+        at += wide + 1
+        if item == primary:
+            essential = 1 << (8 * size - 1)
+            yield from (read_number(ipma, at + i * size, size) & (essential - 1) for i in range(count))
+        at += count * size
+
+
+def list_track(moov: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What describes the pictures of the first track."""
+    entry = find_box(moov, *TRACK, b"stsd")[8:]
+    for name, content in read_boxes(entry):
+        if name == b"av01":
+            yield from read_boxes(content, SAMPLE_ENTRY)
+            return

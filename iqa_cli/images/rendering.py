@@ -1,0 +1,168 @@
+"""Rendering: what was decoded of a file, of whatever colours, and how a part of it becomes sRGB of 8 bits."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from iqa_cli.images import deep
+from iqa_cli.images.color import Samples, convert_to_srgb, flatten, scale_to_bytes
+from iqa_cli.images.colorspace import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
+from iqa_cli.images.crops import Window
+from iqa_cli.images.hdr import find_peak, roll_off, show_hlg
+from iqa_cli.images.heif import Coding, read_coding
+from iqa_cli.images.tiff import spread_palette
+
+STRIP = 1 << 18  # samples that are light at a time, 4 bytes each
+LEVELS = 65535  # of light, from which sRGB is looked up
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A picture of 8 bits without transparency, and its ICC profile, if any."""
+
+    picture: Image.Image
+    icc: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.picture.size
+
+    def render(self, window: Window) -> Image.Image:
+        """A part of it in sRGB."""
+        seen = self.picture if window == (0, 0, *self.size) else self.picture.crop(window)
+        return convert_to_srgb(seen, self.icc)
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Samples [h, w, 3 or 4] from 0 to `levels`, of RGB in a space that is not sRGB, and of alpha. peak: see `find_peak`."""
+
+    samples: Samples
+    levels: int
+    space: ColorSpace
+    peak: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.samples.shape[1], self.samples.shape[0]
+
+    def render(self, window: Window) -> Image.Image:
+        """A part of it in sRGB, what was transparent laid on white."""
+        left, top, right, bottom = window
+        samples = self.samples[top:bottom, left:right]
+        rgb = np.empty((*samples.shape[:2], 3), np.uint8)
+        light, codes = self.space.tabulate(self.levels), tabulate_srgb()
+        rows = max(1, STRIP // max(1, samples.shape[1]))
+        for start in range(0, len(samples), rows):
+            part = samples[start : start + rows]
+            shown = show(light[part[..., :3]], self.space, self.peak)
+            rgb[start : start + rows] = lay_on_white(codes[quantise(shown)], part, self.levels)
+        return Image.fromarray(rgb)
+
+
+def quantise(light: Light) -> npt.NDArray[np.uint16]:
+    """Light as a place in a table, where black and white are the ends."""
+    return (np.clip(light, 0, 1) * np.float32(LEVELS) + np.float32(0.5)).astype(np.uint16)
+
+
+def tabulate_srgb() -> npt.NDArray[np.uint8]:
+    """SRGB of 8 bits for each of LEVELS of light."""
+    light = np.arange(LEVELS + 1) / LEVELS
+    values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray((255 * values + 0.5).astype(np.uint8))
+
+
+def show(light: Light, space: ColorSpace, peak: float) -> Light:
+    """The light that a plain screen shows, in sRGB's primaries."""
+    if space.hdr:
+        light = roll_off(show_hlg(light, space.luminance()) if space.scene else light, peak)
+    return light @ space.matrix().T.astype(np.float32)
+
+
+def lay_on_white(rgb: npt.NDArray[np.uint8], samples: Samples, levels: int) -> npt.NDArray[np.uint8]:
+    """Colours laid on white by the alpha of their samples, where they have any."""
+    if samples.shape[2] < 4:
+        return rgb
+    share = (samples[..., 3:] / np.float32(levels)).astype(np.float32)
+    return (255 - (255 - rgb) * share + np.float32(0.5)).astype(np.uint8)
+
+
+def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
+    """A decoded picture; from its file comes what Pillow does not say of it."""
+    icc = picture.info.get("icc_profile")
+    if kind == "PNG":
+        return rasterise_png(file, picture, icc)
+    if kind == "TIFF":
+        spread_palette(picture)
+    coding = read_coding(file) if kind == "AVIF" else Coding(None, 8)
+    space = name_by_cicp(*coding.cicp) if coding.cicp else None
+    if icc and not (space and space.hdr):  # a profile goes before code points, but has no tables for HDR
+        space = name_by_profile(icc)
+    if space is None or space.srgb or picture.mode not in ("L", "LA", "RGB", "RGBA"):
+        return Flat(flatten(picture), icc)
+    if coding.depth > 8:
+        with suppress(ValueError):  # OpenCV without AVIF: 8 bits of the colours then have to do
+            samples = deep.read_avif(file)
+            if samples.shape[1::-1] == picture.size and samples.dtype == np.uint16:
+                return widen(samples, (1 << coding.depth) - 1, space)
+    return widen(read_bytes(picture), 255, space)
+
+
+def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
+    """A decoded PNG. Of what it says of its colours, cICP goes before iCCP, that before sRGB, and that before gAMA and cHRM."""
+    chunks = dict(deep.read_chunks(file))
+    bits = chunks[b"IHDR"][8]
+    space = find_png_space(picture, icc, chunks.get(b"cICP", b""))
+    icc = None if b"cICP" in chunks and space else icc
+    plain = space is None or space.srgb
+    key = chunks.get(b"tRNS", b"")
+    if bits == 16 and (key or not plain):
+        samples = deep.read_png(file, chunks[b"IHDR"], key)
+        if space and not plain:
+            return widen(samples, 65535, space)
+        return Flat(flatten(Image.fromarray(scale_to_bytes(samples))), icc)
+    if bits in (2, 4) and isinstance(picture.info.get("transparency"), int) and picture.mode == "L":
+        picture.info["transparency"] *= 255 // ((1 << bits) - 1)  # Pillow spreads the samples, but not the transparent one
+    if space is None or space.srgb:
+        return Flat(flatten(picture), icc)
+    return widen(read_bytes(picture), 255, space)
+
+
+def find_png_space(picture: Image.Image, icc: bytes | None, cicp: bytes) -> ColorSpace | None:
+    """The space of a PNG; None where it is that of its ICC profile, or sRGB."""
+    if len(cicp) == 4 and cicp[2] == 0:  # RGB; nothing else is allowed
+        space = name_by_cicp(cicp[0], cicp[1], bool(cicp[3]))
+        if space:
+            return space
+    if icc:
+        return name_by_profile(icc)
+    if "srgb" in picture.info:
+        return None
+    return name_by_gamma(picture.info.get("gamma"), picture.info.get("chromaticity"))
+
+
+def read_bytes(picture: Image.Image) -> npt.NDArray[Any]:
+    """The samples of 8 bits: [h, w, 3], or [h, w, 4] with alpha."""
+    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+
+
+def widen(samples: Samples, levels: int, space: ColorSpace) -> Wide:
+    """Samples with the peak of what is seen of them."""
+    return Wide(samples, levels, space, measure_peak(samples, levels, space) if space.hdr else 1.0)
+
+
+def measure_peak(samples: Samples, levels: int, space: ColorSpace) -> float:
+    """The light that nearly all pixels stay below, of the whole picture, so that each part of it looks the same."""
+    light = space.tabulate(levels)
+    greys = np.repeat(light[:, None], 3, 1)
+    shown = show_hlg(greys, space.luminance())[:, 0] if space.scene else light
+    seen = samples[..., :3] if samples.shape[2] < 4 else samples[samples[..., 3] > 0][:, :3]
+    return find_peak(seen, shown) if seen.size else 1.0

@@ -1,0 +1,41 @@
+"""Backbones: networks of timm without their classifiers, with new weights or with those of the hub that timm names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import timm
+from timm.models import PretrainedCfg
+from torch import nn
+
+from iqa_cli.errors import WeightsError
+from iqa_cli.models.hub import bound_waiting
+
+
+def build_backbone(name: str, options: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
+    """A network of timm. Raises WeightsError for unknown names, and in seconds where the weights cannot be had."""
+    with bound_waiting() if pretrained else nullcontext("") as silence:
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        except Exception as error:  # timm raises many kinds: unknown names, missing keys, no network
+            if not pretrained:
+                raise WeightsError(f"cannot build the backbone {name}: {first_line(error)}") from error
+            raise WeightsError(
+                f"cannot get the pretrained weights of {name} from the Hugging Face Hub: {silence or first_line(error)}; name a"
+                " file of them by --backbone-weights FILE, or begin at random by --backbone-weights none"
+            ) from error
+
+
+def find_facts(name: str) -> PretrainedCfg:
+    """What timm knows of a backbone. Raises WeightsError for a name that it does not know."""
+    facts = timm.get_pretrained_cfg(name)
+    if facts is None:
+        raise WeightsError(f"timm knows no backbone {name}; timm.list_models() names them")
+    return facts
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a foreign library says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
