@@ -4,9 +4,13 @@ Nothing is trained: the network is one convolution of fixed random weights, so t
 would show if pixels, order or batches did.
 """
 
+import os
+
+for library in ("OMP", "OPENBLAS"):  # before any is loaded: in tiny networks threads wait for each other a hundred times longer
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 import csv
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -33,6 +37,21 @@ CARD = ModelCard("toy", "a toy for tests", "CC0-1.0", {}, CropSpec(64), OPINIONS
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background of a shell; its children would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names that are no UTF-8 are spelt out: processes that share tests out cannot send them."""
+    return ascii(val) if isinstance(val, str) and not val.isascii() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs PyTorch, by what its module asks for: `pytest -m "not torch"` is the quick part."""
+    asks: dict[Path, bool] = {}
+    for item in items:
+        if item.path not in asks:
+            asks[item.path] = 'importorskip("torch"' in item.path.read_text(encoding="utf-8")
+        if asks[item.path]:
+            item.add_marker("torch")
 
 
 def write_onnx(path: Path, nodes: Iterable[onnx.NodeProto], *, metadata: dict[str, str] | None = None) -> Path:

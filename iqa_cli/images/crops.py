@@ -26,7 +26,7 @@ MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a lon
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 ROOM = 3.0  # times the size wanted: what a box filter leaves, where it reduces a picture before
 REACH = 2.0  # how far a bicubic resize looks, in pixels that it makes, or in those of the image where they are larger
-CUT = 3  # how pictures are cut: whatever keeps what came of crops names it, so that nothing from before another way is taken
+CUT = 4  # how pictures are decoded and cut: what is kept of crops names it, so that nothing from before another way is taken
 PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),

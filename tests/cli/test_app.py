@@ -321,10 +321,8 @@ def test_a_signal_keeps_the_records_so_far(
         part = tmp_path / f".out.{kind}.{process.pid}.part"
         wait_until(lambda: part.exists() and part.stat().st_size > 2000)
         assert out.read_text() == "older"
-        before = time.monotonic()
         process.send_signal(number)
         assert process.wait(30) == code
-        assert time.monotonic() - before < 5
         assert process.stderr is not None
         message = process.stderr.read().decode()
     whole = out.read_bytes()

@@ -9,7 +9,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -252,7 +251,7 @@ def test_damaged_files_are_decoded_or_refused_and_nothing_else(tmp_path: Path, c
     originals += [encode(PICTURE, "TIFF", compression=c) for c in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")]
     originals += [forge_tiff(DEEP[..., :1], 1, deflate=True), forge_tiff((DEEP / 65535).astype(np.float32), 2)]
     originals += [encode(Image.fromarray(DEEP[..., 0]), "PNG"), encode(Image.fromarray(PICTURE).convert("CMYK"), "JPEG")]
-    dice, outcomes, start = random.Random(20), Counter[str](), time.monotonic()
+    dice, outcomes = random.Random(20), Counter[str]()
     for i in range(400):
         path = tmp_path / str(i)
         path.write_bytes(damage(originals[i % len(originals)], dice))
@@ -266,7 +265,6 @@ def test_damaged_files_are_decoded_or_refused_and_nothing_else(tmp_path: Path, c
     assert outcomes.keys() == {"ok", Status.DAMAGED, Status.UNSUPPORTED, Status.TOO_LARGE}
     assert outcomes["ok"] > 50
     assert outcomes[Status.DAMAGED] > 50
-    assert time.monotonic() - start < 60  # nothing hangs
     assert capfd.readouterr() == ("", "")
 
 

@@ -105,13 +105,11 @@ def test_closing_does_not_wait_for_an_item_that_never_comes() -> None:
 
     def draw() -> Iterator[int]:
         yield 1
-        never.wait(30)
+        never.wait()
 
     results = convey(draw(), square, threads=2)
     assert next(results) == 1
-    before = time.monotonic()
-    results.close()
-    assert time.monotonic() - before < 10
+    results.close()  # returns, although whoever draws the items still waits
     never.set()
 
 
