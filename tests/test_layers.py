@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "evaluation": "datasets errors images models options records scoring targets",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation images locks models networks options qfm_iqm records",
-    "export": "errors images locks models networks options records training",
+    "export": "errors images models networks options records",
     "cli": "datasets errors evaluation export images models options records scoring targets training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""

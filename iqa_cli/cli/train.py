@@ -162,9 +162,8 @@ def blend(
     from iqa_cli.models import find
 
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
-    card = import_torch_module("export.ensemble", "iqa blend").blend_models(
-        found, weight or [], output, name, summary, limit or []
-    )
+    ensemble = import_torch_module("export.ensemble", "iqa blend")
+    card = ensemble.blend_models(found, weight or [], output, ensemble.About(name, summary, limit or []))
     train_view.TrainingView(quiet=quiet).say(f"wrote {card}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,56 +19,65 @@ from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
 
 
-def blend_models(
-    models: Sequence[FoundModel],
-    weights: Sequence[float],
-    folder: Path,
-    name: str,
-    summary: str = "",
-    limits: Sequence[str] = (),
-) -> Path:
+@dataclass(frozen=True)
+class About:
+    """What a person says of a blend. summary: none: its members by name. limits: besides those that all members have."""
+
+    name: str
+    summary: str = ""
+    limits: Sequence[str] = ()
+
+
+def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, about: About) -> Path:
     """Write the blend of some models, weighted, into a folder; its card.
 
-    The card has the first model's crops, see `join_crops`, and scale, and the limits that all have, besides these. Models on
-    one backbone with the same weights share it. Raises UsageError for weights or views that do not fit, WeightsError for a
-    model that is a blend itself or not intact, DataError where the folder cannot be written.
+    Raises UsageError for weights or inputs that do not fit, WeightsError for a model that is a blend itself or not intact,
+    DataError where the folder cannot be written.
     """
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
-    networks = [open_member(model) for model in models]
-    first = join_crops([model.card.crops for model in models])
-    members: list[Member] = []
-    for model, network, weight in zip(models, networks, weights, strict=True):
-        begun = describe_member(model.card, network, weight, first)
-        members.append(replace(begun, shared_backbone=find_backbone(begun, network, members, networks)))
-    for member, network in zip(members, networks, strict=True):
-        if member.shared_backbone is not None:
-            network.encoder.share_backbone(networks[member.shared_backbone].encoder.backbone)
-    blend = Blend(members, first.multiple)
-    for slot, network in zip(blend.networks, networks, strict=True):
-        slot.load_state_dict(network.state_dict())
-    cards = [model.card for model in models]
-    file = folder / f"{name}.safetensors"
+    crops = join_crops([model.card.crops for model in models])
+    blend = build_blend(models, weights, crops)
+    file = folder / f"{about.name}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(file, blend, half=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot write: {error.strerror}") from error
+    card = describe_blend(blend, [model.card for model in models], about)
+    return write_card(replace(card, crops=crops, files={"safetensors": WeightFile.of(file)}), folder)
+
+
+def build_blend(models: Sequence[FoundModel], weights: Sequence[float], crops: CropSpec) -> Blend:
+    """The blend as a network for such crops. Models on one backbone with the same weights share it."""
+    networks = [open_member(model) for model in models]
+    members: list[Member] = []
+    for model, network, weight in zip(models, networks, weights, strict=True):
+        member = describe_member(model.card, network, weight, crops)
+        members.append(replace(member, shared_backbone=find_backbone(member, network, members, networks)))
+    for member, network in zip(members, networks, strict=True):
+        if member.shared_backbone is not None:
+            network.encoder.share_backbone(networks[member.shared_backbone].encoder.backbone)
+    blend = Blend(members, crops.multiple)
+    for slot, network in zip(blend.networks, networks, strict=True):
+        slot.load_state_dict(network.state_dict())
+    return blend
+
+
+def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> ModelCard:
+    """The card of a blend, but for its crops and files: the scale of its first model, and the limits that all have."""
     shares = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(blend.shares, cards, strict=True))
     data = list(dict.fromkeys(line for card in cards for line in card.training.get("data", [])))
-    card = replace(
+    return replace(
         cards[0],
-        name=name,
-        summary=summary or f"the weighted mean of {len(cards)} networks: {shares}",
-        network={"members": [asdict(member) for member in members]},
-        crops=first,
-        limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *limits),
+        name=about.name,
+        summary=about.summary or f"the weighted mean of {len(cards)} networks: {shares}",
+        network={"members": [asdict(member) for member in blend.members]},
+        limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
         training={"data": data, "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
-        files={"safetensors": WeightFile.of(file)},
     )
-    return write_card(card, folder)
 
 
 def join_crops(crops: Sequence[CropSpec]) -> CropSpec:

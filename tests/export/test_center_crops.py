@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from test_export_ensemble import CNN, answers, write_network
 
 from iqa_cli.errors import UsageError, WeightsError
-from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.ensemble import About, blend_models
 from iqa_cli.export.onnx import export_model
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, read_card
@@ -41,7 +41,7 @@ def test_members_with_one_backbone_and_two_inputs_share_it(mlp: FoundModel, tmp_
         "closer": write_network(tmp_path / "closer", replace(CNN, center_crop=96), replace(whole, middle=96), 0, backbone),
     }
     for name, panel in panels.items():
-        blend = find_model(str(blend_models([panel, mlp], [1.0, 1.0], tmp_path / "out", name)), BackendChoice.TORCH)
+        blend = find_model(str(blend_models([panel, mlp], [1.0, 1.0], tmp_path / "out", About(name))), BackendChoice.TORCH)
         assert [member["shared_backbone"] for member in blend.card.network["members"]] == [None, 0]
         assert blend.card.crops == panel.card.crops  # of two centers the larger one
         network = load_network(blend.card, blend.folder / f"{name}.safetensors")
@@ -50,14 +50,14 @@ def test_members_with_one_backbone_and_two_inputs_share_it(mlp: FoundModel, tmp_
             expected = (answers(panel, photo) + answers(mlp, photo)) / 2
             assert answers(blend, photo) == pytest.approx(expected, abs=2e-3)  # a center cut alone is rounded otherwise
     larger = write_network(tmp_path / "larger", CNN, CropSpec(256, multiple=32), 0, backbone)
-    blend = find_model(str(blend_models([larger, mlp], [1.0, 1.0], tmp_path / "out", "larger")), BackendChoice.TORCH)
+    blend = find_model(str(blend_models([larger, mlp], [1.0, 1.0], tmp_path / "out", About("larger"))), BackendChoice.TORCH)
     assert blend.card.crops.middle == 0
     assert export_model(blend, tmp_path / "larger.onnx", [str(photo) for photo in photos])[1] < 1e-4
 
 
 def test_beside_a_center_crop_others_get_their_own_size(mlp: FoundModel, tmp_path: Path) -> None:
     whole = write_network(tmp_path / "whole", CNN, CropSpec(CENTER.size - 32), 0)
-    blend = find_model(str(blend_models([mlp, whole], [1.0, 1.0], tmp_path / "out", "both")), BackendChoice.TORCH)
+    blend = find_model(str(blend_models([mlp, whole], [1.0, 1.0], tmp_path / "out", About("both"))), BackendChoice.TORCH)
     assert blend.card.crops == replace(CENTER, middle=0)
     network = load_network(blend.card, blend.folder / "both.safetensors")
     assert network.adapt(torch.zeros(1, 3, CENTER.size, CENTER.size), 1).shape[2:] == (CENTER.size - 32, CENTER.size - 32)
@@ -67,11 +67,11 @@ def test_a_center_that_the_first_model_s_crops_do_not_have_is_named(tmp_path: Pa
     first = write_network(tmp_path / "first", CNN, CropSpec(320), 0)
     far = write_network(tmp_path / "far", replace(CNN, center_crop=192), CropSpec(310), 0)
     with pytest.raises(UsageError, match="far needs a larger center than the crops of the first model have"):
-        blend_models([first, far], [], tmp_path, "no")
+        blend_models([first, far], [], tmp_path, About("no"))
 
 
 def test_a_card_whose_crops_lack_its_network_s_center_is_refused(mlp: FoundModel, tmp_path: Path) -> None:
-    blend = read_card(blend_models([mlp, mlp], [], tmp_path / "blend", "twice"))
+    blend = read_card(blend_models([mlp, mlp], [], tmp_path / "blend", About("twice")))
     for center in (65, -1, "64", 64.0):
         facts = {"center_crop": center}
         far = [{**member, "network": {**member["network"], **facts}} for member in blend.network["members"]]

@@ -17,7 +17,7 @@ from test_export_ensemble import answers
 from test_training_run import choose, ratings, train  # noqa: F401  a fixture
 
 from iqa_cli.errors import UsageError
-from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.ensemble import About, blend_models
 from iqa_cli.export.onnx import export_model
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.find import find_model
@@ -147,7 +147,7 @@ def test_a_run_that_was_stopped_goes_on_within_its_features(ratings: Path, tmp_p
 
 def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) -> None:
     models = [find_model(str(fitted / f"fold{number}"), BackendChoice.TORCH) for number in (0, 1)]
-    blend = find_model(str(blend_models(models, [1.0, 3.0], tmp_path / "out", "both")), BackendChoice.TORCH)
+    blend = find_model(str(blend_models(models, [1.0, 3.0], tmp_path / "out", About("both"))), BackendChoice.TORCH)
     assert [member["shared_backbone"] for member in blend.card.network["members"]] == [None, 0]
     photo = write_photo(tmp_path / "photo.png", 1, (96, 96))
     expected = 0.25 * answers(models[0], photo) + 0.75 * answers(models[1], photo)
