@@ -191,7 +191,7 @@ def list_row(trial: str, facts: Mapping[str, Any]) -> dict[str, str]:
     for name in FIGURES:
         for end in ("value", "low", "high"):
             value = facts[name].get(end)
-            row[name if end == "value" else f"{name}_{end}"] = "" if value is None else f"{value:.4f}"
+            row[name if end == "value" else f"{name}_{end}"] = "" if value is None else f"{round(value, 4) + 0.0:.4f}"
     return row
 
 
