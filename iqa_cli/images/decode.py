@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import io
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import (
@@ -40,6 +41,7 @@ from iqa_cli.images.color import flatten
 from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
 from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
+from iqa_cli.images.mend import describe, mend_file
 from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
 from iqa_cli.images.rendering import Flat, Wide, rasterise
 from iqa_cli.options import MAX_PIXELS
@@ -94,9 +96,33 @@ def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | N
         if kind not in OPENERS:
             raise Undecodable(Status.UNSUPPORTED, f"{kind}: not decoded here" if kind else "not an image")
         with naming_failures(kind):
-            if kind == "TIFF":
-                return decode_tiff(file, max_pixels, crops)
-            return decode_picture(file, kind, max_pixels, crops)
+            return decode_or_mend(file, kind, max_pixels, crops)
+
+
+def decode_or_mend(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
+    """The picture, if need be without what beside its pixels is broken. Raises Undecodable, or what the system refuses."""
+    try:
+        if kind == "TIFF":
+            return decode_tiff(file, max_pixels, crops)
+        return decode_picture(file, kind, max_pixels, crops)
+    except Undecodable as failure:
+        if failure.status is not Status.DAMAGED or failure.__cause__ is None:
+            raise
+        size, cause = (failure.width, failure.height), failure.__cause__
+    except Exception as failure:
+        if isinstance(failure, MemoryError) or is_refusal(failure):
+            raise
+        size, cause = (None, None), failure
+    try:
+        mended = mend_file(file, kind, cause)
+        return decode_picture(mended.file, kind, max_pixels, crops, mended.profile)
+    except Undecodable as failure:
+        raise Undecodable(failure.status, failure.detail, failure.width or size[0], failure.height or size[1]) from cause
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether it is the system that refuses, and not the decoder; EINVAL is an offset read from the file."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def prepare_decoders() -> None:
@@ -146,15 +172,11 @@ def naming_failures(kind: str, width: int | None = None, height: int | None = No
     except Undecodable:
         raise
     except Exception as error:  # a decoder fed broken bytes may raise anything; whatever it is, only this image fails
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: an offset read from the file
-            raise explain_refusal(error) from error
-        text = "".join(c if c.isprintable() else " " for c in str(error))
+        if is_refusal(error):
+            raise explain_refusal(cast(OSError, error)) from error
         if isinstance(error, MemoryError):
             raise Undecodable(Status.TOO_LARGE, f"{kind}: not enough memory to decode it", width, height) from error
-        if not re.search("[a-z]{3}", text):  # KeyError(320) says nothing to a reader
-            text = "its header makes no sense"
-        detail = f"{kind} that cannot be decoded: {' '.join(text.split())}"[:160]
-        raise Undecodable(Status.DAMAGED, detail, width, height) from error
+        raise Undecodable(Status.DAMAGED, describe(kind, error), width, height) from error
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -170,9 +192,11 @@ def open_header(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
     return OPENERS[kind](file)
 
 
-def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
-    """The road of everything that Pillow decodes right."""
+def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None, profile: bytes | None = None) -> Decoded:
+    """What Pillow decodes. profile: an ICC profile that is not in the file."""
     picture = open_header(file, kind)
+    if profile:
+        picture.info["icc_profile"] = profile
     orientation = 1 if kind == "PNG" else read_orientation(picture)  # asking a PNG would decode it
     width, height = swap_sides(picture.size, orientation)
     check_size(width, height, max_pixels)
@@ -183,6 +207,8 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
             stored = picture.size
             *_, bottom = lay(choose_window(stored, orientation, crops), stored, orientation)
             picture = shorten_jpeg(file, picture, bottom, scale)
+        if isinstance(file, io.BytesIO):
+            picture.decodermaxblock = len(file.getbuffer())  # arithmetic coding cannot wait for more in the middle
         picture.load()
         if kind == "PNG":
             orientation = read_orientation(picture)

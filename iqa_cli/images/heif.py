@@ -6,6 +6,11 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
+from iqa_cli.images.color import Samples
+from iqa_cli.images.tiff import read_samples
+
 BOXES = 1000  # more of them, one beside another, are nobody's photo
 LARGEST = 1 << 22  # bytes of a box of metadata that are looked at
 SAMPLE_ENTRY = 78  # bytes before the boxes of a track's description
@@ -105,3 +110,9 @@ def list_track(moov: bytes) -> Iterator[tuple[bytes, bytes]]:
         if name == b"av01":
             yield from read_boxes(content, SAMPLE_ENTRY)
             return
+
+
+def read_avif(file: BinaryIO) -> Samples:
+    """All samples of an AVIF in its own depth, as it is stored: [h, w, 3 or 4]. Raises ValueError where OpenCV cannot."""
+    samples = read_samples(file)
+    return np.dstack([samples] * 3) if samples.ndim == 2 else samples

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from iqa_cli.images import deep
+from iqa_cli.images import png
 from iqa_cli.images.color import Samples, convert_to_srgb, flatten, scale_to_bytes
 from iqa_cli.images.colorspace import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
 from iqa_cli.images.crops import Window
 from iqa_cli.images.hdr import find_peak, roll_off, show_hlg
-from iqa_cli.images.heif import Coding, read_coding
+from iqa_cli.images.heif import Coding, read_avif, read_coding
 from iqa_cli.images.tiff import spread_palette
 
 STRIP = 1 << 18  # samples that are light at a time, 4 bytes each
@@ -110,7 +110,7 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
         return Flat(flatten(picture), icc)
     if coding.depth > 8:
         with suppress(ValueError):  # OpenCV without AVIF: 8 bits of the colours then have to do
-            samples = deep.read_avif(file)
+            samples = read_avif(file)
             if samples.shape[1::-1] == picture.size and samples.dtype == np.uint16:
                 return widen(samples, (1 << coding.depth) - 1, space)
     return widen(read_bytes(picture), 255, space)
@@ -118,14 +118,14 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
 
 def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
     """A decoded PNG. Of what it says of its colours, cICP goes before iCCP, that before sRGB, and that before gAMA and cHRM."""
-    chunks = dict(deep.read_chunks(file))
+    chunks = dict(png.read_chunks(file))
     bits = chunks[b"IHDR"][8]
     space = find_png_space(picture, icc, chunks.get(b"cICP", b""))
     icc = None if b"cICP" in chunks and space else icc
     plain = space is None or space.srgb
     key = chunks.get(b"tRNS", b"")
     if bits == 16 and (key or not plain):
-        samples = deep.read_png(file, chunks[b"IHDR"], key)
+        samples = png.read_png(file, chunks[b"IHDR"], key)
         if space and not plain:
             return widen(samples, 65535, space)
         return Flat(flatten(Image.fromarray(scale_to_bytes(samples))), icc)

@@ -6,12 +6,14 @@ takes those.
 
 from __future__ import annotations
 
+import io
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
+from PIL.TiffImagePlugin import TiffImageFile
 
 from iqa_cli.images.color import Samples, scale_to_bytes
 
@@ -21,6 +23,16 @@ ICC_PROFILE, DNG_VERSION = 34675, 50706
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
 SENSOR_DATA = (32803, 34892)
 UINT, FLOAT = 1, 3  # sample formats
+UNDEFINED = 4  # which means UINT
+COMPRESSION = 259
+COMPRESSIONS = {
+    6: "old JPEG", 34661: "JBIG", 34887: "LERC", 33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000",
+    34712: "JPEG 2000", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL", 34892: "lossy JPEG", 34676: "SGI's LogLuv",
+    34677: "SGI's LogLuv", 32766: "NeXT's", 32809: "ThunderScan", 34933: "PNG", 34934: "JPEG XR",
+}  # fmt: skip
+"""Compressions that libtiff, as it comes with the decoders here, may lack."""
+COLOURS = {4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv"}
+NATURAL = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 32844: 1}  # photometric interpretation -> channels
 ON_THEIR_SIDES = (5, 6, 7, 8)  # orientations that make height and width change places
 
 
@@ -62,8 +74,52 @@ def read_deep(file: BinaryIO, tags: Tags) -> npt.NDArray[np.uint8]:
 
     Raises ValueError where they cannot be decoded.
     """
-    samples = scale_to_bytes(read_samples(file))
+    try:
+        samples = scale_to_bytes(read_samples(file))
+    except ValueError:
+        samples = scale_to_bytes(read_otherwise(file))
     return 255 - samples if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else samples
+
+
+def read_otherwise(file: BinaryIO) -> Samples:
+    """The samples of a deep grey picture, upright, by Pillow, which knows more compressions than OpenCV. Raises ValueError."""
+    file.seek(0)
+    with TiffImageFile(file) as picture:
+        if picture.mode not in ("I;16", "I;16B", "I;16L", "F"):
+            raise ValueError(f"no samples of a known kind: {picture.mode}")
+        return np.asarray(ImageOps.exif_transpose(picture))
+
+
+def name_unsupported(tags: Tags) -> str:
+    """In words what is unusual about a TIFF that no decoder here takes; empty where nothing is."""
+    bits, formats = tags.get(BITS, (1,)), tags.get(SAMPLE_FORMAT, (UINT,))
+    photometric, count = tags.get(PHOTOMETRIC, 0), len(tags.get(BITS, (1,)))
+    if name := COMPRESSIONS.get(tags.get(COMPRESSION, 1)):
+        return f"with {name} compression"
+    if not {*formats} <= {UINT, FLOAT, UNDEFINED}:
+        return "with signed or complex samples"
+    if FLOAT in formats and max(bits) not in (32, 64):
+        return f"of {max(bits)}-bit floats"
+    if len({*bits}) > 1 or max(bits) not in (1, 2, 4, 8, 16, 32, 64):
+        return f"with samples of {', '.join(map(str, sorted({*bits})))} bits"
+    if name := COLOURS.get(photometric):
+        return f"in {name}" + (f" with {count} channels" if count != NATURAL.get(photometric, 3) else "")
+    if count != NATURAL.get(photometric, 1) or max(bits) > 16 or (count > 1 and max(bits) < 8):
+        return f"with {count} channels of {max(bits)} bits"
+    return ""
+
+
+def count_rows(file: BinaryIO, tags: Tags) -> float:
+    """The share of a TIFF's rows that are there, by where its strips or tiles end; those cut short count where one can tell."""
+    size = file.seek(0, io.SEEK_END)
+    places, counts = (tags.get(strips) or tags.get(tiles) or () for strips, tiles in ((273, 324), (279, 325)))
+    plain = tags.get(COMPRESSION, 1) == 1
+    shares = [
+        1.0 if place + count <= size else max(0.0, (size - place) / count) if plain else 0.0
+        for place, count in zip(places, counts, strict=False)
+        if count
+    ]
+    return sum(shares) / len(shares) if shares else 1.0
 
 
 def read_samples(file: BinaryIO) -> Samples:

@@ -181,7 +181,7 @@ def test_a_bit_that_flipped_in_a_png(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 4
     refused = refuse(tmp_path / "x", bytes(data))
     assert (refused.status, refused.width, refused.height) == (Status.DAMAGED, 80, 48)
-    assert refused.detail.startswith("PNG that cannot be decoded: ")
+    assert refused.detail.startswith("PNG whose pixels cannot be decoded: they are broken")
 
 
 FORGED = {

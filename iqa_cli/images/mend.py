@@ -1,0 +1,173 @@
+"""What can still be made of a file that its decoder refused: the picture, the name of its kind, or how much of it is there.
+
+People delete what a tool calls damaged. So a file counts as damaged only where pixels are missing or broken: what stands beside
+the pixels is left out, and a whole file of a kind that is not decoded is named as that.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import JpegImagePlugin
+
+from iqa_cli.images import png, tiff
+from iqa_cli.images.jpeg import END, SCAN
+from iqa_cli.records import Status, Undecodable
+
+CUT_SHORT = ("truncated", "eof", "end of file", "too short", "not enough data", "needs more", "incomplete", "unpack")
+"""Words of decoders for what ends too early."""
+FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers of JPEG frames
+PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+NAMES = {
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
+    **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
+    0xF7: "JPEG-LS",
+}
+"""Frames that are not decoded here."""
+COEFFICIENTS = 64  # of a block
+NOISE = b"\x5a\xa5\x33\xcc" * 4096  # bits that any decoder takes for pixels
+
+
+class Frame(NamedTuple):
+    """What the header of a JPEG says: the marker of its frame, bits a sample, and whether all its scans are there."""
+
+    marker: int
+    bits: int
+    complete: bool
+
+
+def mend_file(file: BinaryIO, kind: str, failure: BaseException) -> png.Cleaned:
+    """The file as a decoder takes it, without what kept it from that. Raises Undecodable with what is known of it."""
+    file.seek(0)
+    if kind == "JPEG":
+        return png.Cleaned(mend_jpeg(file.read()), None)
+    if kind == "PNG":
+        return mend_png(file, failure)
+    if kind == "TIFF":
+        explain_tiff(file, failure)
+    if kind == "BMP" and (reason := name_bitmap(file.read(64))):
+        raise Undecodable(Status.UNSUPPORTED, f"BMP {reason}: not decoded here")
+    raise Undecodable(Status.DAMAGED, describe(kind, failure))
+
+
+def describe(kind: str, failure: BaseException, share: float | None = None) -> str:
+    """In our words what is wrong with a file, from what its decoder said. share: of the rows that are there, if known."""
+    said = str(failure).lower()
+    if share is not None and share < 1:
+        return f"{kind} cut short: {100 * share:.0f} % of the rows are there"
+    if isinstance(failure, EOFError | IndexError) or any(word in said for word in CUT_SHORT):
+        return f"{kind} cut short"
+    if isinstance(failure, SyntaxError | KeyError | TypeError):
+        return f"{kind} whose header makes no sense"
+    return f"{kind} whose pixels cannot be decoded: they are broken"
+
+
+def explain_tiff(file: BinaryIO, failure: BaseException) -> None:
+    """Raises Undecodable for a TIFF whose end is missing, or which is of a kind that is not decoded here."""
+    try:
+        tags = tiff.read_tags(file)
+        share, reason = tiff.count_rows(file, tags), tiff.name_unsupported(tags)
+    except Exception as error:  # as in decode: broken bytes may raise anything
+        raise Undecodable(Status.DAMAGED, describe("TIFF", error)) from error
+    if share < 1:
+        rows = f": {100 * share:.0f} % of the rows are there" if share else ""
+        raise Undecodable(Status.DAMAGED, f"TIFF cut short{rows}")
+    if not reason and "unknown" in str(failure):  # a mode or a compression that Pillow does not know
+        reason = f"with {len(tags.get(tiff.BITS, (1,)))} channels of {max(tags.get(tiff.BITS, (1,)))} bits in a rare layout"
+    if reason:
+        raise Undecodable(Status.UNSUPPORTED, f"TIFF {reason}: not decoded here")
+
+
+def mend_png(file: BinaryIO, failure: BaseException) -> png.Cleaned:
+    """A PNG without broken chunks beside its pixels. Raises Undecodable for Apple's kind of PNG."""
+    file.seek(png.SIGNATURE + 4)
+    if file.read(4) == b"CgBI":
+        raise Undecodable(Status.UNSUPPORTED, "PNG of Apple's own kind (CgBI): not decoded here")
+    share = png.count_rows(file)
+    if share is not None and share < 1:
+        raise Undecodable(Status.DAMAGED, describe("PNG", failure, share))
+    return png.clean_png(file)
+
+
+def mend_jpeg(data: bytes) -> io.BytesIO:
+    """A JPEG with its end mark, if every pixel is there. Raises Undecodable for other kinds, and where rows are missing."""
+    frame = read_frame(data)
+    if frame is None:
+        raise Undecodable(Status.DAMAGED, "JPEG whose header makes no sense")
+    if name := NAMES.get(frame.marker):
+        raise Undecodable(Status.UNSUPPORTED, f"{name}: not decoded here")
+    if frame.bits != 8:
+        raise Undecodable(Status.UNSUPPORTED, f"JPEG of {frame.bits} bits: not decoded here")
+    data = data.removesuffix(END[:1])  # half of an end mark
+    share = count_jpeg_rows(data)
+    if share < 1:
+        raise Undecodable(Status.DAMAGED, f"JPEG cut short: {100 * share:.0f} % of the rows are there")
+    if not frame.complete:
+        raise Undecodable(Status.DAMAGED, "JPEG cut short: its last scans, which hold the details, are missing")
+    return io.BytesIO(data + END)
+
+
+def read_frame(data: bytes) -> Frame | None:
+    """What the markers of a JPEG say; None where there is no frame."""
+    marker, bits, place = 0, 0, 2
+    missing: dict[tuple[int, int], int] = {}  # (component, coefficient) -> bits that no scan has brought
+    while 0 <= (place := data.find(b"\xff", place)) < len(data) - 4:
+        mark, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        place += 1
+        if mark in (0, 1, 0xFF) or 0xD0 <= mark <= 0xD9:
+            continue
+        body = data[place + 3 : place + 1 + length]
+        if mark in FRAMES and len(body) >= 6 and not marker:
+            marker, bits = mark, body[0]
+            parts = [body[at] for at in range(6, min(len(body), 6 + 3 * body[5]), 3)]
+            missing = {(part, k): 1 for part in parts for k in range(COEFFICIENTS)}
+        elif mark == SCAN and body:
+            note_scan(body, missing)
+        place += length
+    if not marker:
+        return None
+    return Frame(marker, bits, marker not in PROGRESSIVE or not any(missing.values()))
+
+
+def note_scan(body: bytes, missing: dict[tuple[int, int], int]) -> None:
+    """Take what a scan brings from what is missing."""
+    count = body[0]
+    if len(body) < 4 + 2 * count:
+        return
+    first, last, low = body[1 + 2 * count], body[2 + 2 * count], body[3 + 2 * count] & 15
+    for part in body[1 : 1 + 2 * count : 2]:
+        for k in range(first, min(last + 1, COEFFICIENTS)):
+            missing[part, k] = low
+
+
+def count_jpeg_rows(data: bytes) -> float:
+    """The share of the rows of a JPEG that are there: those that stay as they are, whatever bits follow the file."""
+    quiet, noisy = (decode_anyway(data + tail + END) for tail in (b"", NOISE))
+    if quiet is None or noisy is None or quiet.shape != noisy.shape:
+        return 0.0
+    changed = np.flatnonzero((quiet != noisy).reshape(len(quiet), -1).any(1))
+    return float(changed[0]) / len(quiet) if changed.size else 1.0
+
+
+def decode_anyway(data: bytes) -> np.ndarray | None:
+    """The pixels of a JPEG whose end mark is there, as far as they can be made out; None where nothing can."""
+    try:
+        picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        picture.decodermaxblock = len(data)
+        picture.load()
+        return np.asarray(picture)
+    except Exception:  # as in decode: broken bytes may raise anything
+        return None
+
+
+def name_bitmap(head: bytes) -> str:
+    """In words the kind of a BMP that is whole, but not decoded here; empty for all others."""
+    size, compression = (int.from_bytes(head[at : at + 4], "little") for at in (14, 30))
+    bits = int.from_bytes(head[28:30], "little")
+    if size < 40 or bits not in (1, 2, 4, 8, 16, 24, 32):
+        return ""
+    if compression in (3, 6):
+        return "with bit fields of this order"
+    return {4: "that holds a JPEG", 5: "that holds a PNG"}.get(compression, "of 2 bits" if bits == 2 else "")
