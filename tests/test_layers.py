@@ -25,9 +25,9 @@ MAY_IMPORT = {
     "networks": "errors images models",
     "scoring": "errors images models networks options records targets",
     "evaluation": "datasets errors images models options records scoring targets",
-    "qfm_iqm": "networks training",
+    "qfm_iqm": "networks",
     "training": "datasets errors evaluation images locks models networks options qfm_iqm records",
-    "export": "errors images locks models networks options records training",
+    "export": "errors images models networks options records",
     "cli": "datasets errors evaluation export images models options records scoring targets training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
@@ -49,7 +49,9 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}
-TORCH_FREE = {"training.options", "training.recipes", "training.data", "training.plan"}
+TORCH_FREE = {
+    *("qfm_iqm.options", "training.options", "training.recipes", "training.data", "training.plan", "training.events"),
+}
 """Of those folders, what refuses a training before PyTorch is imported."""
 
 

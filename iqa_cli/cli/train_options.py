@@ -1,4 +1,4 @@
-"""Study flags: what `iqa train` and `iqa distill` are told alike, each option declared once, and the options it makes."""
+"""Options that `iqa train` and `iqa distill` share, each declared once, and the training options they make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from iqa_cli.cli.options import DATA, DataRoots, Force, OwnFlags
 
 if TYPE_CHECKING:
-    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.training.options import TrainingOptions
 
 NETWORK, LOOP, RUN = "Network", "Training", "Run"  # panels of the help
 
@@ -33,7 +33,7 @@ Teachers = Annotated[
 
 @dataclass(frozen=True)
 class RatedFlags:
-    """Whose ratings, and where they are; fields are named as those of `study_options.StudyOptions`, here as below."""
+    """Whose ratings, and where they are; fields are named as those of `training.options.TrainingOptions`, here as below."""
 
     dataset: Annotated[
         list[str] | None,
@@ -50,7 +50,7 @@ class RatedFlags:
 
 
 class SplitChoice(StrEnum):
-    """`study_options.SplitKind`, as the command line lists it."""
+    """`training.options.SplitKind`, as the command line lists it."""
 
     SEEDED = "seeded"
     OFFICIAL = "official"
@@ -58,10 +58,10 @@ class SplitChoice(StrEnum):
 
 @dataclass(frozen=True)
 class SplitFlags:
-    """What is trained on, and what the training is judged by."""
+    """What is trained on, and what is tested on."""
 
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
+        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, tested on it.", rich_help_panel=DATA)
     ] = None
     fold_file: Annotated[
         Path | None,
@@ -71,7 +71,7 @@ class SplitFlags:
         int | None,
         typer.Option(
             min=1,
-            help="Train on so many seeded 80/20 splits, each judged by its test part, and print the median.",
+            help="Train on so many seeded 80/20 splits, test each on its test part, and print the median.",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -122,7 +122,11 @@ class RunFlags:
     ] = None
     features: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keeps what the frozen backbone measured, for other runs.", rich_help_panel=RUN),
+        typer.Option(
+            metavar="DIR",
+            help="Keeps features and teacher predictions for other runs.",
+            rich_help_panel=RUN,
+        ),
     ] = None
     decoded: Annotated[
         Path | None,
@@ -171,15 +175,15 @@ def write_flag(value: Any) -> Any:
     return str(value) if isinstance(value, Path | StrEnum) else value
 
 
-def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, Any] | None = None) -> StudyOptions:
+def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, Any] | None = None) -> TrainingOptions:
     """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError.
 
     begin: what a command does without a recipe.
     """
-    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.training.options import TrainingOptions
     from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 
-    options = StudyOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
+    options = TrainingOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
     if run.recipe is not None:
         options = apply_settings(options, read_recipe(run.recipe), str(run.recipe))
     elif begin is not None:

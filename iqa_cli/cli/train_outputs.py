@@ -1,4 +1,4 @@
-"""Study outputs: the files that a training leaves behind, checked before anything is read."""
+"""Training outputs: the files that a training leaves behind, checked before anything is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from iqa_cli.cli.outputs import (
     list_model_parts,
     may_replace,
 )
-from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.options import TrainingOptions
 
 OPTION = "--run-dir"
 BEGUN = "options.json"  # what a run folder has from its beginning
@@ -35,17 +35,17 @@ FILES: dict[str, tuple[str, Check]] = {
     "learning.csv": ("learning curves", begins_table("epoch", "phase")),
     "learning.png": ("learning curves", is_plot),
     "test.csv": ("predictions", begins_table("image", "opinion", "score")),
-    "test.json": ("figures", begins_json("fold", "images")),
-    "results.json": ("results", begins_json("protocol", "folds")),
+    "test.json": ("figures", begins_json("trial", "images")),
+    "results.json": ("results", begins_json("protocol", "trials")),
     "lock": ("a lock", lambda head: re.fullmatch(rb"\d+ \S+\n", head) is not None),
 }
 """What stands in a run folder beside weights and card, in words, and how it is told."""
 
 
-def check_study_outputs(options: StudyOptions, *, force: bool = False) -> None:
+def check_training_outputs(options: TrainingOptions, *, force: bool = False) -> None:
     """Raises UsageError where a training would write over its inputs, or over what no training has written."""
     folders = [folder for folder in (options.run_dir, options.features, options.decoded) if folder is not None]
-    check_folders(folders, [*options.photos, *options.roots], force=force)
+    check_folders(folders, [*options.unlabeled, *options.roots], force=force)
     outputs = [output for folder in list_folders(options.run_dir) for output in list_run_files(folder, options.name)]
     check_outputs(outputs, list_inputs(options), force=force)
 
@@ -65,7 +65,7 @@ def list_run_files(folder: Path, name: str) -> list[Output]:
     return [replace(output, is_earlier=lambda _: True) for output in outputs] if begun else outputs
 
 
-def list_inputs(options: StudyOptions) -> Iterator[str | Path]:
+def list_inputs(options: TrainingOptions) -> Iterator[str | Path]:
     """The files that a training reads."""
     yield from (path for path in (options.labels, options.fold_file, options.measured) if path is not None)
     if options.backbone_weights not in (None, "none"):

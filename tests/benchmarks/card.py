@@ -18,7 +18,6 @@ from typing import Any
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.models.card import read_card, write_card
-from iqa_cli.training.options import StudyOptions
 from iqa_cli.training.report import quote_results
 
 from .scored import run_whole
@@ -80,8 +79,7 @@ def quote_steadiness(measured: Result, name: str, called: str, lines: Sequence[R
 def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
     """Every measurement that was named, as the card holds it. Raises DataError, UsageError."""
     if given.cross_validation is not None:
-        facts: Result = {"dataset": given.dataset, "measured": given.cross_validation, "measured_by": given.command}
-        yield from quote_results(StudyOptions(run_dir=Path(), **facts))
+        yield from quote_results(given.cross_validation, given.command)
     if given.damage is not None:
         measured = read_measured(given.damage)
         yield quote_damage(measured, name, find_own(given.damage, measured, name)[1])
@@ -108,7 +106,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("card", type=Path, metavar="CARD", help="the card to change")
     parser.add_argument("--cross-validation", type=Path, metavar="FILE", help="results.json, or of blended --results")
     parser.add_argument("--command", default="", metavar="TEXT", help="what printed it, with DIR and FILE for places")
-    parser.add_argument("--dataset", default="livec", metavar="NAME", help="that it was on, default livec")
     parser.add_argument("--damage", type=Path, metavar="FILE", help="--json of tests.benchmarks.damage")
     parser.add_argument("--steadiness", type=Path, metavar="FILE", help="--json of tests.benchmarks.steadiness")
     parser.set_defaults(json=None)
