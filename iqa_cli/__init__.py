@@ -4,7 +4,8 @@
 """
 
 import os
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing for it would be half of what `iqa` needs to begin
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions

@@ -1,6 +1,6 @@
 """`python -m iqa_cli` is `iqa`."""
 
-from iqa_cli.cli.app import main
+from iqa_cli.cli.entry import main
 
 if __name__ == "__main__":
     main()

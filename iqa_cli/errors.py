@@ -1,7 +1,7 @@
 """Everything that stops a run, drawn as a tree; each leaf knows its exit code.
 
 One image that fails never raises out of the core: it is a `ScoreRecord` with a status. What stands here ends the run,
-and its text says what happened, where, and what to do about it. `cli.main` alone turns it into a line and an exit code.
+and its text says what happened, where, and what to do about it. `cli.run_command` alone turns it into a line and an exit code.
 
     IqaError
     ├── UsageError      2   the command was asked for something that makes no sense

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -72,7 +72,7 @@ class WholeFile:
         self.path = path
         self.final = path.resolve()  # so that a link stays a link
         self.aside = self.final.with_name(f".{self.final.name}.{os.getpid()}.part")
-        self.kept = 0  # bytes of whole writes
+        self.kept = self.begun = 0  # bytes of whole writes; of them, what was there before
         self.tail = b""
         with self._naming_failures():
             if self.final.is_dir():
@@ -95,6 +95,9 @@ class WholeFile:
 
     def _put(self, data: bytes) -> None:
         self.file.seek(self.kept)
+        self._put_all(data)
+
+    def _put_all(self, data: bytes) -> None:
         write_fully(self.file, data)
 
     def finish(self) -> None:
@@ -106,7 +109,7 @@ class WholeFile:
                 os.fsync(self.file.fileno())
                 if sys.platform == "win32":  # which neither renames nor removes an open file
                     self.file.close()
-                if self.kept:
+                if self.kept > self.begun:
                     self.aside.replace(self.final)
             finally:
                 self.file.close()
@@ -137,11 +140,7 @@ def remove_leftovers(final: Path) -> None:
     A process keeps its claim on any machine that shares the folder, so its number need not be known here. What may not be
     removed stays, and is no obstacle.
     """
-    left = re.compile(rf"\.{re.escape(final.name)}\.\d+\.part")
-    found: list[Path] = []
-    with suppress(OSError), os.scandir(final.parent) as entries:  # of a folder that may not be listed, or is none
-        found = [Path(entry) for entry in entries if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
-    for path in found:
+    for path in find_aside(final):
         with suppress(OSError), path.open("r+b", buffering=0) as file:  # for writing, as claims over a network need
             if claim(file, wait=False) and is_named(file, path):
                 if sys.platform == "win32":
@@ -149,19 +148,44 @@ def remove_leftovers(final: Path) -> None:
                 path.unlink()
 
 
+def find_aside(final: Path) -> list[Path]:
+    """What has been written aside for that file, by this process and others."""
+    left = re.compile(rf"\.{re.escape(final.name)}\.\d+\.part")
+    with suppress(OSError), os.scandir(final.parent) as entries:  # of a folder that may not be listed, or is none
+        return [Path(entry) for entry in entries if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+    return []
+
+
+def is_living(aside: Path) -> bool:
+    """Whether the process that writes a file aside is at work. Raises OSError."""
+    try:
+        with aside.open("r+b", buffering=0) as file:
+            return not claim(file, wait=False)
+    except FileNotFoundError:  # done meanwhile
+        return False
+
+
 def is_stream(path: Path) -> bool:
     """Whether a path is something that no file can take the place of: a named pipe, a device, /dev/stdout."""
     return path.parts[:2] == ("/", "dev") or (path.exists() and not path.is_file() and not path.is_dir())
 
 
-@contextmanager
-def open_target(path: Path) -> Iterator[Target]:
-    """A path to write to: a whole file, or a stream if it is a pipe or a device. Complete when the block ends, however it ends.
+STDOUT = Path("-")
+"""Standard output, where a file is named; a file of this name is ./- for the command line, see `shared_flags.parse_output`."""
 
-    Raises DataError where it cannot be written.
+
+@contextmanager
+def open_target(path: Path, make: Callable[[Path], WholeFile] = WholeFile) -> Iterator[Target]:
+    """A path to write to: a whole file; a stream if it is a pipe, a device or STDOUT. Complete when the block ends, however.
+
+    make: what kind of whole file. Raises DataError where it cannot be written, and what `make` raises.
     """
+    if path == STDOUT:
+        with finishing(open_stdout()) as stream:
+            yield stream
+        return
     if not is_stream(path):
-        whole = WholeFile(path)
+        whole = make(path)
         try:
             yield whole
         finally:
@@ -171,9 +195,18 @@ def open_target(path: Path) -> Iterator[Target]:
         file = path.open("wb", buffering=0)
     except OSError as error:
         raise DataError(f"{path}: cannot write the results: {error.strerror}") from error
-    with file:
-        stream = Stream(file)
-        try:
-            yield stream
-        finally:
-            stream.write(stream.tail)
+    with file, finishing(Stream(file)) as stream:
+        yield stream
+
+
+@contextmanager
+def finishing(stream: Stream) -> Iterator[Stream]:
+    """The stream, with its last tail when the block ends, unless that is because nobody reads any more."""
+    try:
+        yield stream
+    except PipeClosed:
+        raise
+    except BaseException:
+        stream.write(stream.tail)
+        raise
+    stream.write(stream.tail)

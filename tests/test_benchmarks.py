@@ -71,8 +71,9 @@ def test_the_folds_of_a_blend_are_those_of_its_members_averaged(tmp_path, capsys
     results = tmp_path / "results.json"
     assert blended.main(["--run", str(one), "--run", str(two), "--results", str(results)]) == 0
     written = json.loads(results.read_text())
-    assert written["srcc"] == {"median": 1.0, "mean": 1.0, "low": 1.0, "high": 1.0}  # (0, 2, 5.5), though neither is in order
-    assert [fold["images"] for fold in written["folds"]] == [3, 3]
+    (summary,) = written["summary"]
+    assert summary["srcc"] == {"median": 1.0, "mean": 1.0, "low": 1.0, "high": 1.0}  # (0, 2, 5.5), though neither is in order
+    assert [each["images"] for fold in written["trials"] for each in fold["sets"]] == [3, 3]
     assert "1.0000" in capsys.readouterr().out
     write_fold(two, "fold2", [("d", 1, 1)])
     write_fold(one, "fold2", [("a", 1, 1)])
@@ -91,7 +92,8 @@ def test_the_folds_of_a_blend_that_is_made_are_what_it_says_of_the_images(model,
     results = tmp_path / "results.json"
     asked = ["--run", str(run), "--made", str(model), "--data-root", str(tmp_path / "images"), "--results", str(results)]
     assert blended.main(asked) == 0
-    assert [fold["srcc"] for fold in json.loads(results.read_text())["folds"]] == pytest.approx([1.0, -1.0])
+    trials = json.loads(results.read_text())["trials"]
+    assert [trial["sets"][0]["srcc"]["value"] for trial in trials] == pytest.approx([1.0, -1.0])
     paths[0].unlink()
     assert blended.main(asked) == 4
     assert "has no score" in capsys.readouterr().err
@@ -105,9 +107,10 @@ def measure(model: str, photos: tuple[str, ...], step: float) -> dict[str, objec
 
 
 def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_path, capsys):
-    folds = [{"fold": "fold0", "images": 4, "srcc": 0.5, "plcc": 0.25}]
     spread = dict.fromkeys(("median", "mean", "low", "high"), 0.51239)
-    (tmp_path / "folds.json").write_text(json.dumps({"folds": folds, "srcc": spread, "plcc": spread}))
+    summary = [{"dataset": "livec", "images": 4, "srcc": spread, "plcc": spread}]
+    folds = {"protocol": "folds", "trials": [{"trial": "fold0", "sets": []}], "summary": summary}
+    (tmp_path / "folds.json").write_text(json.dumps(folds))
     both = [measure("other", ("a", "b"), 1.0), measure(f"runs/{CARD.name}.json", ("a", "b"), 3.0)]
     robust = tmp_path / "robust.json"
     robust.write_text(json.dumps(both))

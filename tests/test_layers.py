@@ -19,16 +19,18 @@ MAY_IMPORT = {
     "options": "errors",
     "locks": "errors",
     "targets": "errors locks",
+    "appended": "errors targets",
+    "outputs": "errors",
     "images": "options records",
     "models": "errors images options",
     "datasets": "errors images options records",
     "networks": "errors images models",
-    "scoring": "errors images models networks options records targets",
-    "evaluation": "datasets errors images models options records scoring targets",
-    "qfm_iqm": "networks training",
+    "scoring": "appended errors images models networks options outputs records targets",
+    "evaluation": "datasets errors images models options outputs records scoring targets",
+    "qfm_iqm": "networks",
     "training": "datasets errors evaluation images locks models networks options qfm_iqm records",
-    "export": "errors images locks models networks options records training",
-    "cli": "datasets errors evaluation export images models options records scoring targets training",
+    "export": "errors images models networks options records",
+    "cli": "datasets errors evaluation export images models options outputs records scoring targets training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -49,7 +51,9 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}
-TORCH_FREE = {"training.options", "training.recipes", "training.data", "training.plan"}
+TORCH_FREE = {
+    *("qfm_iqm.options", "training.options", "training.recipes", "training.data", "training.plan", "training.events"),
+}
 """Of those folders, what refuses a training before PyTorch is imported."""
 
 

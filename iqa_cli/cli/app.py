@@ -7,20 +7,43 @@ Exit codes: 0 every image has a score; 1 some image has none; 2 usage; 3 weights
 from __future__ import annotations
 
 import os
-import signal
+import shlex
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, datasets, evaluate, score, train
+from iqa_cli.cli import cache, datasets, entry, evaluate, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
+from iqa_cli.images.find import is_pattern
+from iqa_cli.images.formats import name_promise
 from iqa_cli.targets import PipeClosed
 
-INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143  # 128 + the number of the signal, as shells count
+PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see entry
+
+
+class Commands(TyperGroup):
+    """The commands; who names photos where a command is wanted, as in `iqa photos`, is told what he means."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named. Raises click's UsageError where there is none."""
+        if args[0] not in self.commands and may_be_photos(args[0]):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean: {shlex.join(['iqa', 'score', *args])}")
+        return super().resolve_command(ctx, args)
+
+
+def may_be_photos(text: str) -> bool:
+    """Whether a word is a path or a list of them rather than a misspelt command."""
+    path = Path(text)
+    named = len(path.parts) > 1 or name_promise(path.suffix.lower()) == "image"
+    return text == "-" or named or is_pattern(text) or os.path.lexists(text)
+
 
 app = typer.Typer(
+    cls=Commands,
     help="How good do photographs look to people? Scores from 0 to 100, without a reference image.",
     epilog="Try: iqa score photos",
     no_args_is_help=True,
@@ -85,14 +108,18 @@ app.add_typer(datasets.app, name="datasets")
 # ---- main ----
 
 
-def stop(*_: object) -> None:
-    """End on SIGTERM as on Ctrl-C, so that outputs are completed."""
-    sys.exit(TERMINATED)
-
-
 def main() -> None:
     """Run a command and exit. The one place where an error becomes a line and an exit code."""
-    signal.signal(signal.SIGTERM, stop)
+    try:
+        run_command()
+    except BaseException:
+        if entry.received:  # what the signal's exception has become on its way is nobody's concern
+            sys.exit(entry.FATAL + entry.received[0])
+        raise
+
+
+def run_command() -> None:
+    """Run a command; its errors are said, and leave as exit codes."""
     try:
         try:
             app()
@@ -113,5 +140,3 @@ def main() -> None:
 
         terminal.print_error(NO_THREADS)
         sys.exit(DataError.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from iqa_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from iqa_cli.scoring.cache import CacheState
 
 app = typer.Typer(help="Scores kept from earlier runs.", no_args_is_help=True)
 
@@ -31,13 +36,25 @@ def info() -> None:
 
 @app.command()
 def clear() -> None:
-    """Forget all scores."""
+    """Forget all scores, and say how many that were."""
     import sqlite3
 
+    from iqa_cli.cli import terminal
     from iqa_cli.scoring import cache
 
     folder = cache.find_folder()
     try:
+        before = cache.describe_cache(folder)
         cache.clear_cache(folder)
+        freed = before.bytes - cache.describe_cache(folder).bytes
     except (OSError, sqlite3.Error) as error:
         raise DataError(f"{folder}: the cache cannot be cleared: {error}") from error
+    terminal.print_line(describe_removal(before, freed))
+
+
+def describe_removal(before: CacheState, freed: int) -> str:
+    """What was removed, in words."""
+    if not before.bytes:
+        return f"there was nothing to remove in {before.file}"
+    scores = "a damaged cache" if before.scores is None else f"{before.scores:,} {'score' if before.scores == 1 else 'scores'}"
+    return f"removed {scores} ({freed / 1e6:.1f} MB) from {before.file}"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from iqa_cli.cli import entry
 from iqa_cli.cli.options import DATA, DataRoot, OwnFlags, spread
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ def show_dataset(
     ratings = own.gather()
     if not sets.is_placed(name, data_root, ratings):
         return
-    report = check.check_labels(sets.read_set(name, data_root, ratings, allow_missing=True), decode=decode)
+    with entry.raising_signals():
+        report = check.check_labels(sets.read_set(name, data_root, ratings, allow_missing=True), decode=decode)
     datasets_view.print_report(report)
     raise typer.Exit(int(not report.intact))

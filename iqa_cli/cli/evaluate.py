@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from iqa_cli.cli import entry
 from iqa_cli.cli.evaluate_options import (
     MeasureFlags,
     ModelFlags,
@@ -16,6 +17,7 @@ from iqa_cli.cli.evaluate_options import (
     refuse_ratings,
 )
 from iqa_cli.cli.options import OwnFlags, RuntimeFlags, spread
+from iqa_cli.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:
     from iqa_cli.options import EvaluateOptions, RobustnessOptions
@@ -33,7 +35,7 @@ def evaluate(
 
     With --robustness DIR: do scores of clean photos fall with distortion, and how far do harmless changes move them?
 
-    A table at a terminal, CSV in a pipe. Several models and sets make one table.
+    A table at a terminal, CSV in a pipe, unless an output is stdout. Several models and sets make one table.
 
     $ iqa evaluate --dataset livec --data-root ChallengeDB_release --plot livec.png
 
@@ -56,19 +58,24 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
     from iqa_cli.cli import evaluate_view  # after the options: who misspelt one need not wait for it
     from iqa_cli.evaluation import report, run
 
+    shown, plots = not output.takes_stdout, report.name_plots(output.plot, options)
+    read = [part for model in options.models for part in list_model_parts(model)]
+    read += [options.sets.own.labels] if options.sets.own.labels else []
+    check_outputs(report.list_outputs(output.csv, output.json, plots), read, force=output.force)
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
     done: list[run.Evaluation] = []
     outputs = report.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
-    try:
-        with outputs as files, view.running():
-            for event in run.evaluate(options, view.warn):
-                view.show(event)
-                if isinstance(event, run.Evaluation):
-                    files.write(event)
-                    done.append(event)
-    finally:
-        evaluate_view.print_evaluations(done)
-        evaluate_view.print_worst(done, worst)
+    with entry.raising_signals():
+        try:
+            with outputs as files, view.running():
+                for event in run.evaluate(options, view.warn):
+                    view.show(event)
+                    if isinstance(event, run.Evaluation):
+                        files.write(event)
+                        done.append(event)
+        finally:
+            evaluate_view.print_evaluations(done if shown else [])
+            evaluate_view.print_worst(done, worst, beside=not shown)
     view.conclude(done, files.plots)
     return any(evaluation.comparison.failed for evaluation in done)
 
@@ -78,15 +85,18 @@ def run_robustness(options: RobustnessOptions, output: OutputFlags) -> bool:
     from iqa_cli.cli import evaluate_view
     from iqa_cli.evaluation import robustness, robustness_report
 
+    shown = not output.takes_stdout
+    read = [*options.photos, *(part for model in options.models for part in list_model_parts(model))]
+    check_outputs(robustness_report.list_outputs(output.csv, output.json), read, force=output.force)
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=False)
     done: list[robustness.Robustness] = []
-    with robustness_report.open_results(output.csv, output.json) as files, view.running():
+    with entry.raising_signals(), robustness_report.open_results(output.csv, output.json) as files, view.running():
         for event in robustness.measure_robustness(options):
             view.show(event)
             if isinstance(event, robustness.Robustness):
                 done.append(event)
         files.write(done)
-    evaluate_view.print_robustness(done)
+    evaluate_view.print_robustness(done if shown else [])
     failed = done[0].failed
     for path, reason in failed.items():
         view.warn(f"left out: {path}: {reason}")

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.cli.options import DATA, MODEL, OUTPUT, CsvFile, DataRoots, OwnFlags, RuntimeFlags
+from iqa_cli.cli.options import (
+    DATA,
+    MODEL,
+    OUTPUT,
+    STREAM,
+    CsvFile,
+    DataRoots,
+    Force,
+    OwnFlags,
+    RuntimeFlags,
+    parse_output,
+)
 from iqa_cli.errors import UsageError
 from iqa_cli.options import DEFAULT_MODEL, EvaluateOptions, RatedSets, RobustnessOptions, Side
 
@@ -78,13 +89,24 @@ class OutputFlags:
 
     csv: CsvFile = None
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all figures as a JSON array.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=parse_output, help="Write all figures as a JSON array; - is stdout.", rich_help_panel=OUTPUT
+        ),
     ] = None
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw scores against ratings, .png or .svg.", rich_help_panel=OUTPUT),
     ] = None
+    force: Force = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.", rich_help_panel=OUTPUT)] = False
+
+    @property
+    def takes_stdout(self) -> bool:
+        """Whether one of them is stdout, which then has no table. Raises UsageError for both."""
+        if self.csv == self.json == STREAM:
+            raise UsageError("only one of the outputs can be stdout")
+        return STREAM in (self.csv, self.json)
 
 
 @dataclass(frozen=True)

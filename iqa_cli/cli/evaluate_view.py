@@ -154,7 +154,9 @@ def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 
 def print_robustness(outcomes: Sequence[Robustness]) -> None:
-    """Print figures of models on clean photos: tables if stdout is a terminal, else CSV."""
+    """Print figures of models on clean photos: tables if stdout is a terminal, else CSV. Nothing for none."""
+    if not outcomes:
+        return
     if not sys.stdout.isatty():
         rows = [row for outcome in outcomes for row in list_robustness(outcome)]
         print_rows([{name: "" if value is None else str(value) for name, value in row.items()} for row in rows])
@@ -191,12 +193,12 @@ def tabulate_movements(outcome: Robustness) -> Table:
     return table
 
 
-def print_worst(evaluations: Sequence[Evaluation], count: int) -> None:
+def print_worst(evaluations: Sequence[Evaluation], count: int, *, beside: bool = False) -> None:
     """Print the images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
 
-    Paths stay in one piece, however long.
+    Paths stay in one piece, however long. beside: something else is on stdout.
     """
-    console = open_console(stderr=not sys.stdout.isatty())
+    console = open_console(stderr=beside or not sys.stdout.isatty())
     for evaluation in evaluations if count else ():
         title = f"Where {evaluation.model} and people disagree most: {evaluation.labels.spec.name}"
         console.print()

@@ -29,6 +29,7 @@ from typer.models import OptionInfo
 from iqa_cli.options import MAX_CROPS, BackendChoice, OwnRatings, ScoreOptions
 
 DATA, OWN, OUTPUT, MODEL = "Data", "Ratings of your own", "Output", "Model and speed"  # panels of the help
+STREAM = Path("-")  # for an input stdin, for an output stdout
 
 Group = TypeVar("Group")
 
@@ -88,8 +89,26 @@ DataRoot = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="The folder of the set, or one that holds it; else $IQA_DATA.", rich_help_panel=DATA),
 ]
+
+
+def parse_output(text: str) -> Path:
+    """A file that is named on the command line; - alone is a standard stream, and ./- a file of that name."""
+    return Path(text).absolute() if Path(text) == STREAM and text != "-" else Path(text)
+
+
 CsvFile = Annotated[
-    Path | None, typer.Option("--csv", metavar="FILE", help="Write CSV, a line an image.", rich_help_panel=OUTPUT)
+    Path | None,
+    typer.Option(
+        "--csv", metavar="FILE", parser=parse_output, help="Write CSV, a line an image; - is stdout.", rich_help_panel=OUTPUT
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", parser=parse_output, help="Write one JSON array; - is stdout.", rich_help_panel=OUTPUT),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Write over files that are inputs, or no earlier outputs, too.", rich_help_panel=OUTPUT),
 ]
 
 

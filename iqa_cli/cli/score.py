@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
-from iqa_cli.cli.options import RuntimeFlags, spread
+from iqa_cli.cli import entry
+from iqa_cli.cli.options import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.images.find import expand_pattern, is_pattern
+from iqa_cli.outputs import check_outputs, list_model_parts
 from iqa_cli.scoring.launching import launch
-from iqa_cli.scoring.writers import CsvSink, Sink, open_sinks
+from iqa_cli.scoring.writers import CsvSink, Sink, list_outputs, open_sinks
 from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:
@@ -35,12 +39,18 @@ def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, runtime
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 
+    Paths that are not UTF-8 are the bytes they are in CSV; in JSON they have U+FFFD, and path_base64 holds their bytes.
+
     $ iqa score photos
 
     $ iqa score photos --csv scores.csv --json scores.json
 
-    $ find . -name '*.jpg' -print0 | iqa score -0 - | sort -t, -k2 -g
+    $ find . -name '*.jpg' -print0 | iqa score -0 - --jsonl scores.jsonl --append
+
+    $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-6), $0}' | sort -g
     """
+    paths = [path for named in images.paths or [] for path in expand_pattern(named)]
+    images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime)
     tally = run_scoring(options, images, output)
     raise typer.Exit(tally.exit_code)
@@ -49,24 +59,43 @@ def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, runtime
 def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) -> Tally:
     """Score the images, show and write what becomes of them, and count it. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files()
+    read = list_inputs(paths, images.files_from, options.model)
+    check_outputs(list_outputs(files, append=output.append), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer
 
-        tally = scorer.Tally()
-        count = plan_count(paths, images.files_from, options)
-        with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(files) as sink:
-            scorer.score_all(inputs, options, sink.write, tally, launched)
+        with entry.raising_signals():
+            tally = scorer.Tally()
+            tally.notes += explain_patterns(paths)
+            count = plan_count(paths, images.files_from, options)
+            with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(output) as sink:
+                scorer.score_all(inputs, options, sink.write, tally, launched)
     return tally
+
+
+def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:
+    """The files that are named as inputs; those of lists are known only as the lists are read."""
+    yield from (path for path in paths if path != STDIN)
+    yield from list_model_parts(model)
+    if files_from not in (None, STREAM):
+        yield files_from
+    if STDIN in paths or files_from == STREAM:
+        yield 0  # where a shell may have put a file
+
+
+def explain_patterns(paths: list[str]) -> list[str]:
+    """What to say of patterns that match nothing; their records only say that there is no such file."""
+    return [f"{path}: no file is called so, and none matches this pattern" for path in paths if is_pattern(path)]
 
 
 def name_inputs(paths: list[str], files_from: Path | None, *, null: bool) -> Iterator[str]:
     """The paths to score, those of lists among them. Raises UsageError without any, DataError where FILE cannot be read."""
     if not paths and files_from is None:
         raise UsageError("nothing to score: name images or folders, or - for a list on stdin. See: iqa score --help")
-    if paths.count(STDIN) + (files_from == Path(STDIN)) > 1:
+    if paths.count(STDIN) + (files_from == STREAM) > 1:
         raise UsageError("stdin can be read once only")
     listing = None if files_from is None else open_list(files_from)
     return draw_inputs(paths, listing, null=null)
@@ -75,7 +104,7 @@ def name_inputs(paths: list[str], files_from: Path | None, *, null: bool) -> Ite
 def open_list(path: Path) -> BinaryIO:
     """A file of paths; - is stdin. Raises DataError."""
     try:
-        return open_stdin() if path == Path(STDIN) else path.open("rb")
+        return open_stdin() if path == STREAM else path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: cannot read the list of paths: {error.strerror}") from error
 
@@ -91,7 +120,7 @@ def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> It
 
     for path in paths:
         if path == STDIN:
-            with open_list(Path(STDIN)) as stdin:
+            with open_list(STREAM) as stdin:
                 yield from read_paths(stdin, null_separated=null)
         else:
             yield path
@@ -112,10 +141,12 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 
-def open_output(files: Mapping[str, Path]) -> AbstractContextManager[Sink]:
+def open_output(output: OutputFlags) -> AbstractContextManager[Sink]:
     """Where records go: the files, or stdout. Raises UsageError and DataError."""
     from iqa_cli.cli import terminal
 
-    if files:
-        return open_sinks(files)
-    return nullcontext(terminal.TableSink() if sys.stdout.isatty() else CsvSink(open_stdout()))
+    if files := output.list_files():
+        return open_sinks(files, header=not output.no_header, append=output.append)
+    if sys.stdout.isatty():
+        return nullcontext(terminal.TableSink(header=not output.no_header))
+    return nullcontext(CsvSink(open_stdout(), header=not output.no_header))

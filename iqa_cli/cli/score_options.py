@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.cli.options import MODEL, OUTPUT, CsvFile, RuntimeFlags
+from iqa_cli.cli.options import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
+from iqa_cli.errors import UsageError
 from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
 
 INPUT = "Input"  # a panel of the help
@@ -26,7 +27,9 @@ class InputFlags:
     ] = None
     files_from: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also score the paths listed in FILE, one a line.", rich_help_panel=INPUT),
+        typer.Option(
+            metavar="FILE", parser=parse_output, help="Also score the paths listed in FILE, one a line.", rich_help_panel=INPUT
+        ),
     ] = None
     null: Annotated[
         bool, typer.Option("--null", "-0", help="Lists end each path with a NUL, as find -print0 does.", rich_help_panel=INPUT)
@@ -74,17 +77,42 @@ class OutputFlags:
 
     csv: CsvFile = None
     jsonl: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write JSON Lines, an object an image.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=parse_output,
+            help="Write JSON Lines, an object an image; - is stdout.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one JSON array.", rich_help_panel=OUTPUT)] = None
+    json: JsonFile = None
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="Without the line of column names.", rich_help_panel=OUTPUT)
+    ] = False
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", help="Add to the CSV or JSON Lines that FILE holds, of the same columns.", rich_help_panel=OUTPUT
+        ),
+    ] = False
+    force: Force = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors stay.", rich_help_panel=OUTPUT)
     ] = False
 
     def list_files(self) -> dict[str, Path]:
-        """The files to write, format -> path."""
-        files = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json}
-        return {kind: path for kind, path in files.items() if path is not None}
+        """The outputs that are named, format -> path. Raises UsageError where the flags do not go together."""
+        named = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json}
+        files = {kind: path for kind, path in named.items() if path is not None}
+        if list(files.values()).count(STREAM) > 1:
+            raise UsageError("only one of the outputs can be stdout")
+        if self.no_header and files and self.csv is None:
+            raise UsageError("--no-header is about CSV: add --csv FILE, or leave it out")
+        if self.append and self.json is not None:
+            raise UsageError("--append: nothing can be added to a JSON array; write JSON Lines, by --jsonl")
+        if self.append and (not files or STREAM in files.values()):
+            raise UsageError("--append is about files: add --csv FILE or --jsonl FILE")
+        return files
 
 
 @dataclass(frozen=True)

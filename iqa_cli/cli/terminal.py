@@ -11,7 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, JustifyMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -21,13 +22,16 @@ from iqa_cli.errors import IqaError
 from iqa_cli.options import FILE_KINDS
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring.writers import encode_csv, format_record
-from iqa_cli.targets import open_stdout
+from iqa_cli.targets import STDOUT, open_stdout
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard
     from iqa_cli.scoring.scorer import Tally
 
 BAR = 10  # characters of the bar beside a percentile
+GAP = 2  # characters between columns
+ROOMY = 60  # characters a line from which there is room for a bar
+SHORTEST = 8  # characters of a path at any terminal
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
 Row = Mapping[str, str]  # column -> what stands there
 
@@ -48,6 +52,11 @@ def print_error(error: str) -> None:
     open_console(stderr=True).print(f"iqa: error: {text}", style="red", soft_wrap=True)
 
 
+def print_line(text: str) -> None:
+    """One line on stdout."""
+    open_console(stderr=False).print(show(text), soft_wrap=True)
+
+
 # ---- while it runs ----
 
 
@@ -55,11 +64,12 @@ def print_error(error: str) -> None:
 def follow(tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[[], int] | None) -> Iterator[None]:
     """Show a run while the block lasts and sum it up at its end; if it is cut short, say what is kept.
 
-    files: where records go, none for stdout. count: finds out how many images there will be, in a thread of its own; None
-    where that cannot be known beforehand.
+    files: where records go, none or STDOUT for stdout. count: finds out how many images there will be, in a thread of its
+    own; None where that cannot be known beforehand.
     """
     console = open_console(stderr=True)
-    table_grows = not files and sys.stdout.isatty()  # which is progress enough, and would tear a bar to pieces
+    shown = not files or STDOUT in files
+    table_grows = shown and sys.stdout.isatty()  # which is progress enough, and would tear a bar to pieces
     try:
         if quiet or table_grows or not sys.stderr.isatty():
             yield
@@ -70,7 +80,8 @@ def follow(tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[
                 yield
     except (KeyboardInterrupt, SystemExit, IqaError):
         if tally.recorded:
-            place = f" in {', '.join(show(str(file)) for file in files)}" if files else ""
+            kept = [show(str(file)) for file in files if file != STDOUT]
+            place = f" in {', '.join(kept)}" if kept else ""
             images = f"{tally.recorded} of the {tally.found} images found so far"
             console.print(f"iqa: interrupted: {images} are kept{place}", style="yellow", soft_wrap=True)
         raise
@@ -134,32 +145,60 @@ def summarise(tally: Tally) -> Iterator[str]:
 
 
 class TableSink:
-    """Records as a table that grows line by line, for reading at a terminal."""
+    """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, header: bool = True) -> None:
         self.console = open_console(stderr=False)
-        self.header: tuple[str, ...] = ("Score", "Percentile", "", "Image")
+        self.header = header
 
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
         if self.header:
-            self._print(*(Text(cell, style="bold") for cell in self.header))
-            self.header = ()
-        values = format_record(record)
-        image = Text(show(record.path))
-        if record.status is not Status.OK:
-            image.append(f"\n{record.status}: {show(record.detail)}", style="red")
-        filled = round((record.percentile or 0) / 100 * BAR)
-        self._print(Text(values["score"] or "-"), Text(values["percentile"] or "-"), Text("━" * filled, style="cyan"), image)
+            self._print(*(Text(cell, style="bold") for cell in ("Score", "Percentile", "", "Image")))
+            self.header = False
+        path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
+        if record.status is Status.OK:
+            values, filled = format_record(record), round((record.percentile or 0) / 100 * BAR)
+            self._print(Text(values["score"]), Text(values["percentile"]), Text("━" * filled, style="cyan"), Text(path))
+        else:
+            image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
+            self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """Of the columns before the path: numbers, and where there is room for it a bar."""
+        return (6, 10, BAR) if self.console.width >= ROOMY else (6, 10)
+
+    @property
+    def _indent(self) -> int:
+        """Of them together, with what is between them."""
+        return sum(self._widths) + GAP * (len(self._widths) - 1)
 
     def _print(self, *cells: Text) -> None:
-        line = Table.grid(padding=(0, 2, 0, 0))
-        line.add_column(width=6, justify="right")
-        line.add_column(width=10, justify="right")
-        line.add_column(width=BAR)
+        """All columns; or two cells, the first of which spans all but the last."""
+        line = Table.grid(padding=(0, GAP, 0, 0))
+        first, last = cells[:-1], cells[-1]
+        if len(first) == 1:
+            line.add_column(width=self._indent)
+        else:
+            first = first[: len(self._widths)]
+            sides: tuple[JustifyMethod, ...] = ("right", "right", "left")
+            for width, justify in zip(self._widths, sides, strict=False):
+                line.add_column(width=width, justify=justify)
         line.add_column(overflow="fold")
-        line.add_row(*cells)
+        line.add_row(*first, last)
         self.console.print(line)
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in so many columns of a terminal, its middle left out: beginnings tell folders apart, ends tell files apart."""
+    if cell_len(text) <= width:
+        return text
+    first, last = width // 3, width - width // 3 - 1
+    end = text[-last:]
+    while cell_len(end) > last:  # letters of two columns
+        end = end[1:]
+    return f"{set_cell_size(text, first).rstrip()}…{end}"
 
 
 def print_rows(rows: Sequence[Row]) -> None:

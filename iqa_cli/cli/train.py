@@ -1,4 +1,4 @@
-"""The commands of the torch line: options, one core call. `cli` registers them and turns errors into exit codes."""
+"""The commands that need PyTorch: options, one core call. `app` registers them and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.cli.options import DATA, OwnFlags, spread
+from iqa_cli.cli import entry
+from iqa_cli.cli.options import DATA, Force, OwnFlags, spread
 from iqa_cli.cli.train_options import (
     NETWORK,
     BackboneWeights,
@@ -16,20 +17,24 @@ from iqa_cli.cli.train_options import (
     RunFlags,
     SplitFlags,
     Teachers,
+    check_training_outputs,
     describe_flags,
     gather_options,
 )
-from iqa_cli.errors import ExtraMissing
+from iqa_cli.errors import ExtraMissing, UsageError
+from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
+from iqa_cli.outputs import check_outputs, list_model_files
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.models.find import FoundModel
+    from iqa_cli.training.options import TrainingOptions
 
 
-def import_torch_line(module: str, needed_for: str) -> ModuleType:
-    """A module below the torch line. Raises ExtraMissing where what it needs is not installed."""
+def import_torch_module(module: str, needed_for: str) -> ModuleType:
+    """A module that needs PyTorch. Raises ExtraMissing where what it needs is not installed."""
     import importlib
 
     try:
@@ -43,9 +48,9 @@ def train(
     *,
     rated: RatedFlags,
     own: OwnFlags,
-    photos: Annotated[
+    unlabeled: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Unlabelled clean photos that join in, to learn damage on.", rich_help_panel=DATA),
+        typer.Option(metavar="DIR", help="Unlabeled clean images that join in, to learn distortions on.", rich_help_panel=DATA),
     ] = None,
     splits: SplitFlags,
     backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Any network of timm.", rich_help_panel=NETWORK)] = None,
@@ -66,8 +71,8 @@ def train(
     $ iqa train --recipe weights/recipes/first-448.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
-    options = gather_options(run, describe_flags(rated, own, splits, run, photos=photos, **network))
-    run_study(options, "iqa train", dry_run=run.dry_run, quiet=run.quiet)
+    options = gather_options(run, describe_flags(rated, own, splits, run, unlabeled=unlabeled, **network))
+    run_training(options, "iqa train", run)
 
 
 @spread
@@ -79,19 +84,19 @@ def distill(
     ] = None,
     backbone_weights: BackboneWeights = None,
     size: Annotated[
-        int | None, typer.Option(min=64, help="Side in px of what the student looks at.", rich_help_panel=NETWORK)
+        int | None, typer.Option(min=64, help="Side in px of the student's input.", rich_help_panel=NETWORK)
     ] = None,
     images: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Photos to learn on, no labels needed.", rich_help_panel=DATA)
+        list[Path] | None, typer.Option(metavar="DIR", help="Images to learn on, no labels needed.", rich_help_panel=DATA)
     ] = None,
     rated: RatedFlags,
     own: OwnFlags,
     splits: SplitFlags,
     run: RunFlags,
 ) -> None:
-    """Teach a small, fast model to score as larger ones do, on photos of your kind. Needs the \\[train] extra.
+    """Distil a small, fast model from larger ones, on images of your kind. Needs the \\[train] extra.
 
-    The teachers are asked once, about random crops of the images and damaged versions of them; --features keeps their answers.
+    Teacher predictions for random crops of the images and distorted versions of them are computed once; --features keeps them.
 
     Labels help where there are any, but need not be.
 
@@ -100,8 +105,8 @@ def distill(
     $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos --dataset livec --data-root DIR
     """
     network = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
-    said = describe_flags(rated, own, splits, run, photos=images, method="distillation", **network)
-    run_study(gather_options(run, said, DISTILLING), "iqa distill", dry_run=run.dry_run, quiet=run.quiet)
+    said = describe_flags(rated, own, splits, run, unlabeled=images, method="distillation", **network)
+    run_training(gather_options(run, said, DISTILLING), "iqa distill", run)
 
 
 DISTILLING: dict[str, Any] = {
@@ -110,29 +115,37 @@ DISTILLING: dict[str, Any] = {
     "size": 288,
     "fit": "whole",
     "validation": 0.0,
-    "asked": 2,
-    "distillation": {"order": 0.3},
+    "teacher_epochs": 2,
+    "distillation": {"ranking_weight": 0.3},
     "samples": {"versions": 1},
-    "loop": {"epochs": 4, "rate": 1e-4, "backbone_rate": 1.5e-3, "relative": True, "frozen": 0.3},
+    "loop": {"epochs": 4, "rate": 1e-4, "backbone_rate": 1.5e-3, "relative_rate": True, "frozen": 0.3},
 }
-"""What distill does without a recipe: no labels, a small network of any height and width, fine-tuned gently; nothing is chosen,
-so nothing is held back.
+"""What distill does without a recipe: no labels, a small network of any height and width, fine-tuned gently.
+
+No epoch is chosen, so nothing is held back. weights/recipes/fine-lite.toml has the same with labels.
 """
 
 
-def run_study(options: StudyOptions, command: str, *, dry_run: bool, quiet: bool) -> None:
-    """Train as the options say, and show it; or only show what would be done, for which no PyTorch is needed."""
-    from iqa_cli.cli import train_view
+def run_training(options: TrainingOptions, command: str, run: RunFlags) -> None:
+    """Train as the options say, and show it; or only show what would be done.
 
-    if dry_run:
-        train_view.print_plan(options)
+    What cannot be trained is refused before PyTorch is imported.
+    """
+    from iqa_cli.cli import train_view
+    from iqa_cli.training.plan import make_plan
+
+    plan = make_plan(options)
+    if run.dry_run:
+        train_view.print_plan(plan)
         return
-    study = import_torch_line("training.run", command)
-    leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
-    with train_view.TrainingView(quiet=quiet or not leads).running(options.run_dir) as view:
-        for event in study.train(options):
+    check_training_outputs(options, force=run.force)
+    training = import_torch_module("training.run", command)
+    is_main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
+    view = train_view.TrainingView(quiet=run.quiet or not is_main)
+    with entry.raising_signals(), view.running(options.run_dir):
+        for event in training.train(plan):
             view.show(event)
-    if leads:
+    if is_main:
         train_view.print_results(options.run_dir / "results.json")
 
 
@@ -143,9 +156,10 @@ def blend(
     name: Annotated[str, typer.Option(help="Of the blend and its files.")] = "blend",
     summary: Annotated[str, typer.Option(help="What its card says it is; else its members by name.")] = "",
     limit: Annotated[list[str] | None, typer.Option(help="What it is not for, besides what all of the models say.")] = None,
+    force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
-    """Make several models one that answers with their weighted mean. Needs the \\[train] extra.
+    """Make several models one, whose score is their weighted mean. Needs the \\[train] extra.
 
     Networks on different backbones err differently, so a blend is more accurate, and as slow as all of them together.
 
@@ -155,10 +169,18 @@ def blend(
     from iqa_cli.models import find
 
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
-    card = import_torch_line("export.ensemble", "iqa blend").blend_models(
-        found, weight or [], output, name, summary, limit or []
-    )
+    read = [file for model in found for file in list_parts(model)]
+    check_outputs(list_model_files(output, name, "safetensors", "--output"), read, force=force)
+    ensemble = import_torch_module("export.ensemble", "iqa blend")
+    with entry.raising_signals():
+        card = ensemble.blend_models(found, weight or [], output, ensemble.About(name, summary, limit or []))
     train_view.TrainingView(quiet=quiet).say(f"wrote {card}")
+
+
+def list_parts(model: FoundModel) -> list[Path]:
+    """The files that a model is read from: its card, and its weights for PyTorch."""
+    weights = model.card.files.get("safetensors")
+    return [model.folder / f"{model.card.name}.json", *([model.folder / weights.name] if weights else [])]
 
 
 def export_onnx(
@@ -171,6 +193,7 @@ def export_onnx(
     photos: Annotated[
         list[str] | None, typer.Option("--photo", metavar="PATH", help="Images or folders on which both must agree.")
     ] = None,
+    force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
     """Write a model as ONNX. Needs the \\[train] extra.
@@ -183,7 +206,15 @@ def export_onnx(
     from iqa_cli.models import find
 
     model = find.find_model(checkpoint, BackendChoice.TORCH)
-    path, difference = import_torch_line("export.onnx", "iqa export-onnx").export_model(model, output, photos or [])
+    named = [path for photo in photos or [] for path in expand_pattern(photo)]
+    written = output or model.folder / f"{model.card.name}.onnx"
+    if written.suffix != ".onnx":
+        raise UsageError(f"--output {written}: an ONNX model is a file that is called NAME.onnx")
+    read: list[str | Path] = [*named, *(file for file in list_parts(model) if file != written.with_suffix(".json"))]
+    check_outputs(list_model_files(written.parent, written.stem, "onnx", "--output"), read, force=force)
+    export = import_torch_module("export.onnx", "iqa export-onnx")
+    with entry.raising_signals():
+        path, difference = export.export_model(model, output, named)
     train_view.TrainingView(quiet=quiet).say(
         f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"
     )

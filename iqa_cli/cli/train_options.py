@@ -1,19 +1,34 @@
-"""Study flags: what `iqa train` and `iqa distill` are told alike, each option declared once, and the options it makes."""
+"""Options that `iqa train` and `iqa distill` share, the training options they make, and the check of what a training writes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.cli.options import DATA, DataRoots, OwnFlags
+from iqa_cli.cli.options import DATA, DataRoots, Force, OwnFlags
+from iqa_cli.outputs import (
+    Check,
+    Output,
+    begins_json,
+    begins_table,
+    check_folders,
+    check_outputs,
+    is_plot,
+    is_safetensors,
+    list_model_files,
+    list_model_parts,
+    may_replace,
+)
 
 if TYPE_CHECKING:
-    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.training.options import TrainingOptions
 
 NETWORK, LOOP, RUN = "Network", "Training", "Run"  # panels of the help
 
@@ -33,7 +48,7 @@ Teachers = Annotated[
 
 @dataclass(frozen=True)
 class RatedFlags:
-    """Whose ratings, and where they are; fields are named as those of `study_options.StudyOptions`, here as below."""
+    """Whose ratings, and where they are; fields are named as those of `training.options.TrainingOptions`, here as below."""
 
     dataset: Annotated[
         list[str] | None,
@@ -50,7 +65,7 @@ class RatedFlags:
 
 
 class SplitChoice(StrEnum):
-    """`study_options.SplitKind`, as the command line lists it."""
+    """`training.options.SplitKind`, as the command line lists it."""
 
     SEEDED = "seeded"
     OFFICIAL = "official"
@@ -58,10 +73,10 @@ class SplitChoice(StrEnum):
 
 @dataclass(frozen=True)
 class SplitFlags:
-    """What is trained on, and what the training is judged by."""
+    """What is trained on, and what is tested on."""
 
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, judged by it.", rich_help_panel=DATA)
+        int | None, typer.Option(min=2, help="Cross-validate: a training for each fold, tested on it.", rich_help_panel=DATA)
     ] = None
     fold_file: Annotated[
         Path | None,
@@ -71,7 +86,7 @@ class SplitFlags:
         int | None,
         typer.Option(
             min=1,
-            help="Train on so many seeded 80/20 splits, each judged by its test part, and print the median.",
+            help="Train on so many seeded 80/20 splits, test each on its test part, and print the median.",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -122,7 +137,11 @@ class RunFlags:
     ] = None
     features: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keeps what the frozen backbone measured, for other runs.", rich_help_panel=RUN),
+        typer.Option(
+            metavar="DIR",
+            help="Keeps features and teacher predictions for other runs.",
+            rich_help_panel=RUN,
+        ),
     ] = None
     decoded: Annotated[
         Path | None,
@@ -143,10 +162,11 @@ class RunFlags:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the recipe and the split, and write nothing.", rich_help_panel=RUN)
     ] = False
+    force: Force = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor epochs.", rich_help_panel=RUN)] = False
 
 
-NO_SETTINGS = ("recipe", "settings", "run_dir", "resume", "dry_run", "quiet")
+NO_SETTINGS = ("recipe", "settings", "run_dir", "resume", "dry_run", "force", "quiet")
 """Flags about the command, not about the training."""
 
 TABLES = {"epochs": "loop", "device": "loop", "seed": "samples"}
@@ -170,15 +190,15 @@ def write_flag(value: Any) -> Any:
     return str(value) if isinstance(value, Path | StrEnum) else value
 
 
-def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, Any] | None = None) -> StudyOptions:
+def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, Any] | None = None) -> TrainingOptions:
     """The options of a training: the recipe's, over them the flags', over them those of --set. Raises UsageError.
 
     begin: what a command does without a recipe.
     """
-    from iqa_cli.training.options import StudyOptions
+    from iqa_cli.training.options import TrainingOptions
     from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 
-    options = StudyOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
+    options = TrainingOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
     if run.recipe is not None:
         options = apply_settings(options, read_recipe(run.recipe), str(run.recipe))
     elif begin is not None:
@@ -189,3 +209,57 @@ def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, 
         kind = "-folds" if options.folds else "-splits" if options.repeats else ""
         options = replace(options, run_dir=Path("runs", ("+".join(options.sets) or options.name) + kind))
     return options
+
+
+# ---- outputs ----
+
+OPTION = "--run-dir"
+BEGUN = "options.json"  # what a run folder has from its beginning
+FILES: dict[str, tuple[str, Check]] = {
+    BEGUN: ("the options", begins_json("backbone", "samples", "loop")),
+    "split.json": ("the split", begins_json("train", "validation", "test")),
+    "stats.jsonl": ("statistics", begins_json("epoch", "losses")),
+    "last.safetensors": ("weights", is_safetensors),
+    "best.safetensors": ("weights", is_safetensors),
+    "state.safetensors": ("the state", is_safetensors),
+    "learning.csv": ("learning curves", begins_table("epoch", "phase")),
+    "learning.png": ("learning curves", is_plot),
+    "test.csv": ("predictions", begins_table("image", "opinion", "score")),
+    "test.json": ("figures", begins_json("trial", "sets")),
+    "results.json": ("results", begins_json("protocol", "trials")),
+    "lock": ("a lock", lambda head: re.fullmatch(rb"\d+ \S+\n", head) is not None),
+}
+"""What stands in a run folder beside weights and card, in words, and how it is told."""
+
+
+def check_training_outputs(options: TrainingOptions, *, force: bool = False) -> None:
+    """Raises UsageError where a training would write over its inputs, or over what no training has written."""
+    folders = [folder for folder in (options.run_dir, options.features, options.decoded) if folder is not None]
+    check_folders(folders, [*options.unlabeled, *options.roots], force=force)
+    outputs = [output for folder in list_folders(options.run_dir) for output in list_run_files(folder, options.name)]
+    check_outputs(outputs, list_inputs(options), force=force)
+
+
+def list_folders(run_dir: Path) -> list[Path]:
+    """The run folder, and those of its folds or splits that are there already."""
+    return [run_dir, *(path for path in sorted(run_dir.glob("*")) if re.fullmatch(r"(fold|split)-?\d+", path.name))]
+
+
+def list_run_files(folder: Path, name: str) -> list[Output]:
+    """What a training writes in its folder; where a run was begun there, all of these are its own."""
+    outputs = [
+        *(Output(folder / file, OPTION, *kind) for file, kind in FILES.items()),
+        *list_model_files(folder, name, "safetensors", OPTION),
+    ]
+    begun = (folder / BEGUN).is_file() and may_replace(outputs[0])
+    return [replace(output, is_earlier=lambda _: True) for output in outputs] if begun else outputs
+
+
+def list_inputs(options: TrainingOptions) -> Iterator[str | Path]:
+    """The files that a training reads."""
+    yield from (path for path in (options.labels, options.fold_file, options.measured) if path is not None)
+    if options.backbone_weights not in (None, "none"):
+        yield str(options.backbone_weights)
+    for teacher in options.teachers:
+        for place in glob(teacher.replace("{fold}", "*")):  # noqa: PTH207  # may be absolute
+            yield from list_model_parts(place)

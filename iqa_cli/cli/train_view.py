@@ -1,28 +1,35 @@
-"""What a person sees of a training: a bar for the epoch under way, a line for each that is done, a table of results."""
+"""The view of a training: a bar for the epoch under way, a line for each that is done, a table of results."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from iqa_cli.cli.evaluate_view import HEADS
 from iqa_cli.cli.terminal import open_console, print_rows, show, show_time
+from iqa_cli.evaluation.run import FIGURES
 from iqa_cli.targets import open_stdout
-
-if TYPE_CHECKING:
-    from iqa_cli.training.curves import CurvesDrawn
-    from iqa_cli.training.distill import ViewAsked
-    from iqa_cli.training.feature_cache import ViewMeasured
-    from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone
-    from iqa_cli.training.options import StudyOptions
-    from iqa_cli.training.run import BackboneRead, Event, PartBegun, PartDone
-
+from iqa_cli.training.events import (
+    BackboneRead,
+    CurvesDrawn,
+    EpochDone,
+    Event,
+    FeaturesExtracted,
+    PhaseStopped,
+    StepDone,
+    TeachersPredicted,
+    TrialDone,
+    TrialStarted,
+)
+from iqa_cli.training.plan import MIN_VALIDATION, SIDES, Plan, describe_plan
 
 INTERVAL = 30.0  # s between two lines of progress in a log
 
@@ -56,41 +63,36 @@ class TrainingView:
             raise
 
     def show(self, event: Event) -> None:
-        """Any event, by what it is."""
-        handle = {
-            "BackboneRead": self.show_backbone,
-            "ViewAsked": self.show_asked,
-            "ViewMeasured": self.show_measured,
-            "StepDone": self.show_step,
-            "EpochDone": self.show_epoch,
-            "PhaseStopped": self.show_stop,
-            "CurvesDrawn": self.show_curves,
-            "PartBegun": self.show_part,
-            "PartDone": self.show_end,
-        }
-        handle[type(event).__name__](event)  # type: ignore[operator]
+        """Any event, by its type."""
+        match event:
+            case BackboneRead():
+                self.say(event.found)
+            case TeachersPredicted():
+                self.show_view(f"teacher predictions, epoch {event.epoch + 1}", event.done, event.images)
+            case FeaturesExtracted():
+                self.show_view(f"extracting features, view {event.view + 1}", event.done, event.images)
+            case StepDone():
+                self.show_step(event)
+            case EpochDone():
+                self.show_epoch(event)
+            case PhaseStopped():
+                self.show_stop(event)
+            case CurvesDrawn():
+                self.show_curves(event)
+            case TrialStarted():
+                self.show_trial(event)
+            case TrialDone():
+                self.show_end(event)
 
-    def show_backbone(self, event: BackboneRead) -> None:
-        """What a file of pretrained weights had for the backbone."""
-        self.say(event.found.describe())
-
-    def show_asked(self, event: ViewAsked) -> None:
-        """The bar of the teachers, an epoch's crops at a time."""
-        self.show_view(f"asking teachers, epoch {event.epoch + 1}", event.done, event.photos)
-
-    def show_measured(self, event: ViewMeasured) -> None:
-        """The bar of a frozen backbone, a view of each photo at a time."""
-        self.show_view(f"measuring features, view {event.view + 1}", event.done, event.photos)
-
-    def show_view(self, what: str, done: int, photos: int) -> None:
+    def show_view(self, what: str, done: int, images: int) -> None:
         """A bar that makes way for a line once it is full."""
         if self.task is None:
-            self.task = self.progress.add_task(what, total=photos, loss="")
+            self.task = self.progress.add_task(what, total=images, loss="")
         self.progress.update(self.task, completed=done)
-        self.log_progress(what, done, photos, "photos")
-        if done == photos:
+        self.log_progress(what, done, images, "images")
+        if done == images:
             self.end_progress()
-            self.say(f"{what}: {photos} photos")
+            self.say(f"{what}: {images} images")
 
     def log_progress(self, what: str, done: int, total: int, unit: str) -> None:
         """How far that is, with the time it still takes: a line every half minute, where no bar shows it."""
@@ -134,22 +136,21 @@ class TrainingView:
         if event.picture is None:
             self.say(f"learning curves: {event.table}; for a picture, install matplotlib (it is in the [train] extra)")
 
-    def show_part(self, event: PartBegun) -> None:
+    def show_trial(self, event: TrialStarted) -> None:
         """What begins."""
-        from iqa_cli.training.plan import RANKED
+        trial = event.trial
+        sides = {side: len(getattr(trial, side)) for side in SIDES}
+        counts = ", ".join(f"{count} {side}" for side, count in sides.items() if count)
+        text = f"training {event.number + 1} of {event.trials} in {trial.folder}" + (f": {counts}" if counts else "")
+        too_few = 0 < len(trial.validation) < MIN_VALIDATION
+        self.say(text + ("; too few to validate on, so the last epoch is kept" if too_few else ""))
 
-        part = event.part
-        counts = ", ".join(
-            f"{len(getattr(part, kind))} {kind}" for kind in ("train", "validation", "test") if getattr(part, kind)
-        )
-        labelled = f": {counts}" if counts else ""
-        labelled += "; too few to validate on, so the last epoch is kept" if 0 < len(part.validation) < RANKED else ""
-        self.say(f"training {event.number + 1} of {event.parts} in {part.folder}{labelled}")
-
-    def show_end(self, event: PartDone) -> None:
+    def show_end(self, event: TrialDone) -> None:
         """What came of it."""
-        judged = "" if event.srcc is None else f": test SRCC {event.srcc:.4f} PLCC {event.plcc:.4f}"
-        self.say(f"wrote {event.card}{judged}")
+        self.say(f"wrote {event.card}")
+        for each in event.measurements:
+            srcc = f"{each.srcc.value:.4f} ({each.srcc.low:.4f}, {each.srcc.high:.4f})"
+            self.say(f"test on {each.images} images of {each.dataset}: SRCC {srcc} PLCC {each.plcc.value:.4f}")
 
     def say(self, text: str) -> None:
         """A line on stderr."""
@@ -157,48 +158,45 @@ class TrainingView:
             self.progress.console.print(Text(show(text)), soft_wrap=True)
 
 
-def print_plan(options: StudyOptions) -> None:
-    """What would be trained, on stdout: the options as a recipe, and below it, as its comments, on what.
-
-    Raises what `training.run.train` would raise before it trains.
-    """
-    from iqa_cli.training.data import find_photos, read_corpus
-    from iqa_cli.training.plan import check_counts, check_study, check_teachers, choose_parts, plan_parts, show_parts
+def print_plan(plan: Plan) -> None:
+    """What would be trained, on stdout: the options as a recipe, and below it, as its comments, on what."""
     from iqa_cli.training.recipes import write_recipe
 
-    check_study(options)
-    corpus = read_corpus(options)
-    parts = choose_parts(plan_parts(corpus, options), options)
-    unlabelled = len(find_photos(options))
-    check_counts(corpus, parts, options)
-    check_teachers(parts, options)
-    lines = show_parts(corpus, parts)
-    lines += [f"{unlabelled} photos without labels in each training"] if unlabelled else []
-    text = write_recipe(options) + "\n" + "".join(f"# {show(line)}\n" for line in lines)
+    text = write_recipe(plan.options) + "\n" + "".join(f"# {show(line)}\n" for line in describe_plan(plan))
     open_stdout().write(text.encode("utf-8", "backslashreplace"))
 
 
-def print_results(path: Path) -> None:
-    """What was measured on test parts, from results.json: a row a fold or split, then the median, the mean and the range.
+# ---- results ----
 
-    Of several sets, each has a row of its own below that of the fold.
-    """
+
+def print_results(path: Path) -> None:
+    """What was measured on test images, from results.json: a row a trial and set, then the median, mean and range a set."""
     if not path.exists():
         return
     results = json.loads(path.read_text(encoding="utf-8"))
-    rows = []
-    for row in results["folds"]:
-        rows.append(show_figures(row["fold"], row["images"], row))
-        rows += [show_figures(f"{row['fold']} {name}", part["images"], part) for name, part in row.get("sets", {}).items()]
-    total = sum(row["images"] for row in results["folds"])
-    for kind in ("median", "mean", "low", "high"):
-        rows.append(show_figures(kind, total, {name: results[name][kind] for name in ("srcc", "plcc")}))
-    for name, figures in results.get("sets", {}).items():
-        images = sum(row["sets"][name]["images"] for row in results["folds"])
-        rows.append(show_figures(f"median {name}", images, {kind: figures[kind]["median"] for kind in ("srcc", "plcc")}))
-    print_rows(rows)
+    rows = [list_row(trial["trial"], each) for trial in results["trials"] for each in trial["sets"]]
+    for summary in results["summary"]:
+        for kind in ("median", "mean", "low", "high"):
+            figures = {name: {"value": (summary[name] or {}).get(kind)} for name in FIGURES}
+            rows.append(list_row(kind, {"dataset": summary["dataset"], "images": summary["images"], **figures}))
+    if rows and sys.stdout.isatty():
+        rows = [shorten_row(row) for row in rows]
+    if rows:
+        print_rows(rows)
 
 
-def show_figures(name: str, images: int, figures: Mapping[str, float]) -> dict[str, str]:
-    """A row of the table."""
-    return {"fold": name, "images": str(images), "SRCC": f"{figures['srcc']:.4f}", "PLCC": f"{figures['plcc']:.4f}"}
+def list_row(trial: str, facts: Mapping[str, Any]) -> dict[str, str]:
+    """The figures of one trial or summary in a flat row, each with the ends of its interval, where it has one."""
+    row = {"trial": trial, "dataset": str(facts["dataset"]), "images": str(facts["images"])}
+    for name in FIGURES:
+        for end in ("value", "low", "high"):
+            value = facts[name].get(end)
+            row[name if end == "value" else f"{name}_{end}"] = "" if value is None else f"{round(value, 4) + 0.0:.4f}"
+    return row
+
+
+def shorten_row(row: Mapping[str, str]) -> dict[str, str]:
+    """The same for a terminal: SRCC with its interval, and the other figures."""
+    ends = [row[f"srcc_{end}"] for end in ("low", "high")]
+    shown = {HEADS[name]: row[name] for name in FIGURES}
+    return {**{key: row[key] for key in ("trial", "dataset", "images")}, **shown, "SRCC, 95 %": ", ".join(filter(None, ends))}

@@ -180,6 +180,6 @@ def drawing(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Fig
         lines = textwrap.fill(title.encode("utf-8", "replace").decode(), TITLE_WIDTH)
         figure.suptitle(lines, parse_math=False, fontsize=10)
         picture = BytesIO()
-        figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {"Software": None})
+        figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {"Software": "iqa"})
     with open_target(path) as target:
         target.write(picture.getvalue())

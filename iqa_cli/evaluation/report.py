@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -14,8 +14,10 @@ from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Disagreement, find_disagreements
 from iqa_cli.evaluation.plots import check_target, plot_scatter
 from iqa_cli.evaluation.run import Evaluation
-from iqa_cli.scoring.writers import Value, encode_csv
-from iqa_cli.targets import Target, open_target
+from iqa_cli.options import OWN, EvaluateOptions
+from iqa_cli.outputs import Output, begins_json, begins_table, is_plot
+from iqa_cli.scoring.writers import Value, clean, encode_csv
+from iqa_cli.targets import STDOUT, Target, open_target
 
 COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
 """Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;
@@ -146,23 +148,48 @@ class ResultFiles:
             self.images.write(self._head + b"".join(map(encode_csv, list_images(evaluation))))
             self._head = b""
         if self.data is not None:
-            text = json.dumps(describe_evaluation(evaluation, self.worst), ensure_ascii=False, indent=1, allow_nan=False)
-            self.data.write(self._before + text.encode("utf-8", "backslashreplace"), tail=b"\n]\n")
+            data = clean(describe_evaluation(evaluation, self.worst))
+            text = json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
+            self.data.write(self._before + text.encode(), tail=b"\n]\n")
             self._before = b",\n"
         if self.plot is not None:
-            path = name_plot(self.plot, evaluation) if self.several else self.plot
+            names = evaluation.labels.spec.name, evaluation.model
+            path = name_plot(self.plot, *names) if self.several else self.plot
             title = f"{evaluation.model} on {evaluation.labels.spec.title}"
             plot_scatter(path, evaluation.comparison.pairs, evaluation.measurement.logistic, title, evaluation.warning)
             self.plots.append(path)
 
 
-def name_plot(path: Path, evaluation: Evaluation) -> Path:
+def name_plot(path: Path, dataset: str, model: str) -> Path:
     """Name the plot of one evaluation: plot.png -> plot-livec-qfm-iqm.png."""
-    model = "".join(c if c.isalnum() or c in "-_." else "_" for c in evaluation.model.strip("/"))
-    return path.with_stem(f"{path.stem}-{evaluation.labels.spec.name}-{model}")
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.strip("/"))
+    return path.with_stem(f"{path.stem}-{dataset}-{name}")
 
 
-def check_outputs(*outputs: Path | None) -> None:
+def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
+    """List the plots that an evaluation will draw. Raises as `check_target` does."""
+    if path is None:
+        return []
+    check_target(path)
+    if options.count == 1:
+        return [path]
+    labels = options.sets.own.labels
+    sets = [labels.stem if name == OWN and labels else name for name in options.sets.names]
+    return [name_plot(path, dataset, model) for model in options.models for dataset in sets]
+
+
+def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) -> list[Output]:
+    """List the files among the outputs, for `outputs.check_outputs`."""
+    table = begins_table(*COLUMNS)
+    array = begins_json("dataset", "title", "model", "card", "protocol", opening="[{")
+    return [
+        *(Output(path, "--csv", "CSV of an evaluation", table) for path in [images] if path not in (None, STDOUT)),
+        *(Output(path, "--json", "a JSON array of figures", array) for path in [data] if path not in (None, STDOUT)),
+        *(Output(path, "--plot", "a plot", is_plot) for path in plots),
+    ]
+
+
+def refuse_one_file(*outputs: Path | None) -> None:
     """Refuse two outputs in one file by a UsageError."""
     paths = [path for path in outputs if path is not None]
     if len({path.resolve() for path in paths}) < len(paths):
@@ -177,7 +204,7 @@ def open_results(
 
     Raises UsageError where two are one file or a plot is of no known kind, DataError where one cannot be written.
     """
-    check_outputs(images, data, plot)
+    refuse_one_file(images, data, plot)
     if plot is not None:
         check_target(plot)
     with ExitStack() as stack:

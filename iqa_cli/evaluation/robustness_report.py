@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.evaluation.report import check_outputs, round_value
+from iqa_cli.evaluation.report import refuse_one_file, round_value
 from iqa_cli.evaluation.robustness import CHAINS, Order, Robustness
 from iqa_cli.images.distortions import HARMLESS
-from iqa_cli.scoring.writers import Value, encode_csv
-from iqa_cli.targets import Target, open_target
+from iqa_cli.outputs import Output, begins_json, begins_table
+from iqa_cli.scoring.writers import Value, clean, encode_csv
+from iqa_cli.targets import STDOUT, Target, open_target
 
 FIGURES = ("model", "measure", "name", "photos", "srcc", "clean_above", "median", "p95")
 """Columns of the figures. measure: "distortion", "group" (the mean over some distortions) or "change" (a harmless one)."""
@@ -80,13 +81,22 @@ class RobustnessFiles:
             rows = (row for outcome in outcomes for row in list_pictures(outcome))
             self.pictures.write(encode_csv(PICTURES) + b"".join(map(encode_csv, rows)))
         if self.data is not None:
-            text = json.dumps(list(map(describe_robustness, outcomes)), ensure_ascii=False, indent=1, allow_nan=False)
-            self.data.write(text.encode("utf-8", "backslashreplace") + b"\n")
+            entries = [clean(describe_robustness(outcome)) for outcome in outcomes]
+            self.data.write(json.dumps(entries, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def list_outputs(pictures: Path | None, data: Path | None) -> list[Output]:
+    """List the files among the outputs, for `outputs.check_outputs`."""
+    table, array = begins_table(*PICTURES), begins_json("model", "held_out", "seed", "photos", opening="[{")
+    return [
+        *(Output(path, "--csv", "CSV of scored pictures", table) for path in [pictures] if path not in (None, STDOUT)),
+        *(Output(path, "--json", "a JSON array of figures", array) for path in [data] if path not in (None, STDOUT)),
+    ]
 
 
 @contextmanager
 def open_results(pictures: Path | None, data: Path | None) -> Iterator[RobustnessFiles]:
     """Open the outputs, which are complete when the block ends. Raises as `report.open_results` does, at once."""
-    check_outputs(pictures, data)
+    refuse_one_file(pictures, data)
     with ExitStack() as stack:
         yield RobustnessFiles(*(None if path is None else stack.enter_context(open_target(path)) for path in (pictures, data)))

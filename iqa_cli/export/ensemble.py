@@ -1,9 +1,9 @@
-"""Blending: cards in, one card out, its weights those of all of them."""
+"""iqa blend: several models' cards in, the card and the weights of their ensemble out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,65 +15,74 @@ from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.models.provenance import join_provenances
 from iqa_cli.networks.checkpoint import load_network, save_weights
-from iqa_cli.networks.ensemble import Blend, Member, sees
+from iqa_cli.networks.ensemble import Blend, Member, fits_crops
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
 
 
-def blend_models(
-    models: Sequence[FoundModel],
-    weights: Sequence[float],
-    folder: Path,
-    name: str,
-    summary: str = "",
-    limits: Sequence[str] = (),
-) -> Path:
+@dataclass(frozen=True)
+class About:
+    """What a person says of a blend. summary: none: its members by name. limits: besides those that all members have."""
+
+    name: str
+    summary: str = ""
+    limits: Sequence[str] = ()
+
+
+def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, about: About) -> Path:
     """Write the blend of some models, weighted, into a folder; its card.
 
-    The card has the first model's crops, see `join_crops`, and scale, and the limits that all have, besides these. Models on
-    one backbone with the same weights share it. Raises UsageError for weights or views that do not fit, WeightsError for a
-    model that is a blend itself or not intact, DataError where the folder cannot be written.
+    Raises UsageError for weights or inputs that do not fit, WeightsError for a model that is a blend itself or not intact,
+    DataError where the folder cannot be written.
     """
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
-    networks = [open_member(model) for model in models]
-    first = join_crops([model.card.crops for model in models])
-    members: list[Member] = []
-    for model, network, weight in zip(models, networks, weights, strict=True):
-        begun = describe_member(model.card, network, weight, first)
-        members.append(replace(begun, trunk=find_trunk(begun, network, members, networks)))
-    for member, network in zip(members, networks, strict=True):
-        if member.trunk is not None:
-            network.encoder.borrow(networks[member.trunk].encoder.backbone)
-    blend = Blend(members, first.multiple)
-    for slot, network in zip(blend.networks, networks, strict=True):
-        slot.load_state_dict(network.state_dict())
-    cards = [model.card for model in models]
-    file = folder / f"{name}.safetensors"
+    crops = join_crops([model.card.crops for model in models])
+    blend = build_blend(models, weights, crops)
+    file = folder / f"{about.name}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(file, blend, half=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot write: {error.strerror}") from error
+    card = describe_blend(blend, [model.card for model in models], about)
+    return write_card(replace(card, crops=crops, files={"safetensors": WeightFile.of(file)}), folder)
+
+
+def build_blend(models: Sequence[FoundModel], weights: Sequence[float], crops: CropSpec) -> Blend:
+    """The blend as a network for such crops. Models on one backbone with the same weights share it."""
+    networks = [open_member(model) for model in models]
+    members: list[Member] = []
+    for model, network, weight in zip(models, networks, weights, strict=True):
+        member = describe_member(model.card, network, weight, crops)
+        members.append(replace(member, shared_backbone=find_backbone(member, network, members, networks)))
+    for member, network in zip(members, networks, strict=True):
+        if member.shared_backbone is not None:
+            network.encoder.share_backbone(networks[member.shared_backbone].encoder.backbone)
+    blend = Blend(members, crops.multiple)
+    for slot, network in zip(blend.networks, networks, strict=True):
+        slot.load_state_dict(network.state_dict())
+    return blend
+
+
+def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> ModelCard:
+    """The card of a blend, but for its crops and files: the scale of its first model, and the limits that all have."""
     shares = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(blend.shares, cards, strict=True))
     provenance = join_provenances(card.provenance for card in cards)
-    card = replace(
+    return replace(
         cards[0],
-        name=name,
-        summary=summary or f"the weighted mean of {len(cards)} networks: {shares}",
-        network={"members": [asdict(member) for member in members]},
-        crops=first,
-        limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *limits),
+        name=about.name,
+        summary=about.summary or f"the weighted mean of {len(cards)} networks: {shares}",
+        network={"members": [asdict(member) for member in blend.members]},
+        limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
         training={**asdict(provenance), "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
-        files={"safetensors": WeightFile.of(file)},
     )
-    return write_card(card, folder)
 
 
 def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
-    """The crops of a blend: the first member's, and of the middle alone, the largest, only where all members look at one."""
+    """The crops of a blend: the first member's; only where all members have center crops, the largest of these."""
     first = crops[0]
     alike = all(own.middle and own.size == first.size for own in crops)
     return replace(first, middle=max(own.middle for own in crops) if alike else 0)
@@ -88,23 +97,23 @@ def open_member(model: FoundModel) -> QfmIqm:
 
 
 def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: CropSpec) -> Member:
-    """What the blend's card says of it, but for whose backbone it shares. Raises UsageError where it wants larger views than
-    the first member, whose views all get, or much smaller ones, or looks at parts of them that are not there.
+    """The member as the blend's card holds it, but for the backbone that it shares.
+
+    Raises UsageError where its input is larger than the first member's, whose crops all get, or much smaller, or where its
+    center crop is larger than these.
     """
     crops = card.crops
     size = fixed_size(network, crops)
     if crops.size > first.size:
         raise UsageError(
-            f"{card.name} looks at views of {crops.size} px, the first model at {first.size}: name the largest first"
+            f"{card.name} has an input of {crops.size} px, the first model of {first.size}: name the largest first"
         )
     if 4 * crops.size < first.size:
-        raise UsageError(
-            f"{card.name} looks at views of {crops.size} px, less than a quarter of the first model's {first.size}"
-        )
+        raise UsageError(f"{card.name} has an input of {crops.size} px, less than a quarter of the first model's {first.size}")
     reduced = (crops.size, first.size) if not size and crops.size != first.size else ()
     member = Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
-    if not sees(member, first):
-        raise UsageError(f"{card.name} looks at more than the crops of the first model show")
+    if not fits_crops(member, first):
+        raise UsageError(f"{card.name} needs a larger center than the crops of the first model have")
     return member
 
 
@@ -113,12 +122,12 @@ def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
     return crops.size if "img_size" in network.config.backbone_options else 0
 
 
-def find_trunk(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
-    """The first of the members so far that has the same backbone, and owns it."""
+def find_backbone(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
+    """The first of the members so far that has the same backbone as its own."""
     wanted = network.encoder.backbone.state_dict()
-    alike = replace(begun.network.trunk, middle=0)
+    alike = replace(begun.network.feature_config, center_crop=0)
     for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        if member.trunk is None and replace(member.network.trunk, middle=0) == alike:
+        if member.shared_backbone is None and replace(member.network.feature_config, center_crop=0) == alike:
             theirs = other.encoder.backbone.state_dict()
             if wanted.keys() == theirs.keys() and all(same_weights(value, theirs[name]) for name, value in wanted.items()):
                 return number

@@ -1,9 +1,10 @@
 """Find image files: in folders, by what they are; in lists of paths. No picture is decoded."""
 # Paths stay the strings that the user gave: pathlib would drop "./" and turn "" into ".".
-# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH122, PTH123
+# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH122, PTH123, PTH207
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import sys
@@ -92,6 +93,18 @@ def find_images(paths: Iterable[str], left_out: Counter[str], names: NameFilter 
             yield from walk_folder(path, left_out, names)
         else:
             yield path
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path is a pattern rather than a name. Brackets make none: they are common in the names of photos."""
+    return re.search(r"[*?]", path) is not None and not os.path.lexists(path)
+
+
+def expand_pattern(path: str) -> list[str]:
+    """What a pattern matches that no shell has expanded, sorted; the path itself where it is none, or matches nothing."""
+    if not is_pattern(path):
+        return [path]
+    return sorted(glob.glob(path, recursive=True), key=os.fsencode) or [path]
 
 
 def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Checkpoints: the one place where weights and training states are written and read. Safetensors and JSON, never a pickle."""
+"""Checkpoints: weights and training states on disk, as safetensors and JSON, never a pickle."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
     if "members" not in data:
         config = read_config(data)
         if not config.fits(card.crops.middle or card.crops.narrowest):
-            raise WeightsError("the model card's network looks at more than its crops show")
+            raise WeightsError("the model card's network needs a larger center than its crops have")
         return build_network(config)
     try:
         return build_blend(data["members"], card.crops)

@@ -1,9 +1,9 @@
-"""Blend: several networks as one, which answers with their weighted mean.
+"""Blend: an ensemble of networks as one network, whose output is their weighted mean.
 
-Networks on different backbones err differently, and so do networks that see a picture in different sizes: their mean errs
-less than the best of them. A blend has one input, the crops of its first member; the others get the same pixels, normalised and
-sized as they are used to. It is stored, exported and run as any other network, and is a good teacher for a smaller one. Members
-on one backbone share it, and those that see the same with it measure it once.
+Networks on different backbones err differently, and so do networks with inputs of different sizes: their mean errs less
+than the best of them. A blend has one input, the crops of its first member; each other member gets the same pixels, normalized
+and resized to its own input. It is stored, exported and run as any other network, and is a good teacher for a smaller one.
+Members on one backbone share it, and those with the same input to it share its features.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 class Member:
     """One network of a blend, as its card holds it.
 
-    weight: of its answer; all are divided by their sum. size: the side in px of the squares it needs; 0: any shape will do.
-    mean, std: of the pixel values in 0..1 that it is used to. trunk: the number of an earlier member whose backbone it shares.
-    reduced: (448, 608): it looks at the picture reduced from 608 px to 448, in multiples of `Blend.multiple`; none: as it is.
+    weight: of its output; all are divided by their sum. size: the side in px of the squares it needs; 0: any shape will do.
+    mean, std: of the pixel values in 0..1 that its input is normalized by.
+    shared_backbone: the number of an earlier member whose backbone it shares.
+    reduced: (448, 608): its input is reduced from 608 px to 448, in multiples of `Blend.multiple`; none: as it is.
     """
 
     network: NetworkConfig
@@ -35,24 +36,24 @@ class Member:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    trunk: int | None = None
+    shared_backbone: int | None = None
     reduced: tuple[int, ...] = ()
 
     @property
-    def own_size(self) -> int:
-        """In px, of the views that it is used to; 0: the first member's."""
+    def input_size(self) -> int:
+        """Of its crops, in px; 0: the first member's."""
         return self.reduced[0] if self.reduced else self.size
 
     @property
-    def look(self) -> Member:
-        """What its features depend on, but for whose backbone it is."""
-        return replace(self, network=self.network.trunk, weight=0.0, trunk=None)
+    def input_key(self) -> Member:
+        """Key under which members on one backbone share one feature extraction."""
+        return replace(self, network=self.network.feature_config, weight=0.0, shared_backbone=None)
 
 
 class Blend(nn.Module):
-    """Crops [b, 3, h, w], normalised as the first member's, -> quality [b]: the weighted mean of the members'.
+    """Crops [b, 3, h, w], normalized as the first member's, -> label [b]: the weighted mean of the members'.
 
-    multiple: of which the height and width of views of whole pictures are multiples, as in `CropSpec`.
+    multiple: of which the height and width of crops of whole images are multiples, as in `CropSpec`.
     """
 
     def __init__(self, members: Sequence[Member], multiple: int) -> None:
@@ -61,10 +62,10 @@ class Blend(nn.Module):
         self.members = list(members)
         self.networks = nn.ModuleList(build_network(member.network) for member in members)
         for network, member in zip(self.networks, self.members, strict=True):
-            if member.trunk is not None:
-                owner = cast("QfmIqm", self.networks[member.trunk])
-                cast("QfmIqm", network).encoder.borrow(owner.encoder.backbone)
-        self.looks = [find_look(self.members, number) for number in range(len(members))]
+            if member.shared_backbone is not None:
+                owner = cast("QfmIqm", self.networks[member.shared_backbone])
+                cast("QfmIqm", network).encoder.share_backbone(owner.encoder.backbone)
+        self.inputs = [find_input(self.members, number) for number in range(len(members))]
         total = sum(member.weight for member in members)
         self.shares = [member.weight / total for member in members]
         first = members[0]
@@ -76,20 +77,20 @@ class Blend(nn.Module):
             self.register_buffer(f"shift{number}", (old_mean - mean) / std, persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.judge([network.measure(self.adapt(crops, number)) for number, network in self.list_looks()])
+        return self.predict([network.extract(self.adapt(crops, number)) for number, network in self.unique_inputs()])
 
-    def judge(self, features: Sequence[Tensor]) -> Tensor:
-        """What was measured in each look, [b, n, f] each, in the order of `list_looks` -> quality [b]."""
-        measured = dict(zip((number for number, _ in self.list_looks()), features, strict=True))
-        judged = zip(self.shares, self.networks, self.looks, strict=True)
-        return torch.stack([share * cast("QfmIqm", network).judge(measured[look]) for share, network, look in judged]).sum(0)
+    def predict(self, features: Sequence[Tensor]) -> Tensor:
+        """The features [b, n, f] of each unique input, in the order of `unique_inputs` -> label [b]."""
+        extracted = dict(zip((number for number, _ in self.unique_inputs()), features, strict=True))
+        members = zip(self.shares, self.networks, self.inputs, strict=True)
+        return torch.stack([share * cast("QfmIqm", network).predict(extracted[own]) for share, network, own in members]).sum(0)
 
-    def list_looks(self) -> list[tuple[int, QfmIqm]]:
-        """The networks that look for themselves, with their numbers; the others go by what one of these measured."""
-        return [(number, cast("QfmIqm", self.networks[number])) for number in dict.fromkeys(self.looks)]
+    def unique_inputs(self) -> list[tuple[int, QfmIqm]]:
+        """The members that extract features of their own, by number; the others use those of one of these."""
+        return [(number, cast("QfmIqm", self.networks[number])) for number in dict.fromkeys(self.inputs)]
 
     def adapt(self, crops: Tensor, number: int) -> Tensor:
-        """The crops as a member is used to see them."""
+        """The crops as a member's input."""
         if number:
             crops = crops * self.get_buffer(f"scale{number}") + self.get_buffer(f"shift{number}")
         member = self.members[number]
@@ -104,40 +105,45 @@ class Blend(nn.Module):
 
 
 def reduce_side(side: int, own: int, first: int, multiple: int) -> int:
-    """About own / first times a side in px, both of them multiples, and twice it at least, as views are: a window of tokens
-    spans two cells. In whole numbers and without a condition, since it is exported.
+    """A side in px times about own / first: a multiple, and twice it at least, since a window of tokens spans two cells.
+
+    In whole numbers and without a condition, since it is exported.
     """
     return (2 + (side // multiple - 2) * own // first) * multiple
 
 
-def find_look(members: Sequence[Member], number: int) -> int:
-    """The first member that sees with the same backbone what this one sees."""
-    owners = [place if member.trunk is None else member.trunk for place, member in enumerate(members)]
-    same = (place for place in range(number) if owners[place] == owners[number] and members[place].look == members[number].look)
+def find_input(members: Sequence[Member], number: int) -> int:
+    """The first member with the same backbone and the same input to it as this one."""
+    owners = [n if member.shared_backbone is None else member.shared_backbone for n, member in enumerate(members)]
+    key = members[number].input_key
+    same = (n for n in range(number) if owners[n] == owners[number] and members[n].input_key == key)
     return next(same, number)
 
 
 def build_blend(members: Sequence[Mapping[str, Any]], crops: CropSpec) -> Blend:
-    """The blend that a card describes, with new weights. Raises WeightsError for a backbone that is unknown or not
-    there to share and for a member that looks where crops have nothing, TypeError for a member that is none.
+    """The blend that a card describes, with new weights.
+
+    Raises WeightsError for a backbone that is unknown or not there to share and for a member whose center crop is larger than
+    the crops, TypeError for a member that is none.
     """
     read = [read_member(member) for member in members]
-    for number, trunk in enumerate(member.trunk for member in read):
-        if trunk is not None and (trunk not in range(number) or read[trunk].trunk is not None):
-            raise WeightsError(f"member {number} of the blend shares the backbone of member {trunk}, which has none to share")
+    for number, owner in enumerate(member.shared_backbone for member in read):
+        if owner is not None and (owner not in range(number) or read[owner].shared_backbone is not None):
+            raise WeightsError(f"member {number} of the blend shares the backbone of member {owner}, which has none to share")
     for number, member in enumerate(read):
-        if not sees(member, crops):
-            raise WeightsError(f"member {number} of the blend looks at more than its crops show")
+        if not fits_crops(member, crops):
+            raise WeightsError(f"member {number} of the blend needs a larger center than its crops have")
     return Blend(read, crops.multiple)
 
 
-def sees(member: Member, crops: CropSpec) -> bool:
-    """Whether such crops have the middle that a member looks at, and only members that look at one see middles alone."""
+def fits_crops(member: Member, crops: CropSpec) -> bool:
+    """Whether such crops contain the member's center crop; crops that are centers alone suit members with one only."""
     if crops.middle:
-        return member.network.fits(crops.middle) and member.network.middle > 0 and not member.size and not member.reduced
+        own = member.network.center_crop
+        return member.network.fits(crops.middle) and own > 0 and not member.size and not member.reduced
     if member.size:
         return member.network.fits(member.size)
-    own = member.own_size or crops.size
+    own = member.input_size or crops.size
     return member.network.fits(reduce_side(crops.narrowest, own, crops.size, crops.multiple))
 
 

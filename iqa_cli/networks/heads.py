@@ -1,89 +1,107 @@
-"""Perceptrons: several networks of one hidden layer that judge by means of features, each trained from other first weights.
-
-Heavy dropout, few epochs and their mean keep them from learning a thousand photos by heart.
-"""
+"""Heads: what predicts a label from an encoder's output. The attention panel takes tokens, the MLP head pooled features."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
-from iqa_cli.networks.regressions import MeansRegression
-from iqa_cli.training.options import PerceptronOptions
+CENTER, UNIT = 0.5, 0.1
+"""Heads output tenths of the label range from its center: labels lie in 0..1 with a deviation of about 0.2."""
 
 
-class Perceptrons(MeansRegression):
-    """Features of a crop -> its quality. The mean of several perceptrons is one whose hidden units are those of all."""
+def rescale_output(output: Tensor) -> Tensor:
+    """A head's raw output [b] on the scale of labels, so that a fresh head, and each step of Adam, moves on that scale."""
+    return CENTER + UNIT * output
 
-    middle, unit = 0.5, 0.1  # as in `AttentionPanel`
+
+# ---- the attention panel ----
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries [b, q, d] over a context [b, t, d]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        q = self.query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [b, heads, q, d/heads]
+        key_value = self.key_value(context).unflatten(-1, (2, self.heads, -1))  # [b, t, 2, heads, d/heads]
+        k, v = key_value.permute(2, 0, 3, 1, 4).unbind(0)  # each [b, heads, t, d/heads]
+        mixed = F.scaled_dot_product_attention(q, k, v)  # [b, heads, q, d/heads]
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # [b, q, d]
+        return out
+
+
+class AttentionPanel(nn.Module):
+    """Attention-panel decoder of DEIQT: a few queries attend to the tokens, and their outputs are averaged.
+
+    Queries are J + c, with J learnt and c the content token; keys and values are the patches P. One pre-norm layer; the label
+    is the mean over the queries of one shared linear function without bias. Ours: that output is scaled by `rescale_output`.
+    """
+
+    def __init__(self, width: int, heads: int, queries: int) -> None:
+        super().__init__()
+        self.judges = nn.Parameter(0.02 * torch.randn(queries, width))  # the queries J, under their name in released weights
+        self.norm_self, self.norm_cross, self.norm_feed, self.norm_out = (nn.LayerNorm(width) for _ in range(4))
+        self.self_attention = Attention(width, heads)
+        self.cross_attention = Attention(width, heads)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [b, t, d] -> label [b]."""
+        content, patches = tokens[:, 0].unsqueeze(1), tokens[:, 1:]  # [b, 1, d], [b, t-1, d]
+        panel = self.judges + content  # [b, q, d]
+        inner = self.norm_self(panel)
+        panel = panel + self.self_attention(inner, inner)
+        panel = panel + self.cross_attention(self.norm_cross(panel), patches)
+        panel = panel + self.feed(self.norm_feed(panel))
+        output: Tensor = self.score(self.norm_out(panel)).mean(dim=(1, 2))  # [b]
+        return rescale_output(output)
+
+
+# ---- the MLP head ----
+
+
+class MlpHead(nn.Module):
+    """One hidden layer on the pooled features of a frozen backbone, standardized by those of the training images.
+
+    An ensemble of MLPs is one whose hidden units are those of all. Ours, not the paper's: from a thousand labeled images the
+    means of features teach more than tokens and deviations, to which more can be fitted by chance. See `training.fit_heads`.
+    """
+
+    bound = 5.0  # deviations from the mean at which outliers are clipped
 
     def __init__(self, size: int, units: int) -> None:
-        super().__init__(size)
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
         self.hidden = nn.Linear(size, units)
         self.out = nn.Linear(units, 1)
 
-    def recall(self, statistics: Tensor) -> Tensor:
-        """Statistics [n, s] -> quality [n]."""
-        verdict: Tensor = self.out(F.gelu(self.hidden(self.standardise(statistics)))).squeeze(1)
-        return self.middle + self.unit * verdict
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [b, 1 + N, f] -> label [b]."""
+        return self.predict(self.pool(features))
 
-    def learn(self, statistics: Tensor, quality: Tensor, counts: Tensor, options: PerceptronOptions, seed: int) -> None:
-        """Train `options.count` perceptrons side by side: crops with statistics [n, s] have quality [n].
+    def pool(self, features: Tensor) -> Tensor:
+        """Features [b, 1 + N, f] -> pooled features [b, f / 2]: means over the whole crop, without the deviations."""
+        return features[:, 0, : features.shape[2] // 2]
 
-        counts: [n], how much each crop does.
-        """
-        self.measure_standards(statistics)
-        known = self.standardise(statistics)
-        chance = torch.Generator().manual_seed(seed)
-        layers = draw_layers(options.count, len(self.out.weight[0]) // options.count, statistics.shape[1], chance)
-        with torch.enable_grad():
-            train_layers(layers, known, (quality - self.middle) / self.unit, counts, options, chance)
-        into, bias, out, constant = (layer.detach() for layer in layers)
-        with torch.no_grad():
-            self.hidden.weight.copy_(into.transpose(1, 2).flatten(0, 1))
-            self.hidden.bias.copy_(bias.flatten())
-            self.out.weight.copy_(out.flatten()[None] / options.count)
-            self.out.bias.copy_(constant.mean())
+    def predict(self, pooled: Tensor) -> Tensor:
+        """Pooled features [n, p] -> label [n]."""
+        output: Tensor = self.out(F.gelu(self.hidden(self.standardize(pooled)))).squeeze(1)
+        return rescale_output(output)
 
+    def standardize(self, pooled: Tensor) -> Tensor:
+        """Pooled features [n, p] in deviations from the mean of the training images."""
+        return ((pooled - self.get_buffer("mean")) / self.get_buffer("deviation")).clamp(-self.bound, self.bound)
 
-def draw_layers(count: int, units: int, size: int, chance: torch.Generator) -> list[Tensor]:
-    """First weights: of the hidden layers [count, s, units] and [count, 1, units], of the outputs [count, units, 1] and
-    [count, 1, 1].
-    """
-
-    def draw(inputs: int, *shape: int) -> Tensor:
-        return ((2 * torch.rand(shape, generator=chance) - 1) / math.sqrt(inputs)).requires_grad_()
-
-    return [draw(size, count, size, units), draw(size, count, 1, units), draw(units, count, units, 1), draw(units, count, 1, 1)]
-
-
-def train_layers(
-    layers: list[Tensor], known: Tensor, wanted: Tensor, counts: Tensor, options: PerceptronOptions, chance: torch.Generator
-) -> None:
-    """AdamW, each perceptron with batches and dropout of its own; the rates fall as a cosine."""
-    into, bias, out, constant = layers
-    decayed = [{"params": [into, out], "weight_decay": options.weight_decay}, {"params": [bias, constant], "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(decayed, lr=options.rate)
-    size = min(options.batch_size, len(known))
-    steps = options.epochs * (len(known) // size)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    beta = options.beta / Perceptrons.unit
-    for _ in range(options.epochs):
-        orders = torch.stack([torch.randperm(len(known), generator=chance) for _ in range(options.count)])
-        for start in range(0, len(known) - size + 1, size):
-            batch = orders[:, start : start + size]  # [count, size]
-            hidden = F.gelu(torch.baddbmm(bias, drop(known[batch], options.dropout, chance), into))
-            said = torch.baddbmm(constant, drop(hidden, options.hidden_dropout, chance), out).squeeze(2)
-            missed = F.smooth_l1_loss(said, wanted[batch], beta=beta, reduction="none") * counts[batch]
-            optimizer.zero_grad()
-            missed.mean(1).sum().backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            falling.step()
-
-
-def drop(values: Tensor, share: float, chance: torch.Generator) -> Tensor:
-    """Dropout with a generator of its own."""
-    return values * (torch.rand(values.shape, generator=chance) >= share) / (1 - share)
+    def fit_standards(self, pooled: Tensor) -> None:
+        """Take the mean and the deviation of these [n, p] to standardize by."""
+        self.get_buffer("mean").copy_(pooled.mean(0))
+        self.get_buffer("deviation").copy_(pooled.std(0).clamp_min(1e-6))

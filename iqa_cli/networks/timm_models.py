@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import timm
+from timm.models import PretrainedCfg
 from torch import nn
 
 from iqa_cli.errors import WeightsError
@@ -25,6 +26,14 @@ def build_backbone(name: str, options: Mapping[str, Any], *, pretrained: bool = 
                 f"cannot get the pretrained weights of {name} from the Hugging Face Hub: {silence or first_line(error)}; name a"
                 " file of them by --backbone-weights FILE, or begin at random by --backbone-weights none"
             ) from error
+
+
+def find_facts(name: str) -> PretrainedCfg:
+    """What timm knows of a backbone. Raises WeightsError for a name that it does not know."""
+    facts = timm.get_pretrained_cfg(name)
+    if facts is None:
+        raise WeightsError(f"timm knows no backbone {name}; timm.list_models() names them")
+    return facts
 
 
 def first_line(error: Exception) -> str:

@@ -5,19 +5,26 @@ A sink turns a record into bytes and hands them to a `Target` in one write a rec
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from iqa_cli.appended import AppendedFile
 from iqa_cli.errors import UsageError
-from iqa_cli.records import COLUMNS, ScoreRecord
-from iqa_cli.targets import Target, open_target
+from iqa_cli.outputs import Check, Output, begins_json, may_replace, read_rows
+from iqa_cli.records import COLUMNS, ScoreRecord, Status
+from iqa_cli.targets import STDOUT, Target, WholeFile, open_target
 
 Value = str | float | int | None
+SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
 DECIMALS = {"score": 2, "percentile": 1}  # more would suggest a precision that opinions do not have
 
 
@@ -56,16 +63,35 @@ def encode_csv(values: Iterable[Value]) -> bytes:
 
 
 def encode_json(values: Mapping[str, Value]) -> bytes:
-    r"""One JSON object on one line, UTF-8; undecodable bytes of file names stay Python's surrogates, written as \udcXX."""
-    return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    """One JSON object on one line, strict UTF-8; a path that is none comes as `clean` says."""
+    return json.dumps(clean(values), ensure_ascii=False).encode()
+
+
+def clean(data: Any) -> Any:
+    """JSON data that any parser reads: bytes of file names that are no UTF-8 are U+FFFD.
+
+    An object whose "path" holds some has "path_base64", too: all bytes of the path, in base64.
+    """
+    if isinstance(data, Mapping):
+        return {str(clean(key)): clean(value) for key, value in data.items()} | encode_path(data.get("path"))
+    if isinstance(data, list | tuple):
+        return [clean(value) for value in data]
+    return SURROGATES.sub("\ufffd", data) if isinstance(data, str) else data
+
+
+def encode_path(path: object) -> dict[str, str]:
+    """The bytes of a path that is no UTF-8; nothing for any other."""
+    if not isinstance(path, str) or not SURROGATES.search(path):
+        return {}
+    return {"path_base64": base64.b64encode(path.encode("utf-8", "surrogateescape")).decode()}
 
 
 class CsvSink:
-    """A header, and a line a record."""
+    """A line a record, below a header."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, header: bool = True) -> None:
         self.target = target
-        self.before = encode_csv(COLUMNS)
+        self.before = encode_csv(COLUMNS) if header else b""
 
     def write(self, record: ScoreRecord) -> None:
         """One line; before the first, the header."""
@@ -100,6 +126,42 @@ class JsonSink:
 SINKS: dict[str, Callable[[Target], Sink]] = {"csv": CsvSink, "jsonl": JsonlSink, "json": JsonSink}
 
 
+# ---- files of them ----
+
+
+def is_row(head: bytes) -> bool:
+    """CSV of records without a header."""
+    row = next(iter(read_rows(head)), [])
+    return len(row) == len(COLUMNS) and row[COLUMNS.index("status")] in set(Status)
+
+
+def is_table(head: bytes) -> bool:
+    """CSV of records, with a header or without."""
+    return read_rows(head) == [list(COLUMNS)] or is_row(head)
+
+
+KINDS: dict[str, tuple[str, Check]] = {
+    "csv": ("CSV of scores", is_table),
+    "jsonl": ("JSON Lines of scores", begins_json(*COLUMNS)),
+    "json": ("a JSON array of scores", begins_json(*COLUMNS, opening="[{")),
+}
+"""What an earlier output of each format is, in words, and how it is told."""
+
+
+def list_outputs(files: Mapping[str, Path], *, append: bool = False) -> list[Output]:
+    """The files among outputs by format, as `outputs.check_outputs` wants them. append: nothing is replaced."""
+    outputs = [Output(path, f"--{kind}", *KINDS[kind]) for kind, path in files.items() if path != STDOUT]
+    return [replace(output, is_earlier=lambda _: True) for output in outputs] if append else outputs
+
+
+def open_appended(path: Path, kind: str) -> AppendedFile:
+    """A file of records to be added to. Raises UsageError where what is there has other columns."""
+    words, is_earlier = KINDS[kind]
+    if not may_replace(Output(path, f"--{kind}", words, is_earlier)):
+        raise UsageError(f"--append: {path} is not {words} with the columns {', '.join(COLUMNS)}: name another file")
+    return AppendedFile(path)
+
+
 class SinkGroup:
     """Several sinks as one."""
 
@@ -113,12 +175,22 @@ class SinkGroup:
 
 
 @contextmanager
-def open_sinks(paths: Mapping[str, Path]) -> Iterator[Sink]:
+def open_sinks(paths: Mapping[str, Path], *, header: bool = True, append: bool = False) -> Iterator[Sink]:
     """All of the outputs named, format (a key of SINKS) -> path, as one sink; complete when the block ends, however it ends.
 
-    Raises UsageError where two outputs are the same file, DataError where one cannot be written.
+    header: of CSV. append: to what the files hold. Raises UsageError where two outputs are the same file or one cannot be
+    appended to, DataError where one cannot be written.
     """
     if len({path.resolve() for path in paths.values()}) < len(paths):
         raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths.values()))}")
     with ExitStack() as stack:
-        yield SinkGroup([SINKS[kind](stack.enter_context(open_target(path))) for kind, path in paths.items()])
+        yield SinkGroup([stack.enter_context(open_sink(*output, header=header, append=append)) for output in paths.items()])
+
+
+@contextmanager
+def open_sink(kind: str, path: Path, *, header: bool, append: bool) -> Iterator[Sink]:
+    """One of the outputs. A header is not repeated."""
+    make = partial(open_appended, kind=kind) if append else WholeFile
+    with open_target(path, make) as target:
+        begun = isinstance(target, AppendedFile) and target.begun > 0
+        yield CsvSink(target, header=header and not begun) if kind == "csv" else SINKS[kind](target)

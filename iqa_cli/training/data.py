@@ -1,15 +1,17 @@
-"""Corpus: what a training learns from: the rated images of one set, or of several as one, and photos without ratings.
+"""Training data: the labeled images of one set, or of several as one, and unlabeled images. No PyTorch here.
 
-Opinions of all sets are on 0..1, higher is better: each set's own scale is brought there by its two ends and its direction
-(`Labels.label`). That makes ends meet, no more: the same photo may well have got 0.6 in one study and 0.7 in another.
+Labels of all sets are on 0..1, higher is better: each set's own scale is brought there by its two ends and its direction
+(`Labels.label`). Sets are not otherwise aligned: the same photo may well have got 0.6 in one study and 0.7 in another.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +20,17 @@ from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.sets import read_sets
 from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.images.distortions import DISTORTIONS
 from iqa_cli.images.find import find_images
 from iqa_cli.options import OwnRatings, RatedSets
-from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.options import DistortionName, SampleOptions, TrainingOptions
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """The ratings of some sets, one set after the other. sets: by the name under which each was asked for.
+class TrainingData:
+    """The labeled images of some sets, one set after the other. sets: by the name under which each was asked for.
 
-    Where there are several, the name of an image or of what it shows begins with its set's, so that none is taken for another.
+    Where there are several, the name of an image or of its content begins with its set's, so that none is taken for another.
     """
 
     sets: dict[str, Labels]
@@ -39,13 +42,13 @@ class Corpus:
 
     @cached_property
     def names(self) -> list[str]:
-        """What each image is called [n]: its path in its set."""
-        return self.tell_apart([rating.path for labels in self.sets.values() for rating in labels.ratings])
+        """The name of each image [n]: its path in its set."""
+        return self.qualify([rating.path for labels in self.sets.values() for rating in labels.ratings])
 
     @cached_property
     def groups(self) -> list[str]:
         """What may not stand on both sides of a split [n]."""
-        return self.tell_apart([group for labels in self.sets.values() for group in labels.groups])
+        return self.qualify([group for labels in self.sets.values() for group in labels.groups])
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -53,8 +56,8 @@ class Corpus:
         return [path for labels in self.sets.values() for path in labels.paths]
 
     @cached_property
-    def quality(self) -> npt.NDArray[np.float64]:
-        """The opinions on 0..1 [n], higher is better."""
+    def labels(self) -> npt.NDArray[np.float64]:
+        """The ratings on 0..1 [n], higher is better."""
         return np.concatenate([labels.label for labels in self.sets.values()])
 
     @cached_property
@@ -67,23 +70,34 @@ class Corpus:
         """All sets in words."""
         return " and ".join(labels.spec.title for labels in self.sets.values())
 
-    def tell_apart(self, names: list[str]) -> list[str]:
+    def qualify(self, names: list[str]) -> list[str]:
         """The names, with their set's before them where there are several."""
         if len(self.sets) == 1:
             return names
         return [f"{origin}/{name}" for origin, name in zip(self.origins, names, strict=True)]
 
+    def split_by_set(self, indices: Sequence[int]) -> dict[str, tuple[Labels, list[int]]]:
+        """Some images by their set: their ratings there, and which of the indices they were. Sets without any are left out."""
+        found, start = {}, 0
+        for name, labels in self.sets.items():
+            end = start + len(labels.ratings)
+            own = [row for row, index in enumerate(indices) if start <= index < end]
+            if own:
+                found[name] = (labels.take([indices[row] - start for row in own]), own)
+            start = end
+        return found
 
-def read_corpus(options: StudyOptions) -> Corpus | None:
-    """The ratings to train on, None where no set is named.
+
+def read_data(options: TrainingOptions) -> TrainingData | None:
+    """The labeled images to train on, None where no set is named.
 
     Raises UsageError for sets that are unknown, named twice or nowhere to be found, DataError as `read_labels` does.
     """
     sets = read_sets(RatedSets(options.sets, options.roots, gather_own(options)))
-    return Corpus(sets) if sets else None
+    return TrainingData(sets) if sets else None
 
 
-def gather_own(options: StudyOptions) -> OwnRatings:
+def gather_own(options: TrainingOptions) -> OwnRatings:
     """Where one's own ratings are. Raises UsageError for a scale that is none."""
     if len(options.score_range) not in (0, 2):
         raise UsageError(f"score_range is the lower and the upper end of the scale, not {len(options.score_range)} numbers")
@@ -97,16 +111,28 @@ def gather_own(options: StudyOptions) -> OwnRatings:
     )
 
 
-def find_photos(options: StudyOptions) -> list[str]:
-    """The photos without ratings, but for the share held out.
+def find_unlabeled(options: TrainingOptions) -> list[str]:
+    """The unlabeled images, but for the share held out.
 
     Raises DataError for a folder that is not there, and where folders were named and none is in them.
     """
-    for folder in options.photos:
+    for folder in options.unlabeled:
         if not folder.exists():
-            raise DataError(f"{folder}: no such folder of photos")
-    found = find_images([str(folder) for folder in options.photos], Counter())
+            raise DataError(f"{folder}: no such folder of images")
+    found = find_images([str(folder) for folder in options.unlabeled], Counter())
     kept = [path for path in found if not is_held_out(Path(path).name, options.samples.held_out)]
-    if options.photos and not kept:
-        raise DataError(f"{', '.join(map(str, options.photos))}: no photos to train on")
+    if options.unlabeled and not kept:
+        raise DataError(f"{', '.join(map(str, options.unlabeled))}: no images to train on")
     return kept
+
+
+def choose_distortions(options: SampleOptions) -> dict[bool, list[str]]:
+    """The distortions to draw from, by whether an image is labeled: it may then have the opposite fault.
+
+    Raises UsageError where none is left for labeled images.
+    """
+    chosen = [name for name in DISTORTIONS if name in (options.distortions or get_args(DistortionName))]
+    always = [name for name in chosen if not DISTORTIONS[name].may_help]
+    if options.distorted and not always:
+        raise UsageError("samples.distorted: each of samples.distortions may improve a labeled image: name others, too")
+    return {False: chosen, True: always}

@@ -1,14 +1,14 @@
-"""Teachers: what trained networks think of the training crops. They are asked once; their answers are kept in the run folder.
+"""Teacher predictions: labels for the training crops by trained networks. They are computed once and cached.
 
-Several teachers answer with their mean: an ensemble of different networks errs less than any of them (label extension, in the
-terms of QFM-IQM). Each sees the same view as the student, cut to its own input.
+The prediction is the mean over several teachers: an ensemble of different networks errs less than any of them (label extension,
+in the terms of QFM-IQM). Each teacher gets the same view as the student, resized to its own input.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,69 +16,60 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from iqa_cli.images.crops import CUT, CropSpec, cut_crop, normalise
+from iqa_cli.images.crops import CUT, CropSpec, Rgb, cut_crop, normalise
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model, verify_file
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.networks.ensemble import Blend
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
-from iqa_cli.training.feature_cache import FeatureStore, ViewMeasured
+from iqa_cli.training.events import FeaturesExtracted, TeachersPredicted
+from iqa_cli.training.feature_cache import FeatureStore
 from iqa_cli.training.optim import knows_bf16
 from iqa_cli.training.options import LoopOptions
-from iqa_cli.training.samples import PhotoCrops, Views
+from iqa_cli.training.samples import CropDataset, View
 
-GROUP = 8  # photos at once: enough to keep a processor busy, few enough for its cache
-KEPT = 64 * GROUP  # photos until the answers of an epoch under way are kept once more
+GROUP = 8  # images at once: enough to keep a processor busy, few enough for its cache
+KEPT = 64 * GROUP  # images until the predictions of an epoch under way are saved once more
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network and how it looks at a view."""
+    """A trained network with its card."""
 
     network: QfmIqm | Blend
     card: ModelCard
     device: torch.device
 
-    def list_looks(self) -> list[tuple[QfmIqm, CropSpec]]:
-        """Each network that looks for itself, and the crops that it wants."""
+    def unique_inputs(self) -> list[tuple[QfmIqm, CropSpec]]:
+        """Each network that extracts features of its own, and its crops."""
         if isinstance(self.network, QfmIqm):
             return [(self.network, self.card.crops)]
         crops, members = self.card.crops, self.network.members
         return [
-            (network, replace(crops, size=members[n].own_size or crops.size, mean=members[n].mean, std=members[n].std))
-            for n, network in self.network.list_looks()
+            (network, replace(crops, size=members[n].input_size or crops.size, mean=members[n].mean, std=members[n].std))
+            for n, network in self.network.unique_inputs()
         ]
 
     @torch.no_grad()
-    def judge_features(self, features: Sequence[Tensor]) -> Tensor:
-        """The quality [n] by what was measured in each of its looks, [n, t, f] each."""
+    def predict_features(self, features: Sequence[Tensor]) -> Tensor:
+        """The labels [n] by the features [n, t, f] of each unique input."""
         placed = [part.to(self.device) for part in features]
-        quality = self.network.judge(placed) if isinstance(self.network, Blend) else self.network.judge(placed[0])
-        return quality.float().cpu()
+        labels = self.network.predict(placed) if isinstance(self.network, Blend) else self.network.predict(placed[0])
+        return labels.float().cpu()
 
     @torch.no_grad()
-    def judge(self, views: Sequence[Views]) -> Tensor:
-        """The quality [n] of every version of some views, in order."""
-        crops = torch.from_numpy(
-            normalise([fit_view(v, self.card.crops) for each in views for v in each.versions], self.card.crops)
-        )
+    def predict(self, views: Sequence[View]) -> Tensor:
+        """The labels [n] of every version of some views, in order."""
+        fitted = [fit_view(version, self.card.crops) for view in views for version in view.versions]
+        crops = torch.from_numpy(normalise(fitted, self.card.crops))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=knows_bf16(self.device)):
-            quality: Tensor = self.network(crops.to(self.device).contiguous(memory_format=torch.channels_last))
-        return quality.float().cpu()
+            labels: Tensor = self.network(crops.to(self.device).contiguous(memory_format=torch.channels_last))
+        return labels.float().cpu()
 
 
-@dataclass(frozen=True)
-class ViewAsked:
-    """The teachers have been asked about this many photos of one epoch: for a progress bar."""
-
-    epoch: int
-    done: int
-    photos: int
-
-
-def fit_view(view: Any, crops: CropSpec) -> Any:
-    """A square view as a teacher sees it: uint8 [side, side, 3]."""
+def fit_view(view: Rgb, crops: CropSpec) -> Rgb:
+    """A square view as a teacher's input: uint8 [side, side, 3]."""
     side = len(view)
     return cut_crop(view, (0, 0, side, side), (crops.size, crops.size), crops)
 
@@ -89,94 +80,114 @@ def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
     for reference in references:
         found = find_model(reference, BackendChoice.TORCH)
         network = load_network(found.card, verify_file(found.card, found.folder, BackendChoice.TORCH))
-        place = torch.device(device)
-        teachers.append(Teacher(network.eval().to(place).to(memory_format=torch.channels_last), found.card, place))
+        target = torch.device(device)
+        teachers.append(Teacher(network.eval().to(target).to(memory_format=torch.channels_last), found.card, target))
     return teachers
 
 
-def ask_teachers(
-    teachers: Sequence[Teacher], dataset: PhotoCrops, epochs: int, folder: Path, loop: LoopOptions | None = None
-) -> Iterator[ViewMeasured | ViewAsked]:
-    """Ask about the crops of some epochs and give the dataset the answers, [epochs, photos, versions]; nan where no crop is.
+@dataclass(frozen=True)
+class Predictor:
+    """Some teachers on one dataset. stores: the cached features of each teacher's inputs; none: nothing is cached."""
 
-    A file in the folder, named by the question, keeps them: nobody is asked twice about the same crops, and a run that was
-    stopped goes on where it was. loop: with it what the teachers' backbones measure is kept there, too, so that other teachers
-    on the same backbones answer at once.
+    teachers: Sequence[Teacher]
+    dataset: CropDataset
+    stores: Sequence[Sequence[FeatureStore]] = ()
+
+    def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
+        """Cache the features of the crops of one epoch."""
+        for teacher, stores in zip(self.teachers, self.stores, strict=False):
+            for (network, _), store in zip(teacher.unique_inputs(), stores, strict=True):
+                yield from store.fill(network, epoch, loop)
+
+    def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
+        """The mean prediction [images, versions] for the crops of one epoch; nan where no crop is."""
+        images = len(self.dataset)
+        predictions, done = under_way.read(epoch, (images, 1 + self.dataset.options.versions))
+        for start in range(done, images, GROUP):
+            indices = range(start, min(start + GROUP, images))
+            labels, rows = (self.from_features if self.stores else self.from_views)(epoch, indices)
+            for index, part in zip(indices, torch.split(labels, rows), strict=True):
+                predictions[index, : len(part)] = part
+            if indices.stop % KEPT == 0:
+                under_way.write(epoch, predictions, indices.stop)
+            yield TeachersPredicted(epoch, indices.stop, images)
+        return predictions
+
+    def from_views(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, list[int]]:
+        """The mean prediction [n] for every version of some images in an epoch, and how many versions each has."""
+        views = [self.dataset.draw_view(epoch, index) for index in indices]
+        labels = torch.stack([teacher.predict(views) for teacher in self.teachers]).mean(0)
+        return labels, [len(view.levels) for view in views]
+
+    def from_features(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, list[int]]:
+        """The same from cached features."""
+        loaded = [[[store.load(epoch, index) for index in indices] for store in stores] for stores in self.stores]
+        joined = [[torch.cat([cast("Tensor", image.features) for image in images]) for images in own] for own in loaded]
+        labels = [teacher.predict_features(features) for teacher, features in zip(self.teachers, joined, strict=True)]
+        return torch.stack(labels).mean(0), [len(image) for image in loaded[0][0]]
+
+
+def predict_with_teachers(
+    teachers: Sequence[Teacher], dataset: CropDataset, epochs: int, folder: Path, loop: LoopOptions | None = None
+) -> Generator[FeaturesExtracted | TeachersPredicted, None, CropDataset]:
+    """The dataset with teacher predictions for the crops of some epochs.
+
+    A file in the folder, named by all that they depend on, caches them: a run that was stopped goes on where it was. loop: with
+    it the features of the teachers' backbones are cached there, too, so that other teachers on the same backbones are quick.
     """
     facts = describe_question(teachers, dataset)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"answers-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
-    begun = path.with_name(f"begun-{path.name}")
-    answers = read_answers(path, facts)
-    stores = [[FeatureStore(folder, *trunk) for trunk in view_looks(teacher, dataset)] for teacher in teachers if loop]
-    for epoch in range(len(answers), epochs):
-        for teacher, kept in zip(teachers, stores, strict=False):
-            for (network, _), store in zip(teacher.list_looks(), kept, strict=True):
-                yield from store.fill(network, epoch, loop or LoopOptions())
-        answer, done = read_begun(begun, facts, epoch, (len(dataset), 1 + dataset.options.versions))
-        for start in range(done, len(dataset), GROUP):
-            places = range(start, min(start + GROUP, len(dataset)))
-            judged, rows = (
-                judge_kept(teachers, stores, epoch, places) if stores else judge_views(teachers, dataset, epoch, places)
-            )
-            for place, part in zip(places, torch.split(judged, rows), strict=True):
-                answer[place, : len(part)] = part
-            if places.stop % KEPT == 0:
-                save_tensors(begun, {"answer": answer}, [facts, epoch, places.stop])
-            yield ViewAsked(epoch, places.stop, len(dataset))
-        answers.append(answer)
-        save_tensors(path, {"answers": torch.stack(answers)}, facts)
-        begun.unlink(missing_ok=True)
-    dataset.targets = torch.stack(answers[:epochs])
+    path = folder / f"teacher-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
+    under_way = UnderWay(path.with_name(f"begun-{path.name}"), facts)
+    predictions = read_predictions(path, facts)
+    stores = [
+        [FeatureStore(folder, network, dataset.with_crops(crops)) for network, crops in teacher.unique_inputs()]
+        for teacher in (teachers if loop else ())
+    ]
+    predictor = Predictor(teachers, dataset, stores)
+    for epoch in range(len(predictions), epochs):
+        yield from predictor.fill_stores(epoch, loop or LoopOptions())
+        predictions.append((yield from predictor.predict_epoch(epoch, under_way)))
+        save_tensors(path, {"predictions": torch.stack(predictions)}, facts)
+        under_way.path.unlink(missing_ok=True)
+    return dataset.with_targets(torch.stack(predictions[:epochs]))
 
 
-def view_looks(teacher: Teacher, dataset: PhotoCrops) -> list[tuple[QfmIqm, PhotoCrops]]:
-    """Each of its networks that look for themselves with the crops that it sees of the views."""
-    return [(network, dataset.seen_by(crops)) for network, crops in teacher.list_looks()]
+@dataclass(frozen=True)
+class UnderWay:
+    """The file of the predictions of an epoch that is not done yet. facts: all that they depend on."""
+
+    path: Path
+    facts: dict[str, Any]
+
+    def read(self, epoch: int, shape: tuple[int, int]) -> tuple[Tensor, int]:
+        """The predictions [images, versions] so far, and for how many images; nan, and 0, where there are none."""
+        if self.path.exists():
+            tensors, kept = load_tensors(self.path)
+            if kept[:2] == json.loads(json.dumps([self.facts, epoch])):
+                return tensors["predictions"], kept[2]
+        return torch.full(shape, torch.nan), 0
+
+    def write(self, epoch: int, predictions: Tensor, done: int) -> None:
+        """Keep the predictions for so many images."""
+        save_tensors(self.path, {"predictions": predictions}, [self.facts, epoch, done])
 
 
-def judge_views(
-    teachers: Sequence[Teacher], dataset: PhotoCrops, epoch: int, places: Sequence[int]
-) -> tuple[Tensor, list[int]]:
-    """The mean answer [n] about every version of some photos in an epoch, and how many versions each has."""
-    views = [dataset.draw_views(epoch, place) for place in places]
-    return torch.stack([teacher.judge(views) for teacher in teachers]).mean(0), [len(view.levels) for view in views]
-
-
-def judge_kept(
-    teachers: Sequence[Teacher], stores: Sequence[Sequence[FeatureStore]], epoch: int, places: Sequence[int]
-) -> tuple[Tensor, list[int]]:
-    """The same from features that are kept."""
-    loaded = [[[store.load(epoch, place) for place in places] for store in kept] for kept in stores]
-    joined = [[torch.cat([cast("Tensor", photo.features) for photo in photos]) for photos in kept] for kept in loaded]
-    judged = [teacher.judge_features(features) for teacher, features in zip(teachers, joined, strict=True)]
-    return torch.stack(judged).mean(0), [len(photo) for photo in loaded[0][0]]
-
-
-def describe_question(teachers: Sequence[Teacher], dataset: PhotoCrops) -> dict[str, Any]:
-    """All that the answers depend on."""
-    photos = json.dumps([[Path(photo.path).name, photo.number, photo.quality == photo.quality] for photo in dataset.photos])
+def describe_question(teachers: Sequence[Teacher], dataset: CropDataset) -> dict[str, Any]:
+    """All that the predictions depend on."""
+    images = [[Path(i.path).name, dataset.number(index), i.is_labeled] for index, i in enumerate(dataset.images)]
     return {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
         "cut": CUT,
         "samples": asdict(dataset.options),
-        "side": dataset.options.side or dataset.crops.size,
-        "photos": hashlib.sha256(photos.encode()).hexdigest(),
+        "view_size": dataset.options.view_size or dataset.crops.size,
+        "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
     }
 
 
-def read_answers(path: Path, facts: dict[str, Any]) -> list[Tensor]:
-    """The answers that a file holds to the same question, one [photos, versions] an epoch; else none."""
+def read_predictions(path: Path, facts: dict[str, Any]) -> list[Tensor]:
+    """The predictions that a file holds for the same facts, one [images, versions] an epoch; else none."""
     if not path.exists():
         return []
-    tensors, asked = load_tensors(path)
-    return list(tensors["answers"]) if asked == json.loads(json.dumps(facts)) else []
-
-
-def read_begun(path: Path, facts: dict[str, Any], epoch: int, shape: tuple[int, int]) -> tuple[Tensor, int]:
-    """The answers [photos, versions] of an epoch under way and about how many photos they are; nan, and 0, where none is."""
-    if path.exists():
-        tensors, kept = load_tensors(path)
-        if kept[:2] == json.loads(json.dumps([facts, epoch])):
-            return tensors["answer"], kept[2]
-    return torch.full(shape, torch.nan), 0
+    tensors, found = load_tensors(path)
+    return list(tensors["predictions"]) if found == json.loads(json.dumps(facts)) else []

@@ -1,142 +1,112 @@
-"""FeatureStore: what a frozen backbone measured on the training crops, on disk: a file for each photo and view. CropStore: the
-crops themselves, for when the backbone is no longer frozen.
+"""Caches on disk: features of a frozen backbone, a file for each image and view, and decoded images.
 
-A network whose backbone does not change yet need see no crop twice, and a crop that is shown again and again need not be
-decoded, damaged and cut each time. A store is named by all that it depends on, so trainings of other folds, seeds of the panel
-or recipes share one; and it is read a batch at a time, so memory stays flat.
+A network whose backbone does not change need see no crop twice. A feature store is named by all that it depends on, so
+trainings of other folds, seeds of the head or recipes share one; and it is read a batch at a time, so memory stays flat.
+
+Decoding a photo of many megapixels takes longer than training on a crop of it, and loader processes share no memory. So each
+image is kept as a file of plain pixels, reduced to a bounded size, which processes map into memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from iqa_cli.images.crops import CUT, CropSpec
+from iqa_cli.errors import DataError
+from iqa_cli.images.crops import CUT, Rgb, cut_box
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
-from iqa_cli.networks.network import NetworkConfig, QfmIqm
-from iqa_cli.training.optim import knows_bf16
+from iqa_cli.networks.network import QfmIqm
+from iqa_cli.qfm_iqm.batch import Batch, join_batches
+from iqa_cli.training.events import FeaturesExtracted
+from iqa_cli.training.optim import device_of, knows_bf16
 from iqa_cli.training.options import LoopOptions
-from iqa_cli.training.samples import Batch, EpochOrder, PhotoCrops, Views, join_batches, load_in_order
+from iqa_cli.training.samples import CropDataset, EpochSampler, decode_or_raise, load_in_order
 
-LATER = {"middle": 0, "remembered": 0, "units": 0}
-"""Facts that came when there were stores already, which know nothing of them, and what they were until then."""
-
-
-@dataclass(frozen=True)
-class ViewMeasured:
-    """The backbone has measured this many photos in one view: for a progress bar."""
-
-    view: int
-    done: int
-    photos: int
+# ---- features ----
 
 
-class PhotoStore:
-    """A file for each photo of a set and view of it, in a folder."""
+class ImageStore:
+    """A file for each image of a dataset and view of it, in a folder."""
 
-    def __init__(self, folder: Path, dataset: PhotoCrops) -> None:
+    def __init__(self, folder: Path, dataset: CropDataset) -> None:
         self.dataset = dataset
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def locate(self, view: int, place: int) -> Path:
-        """The file of one photo in one view, by the photo's number and name."""
-        photo = self.dataset.photos[place]
-        name = hashlib.sha256(Path(photo.path).name.encode()).hexdigest()[:8]
-        return self.folder / f"{view}-{photo.number}-{name}-{int(photo.quality == photo.quality)}.safetensors"
+    def locate(self, view: int, index: int) -> Path:
+        """The file of one image in one view, by the image's number and name."""
+        image = self.dataset.images[index]
+        name = hashlib.sha256(Path(image.path).name.encode()).hexdigest()[:8]
+        return self.folder / f"{view}-{self.dataset.number(index)}-{name}-{int(image.is_labeled)}.safetensors"
 
-    def holds(self, view: int, place: int) -> bool:
+    def holds(self, view: int, index: int) -> bool:
         """Whether there is one."""
-        return self.locate(view, place).exists()
+        return self.locate(view, index).exists()
 
 
-class CropStore(PhotoStore, Dataset[Batch]):
-    """(epoch, place) -> the batch of one photo, as the set gives it, from crops that are kept below a folder.
-
-    For sets of which teachers have judged some views, which are shown over and over.
-    """
-
-    def __init__(self, folder: Path, dataset: PhotoCrops) -> None:
-        super().__init__(folder / f"crops-{name_crops(dataset)}", dataset)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, where: tuple[int, int]) -> Batch:
-        epoch, place = where
-        view = epoch % len(cast("Tensor", self.dataset.targets))
-        return self.dataset.present(view, place, self.load(view, place))
-
-    def load(self, view: int, place: int) -> Views:
-        """The versions of a photo as the network sees them, cut once."""
-        path = self.locate(view, place)
-        if path.exists():
-            tensors, levels = load_tensors(path)
-            return Views(list(tensors["crops"].numpy()), levels)
-        seen = self.dataset.cut_views(view, place)
-        save_tensors(path, {"crops": torch.from_numpy(np.stack(seen.versions))}, [float(level) for level in seen.levels])
-        return seen
-
-
-class FeatureStore(PhotoStore):
+class FeatureStore(ImageStore):
     """The features of one backbone on one way of cutting crops, below a folder."""
 
-    def __init__(self, folder: Path, network: QfmIqm, dataset: PhotoCrops) -> None:
+    def __init__(self, folder: Path, network: QfmIqm, dataset: CropDataset) -> None:
         super().__init__(folder / name_features(network, dataset), dataset)
 
-    def keep(self, view: int, place: int, levels: Tensor, features: Tensor) -> None:
-        """Put features [versions, n, f] of a photo there, in half precision."""
-        save_tensors(self.locate(view, place), {"features": features.half()}, [float(level) for level in levels])
+    def keep(self, view: int, index: int, levels: Tensor, features: Tensor) -> None:
+        """Write features [versions, n, f] of an image, in half precision."""
+        save_tensors(self.locate(view, index), {"features": features.half()}, [float(level) for level in levels])
 
     @torch.no_grad()
-    def measure(self, network: QfmIqm, photos: Sequence[Batch], options: LoopOptions) -> Tensor:
-        """The features of some photos. Where the processor knows bf16 it is used: no gradient is at stake, and convolutions
-        are twice as fast.
-        """
-        device = next(network.parameters()).device
+    def extract(self, network: QfmIqm, images: Sequence[Batch], options: LoopOptions) -> Tensor:
+        """The features of some images, in bf16 where the device knows it: no gradient is at stake, and it is twice as fast."""
+        device = device_of(network)
         quick = options.precision != "fp32" and knows_bf16(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=quick):
-            return network.measure(join_batches(photos).to(device).crops)
+            return network.extract(join_batches(images).to(device).crops)
 
-    def fill(self, network: QfmIqm, view: int, options: LoopOptions) -> Iterator[ViewMeasured]:
-        """Measure what is missing of one view of each photo."""
+    def fill(
+        self, network: QfmIqm, view: int, options: LoopOptions, indices: Sequence[int] | None = None
+    ) -> Iterator[FeaturesExtracted]:
+        """Extract what is missing of one view of all images, or of some."""
         network.eval()
-        missing = [place for place in range(len(self.dataset)) if not self.holds(view, place)]
+        wanted = range(len(self.dataset)) if indices is None else indices
+        missing = [index for index in wanted if not self.holds(view, index)]
         done = len(self.dataset) - len(missing)
-        for places, photos in load_in_order(self.dataset, view, missing, options.workers):
-            features = self.measure(network, photos, options)
-            for place, photo, part in zip(places, photos, torch.split(features, [len(each) for each in photos]), strict=True):
-                self.keep(view, place, photo.level, part)
-            done += len(places)
-            yield ViewMeasured(view, done, len(self.dataset))
+        for part, images in load_in_order(self.dataset, view, missing, options.workers):
+            features = self.extract(network, images, options)
+            for index, image, own in zip(part, images, torch.split(features, [len(each) for each in images]), strict=True):
+                self.keep(view, index, image.level, own)
+            done += len(part)
+            yield FeaturesExtracted(view, done, len(self.dataset))
 
     def load_epoch(self, epoch: int, options: LoopOptions) -> FeatureEpoch:
-        """An epoch of the warm-up: one view of each photo, in the batches of that epoch; only views that teachers, if there
-        are any, were asked about.
+        """An epoch of head training: one view of each image, in the batches of that epoch.
+
+        Only views with teacher predictions, where there are any.
         """
-        order = EpochOrder(range(len(self.dataset)), options.batch_size, epoch, self.dataset.options.seed)
-        answered = options.views if self.dataset.targets is None else len(self.dataset.targets)
-        return FeatureEpoch(self, epoch % max(1, min(options.views, answered)), order)
+        sampler = EpochSampler(len(self.dataset), options.batch_size, epoch, self.dataset.options.seed)
+        views = options.views if self.dataset.targets is None else min(options.views, len(self.dataset.targets))
+        return FeatureEpoch(self, epoch % max(1, views), sampler)
 
-    def load_undamaged(self, count: int) -> Tensor:
-        """The features [count, n, f] of the first view of some photos spread over the set."""
-        places = np.linspace(0, len(self.dataset) - 1, min(count, len(self.dataset))).astype(int).tolist()
-        return torch.cat([features[:1] for place in places if (features := self.load(0, place).features) is not None])
+    def load_undistorted(self, count: int) -> Tensor:
+        """The features [count, n, f] of the first view of some images spread over the dataset."""
+        indices = np.linspace(0, len(self.dataset) - 1, min(count, len(self.dataset))).astype(int).tolist()
+        return torch.cat([features[:1] for index in indices if (features := self.load(0, index).features) is not None])
 
-    def load(self, view: int, place: int) -> Batch:
-        """The batch of one photo, with features and without crops."""
-        tensors, levels = load_tensors(self.locate(view, place))
+    def load(self, view: int, index: int) -> Batch:
+        """The batch of one image, with features and without crops."""
+        tensors, levels = load_tensors(self.locate(view, index))
         features = tensors["features"]
-        return self.dataset.describe(view, place, levels, torch.empty(len(levels), 3, 0, 0), features.float())
+        return self.dataset.describe(view, index, levels, torch.empty(len(levels), 3, 0, 0), features.float())
 
 
 @dataclass(frozen=True)
@@ -145,40 +115,97 @@ class FeatureEpoch:
 
     store: FeatureStore
     view: int
-    order: EpochOrder
+    sampler: EpochSampler
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        for places in self.order:
-            yield join_batches([self.store.load(self.view, place) for _, place in places])
+        for batch in self.sampler:
+            yield join_batches([self.store.load(self.view, index) for _, index in batch])
 
 
-def list_facts(config: NetworkConfig | CropSpec) -> dict[str, Any]:
-    """By name, but for later ones that are as ever."""
-    return {name: value for name, value in asdict(config).items() if value != LATER.get(name)}
-
-
-def name_features(network: QfmIqm, dataset: PhotoCrops) -> str:
-    """A digest of the backbone, its stages, the crops and how they are drawn, which does not hang on what is held out."""
+def name_features(network: QfmIqm, dataset: CropDataset) -> str:
+    """A digest of the backbone, its stages, the crops and how they are drawn, independent of what is held out."""
     digest = hashlib.sha256()
-    for name, value in network.encoder.trunk.state_dict().items():
+    for name, value in network.encoder.active_backbone.state_dict().items():
         digest.update(name.encode())
         kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
         digest.update(kept.detach().cpu().numpy().tobytes())
-    facts = {"network": list_facts(network.config.trunk), **list_sources(dataset)}
+    facts = {"network": asdict(network.config.feature_config), **list_sources(dataset)}
     digest.update(json.dumps(facts, sort_keys=True, default=list).encode())
     return digest.hexdigest()[:16]
 
 
-def name_crops(dataset: PhotoCrops) -> str:
-    """A digest of the crops and how they are drawn."""
-    return hashlib.sha256(json.dumps(list_sources(dataset), sort_keys=True, default=list).encode()).hexdigest()[:16]
-
-
-def list_sources(dataset: PhotoCrops) -> dict[str, Any]:
-    """All that the crops of a photo depend on."""
+def list_sources(dataset: CropDataset) -> dict[str, Any]:
+    """All that the crops of an image depend on."""
     samples = dataset.options
-    side = 0 if samples.side == dataset.crops.size else samples.side  # one view by two names
-    return {"crops": list_facts(dataset.crops), "cut": CUT, "samples": asdict(replace(samples, side=side, held_out=0.0))}
+    size = 0 if samples.view_size == dataset.crops.size else samples.view_size  # one view by two names
+    return {"crops": asdict(dataset.crops), "cut": CUT, "samples": asdict(replace(samples, view_size=size, held_out=0.0))}
+
+
+# ---- decoded images ----
+
+
+class DecodedImages:
+    """The images below a folder, by where they came from and how large they are at most.
+
+    side: in px: an image whose shorter side is longer is reduced to it; none is enlarged. budget: bytes that the folder may
+    hold; images beyond it are decoded at each use. Several processes may use one folder; each counts what was there when it
+    began and what it and its loader processes have added.
+    """
+
+    def __init__(self, folder: Path, side: int, budget: int) -> None:
+        self.folder = folder / f"side-{side}"
+        self.side = side
+        self.budget = budget
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{self.folder}: cannot keep decoded images there: {error.strerror}") from error
+        self.used = multiprocessing.Value("q", sum(file.stat().st_size for file in folder.rglob("*.npy")))
+
+    def load(self, path: str) -> Rgb:
+        """uint8 [H, W, 3], read-only. Raises DataError for an image that cannot be decoded."""
+        file = self.locate(path)
+        with suppress(OSError, ValueError):  # not there yet, or not whole
+            return np.asarray(np.load(file, mmap_mode="r"))
+        rgb = bound_image(decode_or_raise(path), self.side)
+        self.keep(file, rgb)
+        return rgb
+
+    def locate(self, path: str) -> Path:
+        """The file of an image; another one once the image has changed."""
+        try:
+            stat = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
+        except OSError as error:
+            raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
+        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CUT}"
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return self.folder / digest[:2] / f"{digest}.npy"
+
+    def keep(self, file: Path, rgb: Rgb) -> None:
+        """Write an image, whole or not at all, where the budget and the disk allow it."""
+        with self.used.get_lock():
+            if self.used.value + rgb.nbytes > self.budget:
+                return
+            self.used.value += rgb.nbytes
+        aside = file.with_name(f"{file.name}.{os.getpid()}.part")
+        try:
+            file.parent.mkdir(exist_ok=True)
+            with aside.open("wb") as opened:
+                np.save(opened, rgb)
+            aside.replace(file)
+        except OSError:  # a full disk costs speed, no more
+            with suppress(OSError):
+                aside.unlink()
+
+
+def bound_image(rgb: Rgb, side: int) -> Rgb:
+    """An image with its shorter side at no more than `side` px, the aspect ratio kept."""
+    height, width = rgb.shape[:2]
+    shorter = min(height, width)
+    if shorter <= side:
+        return rgb
+    shape = (round(height * side / shorter), round(width * side / shorter))
+    return cut_box(rgb, (0, 0, width, height), shape)

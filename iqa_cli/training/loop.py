@@ -1,150 +1,157 @@
-"""fit: the only training loop. Objectives say what is trained for, samples on what, recipes how; a run folder keeps it all.
+"""fit: the only training loop. Objectives say what is trained for, datasets on what, options how; a run folder keeps it all.
 
-A run has two phases. While the backbone is frozen its features are measured once, and everything behind it is warmed up on
-them, which costs next to nothing; then the network is fine-tuned whole (or from some layer on) on fresh crops.
+A run has two phases. While the backbone is frozen its features are extracted once, and the head is trained on them, which costs
+next to nothing; then the network is fine-tuned whole (or from some layer on) on fresh crops.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
 
 from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
-from iqa_cli.images.crops import CropSpec
-from iqa_cli.networks.network import QfmIqm, StageEncoder
+from iqa_cli.networks.encoders import StageEncoder
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.torch_backend import choose_device
-from iqa_cli.qfm_iqm.objective import Objective, QualityMatching
-from iqa_cli.training.distributed import ALONE, SharedNetwork, Team
-from iqa_cli.training.feature_cache import CropStore, FeatureEpoch, FeatureStore, ViewMeasured
-from iqa_cli.training.optim import keep_depthwise_single, precision_of
-from iqa_cli.training.options import LoopOptions, Schedule
+from iqa_cli.qfm_iqm.batch import Batch
+from iqa_cli.qfm_iqm.objective import Objective
+from iqa_cli.training.distributed import ProcessGroup, ShardedNetwork
+from iqa_cli.training.events import EpochDone, FeaturesExtracted, PhaseStopped, StepDone
+from iqa_cli.training.feature_cache import FeatureStore
+from iqa_cli.training.optim import autocast, build_optimizer, set_rates
+from iqa_cli.training.options import LoopOptions
 from iqa_cli.training.run_folder import RunFolder, Snapshot
-from iqa_cli.training.samples import Batch, EpochOrder, Photo, PhotoCrops, Pixels, load_epoch, load_scoring_crops
+from iqa_cli.training.samples import CropDataset, EpochSampler, Pixels, TrainingImage, load_epoch, load_scoring_crops
 
-STANDARD = 1000  # photos on which features are standardised: enough for a mean and a deviation
-TINY = 1e-3  # the least root mean square by which a rate is scaled: a bias of zeros must be able to move
-WARM_UP = 0.1  # the share of a phase's steps in which the learning rate rises to its peak
+STANDARD = 1000  # images on which features are standardized: enough for a mean and a deviation
 
 
 @dataclass(frozen=True)
-class StepDone:
-    """One step of the loop: for a progress bar."""
+class Run:
+    """A network, its data, how it is trained, and where that is kept.
 
-    epoch: int
-    step: int
-    steps: int
-    loss: float
+    features: where those of the frozen backbone are cached for other trainings; None: in the run folder, for head training.
+    """
+
+    network: QfmIqm
+    dataset: CropDataset
+    validation: Sequence[TrainingImage]
+    options: LoopOptions
+    folder: RunFolder
+    features: Path | None = None
+
+    @property
+    def group(self) -> ProcessGroup:
+        """The processes that train it together, all with the same run; one of them writes."""
+        return self.folder.group
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return choose_device(self.options.device)
+
+    def predict(self, network: QfmIqm, images: Sequence[TrainingImage], pixels: Pixels) -> npt.NDArray[np.float64]:
+        """The label [n] of each image as scoring would predict it: the mean over its crops.
+
+        Of several processes each predicts a shard of the images, and all get all labels.
+        """
+        crops = load_scoring_crops(self.group.shard(images), self.dataset.scoring_crops, pixels)
+        own = [float(predict_crops(network, each, self.device).mean()) for each in crops]
+        return torch.cat(self.group.gather(torch.tensor(own, dtype=torch.float64))).numpy()
+
+    def validate(self, network: QfmIqm) -> tuple[float | None, float | None]:
+        """SRCC and PLCC of the validation images, None where there are too few."""
+        if len(self.validation) < 3:
+            return None, None
+        predicted = self.predict(network, self.validation, self.dataset.pixels)
+        labels = np.array([image.label for image in self.validation])
+        return srcc(predicted, labels), plcc(predicted, labels)
 
 
 @dataclass(frozen=True)
-class EpochDone:
-    """One epoch: what a line of stats.jsonl holds. Correlations are of the validation part, None where there is none."""
+class Phase:
+    """A stretch of epochs, numbered from 0: head training, or fine-tuning."""
 
-    epoch: int
+    name: str
+    first: int
     epochs: int
-    phase: str
-    losses: dict[str, float]
-    rates: dict[str, float]
-    srcc: float | None
-    plcc: float | None
-    images_per_second: float
-    seconds: float
+    head_only: bool
 
-
-@dataclass(frozen=True)
-class PhaseStopped:
-    """A phase has ended early, after this epoch: there was nothing better to be had for a while."""
-
-    epoch: int
-    phase: str
-    best: int  # the epoch that was
+    @classmethod
+    def of(cls, epoch: int, options: LoopOptions) -> Phase:
+        """The phase of an epoch."""
+        if epoch < options.head_epochs:
+            return cls("head training", 0, options.head_epochs, head_only=True)
+        return cls("fine-tuning", options.head_epochs, options.epochs, head_only=False)
 
 
 @dataclass
-class Training:
+class State:
     """What changes while a network is trained."""
 
-    network: QfmIqm
     averaged: QfmIqm  # the moving average of the weights: what is validated and kept
     objective: Objective
     optimizer: torch.optim.AdamW
+    epoch: int = 0  # how many are done
     steps: int = 0  # of the averaging
     rows: list[dict[str, Any]] = field(default_factory=list)  # the epochs so far, as stats.jsonl holds them
 
 
-def fit(
-    network: QfmIqm,
-    dataset: PhotoCrops,
-    validation: Sequence[Photo],
-    objective: Objective,
-    options: LoopOptions,
-    run: RunFolder,
-    features: Path | None = None,
-    team: Team = ALONE,
-) -> Iterator[ViewMeasured | StepDone | EpochDone | PhaseStopped]:
+class Batches(Sized, Iterable[Batch], Protocol):
+    """The batches of an epoch."""
+
+
+def fit(run: Run, objective: Objective) -> Iterator[FeaturesExtracted | StepDone | EpochDone | PhaseStopped]:
     """Train, yielding each step and epoch; the best and the last weights and the state to resume from lie in the run folder.
 
     Goes on where the run folder's state ends. A caller that stops iterating loses no more than the current epoch.
-    features: where those of the frozen backbone are kept for other trainings; None: in the run folder, during the warm-up.
-    team: all processes call this with the same arguments; one of them writes.
-    Raises DataError for images that cannot be decoded, UsageError for fewer photos a batch than processes.
+    Raises DataError for images that cannot be decoded, UsageError for fewer images a batch than processes.
     """
-    smallest = min(options.batch_size, options.fine_batch_size or options.batch_size, len(dataset))
-    if smallest < team.size:
-        raise UsageError(f"{team.size} processes cannot share batches of {smallest} photos")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    torch.manual_seed(dataset.options.seed)
-    options = replace(options, device=str(choose_device(options.device)))
-    network.to(torch.device(options.device)).to(memory_format=torch.channels_last)
-    training = Training(network, copy.deepcopy(network), objective, build_optimizer(network, options, warm=True))
-    start = resume(training, run, options)
+    prepare(run)
+    state = begin(run, objective)
     store: FeatureStore | None = None
-    for epoch in range(start, options.warm_epochs + options.epochs):
-        warm = epoch < options.warm_epochs
-        phase = "warm-up" if warm else "fine-tuning"
-        if epoch == options.warm_epochs:
-            training.optimizer = build_optimizer(network, options, warm=False)
-        if not warm:
-            keep_depthwise_single(network)
-        if find_stall(training.rows, phase, options.patience) is not None:
+    for epoch in range(state.epoch, run.options.head_epochs + run.options.epochs):
+        phase = Phase.of(epoch, run.options)
+        if epoch == run.options.head_epochs:
+            state.optimizer = build_optimizer(run.network, run.options, head_only=False)
+        if find_stall(state.rows, phase.name, run.options.patience) is not None:
             continue
-        if (epoch == 0 and wants_standards(network)) or (warm and not store):
-            store = yield from measure_features(training, dataset, features or run.path / "features", options, team)
-            if epoch == 0 and wants_standards(network):
-                measure_standards(training, store)
-        if not warm and features is None and team.leads:
-            shutil.rmtree(run.path / "features", ignore_errors=True)
-        began = time.perf_counter()
-        source = store if warm and store else choose_crops(dataset, features, options)
-        losses, rates, images = yield from run_epoch(training, dataset, source, epoch, options, team)
-        seconds = time.perf_counter() - began
-        correlations = validate(training.averaged, validation, dataset, options, team)
-        stats = EpochDone(
-            epoch + 1, options.warm_epochs + options.epochs, phase, average(losses), average(rates), *correlations,
-            images_per_second=round(images / seconds, 2), seconds=round(seconds, 1),
-        )  # fmt: skip
-        training.rows.append(asdict(stats))
-        if team.leads:
-            run.keep_epoch(stats, training.averaged, snapshot(training, epoch + 1))
-        team.wait()
+        standardizes = epoch == 0 and isinstance(run.network.encoder, StageEncoder)
+        if standardizes or (phase.head_only and store is None):
+            store = yield from extract_features(run)
+        if standardizes and store is not None:
+            fit_standards(run, state, store)
+        if not phase.head_only and run.features is None:
+            run.folder.drop_features()
+        stats = yield from train_epoch(run, state, epoch, store)
+        state.rows.append(asdict(stats))
+        run.folder.keep_epoch(stats, state.averaged, snapshot(run, state, epoch + 1))
         yield stats
-        best = find_stall(training.rows, phase, options.patience)
+        best = find_stall(state.rows, phase.name, run.options.patience)
         if best is not None:
-            yield PhaseStopped(epoch + 1, phase, best)
+            yield PhaseStopped(epoch + 1, phase.name, best)
+
+
+def prepare(run: Run) -> None:
+    """Settle threads, seed and device. Raises UsageError for fewer images a batch than processes."""
+    smallest = min(run.options.batch_size, len(run.dataset))
+    if smallest < run.group.size:
+        raise UsageError(f"{run.group.size} processes cannot share batches of {smallest} images")
+    if run.options.threads:
+        torch.set_num_threads(run.options.threads)
+    torch.manual_seed(run.dataset.options.seed)
+    run.network.to(run.device).to(memory_format=torch.channels_last)
 
 
 def find_stall(rows: Sequence[Mapping[str, Any]], phase: str, patience: int) -> int | None:
@@ -157,188 +164,84 @@ def find_stall(rows: Sequence[Mapping[str, Any]], phase: str, patience: int) -> 
     return int(known[best]["epoch"]) if len(known) - 1 - best >= patience else None
 
 
-def measure_features(
-    training: Training, dataset: PhotoCrops, folder: Path, options: LoopOptions, team: Team
-) -> Generator[ViewMeasured, None, FeatureStore]:
-    """What the frozen backbone makes of each view, measured once, each process its share of the photos."""
-    store = FeatureStore(folder, training.network, dataset) if team.size == 1 else FeatureShare(folder, training, dataset, team)
-    for view in range(max(1, options.views) if options.warm_epochs else 1):  # one will do for the standards
-        yield from store.fill(training.network, view, options)
-    team.wait()
+# ---- features ----
+
+
+def extract_features(run: Run) -> Generator[FeaturesExtracted, None, FeatureStore]:
+    """The features of each view by the frozen backbone, extracted once, by each process for its shard of the images."""
+    store = FeatureStore(run.features or run.folder.features, run.network, run.dataset)
+    own = run.group.shard(range(len(run.dataset)))
+    for view in range(max(1, run.options.views) if run.options.head_epochs else 1):  # one will do for the standards
+        yield from store.fill(run.network, view, run.options, own)
+    run.group.wait()
     return store
 
 
-class FeatureShare(FeatureStore):
-    """A store that several processes fill: to each, what the others measure counts as there."""
-
-    def __init__(self, folder: Path, training: Training, dataset: PhotoCrops, team: Team) -> None:
-        super().__init__(folder, training.network, dataset)
-        self.own = set(team.share(range(len(dataset))))
-
-    def holds(self, view: int, place: int) -> bool:
-        """Whether there is nothing left to be measured here."""
-        return place not in self.own or super().holds(view, place)
+def fit_standards(run: Run, state: State, store: FeatureStore) -> None:
+    """Fit the mean and deviation by which an encoder of stages standardizes features, on undistorted crops."""
+    encoder = cast("StageEncoder", run.network.encoder)
+    encoder.standards.train()
+    with torch.no_grad():
+        encoder.project(store.load_undistorted(STANDARD).to(run.device))
+    encoder.standards.eval()
+    state.averaged.load_state_dict(run.network.state_dict())
 
 
-def run_epoch(
-    training: Training, dataset: PhotoCrops, source: FeatureStore | Dataset[Batch], epoch: int, options: LoopOptions, team: Team
-) -> Generator[StepDone, None, tuple[list[dict[str, float]], list[dict[str, float]], int]]:
-    """One epoch, on features or on crops: losses and rates of each step, and how many crops were seen."""
-    batches: FeatureEpoch | DataLoader[Batch]
-    if isinstance(source, FeatureStore):
-        phase, first, batches = options.warm_epochs, 0, source.load_epoch(epoch, options)
-        batches.order.batches = [list(team.share(batch)) for batch in batches.order.batches]
-    else:
-        places = dataset.choose_places(epoch, options.unlabelled)
-        size = options.fine_batch_size or options.batch_size
-        order = EpochOrder(places, size, epoch, dataset.options.seed, options.draws)
-        order.batches = [list(team.share(batch)) for batch in order.batches]
-        batches = load_epoch(source, order, options.workers)
-        phase, first = options.epochs, options.warm_epochs
+# ---- one epoch ----
+
+
+def train_epoch(run: Run, state: State, epoch: int, store: FeatureStore | None) -> Generator[StepDone, None, EpochDone]:
+    """One epoch, on cached features or on crops."""
+    phase, began = Phase.of(epoch, run.options), time.perf_counter()
+    batches = load_batches(run, epoch, store if phase.head_only else None)
     losses, rates, images, steps = [], [], 0, len(batches)
     for step, own in enumerate(batches):
-        batch = team.gather_batch(own.to(torch.device(options.device)))
-        set_rates(training.optimizer, step + steps * (epoch - first), steps * phase, options.schedule)
-        outcome = take_step(training, batch, options, team)
+        batch = run.group.gather_batch(own.to(run.device))
+        set_rates(state.optimizer, step + steps * (epoch - phase.first), steps * phase.epochs, run.options.schedule)
+        outcome = take_step(run, state, batch)
         losses.append(outcome[0])
         rates.append(outcome[1])
         images += len(batch)
         yield StepDone(epoch, step + 1, steps, sum(outcome[0].values()))
-    return losses, rates, images
+    seconds = time.perf_counter() - began
+    correlations = run.validate(state.averaged)
+    epochs = run.options.head_epochs + run.options.epochs
+    speed = round(images / seconds, 2)
+    return EpochDone(epoch + 1, epochs, phase.name, average(losses), average(rates), *correlations, speed, round(seconds, 1))
 
 
-def choose_crops(dataset: PhotoCrops, features: Path | None, options: LoopOptions) -> Dataset[Batch]:
-    """Where the crops of fine-tuning come from: cut anew, or kept beside the features where they are shown again and again."""
-    if features is not None and dataset.targets is not None and not options.vary:
-        return CropStore(features, dataset)
-    return dataset.varied(options.vary)
+def load_batches(run: Run, epoch: int, store: FeatureStore | None) -> Batches:
+    """The batches of an epoch, of each the shard of this process."""
+    o = run.options
+    if store is not None:
+        features = store.load_epoch(epoch, o)
+        features.sampler.batches = [list(run.group.shard(batch)) for batch in features.sampler.batches]
+        return features
+    sampler = EpochSampler(len(run.dataset), o.batch_size, epoch, run.dataset.options.seed, o.crops_per_epoch)
+    sampler.batches = [list(run.group.shard(batch)) for batch in sampler.batches]
+    return load_epoch(run.dataset, sampler, o.workers)
 
 
-def layer_numbers(network: QfmIqm) -> dict[str, int]:
-    """For each parameter of the backbone the number of its layer, counted from the input: by timm's own grouping, or where it
-    has none by the first two parts of the name, as stages.0.
-    """
-    from timm.models import group_parameters
-
-    backbone = network.encoder.backbone
-    if not hasattr(backbone, "group_matcher"):
-        parts = {name: tuple(name.split(".")[:2]) for name, _ in backbone.named_parameters()}
-        order = list(dict.fromkeys(parts.values()))
-        return {name: order.index(part) for name, part in parts.items()}
-    groups: dict[str, int] = group_parameters(backbone, backbone.group_matcher(), reverse=True)
-    return groups
-
-
-def build_optimizer(network: QfmIqm, options: LoopOptions, *, warm: bool) -> torch.optim.AdamW:
-    """AdamW over what the phase trains; the rest of the parameters want no gradient.
-
-    No weight decay on biases, norms, positions, class tokens and judges, as DEIQT. The backbone's rate falls from its last
-    layer to its first; in the warm-up and in the frozen share of its layers it is zero. Where it is relative each tensor of the
-    backbone is a group of its own, whose rate counts in its root mean square.
-    """
-    layers = layer_numbers(network)
-    top = max(layers.values())
-    groups: dict[tuple[float, float, str], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        layer = layers.get(name.removeprefix("encoder.backbone.")) if name.startswith("encoder.backbone.") else None
-        frozen = layer is not None and (warm or layer < options.frozen * (top + 1))
-        parameter.requires_grad_(not frozen)
-        if frozen:
-            continue
-        plain = options.warm_rate if warm else options.rate
-        rate = plain if layer is None else options.backbone_rate * options.layer_decay ** (top - layer)
-        decay = options.weight_decay if parameter.ndim > 1 and not name.endswith(("pos_embed", "cls_token", "judges")) else 0.0
-        own = name if options.relative and layer is not None else ""
-        groups.setdefault((rate, decay, own), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": members, "lr": rate, "peak": rate, "weight_decay": decay, "relative": bool(own)}
-            for (rate, decay, own), members in groups.items()
-        ]
-    )
-
-
-def set_rates(optimizer: torch.optim.Optimizer, step: int, steps: int, schedule: Schedule = "cosine") -> None:
-    """A linear rise to the peak rates, and a fall as the schedule says; a relative rate times what its tensor measures now."""
-    rise = min(1.0, (step + 1) / max(1.0, WARM_UP * steps))
-    fall = 0.5 * (1 + math.cos(math.pi * step / steps)) if schedule == "cosine" else 0.1 ** (3 * step // steps)
-    factor = rise * fall
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
-    relative = [group for group in optimizer.param_groups if group.get("relative")]
-    if relative:
-        tensors = [group["params"][0].detach() for group in relative]
-        sizes = torch.stack(torch._foreach_norm(tensors)).tolist()
-        for group, tensor, size in zip(relative, tensors, sizes, strict=True):
-            group["lr"] *= max(TINY, size / tensor.numel() ** 0.5)
-
-
-def take_step(
-    training: Training, batch: Batch, options: LoopOptions, team: Team = ALONE
-) -> tuple[dict[str, float], dict[str, float]]:
+def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
     """One update of the weights and of their average; the losses by name, and the rates."""
-    training.network.train()
-    network = training.network if team.size == 1 else cast("QfmIqm", SharedNetwork(training.network, team))
-    with precision_of(options, training.network, warm=batch.features is not None):
-        losses, rates = training.objective(network, batch)
-    training.optimizer.zero_grad(set_to_none=True)
-    if not losses:  # a batch without labels, answers or chains teaches nothing
+    run.network.train()
+    network = run.network if run.group.size == 1 else cast("QfmIqm", ShardedNetwork(run.network, run.group))
+    with autocast(run.options.precision, run.network):
+        losses, rates = state.objective(network, batch)
+    state.optimizer.zero_grad(set_to_none=True)
+    if not losses:  # a batch without labels, teacher predictions or chains teaches nothing
         return {}, rates
     torch.stack([loss.float() for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
-    team.sum_gradients(training.network)
-    trained = [p for group in training.optimizer.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(trained, options.clip)
-    training.optimizer.step()
-    training.steps += 1
-    decay = min(options.averaging, training.steps / (10 + training.steps))  # young averages follow quickly
+    run.group.sum_gradients(run.network)
+    trained = [p for group in state.optimizer.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(trained, run.options.clip)
+    state.optimizer.step()
+    state.steps += 1
+    decay = min(run.options.averaging, state.steps / (10 + state.steps))  # young averages follow quickly
     with torch.no_grad():
-        ours, theirs = ([p.detach() for p in network.parameters()] for network in (training.averaged, training.network))
+        ours, theirs = ([p.detach() for p in each.parameters()] for each in (state.averaged, run.network))
         torch._foreach_lerp_(ours, theirs, 1 - decay)
     return {name: float(loss.detach()) for name, loss in losses.items()}, rates
-
-
-def wants_standards(network: QfmIqm) -> bool:
-    """Whether features are to be standardised before the first step."""
-    return isinstance(network.encoder, StageEncoder)
-
-
-def measure_standards(training: Training, store: FeatureStore) -> None:
-    """Show an encoder of stages the mean and deviation of its features on undamaged crops, to standardise them by."""
-    encoder = cast("StageEncoder", training.network.encoder)
-    encoder.standards.train()
-    with torch.no_grad():
-        encoder.project(store.load_undamaged(STANDARD).to(next(encoder.parameters()).device))
-    encoder.standards.eval()
-    training.averaged.load_state_dict(training.network.state_dict())
-
-
-@torch.no_grad()
-def predict(network: QfmIqm, crops: Tensor, options: LoopOptions) -> Tensor:
-    """Crops [n, 3, h, w] -> quality [n], on the CPU, in single precision."""
-    network.eval()
-    return network(crops.to(options.device).contiguous(memory_format=torch.channels_last)).cpu()  # type: ignore[no-any-return]
-
-
-def predict_photos(
-    network: QfmIqm, photos: Sequence[Photo], crops: CropSpec, pixels: Pixels, options: LoopOptions, team: Team = ALONE
-) -> npt.NDArray[np.float64]:
-    """The quality [n] of each photo as scoring would see it: the mean over its crops.
-
-    Of several processes each looks at a share of the photos, and all get all answers.
-    """
-    own = [float(predict(network, each, options).mean()) for each in load_scoring_crops(team.share(photos), crops, pixels)]
-    return torch.cat(team.gather(torch.tensor(own, dtype=torch.float64))).numpy()
-
-
-def validate(
-    network: QfmIqm, photos: Sequence[Photo], dataset: PhotoCrops, options: LoopOptions, team: Team = ALONE
-) -> tuple[float | None, float | None]:
-    """SRCC and PLCC of the labelled photos, None where there are too few."""
-    if len(photos) < 3:
-        return None, None
-    predicted = predict_photos(network, photos, dataset.scoring_crops, dataset.pixels, options, team)
-    truth = np.array([photo.quality for photo in photos])
-    return srcc(predicted, truth), plcc(predicted, truth)
 
 
 def average(rows: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -347,35 +250,44 @@ def average(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: round(float(np.mean([row[name] for row in rows if name in row])), 6) for name in names}
 
 
-def snapshot(training: Training, epoch: int) -> Snapshot:
-    """Everything that the next epoch depends on."""
-    tensors = {f"network.{k}": v for k, v in training.network.state_dict().items()}
-    tensors |= {f"averaged.{k}": v for k, v in training.averaged.state_dict().items()}
-    if isinstance(training.objective, QualityMatching):
-        tensors |= {f"memory.{k}": v for k, v in training.objective.memory.state().items()}
-    for number, state in training.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
-    tensors["random"] = torch.get_rng_state()
-    return Snapshot(epoch, training.steps, tensors)
+@torch.no_grad()
+def predict_crops(network: QfmIqm, crops: Tensor, device: torch.device) -> Tensor:
+    """Crops [n, 3, h, w] -> label [n], on the CPU, in single precision."""
+    network.eval()
+    return network(crops.to(device).contiguous(memory_format=torch.channels_last)).cpu()  # type: ignore[no-any-return]
 
 
-def resume(training: Training, run: RunFolder, options: LoopOptions) -> int:
-    """Put the run folder's snapshot into the training; the epoch to go on with, 0 where there is none."""
-    found = run.read_snapshot()
+# ---- between epochs ----
+
+
+def begin(run: Run, objective: Objective) -> State:
+    """The state to go on from: that of the run folder's snapshot, or a new one where there is none."""
+    state = State(copy.deepcopy(run.network), objective, build_optimizer(run.network, run.options, head_only=True))
+    found = run.folder.read_snapshot()
     if found is None:
-        return 0
-    training.network.load_state_dict(found.part("network"))
-    training.averaged.load_state_dict(found.part("averaged"))
-    if isinstance(training.objective, QualityMatching):
-        training.objective.memory.restore(found.part("memory"))
-    training.optimizer = build_optimizer(training.network, options, warm=found.epoch <= options.warm_epochs)
-    state: dict[int, dict[str, Tensor]] = {}
+        return state
+    run.network.load_state_dict(found.part("network"))
+    state.averaged.load_state_dict(found.part("averaged"))
+    objective.restore(found.part("objective"))
+    state.optimizer = build_optimizer(run.network, run.options, head_only=found.epoch <= run.options.head_epochs)
+    moments: dict[int, dict[str, Tensor]] = {}
     for key, value in found.part("optimizer").items():
         number, name = key.split(".")
-        state.setdefault(int(number), {})[name] = value
-    groups = training.optimizer.state_dict()["param_groups"]
-    training.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        moments.setdefault(int(number), {})[name] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     torch.set_rng_state(found.tensors["random"])
-    training.steps = found.steps
-    training.rows = [row for row in run.read_stats() if row["epoch"] <= found.epoch]
-    return found.epoch
+    state.epoch, state.steps = found.epoch, found.steps
+    state.rows = [row for row in run.folder.read_stats() if row["epoch"] <= found.epoch]
+    return state
+
+
+def snapshot(run: Run, state: State, epoch: int) -> Snapshot:
+    """Everything that the next epoch depends on."""
+    tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
+    tensors |= {f"averaged.{k}": v for k, v in state.averaged.state_dict().items()}
+    tensors |= {f"objective.{k}": v for k, v in state.objective.state().items()}
+    for number, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{k}": v for k, v in moments.items()}
+    tensors["random"] = torch.get_rng_state()
+    return Snapshot(epoch, state.steps, tensors)

@@ -1,4 +1,4 @@
-"""Every knob of training as plain data, with its meaning and its default. No PyTorch here, so that help is quick.
+"""Every option of training as plain data, with its meaning and its default. No PyTorch here, so that help is quick.
 
 `recipes` reads and writes them as files, each option with the meaning that stands beside it.
 """
@@ -9,161 +9,103 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-NoiseKind = Literal["semantic", "alike", "random", "gaussian", "none"]
-Disturbed = Literal["all", "content", "patches"]
+from iqa_cli.errors import UsageError
+from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
+
+Method = Literal["qfm-iqm", "distillation", "mlp"]
 Precision = Literal["auto", "fp32", "bf16"]
-FinePrecision = Literal["same", "auto", "fp32", "bf16"]
 Schedule = Literal["cosine", "thirds"]
 SplitKind = Literal["seeded", "official"]
-Method = Literal["matching", "distillation", "kernel", "perceptrons"]
-Damage = Literal[
+DistortionName = Literal[
     "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "colour_noise", "impulse_noise", "sensor_noise",
     "jpeg", "jpeg2000", "avif", "downscale", "pixelation", "overexposure", "underexposure",
     "low_contrast", "high_contrast", "colour_cast", "oversaturation", "banding", "oversharpening", "denoise",
 ]  # fmt: skip
-"""What of `images.distortions` is trained on; the rest is kept out, to measure on."""
+"""What of `images.distortions` is trained on; the rest is held out, to measure on."""
 
 
 @dataclass(frozen=True)
-class MatchingOptions:
-    """The method, `qfm_iqm.objective.QualityMatching`; the symbols stand in that module's docstring.
+class MlpOptions:
+    """An ensemble of MLPs on pooled features, `training.fit_heads`; it may learn from teachers about unlabeled images, too."""
 
-    The numbers are our reconstruction's, not the paper's. correlation and order are terms of ours, off by default. Controls of
-    the semantic noise: "alike", of similar quality too, but of the most similar content; "random", anything of the memory;
-    "gaussian"; "none". All have the same strength.
-    """
-
-    noise: Annotated[NoiseKind, "what disturbs the tokens: semantic is the method, the others are its controls"] = "semantic"
-    disturbed: Annotated[Disturbed, "the tokens that noise is added to, and over which it has its strength"] = "all"
-    memory: Annotated[int, "entries of the memory of tokens; it is used once it is full"] = 1024
-    tolerance: Annotated[float, "what counts as similar quality, as a share of the label range"] = 0.05
-    k: Annotated[int, "how many matches of the memory are averaged to a noise"] = 1
-    strength: Annotated[float, "norm of the noise, in norms of the tokens it is added to"] = 0.5
-    noisy: Annotated[float, "weight of the loss of predictions from disturbed tokens"] = 0.5
-    sensitivity: Annotated[float, "weight of the loss of sensitivity to the noise"] = 0.5
-    taught: Annotated[float, "weight of the loss against predictions of the teachers"] = 0.5
-    beta: Annotated[float, "where SmoothL1 turns from square to straight, in label units"] = 0.1
-    correlation: Annotated[float, "weight of the correlation loss; 0: none"] = 0.0
-    order: Annotated[float, "weight of the loss of the order of damaged versions; 0: none"] = 0.0
-    margin: Annotated[float, "label units by which one level of damage must lower the quality"] = 0.02
-    capped: Annotated[bool, "whether that holds for what teachers say of damaged versions, too"] = False
-
-
-@dataclass(frozen=True)
-class DistillationOptions:
-    """Learning from teachers, `qfm_iqm.objective.Distillation`: the weights of its terms, and its constants as in matching."""
-
-    labelled: Annotated[float, "weight of the human labels, beside the teachers' predictions, which count 1"] = 0.5
-    beta: Annotated[float, "where SmoothL1 turns from square to straight, in label units"] = 0.1
-    correlation: Annotated[float, "weight of the correlation loss; 0: none"] = 0.0
-    order: Annotated[float, "weight of the loss of the order of damaged versions; 0: none"] = 0.5
-    margin: Annotated[float, "label units by which one level of damage must lower the quality"] = 0.02
-    capped: Annotated[bool, "whether that holds for what teachers say of damaged versions, too"] = False
-
-
-@dataclass(frozen=True)
-class FittedOptions:
-    """What is fitted at once to the means of features, `training.fit_heads`. It may learn from teachers, too, about photos
-    without ratings and damaged versions.
-    """
-
-    margin: Annotated[float, "label units by which one level of damage must lower the quality"] = 0.02
-    capped: Annotated[bool, "whether that holds for what teachers say of damaged versions, too"] = True
-    views: Annotated[int, "crops of each photo without a rating, of those asked about, whose features a kernel keeps"] = 1
-    shrunk: Annotated[float, "share of the sides by which a photo is reduced, to count once more; 0: it is not"] = 0.1
-
-
-@dataclass(frozen=True)
-class KernelOptions(FittedOptions):
-    """Kernel regression, `networks.kernels`."""
-
-    ridge: Annotated[float, "share of the variance of ratings that features cannot explain"] = 0.03
-    taught: Annotated[float, "the same of teachers' predictions; the larger, the less they count"] = 0.1
-
-
-@dataclass(frozen=True)
-class PerceptronOptions(FittedOptions):
-    """Perceptrons, `networks.heads`."""
-
-    count: Annotated[int, "how many perceptrons, whose mean is the prediction"] = 4
+    margin: Annotated[float, "label units by which one level of distortion must lower the label"] = 0.02
+    cap_targets: Annotated[bool, "whether teacher predictions for distorted versions are capped to fall by the margin"] = True
+    rescale: Annotated[float, "share of the sides by which an unlabeled image is reduced, to count once more; 0: it is not"] = (
+        0.1
+    )
+    count: Annotated[int, "how many MLPs, whose mean is the prediction"] = 4
     units: Annotated[int, "hidden units of each"] = 512
-    taught: Annotated[float, "what a teacher's prediction counts; a rating counts 1"] = 0.15
+    teacher_weight: Annotated[float, "of a teacher prediction in the loss; a label's is 1"] = 0.15
     epochs: Annotated[int, "epochs over all features"] = 15
     batch_size: Annotated[int, "rows of features a step"] = 32
-    rate: Annotated[float, "peak learning rate"] = 1e-3
+    rate: Annotated[float, "initial learning rate"] = 1e-3
     weight_decay: Annotated[float, "of AdamW"] = 0.05
     dropout: Annotated[float, "share of the features that is dropped"] = 0.3
     hidden_dropout: Annotated[float, "share of the hidden units that is dropped"] = 0.5
-    beta: Annotated[float, "where SmoothL1 turns from square to straight, in label units"] = 0.1
+    beta: Annotated[float, "where SmoothL1 turns from square to linear, in label units"] = 0.1
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How crops are drawn, `training.samples`. Photos without labels always come with damaged versions."""
+    """How crops are drawn, `training.samples`. Unlabeled images always come with distorted versions."""
 
-    enlarge: Annotated[float, "a training crop shows the image at 1 to this many times the size at which it is scored"] = 1.25
-    damaged: Annotated[float, "share of the labelled photos that come with damaged versions of the same crop"] = 0.0
-    versions: Annotated[int, "how many damaged versions"] = 2
-    kinds: Annotated[tuple[Damage, ...], "kinds of damage, of which each view gets one; none named: all"] = ()
-    side: Annotated[int, "px of a view before it is cut to the network's size; 0: that size, or the largest of a teacher"] = 0
-    held_out: Annotated[float, "share of the photos without labels kept out, to measure on, by a hash of the file's name"] = 0.0
+    max_zoom: Annotated[float, "a training crop shows the image at 1 to this many times the size at which it is scored"] = 1.25
+    distorted: Annotated[float, "share of the labeled images that come with distorted versions of the same crop"] = 0.0
+    versions: Annotated[int, "how many distorted versions"] = 2
+    distortions: Annotated[tuple[DistortionName, ...], "kinds, of which each view gets one; none named: all"] = ()
+    view_size: Annotated[int, "px of a view before it is resized for the network; 0: that size, or a teacher's largest"] = 0
+    held_out: Annotated[float, "share of the unlabeled images kept out, to measure on, by a hash of the file's name"] = 0.0
     seed: Annotated[int, "of everything random"] = 0
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """The loop, `training.loop.fit`.
+    """The loop, `training.loop.fit`: the head is trained on cached features of the frozen backbone, then all is fine-tuned.
 
     Relative rates are a share of each tensor's root mean square, as in Adafactor (ICML 2018): where norms are folded into
     convolutions their weights differ a hundredfold in size, and one step of Adam suits few of them.
-    Precision "auto" is bf16 for transformers and on a GPU. On a CPU that knows it (AVX-512 or AMX with bf16) it makes
-    fine-tuning of convolutions faster, too, see `training.optim`; on any other CPU all is in single precision,
-    whatever is asked for.
+    A CPU that does not know bf16 always computes in single precision.
     """
 
     epochs: Annotated[int, "epochs of fine-tuning of the whole network, but for the frozen share of the backbone"] = 9
-    warm_epochs: Annotated[int, "epochs before, of everything but the backbone, on features extracted once"] = 12
-    views: Annotated[int, "random crops of a photo whose features are extracted for that"] = 2
-    draws: Annotated[int, "crops of a photo that an epoch of fine-tuning shows"] = 1
-    unlabelled: Annotated[float, "share of the photos without labels that such an epoch shows, others each time"] = 1.0
-    vary: Annotated[float, "share of its sides that a crop judged by teachers may leave out, anew in each such epoch"] = 0.0
-    batch_size: Annotated[int, "crops a step"] = 16
-    fine_batch_size: Annotated[int, "crops a step of fine-tuning, which must fit into memory; 0: batch_size"] = 0
+    head_epochs: Annotated[int, "epochs before, of everything but the backbone, on features extracted once"] = 12
+    views: Annotated[int, "random crops of an image whose features are extracted for that"] = 2
+    crops_per_epoch: Annotated[int, "crops of an image that an epoch of fine-tuning shows"] = 1
+    batch_size: Annotated[int, "images a step"] = 16
     rate: Annotated[float, "peak learning rate of fine-tuning, of all but the backbone"] = 2e-4
     backbone_rate: Annotated[float, "peak learning rate of the backbone's last layer"] = 5e-5
-    warm_rate: Annotated[float, "peak learning rate of the warm-up"] = 1e-3
-    relative: Annotated[bool, "the backbone's rate is a share of each tensor's root mean square"] = False
+    head_rate: Annotated[float, "peak learning rate of head training"] = 1e-3
+    relative_rate: Annotated[bool, "the backbone's rate is a share of each tensor's root mean square"] = False
     layer_decay: Annotated[float, "factor by which the backbone's rate falls with each layer from the top"] = 1.0
-    frozen: Annotated[float, "share of the backbone's layers, from the first on, that stays as it came"] = 0.0
+    frozen: Annotated[float, "share of the backbone's layers, from the first on, that is never trained"] = 0.0
     schedule: Annotated[Schedule, "rates after their rise: cosine, or thirds of a phase at a tenth each"] = "cosine"
     weight_decay: Annotated[float, "of AdamW"] = 0.05
     clip: Annotated[float, "largest norm of the gradient, as in DEIQT"] = 5.0
     averaging: Annotated[float, "decay of the moving average of the weights that is kept; 0: the last weights"] = 0.99
     patience: Annotated[int, "epochs in a row without a better validation SRCC that end a phase; 0: it never ends early"] = 0
     precision: Annotated[Precision, "auto: bf16 for transformers and on a GPU"] = "auto"
-    fine_precision: Annotated[FinePrecision, "of fine-tuning; same: as precision"] = "same"
     device: Annotated[str, "auto: the first GPU that is there, else the CPU; or cpu, cuda, cuda:1, mps, ..."] = "auto"
     workers: Annotated[int, "processes that load images; 0: none but this one"] = 0
     threads: Annotated[int, "threads of PyTorch; 0: its own choice"] = 0
 
 
 @dataclass(frozen=True)
-class StudyOptions:
+class TrainingOptions:
     """`iqa train`: which data, which network, which part of the data, and where the run is kept.
 
     Each set's scale, with its direction, is brought to 0..1 by the ends of the scale (`DatasetSpec.score_range`), so that 0 and
-    1 are the worst and the best that could be said in each; what stands between is not matched.
+    1 are the worst and the best that could be said in each; sets are not otherwise aligned.
     Teachers extend the labels: {fold} in the name of one stands for the number of the fold or of the split, so that no teacher
-    saw what its student is judged by.
+    saw its student's test images.
     Decoded images that are kept in a folder serve all epochs, loader processes and trainings; reducing them changes what
-    training sees of large photos a little; test images are judged from the files themselves.
+    training sees of large photos a little; test images are read from the files themselves.
     Repeats are of splits by reference on synthetic sets, by image on others, drawn by the seed, the one after it, and so on;
     of an official split they differ in the seed of all that is random.
     """
 
     run_dir: Annotated[Path, "where the run is kept"]
     name: Annotated[str, "of the model and its files"] = "model"
-    dataset: Annotated[str | tuple[str, ...], "a set of the catalogue, csv for ratings of your own, or several"] = "livec"
+    dataset: Annotated[str | tuple[str, ...], "a set of the catalog, csv for ratings of your own, or several"] = "livec"
     data_root: Annotated[Path | tuple[Path, ...] | None, "folder of the set, or one for each; unset: $IQA_DATA"] = None
     labels: Annotated[Path | None, "of csv: the file of ratings"] = None
     image_column: Annotated[str, "of csv: its column of paths"] = "image"
@@ -171,7 +113,7 @@ class StudyOptions:
     group_column: Annotated[str | None, "of csv: images of one group never stand on two sides of a split"] = None
     score_range: Annotated[tuple[float, ...], "of csv: ends of the scale; none: its lowest and its highest rating"] = ()
     lower_is_better: Annotated[bool, "of csv: the direction of the scale"] = False
-    photos: Annotated[tuple[Path, ...], "folders of clean photos without labels, for the order and teacher terms"] = ()
+    unlabeled: Annotated[tuple[Path, ...], "folders of unlabeled clean images, for the ranking and teacher terms"] = ()
     backbone: Annotated[str, "any network of timm"] = "deit3_small_patch16_224.fb_in1k"
     backbone_weights: Annotated[str | None, "file of its pretrained weights; unset: from the hub; none: random"] = None
     size: Annotated[int, "px of a side of the crops"] = 224
@@ -181,15 +123,17 @@ class StudyOptions:
     heads: Annotated[int, "of attention; they divide the width; 0: the number that gives each some 64, as in DEIQT"] = 0
     stages: Annotated[int, "stages of a convolutional backbone that are read, from the first on"] = 5
     layers: Annotated[tuple[int, ...], "of a transformer, read as stages are; none: its last tokens"] = ()
-    cell: Annotated[int, "px of the cells in which statistics of stages are taken"] = 32
-    middle: Annotated[int, "px of the square in the middle of a view that alone is looked at; 0: all of it"] = 0
-    method: Annotated[Method, "matching is QFM-IQM; perceptrons and kernel are fitted to frozen features"] = "matching"
+    cell: Annotated[int, "px of the cells in which features of stages are pooled"] = 32
+    center_crop: Annotated[int, "px of the center square of a crop that alone is the input; 0: all of it"] = 0
+    method: Annotated[Method, "distillation fits teacher predictions alone; mlp fits an MLP head to frozen features"] = (
+        "qfm-iqm"
+    )
     teachers: Annotated[tuple[str, ...], "models whose mean prediction extends the labels; {fold}: number of the fold"] = ()
-    asked: Annotated[int, "epochs whose crops the teachers are asked about"] = 4
+    teacher_epochs: Annotated[int, "epochs whose crops the teachers predict"] = 4
     decoded: Annotated[Path | None, "folder that keeps decoded images; unset: in memory, per process"] = None
     decoded_side: Annotated[int, "px to which the shorter side of decoded images is reduced there"] = 640
     decoded_gb: Annotated[float, "GB that they may take there"] = 50.0
-    features: Annotated[Path | None, "folder that keeps features and predictions of teachers for other trainings"] = None
+    features: Annotated[Path | None, "folder that keeps features and teacher predictions for other trainings"] = None
     folds: Annotated[int, "trainings of a cross-validation; 0: one training"] = 0
     fold_file: Annotated[Path | None, "CSV of image and fold; unset: the seed draws them"] = None
     only: Annotated[tuple[int, ...], "of the folds or repeats, those that are trained now; none: all"] = ()
@@ -202,30 +146,88 @@ class StudyOptions:
     measured_by: Annotated[str, "for the card: the command of that"] = ""
     summary: Annotated[str, "for the card: what the model is"] = ""
     backbone_source: Annotated[str, "for the card: where the backbone's weights are from"] = ""
-    photos_source: Annotated[str, "for the card: where the photos without labels are from"] = ""
+    unlabeled_source: Annotated[str, "for the card: where the unlabeled images are from"] = ""
     limits: Annotated[tuple[str, ...], "for the card: what the model is not for"] = ()
     resume: Annotated[bool, "go on with the run in the folder"] = False
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
-    kernel: KernelOptions = field(default_factory=KernelOptions)
-    perceptrons: PerceptronOptions = field(default_factory=PerceptronOptions)
+    mlp: MlpOptions = field(default_factory=MlpOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
 
     @property
-    def fitted(self) -> KernelOptions | PerceptronOptions | None:
-        """The options of the method where it is one that is fitted at once."""
-        return self.kernel if self.method == "kernel" else self.perceptrons if self.method == "perceptrons" else None
-
-    @property
     def sets(self) -> tuple[str, ...]:
-        """The names of the sets; none where nothing is labelled."""
+        """The names of the sets; none where nothing is labeled."""
         named = (self.dataset,) if isinstance(self.dataset, str) else self.dataset
         return tuple(name for name in named if name)
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """Where they are: nothing said, one for all, or one for each."""
+        """Where they are: nothing named, one for all, or one for each."""
         if self.data_root is None:
             return ()
         return (self.data_root,) if isinstance(self.data_root, Path) else self.data_root
+
+    @property
+    def has_test(self) -> bool:
+        """Whether part of the labeled images is kept for a test."""
+        return bool(self.folds or self.repeats or self.split == "official")
+
+
+# ---- what is refused ----
+
+
+def check_options(options: TrainingOptions) -> None:
+    """Raises UsageError where options contradict each other or are out of range."""
+    check_method(options)
+    check_splits(options)
+    check_mlp(options.mlp)
+    check_loop(options.loop, is_run=options.method != "mlp")
+    if not 0 <= options.samples.held_out <= 1:
+        raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
+
+
+def check_method(options: TrainingOptions) -> None:
+    """Raises UsageError where the data does not suit the method."""
+    if options.method == "distillation" and not options.teachers:
+        raise UsageError("distillation needs a teacher: --teacher MODEL")
+    if options.method == "mlp" and (not options.sets or bool(options.teachers) != bool(options.unlabeled)):
+        raise UsageError(
+            "an MLP head learns from ratings, of --dataset, and from teachers about --unlabeled, if both are named"
+        )
+    if not options.sets and (options.method == "qfm-iqm" or not options.unlabeled or options.has_test):
+        raise UsageError("without --dataset there are no ratings: distil from a teacher on --images DIR, without folds")
+    if any("{fold}" in teacher for teacher in options.teachers) and not (options.folds or options.repeats):
+        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
+
+
+def check_splits(options: TrainingOptions) -> None:
+    """Raises UsageError where splits contradict each other."""
+    if options.folds and (options.repeats or options.split == "official"):
+        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
+    if options.only and not (options.folds or options.repeats):
+        raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
+    if options.loop.patience and not options.validation and options.split != "official":
+        raise UsageError("patience is for a validation SRCC that gets no better: it needs a validation part")
+    if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
+        raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
+
+
+def check_mlp(options: MlpOptions) -> None:
+    """Raises UsageError for sizes, rates and shares that are none."""
+    for name in ("count", "units", "epochs", "batch_size", "rate", "teacher_weight", "beta"):
+        if getattr(options, name) <= 0:
+            raise UsageError(f"mlp.{name} is more than 0")
+    for name in ("dropout", "hidden_dropout", "rescale"):
+        if not 0 <= getattr(options, name) < 1:
+            raise UsageError(f"mlp.{name} is a share: 0 or more, less than 1")
+
+
+def check_loop(options: LoopOptions, *, is_run: bool) -> None:
+    """Raises UsageError for numbers of epochs and crops that are none."""
+    least = {"epochs": 0, "head_epochs": 0, "views": 0, "workers": 0, "batch_size": 1, "crops_per_epoch": 1}
+    for name, smallest in least.items():
+        if getattr(options, name) < smallest:
+            raise UsageError(f"loop.{name} is {smallest} or more, not {getattr(options, name)}")
+    if is_run and not options.epochs + options.head_epochs:
+        raise UsageError("loop.epochs and loop.head_epochs are both 0: there is nothing to train")

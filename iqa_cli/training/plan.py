@@ -1,8 +1,7 @@
-"""Parts: the trainings that a study is made of, each with the images that it is trained on, validated on and judged by."""
+"""Plan: the trials of a training, each with its images; all that can be refused is refused here. No PyTorch here."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +13,18 @@ from iqa_cli.datasets.splits import fold_groups, read_folds, split_groups
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice
-from iqa_cli.training.data import Corpus, find_photos
-from iqa_cli.training.options import LoopOptions, PerceptronOptions, StudyOptions
+from iqa_cli.training.data import TrainingData, choose_distortions, find_unlabeled, read_data
+from iqa_cli.training.options import TrainingOptions, check_options
 
 SIDES = ("train", "validation", "test")
 NAMED = 3  # images of a side are named when a split is shown
-LEARNT, RANKED = 2, 3
-"""The fewest images that features can be standardised by, and that a validation SRCC is taken of."""
+MIN_TRAIN, MIN_VALIDATION = 2, 3
+"""The fewest images that features can be standardized by, and that a validation SRCC is taken of."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One training: places of the labelled images it is trained on, chooses its epoch on, is judged by.
+class Trial:
+    """One training: indices of the labeled images it is trained on, chooses its epoch on, is tested on.
 
     fold: its number among the folds or repeats. seed: of all that is random in it but the split.
     """
@@ -38,147 +37,132 @@ class Part:
     seed: int = 0
 
 
-def check_study(options: StudyOptions) -> None:
-    """Raises UsageError where what is to be trained on and what for do not go together."""
-    if options.method == "distillation" and not options.teachers:
-        raise UsageError("distillation needs a teacher: --teacher MODEL")
-    if options.fitted and (not options.sets or bool(options.teachers) != bool(options.photos)):
-        raise UsageError("a regression learns from ratings, of --dataset, and from teachers about --photos, if both are named")
-    if min(options.kernel.ridge, options.kernel.taught) <= 0:
-        raise UsageError("kernel.ridge and kernel.taught are more than 0: quality hangs on more than features show")
-    for name, fitted in {"kernel": options.kernel, "perceptrons": options.perceptrons}.items():
-        if not 0 <= fitted.shrunk < 1:
-            raise UsageError(f"{name}.shrunk is a share of the sides: 0 or more, less than 1")
-    check_perceptrons(options.perceptrons)
-    judged = options.folds or options.repeats or options.split == "official"
-    if not options.sets and (options.method == "matching" or not options.photos or judged):
-        raise UsageError("without --dataset there are no opinions: distil from a teacher on --images DIR, without folds")
-    if any("{fold}" in teacher for teacher in options.teachers) and not (options.folds or options.repeats):
-        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
-    if options.folds and (options.repeats or options.split == "official"):
-        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
-    if options.only and not (options.folds or options.repeats):
-        raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
-    if options.loop.patience and not options.validation and options.split != "official":
-        raise UsageError("patience is for an SRCC that gets no better: it needs a validation part")
-    if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
-        raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
-    if not 0 <= options.loop.unlabelled <= 1 or options.loop.fine_batch_size < 0:
-        raise UsageError("loop.unlabelled is a share of the photos without labels, 0 to 1, and loop.fine_batch_size 0 or more")
-    check_loop(options.loop, trained=options.fitted is None)
-    if not 0 <= options.loop.vary < 1:
-        raise UsageError("loop.vary is the share of its sides that a crop may leave out: 0 or more, less than 1")
-    if not options.sets and not options.loop.unlabelled:
-        raise UsageError("without labels, loop.unlabelled=0 leaves nothing to train on")
+@dataclass(frozen=True)
+class Plan:
+    """All that is settled before a training begins. trials: all of them; chosen: those to be done now."""
+
+    options: TrainingOptions
+    data: TrainingData | None
+    unlabeled: list[str]
+    trials: list[Trial]
+    chosen: list[Trial]
+
+    def options_of(self, trial: Trial) -> TrainingOptions:
+        """The options of one trial: with its seed, its teachers, and views of the size that these want."""
+        options = replace(self.options, samples=replace(self.options.samples, seed=trial.seed))
+        return replace(choose_view_size(options, trial), teachers=tuple(name_teachers(trial, options)))
 
 
-def check_loop(options: LoopOptions, *, trained: bool) -> None:
-    """Raises UsageError for numbers of epochs and crops that are none; trained: whether there is a loop."""
-    for name, least in {"epochs": 0, "warm_epochs": 0, "views": 0, "workers": 0, "batch_size": 1, "draws": 1}.items():
-        if getattr(options, name) < least:
-            raise UsageError(f"loop.{name} is {least} or more, not {getattr(options, name)}")
-    if trained and not options.epochs + options.warm_epochs:
-        raise UsageError("loop.epochs and loop.warm_epochs are both 0: there is nothing to train")
+def make_plan(options: TrainingOptions) -> Plan:
+    """What the options ask for. Raises UsageError, DataError and WeightsError for what cannot be trained."""
+    check_options(options)
+    choose_distortions(options.samples)
+    data = read_data(options)
+    trials = plan_trials(data, options)
+    chosen = choose_trials(trials, options)
+    unlabeled = find_unlabeled(options)
+    check_counts(data, chosen, len(unlabeled), options)
+    check_teachers(chosen, options)
+    return Plan(options, data, unlabeled, trials, chosen)
 
 
-def check_counts(corpus: Corpus | None, parts: Sequence[Part], options: StudyOptions) -> None:
-    """Raises UsageError where a training has too few images to learn from, to choose its epoch on, or to be judged by."""
-    for part in parts:
-        counts = ", ".join(f"{len(getattr(part, side))} {side}" for side in SIDES)
-        others = len(find_photos(options)) if len(part.train) < LEARNT and not options.fitted else 0
-        if len(part.train) + others < LEARNT:
+# ---- what is refused ----
+
+
+def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: int, options: TrainingOptions) -> None:
+    """Raises UsageError where a trial has too few images to train on, to choose its epoch on, or to be tested on."""
+    for trial in trials:
+        counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
+        few = f"{trial.folder}: too few images"
+        if len(trial.train) + (unlabeled if options.method != "mlp" else 0) < MIN_TRAIN:
             raise UsageError(
-                f"{part.folder}: too few images to train on ({counts}): {LEARNT} at least; add images, or hold back fewer,"
-                " as with -s validation=0"
+                f"{few} to train on ({counts}): {MIN_TRAIN} at least; add images, or hold back fewer, as with -s validation=0"
             )
-        if options.loop.patience and len(part.validation) < RANKED:
+        if options.loop.patience and len(trial.validation) < MIN_VALIDATION:
             raise UsageError(
-                f"{part.folder}: too few images for patience ({counts}): an SRCC needs {RANKED} at least to validate on;"
-                " leave out loop.patience, or hold back more"
+                f"{few} for patience ({counts}): an SRCC needs {MIN_VALIDATION} at least to validate on; hold back more, or"
+                " leave out loop.patience"
             )
-        judged = Counter(corpus.origins[place] for place in part.test) if corpus else Counter()
-        alone = [name for name, count in judged.items() if count == 1]
+        tests = data.split_by_set(trial.test) if data else {}
+        alone = [name for name, (labels, _) in tests.items() if len(labels.ratings) == 1]
         if alone:
             raise UsageError(
-                f"{part.folder}: too few images to be judged by ({counts}): a correlation needs 2 of {alone[0]} at least; rate"
-                " more, or use fewer folds or a larger test_share"
+                f"{few} to test on ({counts}): a correlation needs 2 of {alone[0]} at least; rate more, or use fewer folds or a"
+                " larger test_share"
             )
 
 
-def check_perceptrons(options: PerceptronOptions) -> None:
-    """Raises UsageError for sizes, rates and shares that are none."""
-    for name in ("count", "units", "epochs", "batch_size", "rate", "taught", "beta"):
-        if getattr(options, name) <= 0:
-            raise UsageError(f"perceptrons.{name} is more than 0")
-    for name in ("dropout", "hidden_dropout"):
-        if not 0 <= getattr(options, name) < 1:
-            raise UsageError(f"perceptrons.{name} is a share: 0 or more, less than 1")
+# ---- teachers ----
 
 
-def check_teachers(parts: Sequence[Part], options: StudyOptions) -> None:
-    """Raises WeightsError for a teacher of one of the trainings that is not there; those on the hub are looked for later."""
-    for name in dict.fromkeys(name for part in parts for name in name_teachers(part, options)):
+def check_teachers(trials: Sequence[Trial], options: TrainingOptions) -> None:
+    """Raises WeightsError for a teacher of one of the trials that is not there; those on the hub are looked for later."""
+    for name in dict.fromkeys(name for trial in trials for name in name_teachers(trial, options)):
         if not name.startswith("hf://"):
             find_model(name, BackendChoice.TORCH)
 
 
-def name_teachers(part: Part, options: StudyOptions) -> list[str]:
-    """The teachers of one training."""
-    return [name.replace("{fold}", str(part.fold)) for name in options.teachers]
+def name_teachers(trial: Trial, options: TrainingOptions) -> list[str]:
+    """The teachers of one trial."""
+    return [name.replace("{fold}", str(trial.fold)) for name in options.teachers]
 
 
-def choose_side(options: StudyOptions, part: Part) -> StudyOptions:
-    """In a distillation, unless a side of the views is set: the largest that a teacher looks at. It would say little of views
-    as small as its student's, enlarged. Raises WeightsError for a teacher that is not there.
+def choose_view_size(options: TrainingOptions, trial: Trial) -> TrainingOptions:
+    """In a distillation, unless the size of the views is set: the largest input of a teacher.
+
+    It would predict badly from views as small as its student's, enlarged. Raises WeightsError for a teacher that is not there.
     """
-    if options.method != "distillation" or options.samples.side:
+    if options.method != "distillation" or options.samples.view_size:
         return options
-    sizes = [find_model(name, BackendChoice.TORCH).card.crops.size for name in name_teachers(part, options)]
-    return replace(options, samples=replace(options.samples, side=max([options.size, *sizes])))
+    sizes = [find_model(name, BackendChoice.TORCH).card.crops.size for name in name_teachers(trial, options)]
+    return replace(options, samples=replace(options.samples, view_size=max([options.size, *sizes])))
 
 
-def plan_parts(corpus: Corpus | None, options: StudyOptions) -> list[Part]:
-    """All trainings: on all images, for each fold, or for each repeat; images of one group stay together everywhere.
+# ---- splits ----
+
+
+def plan_trials(data: TrainingData | None, options: TrainingOptions) -> list[Trial]:
+    """All trials: on all images, for each fold, or for each repeat; images of one group stay together everywhere.
 
     Raises UsageError for folds that are not there and where a set has no official split or too few groups to be split.
     """
     seed, folder = options.samples.seed, options.run_dir
-    if corpus is None:
-        return [Part(folder, [], [], [], seed=seed)]
+    if data is None:
+        return [Trial(folder, [], [], [], seed=seed)]
     try:
         if options.folds:
-            return plan_folds(corpus, options)
+            return plan_folds(data, options)
         if options.split == "official":
-            part = take_official(corpus, options)
-            return [replace(part, folder=folder / f"split{i}", fold=i, seed=seed + i) for i in range(options.repeats)] or [part]
+            trial = take_official(data, options)
+            return [replace(trial, folder=folder / f"split{i}", fold=i, seed=seed + i) for i in range(options.repeats)] or [
+                trial
+            ]
         if options.repeats:
-            return [plan_repeat(corpus, i, options) for i in range(options.repeats)]
-        return [hold_back(corpus, list(range(len(corpus.names))), [], folder, options)]
+            return [plan_repeat(data, i, options) for i in range(options.repeats)]
+        return [hold_back(data, (list(range(len(data.names))), []), folder, options)]
     except ValueError as error:
-        raise UsageError(f"{corpus.title}: {error}") from error
+        raise UsageError(f"{data.title}: {error}") from error
 
 
-def plan_folds(corpus: Corpus, options: StudyOptions) -> list[Part]:
-    """A training for each fold, which is its test; each set is dealt out by itself."""
+def plan_folds(data: TrainingData, options: TrainingOptions) -> list[Trial]:
+    """A trial for each fold, which is its test; the images of each set are dealt out by themselves."""
     fold = np.concatenate(
         [
             read_folds(options.fold_file, labels)
             if options.fold_file
             else fold_groups(labels.groups, options.folds, options.samples.seed)
-            for labels in corpus.sets.values()
+            for labels in data.sets.values()
         ]
     )
     return [
-        replace(
-            hold_back(corpus, list_places(fold != f), list_places(fold == f), options.run_dir / f"fold{f}", options), fold=f
-        )
+        replace(hold_back(data, (find_true(fold != f), find_true(fold == f)), options.run_dir / f"fold{f}", options), fold=f)
         for f in sorted(set(fold.tolist()))
     ]
 
 
-def choose_parts(parts: Sequence[Part], options: StudyOptions) -> list[Part]:
-    """Those of the trainings that are to be done now: all, or some by their number. Raises UsageError for numbers of none."""
-    there = {part.fold: part for part in parts}
+def choose_trials(trials: Sequence[Trial], options: TrainingOptions) -> list[Trial]:
+    """The trials to be done now: all, or some by their number. Raises UsageError for numbers of none."""
+    there = {trial.fold: trial for trial in trials}
     wanted = sorted(set(options.only)) or range(options.folds) or there
     missing = [number for number in wanted if number not in there]
     if missing:
@@ -186,65 +170,66 @@ def choose_parts(parts: Sequence[Part], options: StudyOptions) -> list[Part]:
     return [there[number] for number in wanted]
 
 
-def plan_repeat(corpus: Corpus, number: int, options: StudyOptions) -> Part:
+def plan_repeat(data: TrainingData, number: int, options: TrainingOptions) -> Trial:
     """One seeded split. What else is random is the same in all repeats, so that they can share features."""
-    places = list(range(len(corpus.names)))
-    train, test = split_places(corpus, places, options.samples.seed + number, options.test_share)
-    return replace(hold_back(corpus, train, test, options.run_dir / f"split{number}", options), fold=number)
+    sides = split_indices(data, list(range(len(data.names))), options.samples.seed + number, options.test_share)
+    return replace(hold_back(data, sides, options.run_dir / f"split{number}", options), fold=number)
 
 
-def take_official(corpus: Corpus, options: StudyOptions) -> Part:
+def take_official(data: TrainingData, options: TrainingOptions) -> Trial:
     """The split that came with the sets; the validation part is the official one, where there is one."""
-    for name in corpus.sets:
-        sides = {split for split, origin in zip(corpus.splits, corpus.origins, strict=True) if origin == name}
+    for name in data.sets:
+        sides = {split for split, origin in zip(data.splits, data.origins, strict=True) if origin == name}
         if not {"training", "test"} <= sides or None in sides:
-            raise UsageError(
-                f"{corpus.sets[name].spec.title} has no official split, or its file is not there: leave out --split"
-            )
+            raise UsageError(f"{data.sets[name].spec.title} has no official split, or its file is not there: leave out --split")
     train, validation, test = (
-        [place for place, split in enumerate(corpus.splits) if split == side] for side in ("training", "validation", "test")
+        [index for index, split in enumerate(data.splits) if split == side] for side in ("training", "validation", "test")
     )
     if validation:
-        return Part(options.run_dir, train, validation, test, seed=options.samples.seed)
-    return hold_back(corpus, train, test, options.run_dir, options)
+        return Trial(options.run_dir, train, validation, test, seed=options.samples.seed)
+    return hold_back(data, (train, test), options.run_dir, options)
 
 
-def hold_back(corpus: Corpus, train: list[int], test: list[int], folder: Path, options: StudyOptions) -> Part:
-    """A training whose validation images are taken out of its training images."""
+def hold_back(data: TrainingData, sides: tuple[list[int], list[int]], folder: Path, options: TrainingOptions) -> Trial:
+    """A trial whose validation images are taken out of its training images. sides: training and test."""
+    train, test = sides
     seed = options.samples.seed
-    kept, held = split_places(corpus, train, seed, options.validation) if options.validation else (train, [])
-    return Part(folder, kept, held, test, seed=seed)
+    kept, held = split_indices(data, train, seed, options.validation) if options.validation else (train, [])
+    return Trial(folder, kept, held, test, seed=seed)
 
 
-def split_places(corpus: Corpus, places: Sequence[int], seed: int, share: float) -> tuple[list[int], list[int]]:
+def split_indices(data: TrainingData, indices: Sequence[int], seed: int, share: float) -> tuple[list[int], list[int]]:
     """Some images split by their groups, each set by itself: the rest, and that share."""
     rest: list[int] = []
     taken: list[int] = []
-    for name in corpus.sets:
-        own = [place for place in places if corpus.origins[place] == name]
-        kept, held = split_groups([corpus.groups[place] for place in own], seed=seed, test_share=share)
+    for name in data.sets:
+        own = [index for index in indices if data.origins[index] == name]
+        kept, held = split_groups([data.groups[index] for index in own], seed=seed, test_share=share)
         rest += [own[i] for i in kept]
         taken += [own[i] for i in held]
     return rest, taken
 
 
-def list_places(chosen: npt.NDArray[np.bool_]) -> list[int]:
-    """Where the array is true."""
-    places: list[int] = np.flatnonzero(chosen).tolist()
-    return places
+def find_true(chosen: npt.NDArray[np.bool_]) -> list[int]:
+    """The indices at which the array is true."""
+    indices: list[int] = np.flatnonzero(chosen).tolist()
+    return indices
 
 
-def describe_split(corpus: Corpus | None, part: Part) -> dict[str, list[str]]:
+# ---- in words ----
+
+
+def describe_split(data: TrainingData | None, trial: Trial) -> dict[str, list[str]]:
     """The split by image names."""
-    names = corpus.names if corpus else []
-    return {side: [names[place] for place in getattr(part, side)] for side in SIDES}
+    names = data.names if data else []
+    return {side: [names[index] for index in getattr(trial, side)] for side in SIDES}
 
 
-def show_parts(corpus: Corpus | None, parts: Sequence[Part]) -> list[str]:
-    """A line a training and side: how many images there are, and the first of them."""
+def describe_plan(plan: Plan) -> list[str]:
+    """A line a trial and side: how many images there are, and the first of them; and how many are unlabeled."""
     lines = []
-    for part in parts:
-        for side, names in describe_split(corpus, part).items():
+    for trial in plan.chosen:
+        for side, names in describe_split(plan.data, trial).items():
             first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
-            lines += [f"{part.folder}: {side} {len(names)}: {first}"] if names else []
-    return lines
+            lines += [f"{trial.folder}: {side} {len(names)}: {first}"] if names else []
+    return lines + ([f"{len(plan.unlabeled)} unlabeled images in each training"] if plan.unlabeled else [])

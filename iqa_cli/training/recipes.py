@@ -1,34 +1,40 @@
-"""Recipes: the options of a training as a file, TOML: the fields of `StudyOptions` at the top, [matching], [distillation],
-[kernel], [perceptrons], [samples] and [loop] below. And single settings, as --set has them.
+"""Recipes: the options of a training as a TOML file, and single settings, as --set has them. No PyTorch here.
+
+The fields of `TrainingOptions` stand at the top, [matching], [distillation], [mlp], [samples] and [loop] below.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from iqa_cli.errors import UsageError
-from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.options import TrainingOptions
 
 Options = TypeVar("Options")
 
+PAPER = Path(__file__).parent / "papers" / "paper.toml"
+
+NO_EFFECT = (
+    *("run_dir", "resume", "only", "repeats", "decoded", "decoded_gb", "tensorboard", "features", "measured", "measured_by"),
+    *("summary", "backbone_source", "unlabeled_source", "limits", "loop.workers", "loop.threads"),
+)
+"""Options that weights do not depend on, but for the order in which threads sum up. A dot parts a table from its field."""
+
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """A recipe file as nested data; paper/NAME is one that comes along, unless there is a file of that name.
+    """A recipe file as nested data; paper/SET is one that comes along, unless there is a file of that name.
 
     Raises UsageError where it cannot be read or is not TOML.
     """
-    shipped = list_papers()
     if str(path.parent) == "paper" and not path.exists():
-        if path.name not in shipped:
-            raise UsageError(f"no recipe {path}; there are {', '.join(f'paper/{name}' for name in shipped)}")
-        path = shipped[path.name]
+        return read_paper(path.name)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -37,9 +43,14 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not a TOML file: {error}") from error
 
 
-def list_papers() -> dict[str, Path]:
-    """The recipes that come along, by the set that each is for."""
-    return {path.stem: path for path in sorted((Path(__file__).parent / "papers").glob("*.toml"))}
+def read_paper(name: str) -> dict[str, Any]:
+    """The paper's recipe for one set: what all have, and the set's row. Raises UsageError for a set without a row."""
+    data = tomllib.loads(PAPER.read_text(encoding="utf-8"))
+    rows = data.pop("sets")
+    if name not in rows:
+        raise UsageError(f"no recipe paper/{name}; there are {', '.join(f'paper/{row}' for row in rows)}")
+    title = {"name": f"{name}-paper", "summary": f"QFM-IQM (our reconstruction) by the recipe paper/{name}"}
+    return {**title, "dataset": name, **rows[name], **data}
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -113,7 +124,7 @@ def convert(value: Any, kind: Any, where: str) -> Any:
     raise UsageError(f"{where} is {' or '.join(each.__name__ for each in plain)}, not {value!r}")
 
 
-def write_recipe(options: StudyOptions) -> str:
+def write_recipe(options: TrainingOptions) -> str:
     """The options as a recipe file, each below its meaning; where the run is kept is left out."""
     tables = {f.name: getattr(options, f.name) for f in fields(options) if is_dataclass(getattr(options, f.name))}
     lines = write_fields(options, {*tables, "run_dir", "resume"})
@@ -149,3 +160,28 @@ def write_value(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(write_value, value))}]"
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+
+
+# ---- what a run folder keeps ----
+
+
+def describe_options(options: TrainingOptions) -> dict[str, Any]:
+    """The options as options.json holds them: those that the weights depend on.
+
+    Of the device its kind matters, which decides on precision, not its number.
+    """
+    decoded_side = options.decoded_side if options.decoded else 0
+    data = json.loads(json.dumps(asdict(replace(options, decoded_side=decoded_side)), default=str))
+    settings = leave_out(data, NO_EFFECT)
+    settings["loop"]["device"] = settings["loop"]["device"].partition(":")[0]
+    return settings
+
+
+def leave_out(data: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Nested data without some of its fields; "table.field" names one of a table."""
+    inner = {table: {name.removeprefix(f"{table}.") for name in names if name.startswith(f"{table}.")} for table in data}
+    return {
+        name: leave_out(value, inner[name]) if isinstance(value, Mapping) else value
+        for name, value in data.items()
+        if name not in names
+    }

@@ -1,123 +1,178 @@
-"""Reports: what is written down of a finished training: its weights with their card, and what was measured on its test part."""
+"""Reports of a training: learning curves, the weights with their card, and what was measured on its test images."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.errors import DataError
-from iqa_cli.evaluation.metrics import plcc, srcc
-from iqa_cli.images.crops import CropSpec
+from iqa_cli.errors import DataError, ExtraMissing
+from iqa_cli.evaluation.measure import Figures, Measurement, compare, measure
+from iqa_cli.evaluation.plots import plot_learning
+from iqa_cli.evaluation.report import drop_undefined
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
-from iqa_cli.models.provenance import Provenance, RatedImages, UnlabeledImages
-from iqa_cli.models.provenance import Teacher as TeacherFacts
+from iqa_cli.models.provenance import Provenance, RatedImages
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.training.data import Corpus
-from iqa_cli.training.distill import Teacher
-from iqa_cli.training.options import StudyOptions
-from iqa_cli.training.plan import Part
-from iqa_cli.training.run_folder import RunFolder, describe_options
-from iqa_cli.training.samples import Photo
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.training.data import TrainingData
+from iqa_cli.training.events import CurvesDrawn, EpochDone
+from iqa_cli.training.plan import Plan, Trial
+from iqa_cli.training.run_folder import RunFolder
 
-PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "photos", "teachers")
-"""Options that name places on one machine, which a card has no use for."""
+FIGURES = tuple(f.name for f in fields(Figures))
+PLAIN = ("epoch", "phase", "srcc", "plcc", "images_per_second", "seconds")
 
-KINDS = {
-    "matching": "QFM-IQM",
-    "distillation": "QFM-IQM's network",
-    "kernel": "kernel regression",
-    "perceptrons": "perceptrons",
-}
-"""What a model is, by the method that made it."""
 
 PROTOCOLS = {
-    "folds": "cross-validation; each fold is judged by a network that never saw its images",
-    "seeded": "seeded splits of {sets}, {share:.0%} for the test, which is judged by a network that never saw its images",
-    "official": "the official split of {sets}; its test part is judged by a network that never saw its images",
+    "folds": "cross-validation; each fold is predicted by a network that never saw its images",
+    "seeded": "seeded splits of {sets}, {share:.0%} for the test, which is predicted by a network that never saw its images",
+    "official": "the official split of {sets}; its test part is predicted by a network that never saw its images",
 }
+
+# ---- learning curves ----
+
+
+def write_table(folder: RunFolder) -> Path:
+    """learning.csv: a line an epoch; losses and rates that an epoch does not have are empty."""
+    rows = folder.read_stats()
+    named = [(kind, name) for kind in ("losses", "rates") for name in dict.fromkeys(n for row in rows for n in row[kind])]
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*PLAIN, *(f"loss_{name}" if kind == "losses" else name for kind, name in named)])
+    table.writerows([row[key] for key in PLAIN] + [row[kind].get(name) for kind, name in named] for row in rows)
+    return folder.write_text("learning.csv", text.getvalue())
+
+
+def draw_curves(folder: RunFolder, title: str) -> CurvesDrawn:
+    """learning.csv and, where matplotlib is installed, learning.png."""
+    table, picture = write_table(folder), folder.path / "learning.png"
+    try:
+        plot_learning(picture, folder.read_stats(), title)
+    except ExtraMissing:
+        return CurvesDrawn(table, None)
+    return CurvesDrawn(table, picture)
+
+
+class TensorBoard:
+    """Event files for TensorBoard, below the run folder. Raises ExtraMissing where it is not installed."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise ExtraMissing("tensorboard", "--tensorboard") from error
+        self.writer: Any = SummaryWriter(folder.path / "tensorboard", purge_step=len(folder.read_stats()) + 1)
+
+    def add(self, epoch: EpochDone) -> None:
+        """The figures of one epoch."""
+        self.add_all("loss", epoch.losses, epoch.epoch)
+        self.add_all("rate", epoch.rates, epoch.epoch)
+        if epoch.srcc is not None and epoch.plcc is not None:
+            self.add_all("validation", {"srcc": epoch.srcc, "plcc": epoch.plcc}, epoch.epoch)
+        self.add_all("speed", {"images_per_second": epoch.images_per_second}, epoch.epoch)
+        self.writer.flush()
+
+    def add_all(self, kind: str, figures: Mapping[str, float], epoch: int) -> None:
+        """Some figures of one kind."""
+        for name, value in figures.items():
+            self.writer.add_scalar(f"{kind}/{name}", value, epoch)
+
+    def close(self) -> None:
+        """No more epochs come."""
+        self.writer.close()
 
 
 # ---- what was measured ----
 
 
-def write_predictions(path: Path, names: Sequence[str], photos: Sequence[Photo], predicted: Iterable[float]) -> None:
-    """What each test image was thought to be, beside its label, both on the scale 0 to 100."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["image", "opinion", "score"])
-        rows.writerows(
-            [n, f"{100 * p.quality:.4f}", f"{100 * q:.4f}"] for n, p, q in zip(names, photos, predicted, strict=True)
-        )
+def write_predictions(folder: RunFolder, data: TrainingData, trial: Trial, predicted: npt.NDArray[np.float64]) -> None:
+    """test.csv: the prediction for each test image beside its mean opinion, both on 0..100."""
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["image", "opinion", "score"])
+    for index, label in zip(trial.test, predicted, strict=True):
+        rows.writerow([data.names[index], f"{100 * data.labels[index]:.4f}", f"{100 * label:.4f}"])
+    folder.write_text("test.csv", text.getvalue())
 
 
-def judge_sets(corpus: Corpus, part: Part, predicted: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
-    """The figures of each set by itself, where there are several with test images: two scales need not meet."""
-    if len(corpus.sets) == 1:
-        return {}
-    figures = {}
-    for name in corpus.sets:
-        rows = [row for row, place in enumerate(part.test) if corpus.origins[place] == name]
-        if rows:
-            ours, truth = predicted[rows], corpus.quality[[part.test[row] for row in rows]]
-            figures[name] = {"images": len(rows), "srcc": srcc(ours, truth), "plcc": plcc(ours, truth)}
-    return figures
+def measure_test(data: TrainingData, trial: Trial, predicted: npt.NDArray[np.float64], model: str) -> tuple[Measurement, ...]:
+    """How well the predictions [n] for a trial's test images agree with people, set by set, as `iqa evaluate` measures it.
+
+    Of a set with fewer than two test images there is nothing to measure.
+    """
+    found = []
+    for name, (labels, rows) in data.split_by_set(trial.test).items():
+        if len(rows) > 1:
+            scores = 100 * predicted[rows]
+            pairs = zip(labels.paths, scores, strict=True)
+            records = [ScoreRecord(str(path), Status.OK, model, float(score), 0.0) for path, score in pairs]
+            found.append(replace(measure(compare(labels, records), seed=trial.seed), dataset=name))
+    return tuple(found)
 
 
-def write_measured(part: Part, figures: Mapping[str, Any]) -> None:
-    """What was measured on the test images of a training, as a row of results.json; nothing where it has none."""
-    if part.test:
-        row = {"fold": part.folder.name, "images": len(part.test), **figures}
-        RunFolder(part.folder).write_json("test.json", {name: value for name, value in row.items() if value != {}})
+def describe_test(trial: Trial, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """What was measured of one trial, as test.json holds it."""
+    data: dict[str, Any] = drop_undefined({"trial": trial.folder.name, "sets": [asdict(each) for each in measurements]})
+    return data
 
 
-def write_results(parts: Sequence[Part], options: StudyOptions) -> None:
-    """What the trainings that are finished have measured, whoever ran them, until none has been finished meanwhile."""
-    path, written = options.run_dir / "results.json", ""
-    while (text := describe_results(parts, options)) != written:
-        RunFolder(options.run_dir).write_text(path, text)
+def describe_protocol(plan: Plan) -> str:
+    """What is tested, in words."""
+    options = plan.options
+    protocol = PROTOCOLS["folds" if options.folds else options.split]
+    return protocol.format(sets=" and ".join(options.sets), share=options.test_share)
+
+
+def write_results(folder: RunFolder, trials: Sequence[Trial], protocol: str) -> None:
+    """results.json of the finished trials, whoever ran them, until none has been finished meanwhile."""
+    written = ""
+    while (text := describe_results(trials, protocol)) != written:
+        folder.write_text("results.json", text)
         written = text
 
 
-def describe_results(parts: Sequence[Part], options: StudyOptions) -> str:
-    """The rows of the finished trainings, with the median, mean and range over them, as JSON; "" where there is none."""
-    rows = [RunFolder(part.folder).read_json("test.json") for part in parts if (part.folder / "test.json").exists()]
+def describe_results(trials: Sequence[Trial], protocol: str) -> str:
+    """What the finished trials measured, with the median, mean and range over them, as JSON; "" where there is none."""
+    rows = [RunFolder(trial.folder).read_json("test.json") for trial in trials if (trial.folder / "test.json").exists()]
     if not rows:
         return ""
-    protocol = PROTOCOLS["folds" if options.folds else options.split]
-    results: dict[str, Any] = {
-        "protocol": protocol.format(sets=" and ".join(options.sets), share=options.test_share),
-        "folds": rows,
-        **summarise(rows),
-    }
-    if "sets" in rows[0]:
-        results["sets"] = {name: summarise([row["sets"][name] for row in rows]) for name in rows[0]["sets"]}
-    return json.dumps(results, indent=2) + "\n"
+    return json.dumps({"protocol": protocol, "trials": rows, "summary": summarize(rows)}, indent=2) + "\n"
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """SRCC and PLCC: the median, the mean and the range over the trainings."""
-    return {
-        name: {"median": float(np.median(v)), "mean": float(np.mean(v)), "low": float(np.min(v)), "high": float(np.max(v))}
-        for name in ("srcc", "plcc")
-        if (v := [float(row[name]) for row in rows])
-    }
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each set the median, mean and range of each figure over the trials; None where one of them is not defined."""
+    summary = []
+    for name in dict.fromkeys(each["dataset"] for row in rows for each in row["sets"]):
+        own = [each for row in rows for each in row["sets"] if each["dataset"] == name]
+        figures = {figure: spread([each[figure]["value"] for each in own]) for figure in FIGURES}
+        summary.append({"dataset": name, "images": sum(each["images"] for each in own), **figures})
+    return summary
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float] | None:
+    """The median, the mean and the range of some figures."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    reduced = {"median": np.median(known), "mean": np.mean(known), "low": np.min(known), "high": np.max(known)}
+    return {name: float(value) for name, value in reduced.items()}
 
 
 # ---- the card ----
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a card says of the scale and of what a network learned from."""
+class Origin:
+    """What a card says of the scale, and of what a network was trained on."""
 
     title: str
     opinions: tuple[float, ...]
@@ -125,61 +180,45 @@ class Lesson:
     provenance: Provenance
 
 
-def describe_training(
-    corpus: Corpus | None, part: Part, unlabelled: int, teachers: Sequence[Teacher], options: StudyOptions
-) -> Lesson:
-    """The scale is that of the labels; without labels, that of the first teacher."""
-    unlabeled = (UnlabeledImages(unlabelled, options.photos_source or "not described"),) if unlabelled else ()
-    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary) for teacher in teachers)
-    if corpus is None:
-        card = teachers[0].card
-        return Lesson("unlabelled photos", card.opinions, card.score_meaning, Provenance((), unlabeled, taught))
-    quantiles = 100 * np.quantile(corpus.quality[part.train + part.validation], np.linspace(0, 1, 101))
-    counts = Counter(corpus.origins[place] for place in part.train)
-    specs = {name: labels.spec for name, labels in corpus.sets.items()}
+def describe_labels(data: TrainingData, trial: Trial) -> Origin:
+    """The scale is that of the labels that were trained on."""
+    quantiles = 100 * np.quantile(data.labels[trial.train + trial.validation], np.linspace(0, 1, 101))
+    counts = Counter(data.origins[index] for index in trial.train)
+    specs = {name: labels.spec for name, labels in data.sets.items()}
     rated = tuple(RatedImages(name, counts[name], s.title, s.licence, s.paper) for name, s in specs.items())
-    meaning = f"the mean opinion score of {corpus.title}, brought to 0..100, higher is better"
-    scale = tuple(round(float(value), 3) for value in quantiles)
-    return Lesson(corpus.title, scale, meaning, Provenance(rated, unlabeled, taught))
+    meaning = f"the mean opinion score of {data.title}, brought to 0..100, higher is better"
+    return Origin(data.title, tuple(round(float(value), 3) for value in quantiles), meaning, Provenance(rated))
 
 
-def write_weights(network: QfmIqm, crops: CropSpec, lesson: Lesson, part: Part, options: StudyOptions) -> Path:
-    """The weights in half precision with their card, in the run folder; the card's path."""
-    weights = part.folder / f"{options.name}.safetensors"
-    save_weights(weights, network, half=True)
-    card = ModelCard(
-        name=options.name,
-        summary=options.summary or f"{KINDS[options.method]} on {options.backbone}, trained on {lesson.title}",
-        licence="Apache-2.0",
-        network=asdict(network.config),
-        crops=crops,
-        opinions=lesson.opinions,
-        score_meaning=lesson.meaning,
-        training={
-            **asdict(lesson.provenance),
-            "backbone": options.backbone_source or f"{options.backbone}, weights as given",
-            "options": {k: v for k, v in describe_options(options).items() if k not in PATHS},
-        },
-        results=tuple(quote_results(options)),
-        limits=options.limits,
-        files={"safetensors": WeightFile.of(weights)},
-    )
-    return write_card(card, part.folder)
+def describe_teacher(card: ModelCard) -> Origin:
+    """Without labels the scale is that of a teacher."""
+    return Origin("unlabeled images", card.opinions, card.score_meaning, Provenance())
 
 
-def quote_results(options: StudyOptions) -> Iterator[dict[str, Any]]:
+def write_weights(folder: RunFolder, network: QfmIqm, card: ModelCard) -> Path:
+    """The weights in half precision with their card, in the run folder; the card's path. card: without files."""
+    path = folder.path / f"{card.name}.json"
+    if folder.group.is_main:
+        weights = path.with_suffix(".safetensors")
+        save_weights(weights, network, half=True)
+        files = {"safetensors": WeightFile.of(weights)}
+        write_card(replace(card, network=asdict(network.config), files=files), folder.path)
+    return path
+
+
+def quote_results(measured: Path, command: str) -> Iterator[dict[str, Any]]:
     """What a cross-validation of this recipe measured, as a card holds it. Raises DataError where its file is not readable."""
-    if options.measured is None:
-        return
     try:
-        measured = json.loads(options.measured.read_text(encoding="utf-8"))
-        yield {
-            "dataset": " and ".join(options.sets),
-            "protocol": measured.get("protocol", PROTOCOLS["folds"]),
-            "folds": [row["fold"] for row in measured["folds"]],
-            "images": sum(row["images"] for row in measured["folds"]),
-            "command": options.measured_by,
-            **{name: {k: round(v, 4) for k, v in measured[name].items()} for name in ("srcc", "plcc")},
-        }
+        found = json.loads(measured.read_text(encoding="utf-8"))
+        for row in found["summary"]:
+            figures = {name: row[name] for name in FIGURES if row.get(name)}
+            yield {
+                "dataset": row["dataset"],
+                "protocol": found["protocol"],
+                "folds": [trial["trial"] for trial in found["trials"]],
+                "images": row["images"],
+                "command": command,
+                **{name: {k: round(v, 4) for k, v in values.items()} for name, values in figures.items()},
+            }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{options.measured}: not the results of a cross-validation: {error}") from error
+        raise DataError(f"{measured}: not the results of a cross-validation: {error}") from error

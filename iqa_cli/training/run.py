@@ -1,235 +1,166 @@
-"""study: from labels to trained weights and what was measured on them. One training, or one for each fold."""
+"""train: from labels to trained weights and what was measured on them. One training, or one for each fold.
+
+Here the options become a network, a dataset, an objective, a loop and a folder; nothing below gets all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import timm
+import numpy as np
 import torch
-from timm.models import PretrainedCfg
 
-from iqa_cli.errors import UsageError, WeightsError
-from iqa_cli.evaluation.metrics import plcc, srcc
+from iqa_cli.errors import UsageError
+from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models import provenance
+from iqa_cli.models.card import ModelCard
 from iqa_cli.networks.checkpoint import load_tensors
-from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, choose_heads
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
 from iqa_cli.networks.pretrained import Pretrained, read_pretrained
-from iqa_cli.networks.timm_models import first_line
+from iqa_cli.networks.timm_models import find_facts, first_line
 from iqa_cli.networks.torch_backend import choose_device
-from iqa_cli.qfm_iqm.objective import Distillation, Memory, Objective, QualityMatching
-from iqa_cli.training.curves import Board, CurvesDrawn, draw_curves, title_curves, write_table
-from iqa_cli.training.data import Corpus, find_photos, read_corpus
-from iqa_cli.training.decoded import DecodedImages
-from iqa_cli.training.distill import Teacher, ViewAsked, ask_teachers, open_teachers
-from iqa_cli.training.distributed import Team, open_team
-from iqa_cli.training.feature_cache import ViewMeasured
-from iqa_cli.training.fit_heads import remember_photos
-from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone, fit, layer_numbers, predict_photos
-from iqa_cli.training.options import StudyOptions
-from iqa_cli.training.plan import (
-    Part,
-    check_counts,
-    check_study,
-    check_teachers,
-    choose_parts,
-    choose_side,
-    describe_split,
-    name_teachers,
-    plan_parts,
+from iqa_cli.qfm_iqm.objective import Distillation, Objective, QualityMatching
+from iqa_cli.qfm_iqm.semantic_noise import Memory
+from iqa_cli.training.data import TrainingData
+from iqa_cli.training.distill import Teacher, open_teachers, predict_with_teachers
+from iqa_cli.training.distributed import ProcessGroup, open_group
+from iqa_cli.training.events import (
+    BackboneRead,
+    EpochDone,
+    Event,
+    FeaturesExtracted,
+    Progress,
+    TeachersPredicted,
+    TrialDone,
+    TrialStarted,
 )
+from iqa_cli.training.feature_cache import DecodedImages
+from iqa_cli.training.fit_heads import fit_head
+from iqa_cli.training.loop import Run, fit
+from iqa_cli.training.optim import layer_numbers
+from iqa_cli.training.options import TrainingOptions
+from iqa_cli.training.plan import Plan, Trial, describe_split
+from iqa_cli.training.recipes import describe_options, leave_out
 from iqa_cli.training.report import (
-    describe_training,
-    judge_sets,
-    write_measured,
+    Origin,
+    TensorBoard,
+    describe_labels,
+    describe_protocol,
+    describe_teacher,
+    describe_test,
+    draw_curves,
+    measure_test,
+    quote_results,
     write_predictions,
     write_results,
+    write_table,
     write_weights,
 )
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import Photo, PhotoCrops, PixelCache, Pixels
+from iqa_cli.training.samples import CropDataset, PixelCache, Pixels, TrainingImage, list_images
 
-FAR, NEAR = 1.2, 1.1
-"""How much images are enlarged where several crops are to differ: less where only middles are looked at, which differ more."""
+ZOOM, CENTER_ZOOM = 1.2, 1.1
+"""How much images are enlarged where several crops are to differ: less where these are center crops, which differ more."""
 
+PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers")
+"""Options that name places on one machine, which a card has no use for."""
 
-@dataclass(frozen=True)
-class PartBegun:
-    """Another training begins."""
-
-    number: int
-    parts: int
-    part: Part
+KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network", "mlp": "an MLP head"}
+"""What a model is, by the method that made it."""
 
 
-@dataclass(frozen=True)
-class PartDone:
-    """What was measured on the test images of one training; None where it has none. sets: the figures of each of several."""
+def train(plan: Plan) -> Iterator[Event]:
+    """Train as planned, yielding what happens.
 
-    part: Part
-    srcc: float | None
-    plcc: float | None
-    card: Path
-    sets: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BackboneRead:
-    """The file of pretrained weights was read: what of it is taken."""
-
-    found: Pretrained
-
-
-Learning = ViewMeasured | ViewAsked | StepDone | EpochDone | PhaseStopped | CurvesDrawn
-Event = BackboneRead | PartBegun | Learning | PartDone
-
-
-def train(options: StudyOptions) -> Iterator[Event]:
-    """Train as the options say, yielding what happens.
-
-    Each training leaves a run folder with its card; `results.json` beside them holds what was measured on the test parts.
-    Raises DataError for labels or images that are missing, WeightsError for backbones, UsageError for contradictions.
+    Each trial leaves a run folder with its card; `results.json` beside them holds what was measured on the test images.
+    Raises DataError for images that cannot be decoded and results that cannot be quoted, WeightsError for backbones, UsageError
+    for a device.
     """
-    check_study(options)
-    options = replace(options, loop=replace(options.loop, device=str(choose_device(options.loop.device))))
-    check_network(options)
-    found = find_pretrained(options)
-    corpus = read_corpus(options)
-    parts = plan_parts(corpus, options)
-    chosen = choose_parts(parts, options)
-    check_counts(corpus, chosen, options)
-    check_teachers(chosen, options)
-    team = open_team(options.loop.device)
-    check_others([part for part in parts if part not in chosen], options)
+    loop = replace(plan.options.loop, device=str(choose_device(plan.options.loop.device)))
+    plan = replace(plan, options=replace(plan.options, loop=loop))
+    check_network(plan.options)
+    found = find_pretrained(plan.options)
+    list_results(plan.options)
+    group = open_group(loop.device)
+    check_others(plan)
     if found:
-        yield BackboneRead(found)
-    for number, part in enumerate(chosen):
-        yield PartBegun(number, len(chosen), part)
-        yield from train_part(corpus, part, specialise(options, part), team)
-        if team.leads:
-            write_results(parts, options)
+        yield BackboneRead(found.describe())
+    for number, trial in enumerate(plan.chosen):
+        yield TrialStarted(number, len(plan.chosen), trial)
+        yield from train_trial(plan, trial, group)
+        write_results(RunFolder(plan.options.run_dir, group), plan.trials, describe_protocol(plan))
+    group.close()
 
 
-def specialise(options: StudyOptions, part: Part) -> StudyOptions:
-    """The options of one training: with its seed, and with the views that its teachers want."""
-    return choose_side(replace(options, samples=replace(options.samples, seed=part.seed)), part)
+def check_others(plan: Plan) -> None:
+    """Raises UsageError where a trial that others did, or do, has other options: the results are for one table."""
+    for trial in plan.trials:
+        if trial not in plan.chosen and (trial.folder / "options.json").exists():
+            RunFolder(trial.folder).check_settings(describe_options(plan.options_of(trial)))
 
 
-def check_others(parts: Sequence[Part], options: StudyOptions) -> None:
-    """Raises UsageError where a training that others did, or do, is not of this study: their results are for one table."""
-    for part in parts:
-        if (part.folder / "options.json").exists():
-            RunFolder(part.folder).check_options(specialise(options, part))
+# ---- one trial ----
 
 
-def train_part(corpus: Corpus | None, part: Part, options: StudyOptions, team: Team) -> Iterator[Learning | PartDone]:
-    """One training, in a folder of which it keeps other processes out."""
-    others = find_photos(options)
-    network, crops = begin_network(options, count_remembered(options, len(part.train), len(others)))
-    run = RunFolder(part.folder)
-    with run.lock() if team.leads else nullcontext():
-        if team.leads:
-            run.begin(options, describe_split(corpus, part), resume=options.resume)
-        team.wait()
-        yield from train_network(network, crops, corpus, part, others, options, team)
+@dataclass(frozen=True)
+class Job:
+    """One trial with its options, its data and its folder."""
+
+    trial: Trial
+    options: TrainingOptions
+    data: TrainingData | None
+    unlabeled: list[str]
+    folder: RunFolder
+
+    def train(self, network: QfmIqm, crops: CropSpec) -> Iterator[Progress | TrialDone]:
+        """From the first weights to the card and the test."""
+        options, trial, folder = self.options, self.trial, self.folder
+        images = list_images(self.data)
+        run = build_run(self, network, crops, images)
+        teachers = open_teachers(options.teachers, run.options.device)
+        run = yield from extend_labels(run, teachers, options)
+        yield from follow(fit_network(run, options), run, options)
+        network.load_state_dict(load_tensors(folder.path / "best.safetensors")[0], strict=True)
+        pixels = PixelCache(0) if options.decoded else run.dataset.pixels  # as scoring would read them
+        predicted = np.clip(run.predict(network, [images[i] for i in trial.test], pixels), 0, 1)  # as scores are
+        card = write_weights(folder, network, describe_model(self, crops, teachers))
+        measurements: tuple[Measurement, ...] = ()
+        if self.data is not None and trial.test:
+            measurements = measure_test(self.data, trial, predicted, options.name)
+            write_predictions(folder, self.data, trial, predicted)
+            folder.write_json("test.json", describe_test(trial, measurements))
+        folder.group.wait()
+        yield TrialDone(trial, card, measurements)
 
 
-def count_remembered(options: StudyOptions, rated: int, others: int) -> int:
-    """How many crops a kernel regression remembers of so many photos with and without ratings."""
-    return rated + others * min(options.kernel.views, options.asked) * (1 + options.samples.versions)
+def train_trial(plan: Plan, trial: Trial, group: ProcessGroup) -> Iterator[Progress | TrialDone]:
+    """One trial, in a folder of which it keeps other processes out."""
+    options = plan.options_of(trial)
+    network, crops = create_network(options)
+    folder = RunFolder(trial.folder, group)
+    with folder.lock():
+        folder.begin(describe_options(options), describe_split(plan.data, trial), resume=options.resume)
+        yield from Job(trial, options, plan.data, plan.unlabeled, folder).train(network, crops)
 
 
-def train_network(
-    network: QfmIqm,
-    crops: CropSpec,
-    corpus: Corpus | None,
-    part: Part,
-    others: Sequence[str],
-    options: StudyOptions,
-    team: Team,
-) -> Iterator[Learning | PartDone]:
-    """From the first weights to the card and the test. One process of the team writes; the others compute with it.
-
-    others: the photos without ratings.
-    """
-    here = replace(options, loop=replace(options.loop, device=str(team.device or choose_device(options.loop.device))))
-    photos = label_photos(corpus)
-    unlabelled = [Photo(path, number=len(photos) + place) for place, path in enumerate(others)]
-    dataset = PhotoCrops([photos[i] for i in part.train] + unlabelled, crops, options.samples, open_pixels(options))
-    teachers = open_teachers(name_teachers(part, options), here.loop.device)
-    yield from learn(network, dataset, [photos[i] for i in part.validation], teachers, here, RunFolder(part.folder), team)
-    network.load_state_dict(load_tensors(part.folder / "best.safetensors")[0], strict=True)
-    tested = [photos[i] for i in part.test]
-    whole = PixelCache(0) if options.decoded else dataset.pixels  # what scoring would see
-    predicted = predict_photos(network, tested, crops, whole, here.loop, team)
-    truth = [photo.quality for photo in tested]
-    figures = (srcc(predicted, truth), plcc(predicted, truth)) if tested else (None, None)
-    sets = judge_sets(corpus, part, predicted) if corpus else {}
-    if team.leads:
-        write_weights(network, crops, describe_training(corpus, part, len(unlabelled), teachers, options), part, options)
-        if corpus is not None:
-            write_predictions(part.folder / "test.csv", [corpus.names[i] for i in part.test], tested, predicted)
-        write_measured(part, {"srcc": figures[0], "plcc": figures[1], "sets": sets})
-    yield PartDone(part, figures[0], figures[1], part.folder / f"{options.name}.json", sets)
-
-
-def learn(
-    network: QfmIqm, dataset: PhotoCrops, validation: Sequence[Photo], teachers: Sequence[Teacher], options: StudyOptions,
-    run: RunFolder, team: Team,
-) -> Iterator[Learning]:  # fmt: skip
-    """Ask the teachers, train, and keep the learning curves."""
-    kept = options.features
-    if kept is not None and options.decoded is not None:
-        kept /= f"decoded-{options.decoded_side}"  # what was measured on reduced images is not for others
-    if teachers:
-        if not team.leads:
-            team.wait()  # for the answers, which all then read
-        yield from ask_teachers(teachers, dataset, options.asked, kept or run.path, options.loop if kept else None)
-        if team.leads:
-            team.wait()
-    board = Board(run) if options.tensorboard and team.leads else None
-    if options.fitted:
-        events: Iterator[Learning] = remember_photos(network, dataset, validation, options, run, kept, team)
-    else:
-        events = fit(network, dataset, validation, choose_objective(options), options.loop, run, kept, team)
-    for event in events:
-        yield event
-        if isinstance(event, EpochDone) and team.leads:
-            write_table(run)
-            if board:
-                board.add(event)
-    if board:
-        board.close()
-    if team.leads:
-        yield draw_curves(run, title_curves(options.name, options.sets))
-
-
-def open_pixels(options: StudyOptions) -> Pixels | None:
-    """Where decoded images are kept: on disk, if a folder is named for them."""
-    if options.decoded is None:
-        return None
-    return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
-
-
-def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, CropSpec]:
-    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them.
-
-    remembered: how many crops a kernel regression will remember.
-    """
+def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
+    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
     facts = find_facts(options.backbone)
     mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
+    mlp = options.method == "mlp"
     try:
         crops = CropSpec(
             options.size, options.fit, count=options.crops,
-            zoom=NEAR if options.middle else FAR, middle=options.middle, mean=mean, std=std,
+            zoom=CENTER_ZOOM if options.center_crop else ZOOM, middle=options.center_crop, mean=mean, std=std,
         )  # fmt: skip
         config = NetworkConfig(
-            options.backbone, size_backbone(options), options.width, options.heads,
-            stages=options.stages, layers=options.layers, cell=options.cell,
-            middle=options.middle, remembered=remembered if options.method == "kernel" else 0,
-            units=options.perceptrons.count * options.perceptrons.units if options.method == "perceptrons" else 0,
+            options.backbone, size_backbone(options), options.width, options.heads, stages=options.stages,
+            layers=options.layers, cell=options.cell, center_crop=options.center_crop, head="mlp" if mlp else "panel",
+            units=options.mlp.count * options.mlp.units if mlp else 0,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -238,43 +169,30 @@ def begin_network(options: StudyOptions, remembered: int = 0) -> tuple[QfmIqm, C
     return build_network(config, found.tensors if found else options.backbone_weights is None), crops
 
 
-def find_pretrained(options: StudyOptions) -> Pretrained | None:
+def find_pretrained(options: TrainingOptions) -> Pretrained | None:
     """What a file of weights has for the backbone; None where none is named. Raises WeightsError where it has nothing."""
     if options.backbone_weights in (None, "none"):
         return None
     return read_pretrained(Path(options.backbone_weights), options.backbone, size_backbone(options))
 
 
-def size_backbone(options: StudyOptions) -> dict[str, int]:
-    """What timm is to be told of the crops: their size, where a backbone has a position for each patch."""
+def size_backbone(options: TrainingOptions) -> dict[str, int]:
+    """The size of the crops, for timm, where a backbone has a position for each patch."""
     fixed = find_facts(options.backbone).fixed_input_size
-    return {"img_size": options.middle or options.size} if fixed else {}
+    return {"img_size": options.center_crop or options.size} if fixed else {}
 
 
-def find_facts(backbone: str) -> PretrainedCfg:
-    """What timm says of a backbone. Raises WeightsError for a name that it does not know."""
-    facts = timm.get_pretrained_cfg(backbone)
-    if facts is None:
-        raise WeightsError(f"timm knows no backbone {backbone}; timm.list_models() names them")
-    return facts
+def check_network(options: TrainingOptions) -> None:
+    """Raises UsageError, or WeightsError for an unknown backbone, where no network of these sizes takes the crops.
 
-
-def check_network(options: StudyOptions) -> None:
-    """Raises UsageError, or WeightsError for a backbone that is none, where no network of these sizes can look at the crops: it
-    is tried with random weights, before anything is read.
+    It is tried with random weights, before a run is begun.
     """
-    network, crops = begin_network(replace(options, backbone_weights="none"), 1)
-    width = getattr(network.encoder, "width", 0)
-    if width and options.heads and width % options.heads:
-        raise UsageError(
-            f"heads={options.heads} do not divide the width of the tokens, {width}: heads={choose_heads(width)} do, as does 0"
-        )
+    network, crops = create_network(replace(options, backbone_weights="none"))
     try:
-        with torch.no_grad():
-            features = network.eval().measure(torch.zeros(1, 3, crops.size, crops.size))
-            if width:
-                network.judge(features)
+        check_input(network, crops.size)
         layer_numbers(network)
+    except UsageError:
+        raise
     except Exception as error:  # of any kind: each backbone has its own way to say so
         raise UsageError(
             f"{options.backbone} cannot be trained on crops of {crops.size} px ({first_line(error)}): choose another backbone,"
@@ -282,16 +200,98 @@ def check_network(options: StudyOptions) -> None:
         ) from error
 
 
-def choose_objective(options: StudyOptions) -> Objective:
+def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingImage]) -> Run:
+    """The network and the images of a trial, and how it is trained. images: all that are labeled."""
+    options, group = job.options, job.folder.group
+    unlabeled = [TrainingImage(path, number=len(images) + number) for number, path in enumerate(job.unlabeled)]
+    dataset = CropDataset([images[i] for i in job.trial.train] + unlabeled, crops, options.samples, open_pixels(options))
+    loop = replace(options.loop, device=str(group.device or options.loop.device))
+    features = options.features
+    if features is not None and options.decoded is not None:
+        features /= f"decoded-{options.decoded_side}"  # features of reduced images are not for others
+    return Run(network, dataset, [images[i] for i in job.trial.validation], loop, job.folder, features)
+
+
+def open_pixels(options: TrainingOptions) -> Pixels:
+    """Where decoded images are kept: on disk, if a folder is named for them."""
+    if options.decoded is None:
+        return PixelCache()
+    return DecodedImages(options.decoded, options.decoded_side, int(options.decoded_gb * 1e9))
+
+
+def extend_labels(
+    run: Run, teachers: list[Teacher], options: TrainingOptions
+) -> Generator[FeaturesExtracted | TeachersPredicted, None, Run]:
+    """The run with teacher predictions for its crops, where there are teachers."""
+    if not teachers:
+        return run
+    cache, loop = run.features or run.folder.path, run.options if run.features else None
+    with run.group.main_first():
+        dataset = yield from predict_with_teachers(teachers, run.dataset, options.teacher_epochs, cache, loop)
+    return replace(run, dataset=dataset)
+
+
+def fit_network(run: Run, options: TrainingOptions) -> Iterator[Progress]:
+    """Train by the method that is asked for."""
+    return fit_head(run, options.mlp) if options.method == "mlp" else fit(run, choose_objective(options))
+
+
+def choose_objective(options: TrainingOptions) -> Objective:
     """What the network is trained for."""
     if options.method == "distillation":
         return Distillation(options.distillation)
     return QualityMatching(options.matching, Memory(options.matching.memory))
 
 
-def label_photos(corpus: Corpus | None) -> list[Photo]:
-    """Every labelled image as a photo."""
-    if corpus is None:
-        return []
-    rows = enumerate(zip(corpus.paths, corpus.quality, corpus.groups, strict=True))
-    return [Photo(str(path), float(quality), group, number) for number, (path, quality, group) in rows]
+def follow(events: Iterator[Progress], run: Run, options: TrainingOptions) -> Iterator[Progress]:
+    """The events of a training, with learning curves of them."""
+    board = TensorBoard(run.folder) if options.tensorboard and run.group.is_main else None
+    for event in events:
+        yield event
+        if isinstance(event, EpochDone) and run.group.is_main:
+            write_table(run.folder)
+            if board:
+                board.add(event)
+    if board:
+        board.close()
+    if run.group.is_main:
+        yield draw_curves(run.folder, " on ".join(filter(None, (options.name, " and ".join(options.sets)))))
+
+
+# ---- the card ----
+
+
+def describe_model(job: Job, crops: CropSpec, teachers: list[Teacher]) -> ModelCard:
+    """The card, but for the network and the files."""
+    options = job.options
+    origin = describe_origin(job, teachers)
+    return ModelCard(
+        name=options.name,
+        summary=options.summary or f"{KINDS[options.method]} on {options.backbone}, trained on {origin.title}",
+        licence="Apache-2.0",
+        network={},
+        crops=crops,
+        opinions=origin.opinions,
+        score_meaning=origin.meaning,
+        training={
+            **asdict(origin.provenance),
+            "backbone": options.backbone_source or f"{options.backbone}, weights as given",
+            "options": leave_out(describe_options(options), PATHS),
+        },
+        results=list_results(options),
+        limits=options.limits,
+    )
+
+
+def list_results(options: TrainingOptions) -> tuple[dict[str, Any], ...]:
+    """The cross-validation that the card quotes. Raises DataError where its file is not readable."""
+    return tuple(quote_results(options.measured, options.measured_by)) if options.measured else ()
+
+
+def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
+    """The scale, and what was trained on: labels, unlabeled images, teachers."""
+    begin = describe_teacher(teachers[0].card) if job.data is None else describe_labels(job.data, job.trial)
+    source = job.options.unlabeled_source or "not described"
+    unlabeled = (provenance.UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
+    taught = tuple(provenance.Teacher(teacher.card.name, teacher.card.summary) for teacher in teachers)
+    return replace(begin, provenance=replace(begin.provenance, unlabeled=unlabeled, teachers=taught))

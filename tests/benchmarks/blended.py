@@ -15,8 +15,9 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from iqa_cli.options import ScoreOptions
 from iqa_cli.scoring.scorer import score_images
 
 from .common import print_table, run_whole, show_figure
+
+PROTOCOL = "cross-validation; each fold is predicted by networks that never saw its images"
 
 
 def read_fold(path: Path) -> dict[str, tuple[float, float]]:
@@ -60,14 +63,26 @@ def judge_fold(run: Path, made: str, root: Path, fold: str) -> dict[str, object]
     return {"fold": fold, "images": len(truth), "srcc": srcc(scores, truth), "plcc": plcc(scores, truth)}
 
 
-def summarise(folds: list[dict[str, object]]) -> dict[str, object]:
-    """The folds with the median, the mean and the range of their figures."""
-    summary: dict[str, object] = {"folds": folds}
+def summarize(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The images, and the median, the mean and the range of the folds' figures."""
+    summary: dict[str, Any] = {"images": sum(fold["images"] for fold in folds)}
     for name in ("srcc", "plcc"):
-        values = [float(str(fold[name])) for fold in folds]
+        values = [fold[name] for fold in folds]
         figures = {"median": np.median(values), "mean": np.mean(values), "low": min(values), "high": max(values)}
         summary[name] = {kind: float(value) for kind, value in figures.items()}
     return summary
+
+
+def describe_results(folds: Sequence[Mapping[str, Any]], dataset: str) -> dict[str, Any]:
+    """The figures as `iqa train` writes them into results.json."""
+    trials = [
+        {
+            "trial": fold["fold"],
+            "sets": [{"dataset": dataset, "images": fold["images"], **{n: {"value": fold[n]} for n in ("srcc", "plcc")}}],
+        }
+        for fold in folds
+    ]
+    return {"protocol": PROTOCOL, "trials": trials, "summary": [{"dataset": dataset, **summarize(folds)}]}
 
 
 def run(given: argparse.Namespace) -> None:
@@ -82,12 +97,12 @@ def run(given: argparse.Namespace) -> None:
         folds = [judge_fold(given.run[0], given.made, given.data_root, name) for name in names]
     else:
         folds = [blend_fold(given.run, weights, name) for name in names]
-    summary = summarise(folds)
+    summary = summarize(folds)
     rows = [[str(fold["fold"]), *(show_figure(float(str(fold[name])), 4) for name in ("srcc", "plcc"))] for fold in folds]
-    rows += [[kind, *(show_figure(summary[name][kind], 4) for name in ("srcc", "plcc"))] for kind in ("median", "mean")]  # type: ignore[index]
+    rows += [[kind, *(show_figure(summary[name][kind], 4) for name in ("srcc", "plcc"))] for kind in ("median", "mean")]
     print_table([["fold", "SRCC", "PLCC"], *rows])
     if given.results is not None:
-        given.results.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        given.results.write_text(json.dumps(describe_results(folds, given.dataset), indent=2) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--made", metavar="MODEL", help="the blend of each fold, {fold} its number: ask it, instead of averaging"
     )
     parser.add_argument("--data-root", type=Path, default=Path(), metavar="DIR", help="where the images of test.csv lie")
+    parser.add_argument("--dataset", default="livec", metavar="NAME", help="the set, as it is named in the results")
     parser.add_argument("--results", type=Path, metavar="FILE", help="write the figures there")
     parser.set_defaults(json=None)
     return run_whole(run, parser.parse_args(arguments))

@@ -22,7 +22,6 @@ import numpy as np
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.models.card import read_card, write_card
-from iqa_cli.training.options import StudyOptions
 from iqa_cli.training.report import quote_results
 
 from .common import run_whole
@@ -88,8 +87,7 @@ def quote_agreement(own: Result, other: Result, command: str) -> Result:
 def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
     """Every measurement that was named, as the card holds it. Raises DataError, UsageError."""
     if given.cross_validation is not None:
-        facts: Result = {"dataset": given.dataset, "measured": given.cross_validation, "measured_by": given.command}
-        yield from quote_results(StudyOptions(run_dir=Path(), **facts))
+        yield from quote_results(given.cross_validation, given.command)
     for path in given.robustness:
         measured = read_measured(path)
         yield from quote_robustness(measured, find_own(path, measured, name), name)
@@ -113,7 +111,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("card", type=Path, metavar="CARD", help="the card to change")
     parser.add_argument("--cross-validation", type=Path, metavar="FILE", help="results.json, or of blended --results")
     parser.add_argument("--command", default="", metavar="TEXT", help="what printed it, with DIR and FILE for places")
-    parser.add_argument("--dataset", default="livec", metavar="NAME", help="that it was on, default livec")
     parser.add_argument(
         "--robustness", type=Path, action="append", default=[], metavar="FILE", help="--json of iqa evaluate --robustness"
     )

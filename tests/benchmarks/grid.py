@@ -21,31 +21,32 @@ from typing import Any
 import numpy as np
 
 from iqa_cli.errors import UsageError
-from iqa_cli.training.loop import EpochDone
-from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.events import EpochDone
+from iqa_cli.training.options import TrainingOptions
+from iqa_cli.training.plan import make_plan
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run import train
 
 from .common import Floats, print_table, read_seed, run_whole, show_figure, write_json
 
-NO_METHOD = {"matching": {"noise": "none", "taught": 0.0}}
+NO_METHOD = {"matching": {"noise": "none", "teacher_weight": 0.0}}
 
 
 def noise(kind: str, **settings: Any) -> dict[str, Any]:
     """A variant with noise of one kind."""
-    return {"matching": {"noise": kind, "taught": 0.0, **settings}}
+    return {"matching": {"noise": kind, "teacher_weight": 0.0, **settings}}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": NO_METHOD,
-    "teacher": {"matching": {"noise": "none", "taught": 0.5}, "teachers": ["base"]},
+    "teacher": {"matching": {"noise": "none", "teacher_weight": 0.5}, "teachers": ["base"]},
     "semantic": noise("semantic"),
-    "alike": noise("alike"),
+    "similar": noise("similar"),
     "random": noise("random"),
     "gaussian": noise("gaussian"),
-    "semantic+teacher": {"matching": {"noise": "semantic", "taught": 0.5}, "teachers": ["base"]},
-    "semantic, no sensitivity": noise("semantic", sensitivity=0.0),
-    "semantic, only sensitivity": noise("semantic", noisy=0.0),
+    "semantic+teacher": {"matching": {"noise": "semantic", "teacher_weight": 0.5}, "teachers": ["base"]},
+    "semantic, no sensitivity": noise("semantic", sensitivity_weight=0.0),
+    "semantic, only sensitivity": noise("semantic", noisy_weight=0.0),
     "semantic, strength 0.1": noise("semantic", strength=0.1),
     "semantic, strength 0.25": noise("semantic", strength=0.25),
     "random, strength 0.25": noise("random", strength=0.25),
@@ -53,10 +54,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "random, strength 1": noise("random", strength=1.0),
     "semantic, k 4": noise("semantic", k=4),
     "semantic, tolerance 0.02": noise("semantic", tolerance=0.02),
-    "semantic, content token": noise("semantic", disturbed="content"),
-    "random, content token": noise("random", disturbed="content"),
-    "gaussian, content token": noise("gaussian", disturbed="content"),
-    "semantic, other tokens": noise("semantic", disturbed="patches"),
+    "semantic, content token": noise("semantic", perturbed="content"),
+    "random, content token": noise("random", perturbed="content"),
+    "gaussian, content token": noise("gaussian", perturbed="content"),
+    "semantic, other tokens": noise("semantic", perturbed="patches"),
 }
 """Settings over the recipe's. A teacher is the network of the same fold of another variant: it never saw the fold's images."""
 
@@ -71,7 +72,7 @@ class Row:
     matched: float | None
 
 
-def measure_variant(variant: str, begin: StudyOptions, runs: Path) -> Row:
+def measure_variant(variant: str, begin: TrainingOptions, runs: Path) -> Row:
     """Cross-validate it, or read what was measured. Raises IqaError."""
     folder = runs / name_folder(variant)
     settings = dict(VARIANTS[variant])
@@ -79,11 +80,11 @@ def measure_variant(variant: str, begin: StudyOptions, runs: Path) -> Row:
         settings["teachers"] = [str(runs / name_folder(name) / "fold{fold}") for name in settings["teachers"]]
     options = apply_settings(replace(begin, run_dir=folder, resume=True), settings, variant)
     if not is_done(folder, options):
-        for event in train(options):
+        for event in train(make_plan(options)):
             if isinstance(event, EpochDone) and event.epoch == event.epochs:
                 sys.stderr.write(f"{variant}: a fold is done\n")
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    columns = ([float(row[name]) for row in results["folds"]] for name in ("srcc", "plcc"))
+    columns = ([float(row["sets"][0][name]["value"]) for row in results["trials"]] for name in ("srcc", "plcc"))
     return Row(variant, *columns, read_matched(folder))
 
 
@@ -92,11 +93,11 @@ def name_folder(variant: str) -> str:
     return variant.replace(",", "").replace(" ", "-")
 
 
-def is_done(folder: Path, options: StudyOptions) -> bool:
+def is_done(folder: Path, options: TrainingOptions) -> bool:
     """Whether all folds were measured there already."""
     path = folder / "results.json"
     folds = options.only or range(options.folds)
-    return path.exists() and len(json.loads(path.read_text(encoding="utf-8"))["folds"]) == len(list(folds))
+    return path.exists() and len(json.loads(path.read_text(encoding="utf-8"))["trials"]) == len(list(folds))
 
 
 def read_matched(folder: Path) -> float | None:
@@ -122,9 +123,9 @@ def show_delta(difference: Floats) -> str:
     return f"{float(np.mean(difference)):+.4f} +- {show_figure(error, 4)}"
 
 
-def begin_options(given: argparse.Namespace) -> StudyOptions:
+def begin_options(given: argparse.Namespace) -> TrainingOptions:
     """What all variants share. Raises UsageError."""
-    options = StudyOptions(run_dir=given.runs, folds=5, fold_file=given.fold_file, features=given.runs / "features")
+    options = TrainingOptions(run_dir=given.runs, folds=5, fold_file=given.fold_file, features=given.runs / "features")
     options = apply_settings(options, read_recipe(given.recipe), str(given.recipe))
     flags = {"data_root": given.data_root, "backbone_weights": given.backbone_weights, "loop": {"epochs": given.epochs}}
     options = apply_settings(options, {name: value for name, value in flags.items() if value is not None}, "the command line")

@@ -27,14 +27,16 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from iqa_cli.errors import DataError
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.torch_backend import choose_device
+from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import Objective, Outcome
 from iqa_cli.training import run as training_run
-from iqa_cli.training.data import read_corpus
-from iqa_cli.training.loop import StepDone, fit
-from iqa_cli.training.options import StudyOptions
+from iqa_cli.training.data import read_data
+from iqa_cli.training.events import StepDone
+from iqa_cli.training.loop import Run, fit
+from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import Batch, EpochOrder, Photo, PhotoCrops, load_epoch
+from iqa_cli.training.samples import CropDataset, EpochSampler, TrainingImage, list_images, load_epoch
 
 from .common import print_table, read_seed, run_whole, show_figure, write_json
 
@@ -84,6 +86,14 @@ class Timed:
         self.watch.lap("forward")
         return outcome
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """The objective's."""
+        return self.objective.state()
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """The objective's."""
+        self.objective.restore(state)
+
 
 @contextmanager
 def hooked(watch: Stopwatch) -> Iterator[None]:
@@ -114,15 +124,17 @@ class Loading:
     waited: float
 
 
-def time_phase(options: StudyOptions, photos: Sequence[Photo], steps: int, *, warm: bool) -> tuple[Phase, float | None]:
+def time_phase(
+    options: TrainingOptions, photos: Sequence[TrainingImage], steps: int, *, head_only: bool
+) -> tuple[Phase, float | None]:
     """Some steps of one phase, and how many photos a second its features were measured of; None where it has none."""
-    loop = replace(options.loop, warm_epochs=int(warm), epochs=int(not warm), views=1, draws=1)
+    loop = replace(options.loop, head_epochs=int(head_only), epochs=int(not head_only), views=1, crops_per_epoch=1)
     network, dataset = begin(options, photos)
     watch = Stopwatch(choose_device(loop.device))
     measured = None
     with tempfile.TemporaryDirectory() as folder, hooked(watch):
         objective = Timed(training_run.choose_objective(options), watch)
-        events = fit(network, dataset, [], objective, loop, RunFolder(Path(folder)))
+        events = fit(Run(network, dataset, [], loop, RunFolder(Path(folder))), objective)
         began = watch.begin()
         for event in events:
             if isinstance(event, StepDone):
@@ -131,13 +143,13 @@ def time_phase(options: StudyOptions, photos: Sequence[Photo], steps: int, *, wa
                     break
             else:
                 measured = len(photos) / (watch.begin() - began)
-    return sum_up("warm-up" if warm else "fine-tuning", watch), measured if warm else None
+    return sum_up("head training" if head_only else "fine-tuning", watch), measured if head_only else None
 
 
-def begin(options: StudyOptions, photos: Sequence[Photo]) -> tuple[QfmIqm, PhotoCrops]:
+def begin(options: TrainingOptions, photos: Sequence[TrainingImage]) -> tuple[QfmIqm, CropDataset]:
     """The network and the samples of a training."""
-    network, crops = training_run.begin_network(options)
-    return network, PhotoCrops(photos, crops, options.samples, training_run.open_pixels(options))
+    network, crops = training_run.create_network(options)
+    return network, CropDataset(photos, crops, options.samples, training_run.open_pixels(options))
 
 
 def sum_up(phase: str, watch: Stopwatch) -> Phase:
@@ -149,10 +161,10 @@ def sum_up(phase: str, watch: Stopwatch) -> Phase:
     return Phase(phase, len(rows), sum(crops) / sum(sum(row.values()) for row in rows), seconds)
 
 
-def time_loader(options: StudyOptions, photos: Sequence[Photo], steps: int, trained: Phase) -> Loading:
+def time_loader(options: TrainingOptions, photos: Sequence[TrainingImage], steps: int, trained: Phase) -> Loading:
     """The batches of fine-tuning, drawn and thrown away."""
     _, dataset = begin(options, photos)
-    order = EpochOrder(range(len(photos)), options.loop.fine_batch_size or options.loop.batch_size, 0, options.samples.seed)
+    order = EpochSampler(len(photos), options.loop.batch_size, 0, options.samples.seed)
     order.batches = order.batches[: steps + LEFT_OUT]
     counts, times = [], []
     for batch in load_epoch(dataset, order, options.loop.workers):
@@ -162,9 +174,9 @@ def time_loader(options: StudyOptions, photos: Sequence[Photo], steps: int, trai
     return Loading(options.loop.workers, speed, trained.seconds["loading"] / sum(trained.seconds.values()))
 
 
-def gather_photos(options: StudyOptions, count: int) -> list[Photo]:
+def gather_photos(options: TrainingOptions, count: int) -> list[TrainingImage]:
     """So many photos of the set, over and over where it has fewer. Raises DataError where there are none."""
-    photos = training_run.label_photos(read_corpus(options))
+    photos = list_images(read_data(options))
     if not photos:
         raise DataError("a recipe without a set of rated images cannot be timed: say which with -s dataset=NAME")
     return [replace(photos[i % len(photos)], number=i) for i in range(count)]
@@ -191,20 +203,20 @@ def describe_loading(loading: Loading, trained: Phase) -> str:
 
 def run(given: argparse.Namespace) -> None:
     """Measure, print, write. Raises IqaError."""
-    options = StudyOptions(run_dir=Path("unused"))
+    options = TrainingOptions(run_dir=Path("unused"))
     options = apply_settings(options, read_recipe(given.recipe), str(given.recipe))
     flags = {"data_root": given.data_root, "backbone_weights": given.backbone_weights, "decoded": given.decoded}
     options = apply_settings(options, {name: value for name, value in flags.items() if value is not None}, "the command line")
     options = apply_settings(options, parse_settings(given.settings), "--set")
     steps = given.steps + LEFT_OUT
     photos = gather_photos(options, steps * options.loop.batch_size)
-    (warm, measured), (fine, _) = (time_phase(options, photos, steps, warm=warm) for warm in (True, False))
+    (head, measured), (fine, _) = (time_phase(options, photos, steps, head_only=only) for only in (True, False))
     loading = time_loader(options, photos, given.steps, fine)
-    print_table(make_rows([warm, fine]))
-    sys.stdout.write(f"features for the warm-up: {show_figure(measured, 1)} photos/s, measured once a view\n")
+    print_table(make_rows([head, fine]))
+    sys.stdout.write(f"features for head training: {show_figure(measured, 1)} photos/s, extracted once a view\n")
     sys.stdout.write(describe_loading(loading, fine) + "\n")
     if given.json is not None:
-        data = {"phases": [asdict(warm), asdict(fine)], "features_per_second": measured, "loader": asdict(loading)}
+        data = {"phases": [asdict(head), asdict(fine)], "features_per_second": measured, "loader": asdict(loading)}
         write_json(given.json, data)
 
 

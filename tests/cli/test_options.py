@@ -23,7 +23,7 @@ from iqa_cli.cli.train_options import (
     gather_options,
 )
 from iqa_cli.errors import UsageError
-from iqa_cli.training.options import LoopOptions, SampleOptions, StudyOptions
+from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def test_help_and_errors_are_those_of_options_declared_one_by_one() -> None:
 
 def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:
     flags = {f.name for group in (RatedFlags, OwnFlags, SplitFlags, RunFlags) for f in fields(group)} - set(NO_SETTINGS)
-    assert flags - set(TABLES) <= {f.name for f in fields(StudyOptions)}
+    assert flags - set(TABLES) <= {f.name for f in fields(TrainingOptions)}
     tables = {"loop": LoopOptions, "samples": SampleOptions}
     assert all(name in {f.name for f in fields(tables[table])} for name, table in TABLES.items())
 
@@ -104,8 +104,9 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
 def test_without_a_recipe_a_model_is_distilled_as_one_that_was_measured() -> None:
     released = gather_options(RunFlags(recipe=Path(__file__).parents[2] / "weights" / "recipes" / "fine-lite.toml"), {})
     begun = gather_options(RunFlags(), {"method": "distillation"}, DISTILLING)
-    told = ("run_dir", "dataset", "name", "summary", "backbone_source", "photos_source", "limits", "heads", "samples", "loop")
+    about = ("name", "summary", "backbone_source", "unlabeled_source", "limits")
+    told = (*about, "run_dir", "dataset", "heads", "samples", "loop")
     assert begun == replace(released, **{name: getattr(begun, name) for name in told})
     assert (begun.heads, released.heads) == (0, 4)  # 0 is 4 behind tokens of this width, and suits any student
-    assert begun.samples == replace(released.samples, held_out=0.0, side=0)  # the side is that of its teachers
-    assert begun.loop == replace(released.loop, fine_precision="same", workers=0)  # these hang on the machine
+    assert begun.samples == replace(released.samples, held_out=0.0, view_size=0)  # the size is that of its teachers
+    assert begun.loop == replace(released.loop, workers=0)  # which hangs on the machine

@@ -196,7 +196,7 @@ def test_a_killed_run_leaves_the_old_file_whole_and_its_scores_in_the_cache(
 ) -> None:
     out = tmp_path / "out.csv"
     out.write_text("older")
-    with started("score", "-", "--model", model, "--csv", out) as process:
+    with started("score", "-", "--force", "--model", model, "--csv", out) as process:
         assert process.stdin is not None
         for photo in sorted(photos.glob("*.jpg")):
             process.stdin.write(os.fsencode(photo) + b"\n")
@@ -207,7 +207,7 @@ def test_a_killed_run_leaves_the_old_file_whole_and_its_scores_in_the_cache(
         process.wait()
     assert out.read_text() == "older"
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders))
-    done = iqa("score", photos, "--model", model, "--csv", out)
+    done = iqa("score", photos, "--model", model, "--csv", out, "--force")
     assert done.stderr.endswith(b"images/s), 8 from the cache\n")
     assert [row["status"] for row in read_rows(out.read_bytes())] == ["ok"] * 12
 

@@ -36,6 +36,22 @@ def test_scoring_with_onnx_loads_no_torch(model: Path, photos: Path) -> None:
     assert "PIL" not in loaded  # pictures are opened by other processes
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["train", "--dataset", "nosuch"],
+        ["train", "--dataset", "livec", "--data-root", "nowhere"],
+        ["train", "--folds", "3", "--repeats", "2"],
+        ["train", "--recipe", "paper/nosuch"],
+        ["train", "--set", "mlp.dropout=2"],
+        ["distill", "--images", "nowhere", "--teacher", "qfm-iqm"],
+        ["distill", "--images", ".", "--teacher", "nothing"],
+    ],
+)
+def test_a_training_is_refused_before_pytorch_is_loaded(args: list[str]) -> None:
+    assert not {"torch", "timm", "onnxruntime", "scipy", "huggingface_hub"} & find_loaded("-m", "iqa_cli", *args)
+
+
 def measure_start(*command: str) -> float:
     """Seconds of a processor that a Python command takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -68,11 +68,11 @@ def test_what_is_wrong_is_one_line_and_a_code(tmp_path: Path, arguments: list[st
 
 
 def test_folds_print_a_table_and_the_run_folder_has_a_name_of_its_own(tmp_path: Path, livec: Path) -> None:
-    loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    loop = ["-s", "loop.head_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     done = run("train", "--dataset", "livec", "--folds", "2", *QUICK, *loop, cwd=tmp_path, IQA_DATA=str(livec))
     assert done.returncode == 0, done.stderr
     assert [line.split(",")[0] for line in done.stdout.splitlines()] == [
-        "fold",
+        "trial",
         "fold0",
         "fold1",
         "median",
@@ -87,7 +87,7 @@ def test_folds_print_a_table_and_the_run_folder_has_a_name_of_its_own(tmp_path: 
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path) -> None:
-    loop = ["-s", "loop.warm_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    loop = ["-s", "loop.head_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     arguments = command("train", "-d", "livec", "--data-root", livec, "-r", tmp_path / "run", *QUICK, *loop)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
@@ -96,14 +96,14 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130, rest
-    assert lines[-1].startswith("epoch 1/509 warm-up")
+    assert lines[-1].startswith("epoch 1/509 head training")
     assert "repeat the command with --resume" in rest
     assert "Traceback" not in rest
     assert (tmp_path / "run" / "state.safetensors").is_file()
 
 
 def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(tmp_path: Path, livec: Path) -> None:
-    loop = ["-s", "loop.warm_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    loop = ["-s", "loop.head_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     arguments = ["train", "-d", "livec", "--data-root", livec, "-r", "run", *QUICK, *loop]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
@@ -120,7 +120,7 @@ def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(t
 
 
 def test_folds_may_be_shared_out_among_processes_and_make_one_table(tmp_path: Path, livec: Path) -> None:
-    loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    loop = ["-s", "loop.head_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     shared = ["train", "-d", "livec", "--data-root", livec, "--folds", "3", "-r", "cv", *QUICK, *loop]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     chosen = (["--only", "0"], ["--only", "1", "--only", "2"])
@@ -132,9 +132,9 @@ def test_folds_may_be_shared_out_among_processes_and_make_one_table(tmp_path: Pa
     assert [process.returncode for process in both] == [0, 0]
     results = json.loads((tmp_path / "cv" / "results.json").read_text())
     rows = [json.loads((tmp_path / "cv" / f"fold{n}" / "test.json").read_text()) for n in range(3)]
-    assert results["folds"] == rows
-    assert [(row["fold"], row["images"]) for row in rows] == [("fold0", 2), ("fold1", 2), ("fold2", 2)]
-    assert results["plcc"]["high"] == max(row["plcc"] for row in rows)
+    assert results["trials"] == rows
+    assert [(row["trial"], row["sets"][0]["images"]) for row in rows] == [("fold0", 2), ("fold1", 2), ("fold2", 2)]
+    assert results["summary"][0]["plcc"]["high"] == max(row["sets"][0]["plcc"]["value"] for row in rows)
     assert max(len(table.splitlines()) for table in tables) == 1 + 3 + 4
     other = run(*shared, "--only", "0", "--seed", "8", "--resume", cwd=tmp_path)
     assert other.returncode == 2
@@ -148,13 +148,13 @@ def test_a_model_without_weights_for_pytorch_cannot_be_exported(tmp_path: Path) 
 
 
 def test_a_student_is_taught_exported_and_scores(tmp_path: Path, livec: Path) -> None:
-    loop = ["-s", "loop.warm_epochs=1", "--epochs", "1", "-s", "loop.batch_size=2"]
+    loop = ["-s", "loop.head_epochs=1", "--epochs", "1", "-s", "loop.batch_size=2"]
     teach = ["-s", "validation=0.0", "--dataset", "livec", "--data-root", livec, "-r", "teacher"]
     assert run("train", *QUICK, *loop, *teach, cwd=tmp_path).returncode == 0
-    student = ["--student", "mobilenetv2_035", *QUICK[2:], *loop, "-s", "asked=1", "-r", "student", "--name", "small"]
+    student = ["--student", "mobilenetv2_035", *QUICK[2:], *loop, "-s", "teacher_epochs=1", "-r", "student", "--name", "small"]
     done = run("distill", "--teacher", "teacher", *student, "--images", livec / "Images", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "asking teachers, epoch 1: 6 photos" in done.stderr
+    assert "teacher predictions, epoch 1: 6 images" in done.stderr
     exported = run("export-onnx", "student", "--photo", livec / "Images", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     scored = run("score", livec / "Images", "--model", "student", "--csv", "out.csv", cwd=tmp_path)
@@ -169,7 +169,7 @@ def test_a_student_is_taught_exported_and_scores(tmp_path: Path, livec: Path) ->
         (["--teacher", "qfm-iqm"], 2, "--images"),
         (["--teacher", "nothing", "--images", "."], 3, "nothing: no such model"),
         (["--teacher", "nothing", "--images", ".", "--dry-run"], 3, "nothing: no such model"),
-        (["--teacher", "qfm-iqm", "--images", "nowhere", "--dry-run"], 4, "nowhere: no such folder of photos"),
+        (["--teacher", "qfm-iqm", "--images", "nowhere", "--dry-run"], 4, "nowhere: no such folder of images"),
         (["--teacher", "qfm-iqm", "--images", ".", "--device", "abacus"], 2, "device abacus: not available"),
     ],
 )
@@ -186,7 +186,7 @@ def test_what_is_wrong_with_a_distillation_is_one_line_and_a_code(
 
 
 def test_a_dry_run_is_a_recipe_and_a_split_and_leaves_nothing_behind(tmp_path: Path, livec: Path) -> None:
-    given = ["-d", "livec", "--repeats", "2", *QUICK, "--epochs", "0", "-s", "loop.warm_epochs=1", "-s", "test_share=0.3"]
+    given = ["-d", "livec", "--repeats", "2", *QUICK, "--epochs", "0", "-s", "loop.head_epochs=1", "-s", "test_share=0.3"]
     done = run("train", *given, "--dry-run", "-r", "run", cwd=tmp_path, IQA_DATA=str(livec))
     assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, "", [])
     lines = done.stdout.splitlines()
@@ -205,13 +205,13 @@ def test_a_dry_run_is_a_recipe_and_a_split_and_leaves_nothing_behind(tmp_path: P
         (2, ["-s", "validation=0", "--folds", "2"], "fold0: too few images to train on (1 train, 0 validation, 1 test)"),
         (1, [], "no split of 1 groups"),
         (1, ["-s", "validation=0"], "too few images to train on (1 train, 0 validation, 0 test)"),
-        (1, ["-s", "validation=0", "-s", "method=kernel"], "too few images to train on (1 train, 0 validation, 0 test)"),
-        (3, ["-s", "validation=0", "--folds", "3"], "fold0: too few images to be judged by (2 train, 0 validation, 1 test)"),
-        (3, ["-s", "validation=0", "--repeats", "1"], "split0: too few images to be judged by"),
+        (1, ["-s", "validation=0", "-s", "method=mlp"], "too few images to train on (1 train, 0 validation, 0 test)"),
+        (3, ["-s", "validation=0", "--folds", "3"], "fold0: too few images to test on (2 train, 0 validation, 1 test)"),
+        (3, ["-s", "validation=0", "--repeats", "1"], "split0: too few images to test on"),
         (3, ["--folds", "4"], "no 4 folds of 3 groups"),
         (6, ["-s", "loop.patience=2"], "too few images for patience (5 train, 1 validation, 0 test)"),
         (6, ["-s", "loop.batch_size=0"], "loop.batch_size is 1 or more, not 0"),
-        (6, ["--epochs", "0", "-s", "loop.warm_epochs=0"], "nothing to train"),
+        (6, ["--epochs", "0", "-s", "loop.head_epochs=0"], "nothing to train"),
     ],
 )
 @pytest.mark.parametrize("dry", [True, False])
@@ -228,10 +228,11 @@ def test_too_few_images_are_one_line_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("given", [["validation=0"], ["validation=0", "method=perceptrons"], ["loop.batch_size=1"]])
+@pytest.mark.parametrize("given", [["validation=0"], ["validation=0", "method=mlp"], ["loop.batch_size=1"]])
 def test_as_few_images_as_can_be_are_trained_on(tmp_path: Path, livec: Path, given: list[str]) -> None:
     (tmp_path / "own.csv").write_text("image,score\n" + "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(3)))
-    terms = ["-s", "loop.warm_epochs=1", "--epochs", "1", "-s", "matching.correlation=0.5", "-s", "matching.order=0.5"]
+    terms = ["-s", "loop.head_epochs=1", "--epochs", "1"]
+    terms += ["-s", "matching.correlation_weight=0.5", "-s", "matching.ranking_weight=0.5"]
     terms += [part for setting in given for part in ("-s", setting)]
     done = run("train", "-d", "csv", "--labels", "own.csv", "-r", "run", *QUICK, *terms, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -241,16 +242,12 @@ def test_as_few_images_as_can_be_are_trained_on(tmp_path: Path, livec: Path, giv
 def test_repeats_of_several_sets_print_medians_and_keep_their_splits(tmp_path: Path, livec: Path) -> None:
     (tmp_path / "own.csv").write_text("image,score\n" + "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(6)))
     sets = ["--dataset", "livec", "--dataset", "csv", "--labels", "own.csv", "--repeats", "2", "-s", "test_share=0.5"]
-    loop = ["-s", "loop.warm_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
+    loop = ["-s", "loop.head_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     done = run("train", *sets, *QUICK, *loop, cwd=tmp_path, IQA_DATA=str(livec))
     assert done.returncode == 0, done.stderr
-    rows = [line.split(",")[:2] for line in done.stdout.splitlines()]
-    each = [[f"split{n}{name}", images] for n in range(2) for name, images in (("", "6"), (" livec", "3"), (" csv", "3"))]
-    assert rows[1:7] == each
-    assert rows[7:] == [[name, "12"] for name in ("median", "mean", "low", "high")] + [
-        ["median livec", "6"],
-        ["median csv", "6"],
-    ]
+    rows = [line.split(",")[:3] for line in done.stdout.splitlines()]
+    assert rows[1:5] == [[f"split{n}", name, "3"] for n in range(2) for name in ("livec", "csv")]
+    assert rows[5:] == [[kind, name, "6"] for name in ("livec", "csv") for kind in ("median", "mean", "low", "high")]
     folder = tmp_path / "runs" / "livec+csv-splits"
     split = json.loads((folder / "split1" / "split.json").read_text())
     assert (len(split["train"]), len(split["test"])) == (6, 6)

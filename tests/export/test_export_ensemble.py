@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.cli.app import app
 from iqa_cli.errors import UsageError, WeightsError
-from iqa_cli.export.ensemble import blend_models
+from iqa_cli.export.ensemble import About, blend_models
 from iqa_cli.export.onnx import export_model
 from iqa_cli.images.crops import CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
@@ -40,7 +40,8 @@ def write_network(folder, config, crops, seed, trunk=None):
     if trunk is not None:
         network.encoder.backbone.load_state_dict(trunk)
     with torch.no_grad():
-        network.decoder.score.weight.mul_(20)  # so that answers differ visibly
+        output = network.decoder.out if config.head == "mlp" else network.decoder.score
+        output.weight.mul_(20)  # so that answers differ visibly
     folder.mkdir()
     weights = folder / f"{folder.name}.safetensors"
     save_weights(weights, network, half=True)
@@ -66,7 +67,7 @@ def members(tmp_path_factory):
 @pytest.fixture(scope="module")
 def blended(members, tmp_path_factory):
     folder = tmp_path_factory.mktemp("blend")
-    return find_model(str(blend_models(members, [3.0, 1.0], folder, "both")), BackendChoice.TORCH)
+    return find_model(str(blend_models(members, [3.0, 1.0], folder, About("both"))), BackendChoice.TORCH)
 
 
 def answers(model, path, crops=None):
@@ -91,8 +92,8 @@ def test_its_card_names_members_and_all_data(blended):
 
 def test_its_limits_are_those_of_all_members_and_what_is_said_besides(members, tmp_path):
     ours = [replace(model, card=replace(model.card, limits=("not for art", f"not for {n}"))) for n, model in enumerate(members)]
-    assert read_card(blend_models(ours, [], tmp_path, "both")).limits == ("not for art",)
-    assert read_card(blend_models(ours, [], tmp_path, "more", limits=["slow"])).limits == ("not for art", "slow")
+    assert read_card(blend_models(ours, [], tmp_path, About("both"))).limits == ("not for art",)
+    assert read_card(blend_models(ours, [], tmp_path, About("more", limits=["slow"]))).limits == ("not for art", "slow")
 
 
 def test_it_exports_with_free_height_and_width(blended, tmp_path):
@@ -107,9 +108,9 @@ def test_it_exports_with_free_height_and_width(blended, tmp_path):
 def test_what_makes_no_blend_is_refused(members, blended, tmp_path):
     for models, weights in ((members[:1], []), (members, [1.0]), (members, [1.0, 0.0])):
         with pytest.raises(UsageError, match="two models or more"):
-            blend_models(models, weights, tmp_path, "x")
+            blend_models(models, weights, tmp_path, About("x"))
     with pytest.raises(WeightsError, match="a blend itself"):
-        blend_models([blended, members[0]], [], tmp_path, "x")
+        blend_models([blended, members[0]], [], tmp_path, About("x"))
     assert not list(tmp_path.iterdir())
     broken = replace(blended.card, network={"members": [{"weight": 1}]})
     with pytest.raises(WeightsError, match="no blend of networks"):
@@ -145,8 +146,10 @@ def twins(tmp_path_factory):
 
 def test_members_on_one_backbone_share_it_in_memory_on_disk_and_in_onnx(twins, members, tmp_path):
     first, second, _ = twins
-    blend = find_model(str(blend_models([first, members[1], second], [1.0, 2.0, 1.0], tmp_path, "three")), BackendChoice.TORCH)
-    assert [member["trunk"] for member in blend.card.network["members"]] == [None, None, 0]
+    blend = find_model(
+        str(blend_models([first, members[1], second], [1.0, 2.0, 1.0], tmp_path, About("three"))), BackendChoice.TORCH
+    )
+    assert [member["shared_backbone"] for member in blend.card.network["members"]] == [None, None, 0]
     sizes = {model.card.name: model.card.files["safetensors"].bytes for model in (first, members[1], second)}
     assert blend.card.files["safetensors"].bytes < sizes["first"] + sizes["vit"] + 0.5 * sizes["second"]
     photo = write_photo(tmp_path / "square.png", 3, (64, 64))
@@ -164,15 +167,15 @@ def test_members_on_one_backbone_share_it_in_memory_on_disk_and_in_onnx(twins, m
 def test_another_backbone_of_the_same_kind_is_not_shared(twins, tmp_path):
     first, _, root = twins
     other = write_network(root / "other", CNN, CropSpec(64), 7)
-    card = read_card(blend_models([first, other], [], tmp_path, "pair"))
-    assert [member["trunk"] for member in card.network["members"]] == [None, None]
+    card = read_card(blend_models([first, other], [], tmp_path, About("pair")))
+    assert [member["shared_backbone"] for member in card.network["members"]] == [None, None]
 
 
 @pytest.mark.parametrize("trunk", [0, 2, -1, "0"])
 def test_a_card_whose_members_share_what_is_not_there_is_refused(twins, tmp_path, trunk):
     first, second, _ = twins
-    card = read_card(blend_models([first, second], [], tmp_path, "pair"))
-    card.network["members"][0]["trunk"] = trunk
+    card = read_card(blend_models([first, second], [], tmp_path, About("pair")))
+    card.network["members"][0]["shared_backbone"] = trunk
     with pytest.raises(WeightsError, match="share"):
         load_network(card, tmp_path / "pair.safetensors")
 
@@ -185,8 +188,8 @@ def scales(tmp_path_factory):
     return [write_network(root / name, CNN, CropSpec(size), seed) for seed, (name, size) in enumerate(sizes.items())]
 
 
-def test_each_member_looks_at_the_size_that_it_is_used_to(scales, tmp_path):
-    blend = find_model(str(blend_models(scales, [], tmp_path, "three")), BackendChoice.TORCH)
+def test_each_member_has_an_input_of_its_own_size(scales, tmp_path):
+    blend = find_model(str(blend_models(scales, [], tmp_path, About("three"))), BackendChoice.TORCH)
     assert [member["reduced"] for member in blend.card.network["members"]] == [[], [64, 192], [128, 192]]
     photos = [write_photo(tmp_path / f"{number}.png", number, size) for number, size in enumerate([(192, 192), (600, 200)])]
     for photo in photos:
@@ -204,7 +207,7 @@ def test_each_member_looks_at_the_size_that_it_is_used_to(scales, tmp_path):
     assert file.stat().st_size > 0
 
 
-def test_members_of_one_backbone_share_it_and_look_for_themselves_where_they_see_otherwise(scales, tmp_path):
+def test_members_share_a_backbone_but_not_features_where_their_inputs_differ(scales, tmp_path):
     large, small, _ = scales
     network = load_network(small.card, small.folder / "small.safetensors")
     network.encoder.backbone.load_state_dict(
@@ -213,21 +216,21 @@ def test_members_of_one_backbone_share_it_and_look_for_themselves_where_they_see
     save_weights(tmp_path / "small.safetensors", network)
     card = replace(small.card, files={"safetensors": WeightFile.of(tmp_path / "small.safetensors")})
     twin = find_model(str(write_card(card, tmp_path)), BackendChoice.TORCH)
-    made = read_card(blend_models([large, twin], [], tmp_path / "out", "pair"))
-    assert [member["trunk"] for member in made.network["members"]] == [None, 0]
+    made = read_card(blend_models([large, twin], [], tmp_path / "out", About("pair")))
+    assert [member["shared_backbone"] for member in made.network["members"]] == [None, 0]
     pair = load_network(made, tmp_path / "out" / "pair.safetensors")
-    assert [number for number, _ in pair.list_looks()] == [0, 1]
+    assert [number for number, _ in pair.unique_inputs()] == [0, 1]
     assert not [name for name in pair.state_dict() if name.startswith("networks.1.encoder.backbone")]
 
 
 def test_a_member_with_larger_or_far_smaller_views_than_the_first_is_refused(scales, tmp_path):
     large, small, _ = scales
-    with pytest.raises(UsageError, match="large looks at views of 192 px, the first model at 64: name the largest first"):
-        blend_models([small, large], [], tmp_path / "out", "x")
+    with pytest.raises(UsageError, match="large has an input of 192 px, the first model of 64: name the largest first"):
+        blend_models([small, large], [], tmp_path / "out", About("x"))
     huge = write_network(tmp_path / "huge", CNN, CropSpec(512), 5)
     with pytest.raises(UsageError, match="less than a quarter"):
-        blend_models([huge, small], [], tmp_path / "out", "x")
-    card = read_card(blend_models([large, small], [], tmp_path / "out", "x"))
+        blend_models([huge, small], [], tmp_path / "out", About("x"))
+    card = read_card(blend_models([large, small], [], tmp_path / "out", About("x")))
     for sizes in ([64], [16, 192], ["64", "192"], [192, 64]):
         card.network["members"][1]["reduced"] = sizes
         with pytest.raises(WeightsError, match="reduced to a quarter at least"):

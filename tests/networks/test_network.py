@@ -12,7 +12,7 @@ import timm
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.networks.backbone import fold_batch_norms, run_probe
-from iqa_cli.networks.network import AttentionPanel, NetworkConfig, StageEncoder, TransformerEncoder, build_network
+from iqa_cli.networks.network import NetworkConfig, StageEncoder, TransformerEncoder, build_network
 
 CONVOLUTIONAL = ["mobilenetv2_035", "resnet10t", "convnext_atto"]
 
@@ -40,10 +40,10 @@ def test_layers_of_a_transformer_are_read_as_stages_are():
     assert isinstance(network.encoder, StageEncoder)
     assert len(network.encoder.backbone.blocks) == 3  # what lies behind the last layer that is read is left out
     crops = torch.randn(2, 3, 96, 96)
-    assert network.measure(crops).shape == (2, 1 + 4, 2 * 2 * 384)  # cells of two patches, windows of two cells
+    assert network.extract(crops).shape == (2, 1 + 4, 2 * 2 * 384)  # cells of two patches, windows of two cells
     assert network.encode(crops).shape == (2, 1 + 2 + 4, 16)
     maps = network.encoder.backbone.forward_intermediates(crops, indices=[0, 2], norm=True, intermediates_only=True)
-    assert torch.allclose(network.measure(crops)[:, 0, :768], torch.cat(maps, 1).mean((2, 3)), atol=1e-5)
+    assert torch.allclose(network.extract(crops)[:, 0, :768], torch.cat(maps, 1).mean((2, 3)), atol=1e-5)
 
 
 def test_deiqt_has_its_size():
@@ -55,7 +55,7 @@ def test_window_statistics_are_the_means_and_deviations_of_the_features():
     network = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2, stages=3)).eval()
     crops = torch.randn(1, 3, 64, 96)
     maps = network.encoder.backbone.forward_intermediates(crops, indices=[0, 1, 2], intermediates_only=True)
-    features = network.measure(crops)
+    features = network.extract(crops)
     channels = sum(m.shape[1] for m in maps)
     assert features.shape == (1, 1 + 2, 2 * channels)
     for row, (left, right) in enumerate([(0, 96), (0, 64), (32, 96)]):
@@ -65,30 +65,30 @@ def test_window_statistics_are_the_means_and_deviations_of_the_features():
         assert torch.allclose(features[:, row], torch.cat([mean, deviation], 1), atol=2e-3)
 
 
-def test_it_can_look_at_the_middle_of_a_crop_alone():
+def test_its_input_can_be_the_center_of_a_crop_alone():
     config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
     plain = build_network(config).eval()
     crops = torch.randn(2, 3, 128, 192)
     middle = crops[:, :, 16:112, 48:144]
-    network = build_network(replace(config, middle=96)).eval()
+    network = build_network(replace(config, center_crop=96)).eval()
     network.load_state_dict(plain.state_dict())
     assert torch.allclose(network(crops), plain(middle))
     assert torch.allclose(network(middle), plain(middle))  # crops may be cut so already
 
 
-def test_a_borrowed_backbone_is_used_and_stays_another_s():
+def test_a_shared_backbone_is_used_and_stays_another_s():
     config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
     owner, borrower = build_network(config).eval(), build_network(config).eval()
     crops = torch.randn(1, 3, 96, 96)
-    assert not torch.equal(owner.measure(crops), borrower.measure(crops))
-    borrower.encoder.borrow(owner.encoder.backbone)
-    assert torch.equal(owner.measure(crops), borrower.measure(crops))
+    assert not torch.equal(owner.extract(crops), borrower.extract(crops))
+    borrower.encoder.share_backbone(owner.encoder.backbone)
+    assert torch.equal(owner.extract(crops), borrower.extract(crops))
     assert not [name for name in borrower.state_dict() if name.startswith("encoder.backbone")]
 
 
 @pytest.mark.parametrize(
     "sizes",
-    [{"remembered": -3}, {"width": "16"}, {"cell": "32"}, {"cell": 0}, {"units": 10**9}, {"heads": 2.0}, {"stages": True}],
+    [{"center_crop": -3}, {"width": "16"}, {"cell": "32"}, {"cell": 0}, {"units": 10**9}, {"heads": 2.0}, {"stages": True}],
 )
 def test_sizes_that_are_none_are_refused(sizes):
     with pytest.raises(ValueError, match="is a whole number from"):
@@ -98,16 +98,6 @@ def test_sizes_that_are_none_are_refused(sizes):
 def test_sizes_that_make_no_network_are_refused():
     with pytest.raises(WeightsError, match="cannot build a network of these sizes"):
         build_network(NetworkConfig("deit3_small_patch16_224", {"depth": 4}, layers=(7,)))
-
-
-def test_the_order_of_patches_does_not_matter_to_the_panel_but_the_content_does():
-    torch.manual_seed(0)
-    panel = AttentionPanel(16, 2, 6)
-    tokens = torch.randn(1, 9, 16)
-    shuffled = torch.cat([tokens[:, :1], tokens[:, 1:].flip(1)], 1)
-    assert torch.allclose(panel(tokens), panel(shuffled), atol=1e-6)
-    other = torch.cat([-tokens[:, :1], tokens[:, 1:]], 1)
-    assert not torch.allclose(panel(tokens), panel(other), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, "densenet121", "resnetv2_50"])

@@ -19,13 +19,16 @@ from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models import hub
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
-from iqa_cli.networks.network import StageMeter, build_network, choose_heads
+from iqa_cli.networks.encoders import StagePooling
+from iqa_cli.networks.network import build_network, choose_heads
 from iqa_cli.networks.pretrained import read_pretrained
 from iqa_cli.networks.timm_models import build_backbone
 from iqa_cli.options import BackendChoice
 from iqa_cli.training import run
-from iqa_cli.training.loop import EpochDone, layer_numbers
-from iqa_cli.training.options import LoopOptions, StudyOptions
+from iqa_cli.training.events import BackboneRead, EpochDone, Event
+from iqa_cli.training.optim import layer_numbers
+from iqa_cli.training.options import LoopOptions, TrainingOptions
+from iqa_cli.training.plan import make_plan
 
 FAMILIES = ["vit", "vit_relpos", "resnet", "efficientnet", "convnext", "byobnet", "mambaout", "nfnet"]
 SMALL = "test_efficientnet"
@@ -49,11 +52,15 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ratings.csv"
 
 
-def choose(ratings: Path, run_dir: Path, **changes: Any) -> StudyOptions:
+def choose(ratings: Path, run_dir: Path, **changes: Any) -> TrainingOptions:
     """The default recipe, but for random weights and one epoch of a step in each of its phases."""
-    loop = LoopOptions(epochs=1, warm_epochs=1)
-    begin = StudyOptions(run_dir, dataset="csv", labels=ratings, backbone_weights="none", loop=loop)
+    loop = LoopOptions(epochs=1, head_epochs=1)
+    begin = TrainingOptions(run_dir, dataset="csv", labels=ratings, backbone_weights="none", loop=loop)
     return replace(begin, **changes)
+
+
+def train(options: TrainingOptions) -> Iterator[Event]:
+    return run.train(make_plan(options))
 
 
 # ---- the default recipe ----
@@ -61,9 +68,9 @@ def choose(ratings: Path, run_dir: Path, **changes: Any) -> StudyOptions:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_default_recipe_trains_any_family(family: str, ratings: Path, tmp_path: Path) -> None:
-    events = list(run.train(choose(ratings, tmp_path, backbone=f"test_{family}")))
+    events = list(train(choose(ratings, tmp_path, backbone=f"test_{family}")))
     epochs = [event for event in events if isinstance(event, EpochDone)]
-    assert [epoch.phase for epoch in epochs] == ["warm-up", "fine-tuning"]
+    assert [epoch.phase for epoch in epochs] == ["head training", "fine-tuning"]
     assert all(torch.tensor(list(epoch.losses.values())).isfinite().all() for epoch in epochs)
     card = find_model(str(tmp_path), BackendChoice.TORCH).card
     assert card.network["heads"] == choose_heads(load_network(card, tmp_path / "model.safetensors").encoder.width)
@@ -89,20 +96,20 @@ def test_heads_divide_the_width_and_have_some_64_of_it_each(width: int, heads: i
         ({"backbone": "halonet_h1"}, "halonet_h1 cannot be trained on crops of 224 px .* choose another backbone"),
     ],
 )
-def test_sizes_that_do_not_go_together_are_named_before_anything_is_read(
-    changes: dict[str, Any], message: str, tmp_path: Path
+def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
+    changes: dict[str, Any], message: str, ratings: Path, tmp_path: Path
 ) -> None:
-    nowhere = choose(tmp_path / "none.csv", tmp_path / "run", **{"backbone": SMALL, **changes})
+    options = choose(ratings, tmp_path / "run", **{"backbone": SMALL, **changes})
     with pytest.raises((UsageError, WeightsError), match=message):
-        list(run.train(nowhere))
+        list(train(options))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("backbone", ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"])
 def test_backbones_that_are_not_as_most_are_looked_through(backbone: str) -> None:
     """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs."""
-    network, crops = run.begin_network(StudyOptions(Path(), backbone=backbone, backbone_weights="none"))
-    assert isinstance(network.encoder, StageMeter)
+    network, crops = run.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
+    assert isinstance(network.encoder, StagePooling)
     with torch.no_grad():
         quality = network.eval()(torch.randn(2, 3, crops.size, crops.size))
     assert bool(quality.isfinite().all())
@@ -185,20 +192,20 @@ def test_the_network_begins_with_the_weights_of_the_file_and_the_training_says_s
     state = own_weights()
     torch.save(rename(state), tmp_path / "w.pth")
     options = choose(ratings, tmp_path / "run", backbone=SMALL, backbone_weights=str(tmp_path / "w.pth"))
-    network, _ = run.begin_network(options)
+    network, _ = run.create_network(options)
     bare = build_backbone(SMALL, {})
     bare.load_state_dict({name: state[name] for name in bare.state_dict()})
     expected = build_network(network.config, bare.state_dict()).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items() if "backbone" in name)
-    first = next(run.train(options))
-    assert isinstance(first, run.BackboneRead)
-    assert first.found.in_order
+    first = next(train(options))
+    assert isinstance(first, BackboneRead)
+    assert "by their order" in first.found
     assert not (tmp_path / "run").exists()
 
 
-def test_a_wrong_file_ends_the_command_before_labels_are_read(iqa: Run, tmp_path: Path) -> None:
+def test_a_wrong_file_ends_the_command_before_a_run_begins(iqa: Run, ratings: Path, tmp_path: Path) -> None:
     torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
-    chosen = ["--backbone", SMALL, "--backbone-weights", "w.pth", "-d", "csv", "--labels", "none.csv"]
+    chosen = ["--backbone", SMALL, "--backbone-weights", "w.pth", "-d", "csv", "--labels", ratings]
     done = iqa("train", *chosen, cwd=tmp_path)
     error = f"iqa: error: w.pth: none of its 1 tensors is one of {SMALL}'s: it is for another backbone\n"
     assert (done.returncode, done.stderr.decode()) == (3, error)
@@ -275,7 +282,7 @@ def test_what_was_downloaded_before_serves_without_a_hub(tmp_path: Path) -> None
 
 
 def test_the_device_of_a_training_is_found_out_once_and_written_down(ratings: Path, tmp_path: Path) -> None:
-    list(run.train(choose(ratings, tmp_path, backbone=SMALL, loop=LoopOptions(epochs=0, warm_epochs=1, device="auto"))))
+    list(train(choose(ratings, tmp_path, backbone=SMALL, loop=LoopOptions(epochs=0, head_epochs=1, device="auto"))))
     kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     assert json.loads((tmp_path / "options.json").read_text())["loop"]["device"] == kind
 
@@ -285,5 +292,5 @@ def test_a_distillation_has_heads_for_any_student() -> None:
 
     assert "heads" not in DISTILLING
     for student, heads in {"tf_efficientnet_lite0": 4, "test_vit": 1, "deit_tiny_patch16_224": 3}.items():
-        network, _ = run.begin_network(StudyOptions(Path(), backbone=student, backbone_weights="none"))
+        network, _ = run.create_network(TrainingOptions(Path(), backbone=student, backbone_weights="none"))
         assert network.config.heads == heads

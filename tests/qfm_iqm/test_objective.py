@@ -9,20 +9,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, build_network
-from iqa_cli.qfm_iqm.objective import (
-    Distillation,
-    Memory,
-    QualityMatching,
-    average_matches,
-    cap_answers,
-    correlation_loss,
-    find_candidates,
-    match_contents,
-    order_loss,
-    perturb,
-)
-from iqa_cli.training.options import DistillationOptions, MatchingOptions
-from iqa_cli.training.samples import Batch
+from iqa_cli.qfm_iqm.batch import Batch
+from iqa_cli.qfm_iqm.objective import Distillation, QualityMatching, cap_targets, correlation_loss, ranking_loss
+from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
+from iqa_cli.qfm_iqm.semantic_noise import Memory, average_matches, draw_noise, find_candidates, match_contents, perturb
 
 OPTIONS = MatchingOptions(memory=6)
 
@@ -32,7 +22,7 @@ def make_batch(quality, *, image=None, reference=None, chain=None, level=None, s
     source = torch.Generator().manual_seed(seed)
     return Batch(
         crops=torch.randn(rows, 3, 64, 64, generator=source),
-        quality=torch.tensor(quality, dtype=torch.float32),
+        label=torch.tensor(quality, dtype=torch.float32),
         image=torch.tensor(image or list(range(rows))),
         reference=torch.tensor(reference or image or list(range(rows))),
         chain=torch.tensor(chain or [-1] * rows),
@@ -75,9 +65,9 @@ def test_a_match_is_the_candidate_least_similar_in_content(memory):
 def test_the_control_of_alike_content_takes_the_candidate_most_similar(memory):
     content = torch.tensor([[1.0, 0.1, 0, 0]])
     candidates = torch.tensor([[False, True, False, True, True, False]])
-    assert match_contents(content, memory, candidates, k=1, alike=True)[0].item() == 3  # entry 0 is nearer, but no candidate
+    assert match_contents(content, memory, candidates, k=1, similar=True)[0].item() == 3  # entry 0 is nearer, but no candidate
     lonely = torch.zeros(1, 6, dtype=torch.bool)
-    assert not match_contents(content, memory, lonely, k=1, alike=True)[1].any()
+    assert not match_contents(content, memory, lonely, k=1, similar=True)[1].any()
 
 
 def test_content_similarity_is_of_direction_not_of_length(memory):
@@ -86,7 +76,7 @@ def test_content_similarity_is_of_direction_not_of_length(memory):
         assert match_contents(factor * torch.tensor([[1.0, 0, 0, 0]]), memory, every, k=1)[0].item() in (2, 5)
 
 
-def test_an_unlabelled_crop_has_no_candidates(memory):
+def test_an_unlabeled_crop_has_no_candidates(memory):
     assert not find_candidates(make_batch([float("nan")], image=[50]), memory, 0.05).any()
 
 
@@ -116,8 +106,7 @@ def test_noise_may_go_to_some_tokens_alone_with_the_stated_norm_there(which, dis
 
 def test_an_empty_candidate_set_adds_no_noise(memory):
     lonely = make_batch([0.1, 0.2], image=[77, 78])
-    matching = QualityMatching(OPTIONS, memory)
-    noise, found = matching.draw_noise(torch.randn(2, 3, 4), lonely)
+    noise, found = draw_noise(torch.randn(2, 3, 4), lonely, memory, OPTIONS)
     assert not found.any()
     tokens = torch.randn(2, 3, 4)
     assert torch.equal(perturb(tokens, noise, 0.5), tokens)
@@ -125,8 +114,7 @@ def test_an_empty_candidate_set_adds_no_noise(memory):
 
 def test_no_gradient_flows_into_the_noise(memory):
     tokens = torch.randn(2, 3, 4, requires_grad=True)
-    matching = QualityMatching(OPTIONS, memory)
-    noise, _ = matching.draw_noise(tokens, make_batch([0.5, 0.5], image=[77, 78]))
+    noise, _ = draw_noise(tokens, make_batch([0.5, 0.5], image=[77, 78]), memory, OPTIONS)
     perturb(tokens, noise, 0.5).sum().backward()
     assert torch.equal(tokens.grad, torch.ones_like(tokens))  # the noise's scale is a constant too
     assert not memory.tokens.requires_grad
@@ -140,7 +128,7 @@ def test_the_memory_is_first_in_first_out_and_keeps_labelled_crops_only():
             torch.full((1, 2, 3), quality), make_batch([quality], image=[int(10 * quality) if quality == quality else 99])
         )
     assert memory.is_full
-    assert memory.quality.tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4])
+    assert memory.label.tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4])
     assert memory.tokens[:, 0, 0].tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4], abs=1e-3)
     assert 99 not in memory.image.tolist()
 
@@ -148,30 +136,29 @@ def test_the_memory_is_first_in_first_out_and_keeps_labelled_crops_only():
 def test_the_memory_is_used_once_it_is_full_and_the_match_rate_is_told(network):
     matching = QualityMatching(OPTIONS, Memory(6))
     first = matching(network, make_batch([0.5, 0.51, 0.52]))
-    assert set(first.losses) == {"quality"}
+    assert set(first.losses) == {"label"}
     matching(network, make_batch([0.5, 0.51, 0.9], image=[10, 11, 12]))
     third = matching(network, make_batch([0.5, 0.2], image=[20, 21]))
-    assert set(third.losses) == {"quality", "noisy", "sensitivity"}
+    assert set(third.losses) == {"label", "noisy", "sensitivity"}
     assert third.rates == {"matched": 0.5}
 
 
-@pytest.mark.parametrize("noise", ["semantic", "alike", "random", "gaussian"])
+@pytest.mark.parametrize("noise", ["semantic", "similar", "random", "gaussian"])
 def test_every_kind_of_noise_is_scaled_alike(memory, noise):
-    matching = QualityMatching(replace(OPTIONS, noise=noise), memory)
-    tokens = torch.randn(2, 3, 4)
-    added = perturb(tokens, matching.draw_noise(tokens, make_batch([0.5, 0.52], image=[77, 78]))[0], 0.5) - tokens
+    tokens, batch = torch.randn(2, 3, 4), make_batch([0.5, 0.52], image=[77, 78])
+    added = perturb(tokens, draw_noise(tokens, batch, memory, replace(OPTIONS, noise=noise))[0], 0.5) - tokens
     assert torch.allclose(added.flatten(1).norm(dim=1), 0.5 * tokens.flatten(1).norm(dim=1), rtol=1e-4)
 
 
 def test_without_noise_the_memory_stays_empty(network):
     matching = QualityMatching(replace(OPTIONS, noise="none"), Memory(2))
     for _ in range(2):
-        assert set(matching(network, make_batch([0.5, 0.6])).losses) == {"quality"}
+        assert set(matching(network, make_batch([0.5, 0.6])).losses) == {"label"}
     assert matching.memory.count == 0
 
 
 def test_the_sensitivity_term_pulls_on_the_disturbed_prediction_alone(network):
-    matching = QualityMatching(replace(OPTIONS, noisy=0, strength=0.5), Memory(2))
+    matching = QualityMatching(replace(OPTIONS, noisy_weight=0, strength=0.5), Memory(2))
     matching(network, make_batch([0.5, 0.5], image=[1, 2]))
     outcome = matching(network, make_batch([0.5], image=[3]))
     assert outcome.losses["noisy"].item() == 0
@@ -182,29 +169,31 @@ def test_the_sensitivity_term_pulls_on_the_disturbed_prediction_alone(network):
     "objective", [QualityMatching(OPTIONS, Memory(6)), Distillation(DistillationOptions())], ids=["matching", "distillation"]
 )
 def test_the_answers_of_teachers_stand_in_for_labels(network, objective):
-    batch = replace(make_batch([float("nan")] * 3), taught=torch.tensor([0.9, float("nan"), 0.1]))
+    batch = replace(make_batch([float("nan")] * 3), teacher=torch.tensor([0.9, float("nan"), 0.1]))
     outcome = objective(network, batch)
-    assert set(outcome.losses) == {"taught"}
-    outcome.losses["taught"].backward()
+    assert set(outcome.losses) == {"teacher"}
+    outcome.losses["teacher"].backward()
     assert any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
     network.zero_grad()
     with torch.no_grad():
         answers = network(batch.crops)
-    exact = replace(batch, taught=answers.masked_fill(torch.tensor([False, True, False]), float("nan")))
-    assert objective(network, exact).losses["taught"].item() == pytest.approx(0, abs=1e-10)
+    exact = replace(batch, teacher=answers.masked_fill(torch.tensor([False, True, False]), float("nan")))
+    assert objective(network, exact).losses["teacher"].item() == pytest.approx(0, abs=1e-10)
 
 
 def test_distillation_weighs_labels_order_and_correlation(network):
     batch = replace(
-        make_batch([0.5, float("nan"), 0.2], chain=[0, 0, -1], level=[0.0, 3.0, 0.0]), taught=torch.tensor([0.9, 0.5, 0.1])
+        make_batch([0.5, float("nan"), 0.2], chain=[0, 0, -1], level=[0.0, 3.0, 0.0]), teacher=torch.tensor([0.9, 0.5, 0.1])
     )
-    one = Distillation(DistillationOptions(labelled=1, order=1, correlation=1))(network, batch).losses
-    half = Distillation(DistillationOptions(labelled=0.5, order=0.5, correlation=0.5))(network, batch).losses
-    assert set(one) == {"taught", "quality", "order", "correlation"}
-    for name in ("quality", "order", "correlation"):
+    one = Distillation(DistillationOptions(label_weight=1, ranking_weight=1, correlation_weight=1))(network, batch).losses
+    half = Distillation(DistillationOptions(label_weight=0.5, ranking_weight=0.5, correlation_weight=0.5))(
+        network, batch
+    ).losses
+    assert set(one) == {"teacher", "label", "ranking", "correlation"}
+    for name in ("label", "ranking", "correlation"):
         assert half[name].item() == pytest.approx(one[name].item() / 2)
-    assert half["taught"].item() == one["taught"].item()
-    assert set(Distillation(DistillationOptions(labelled=0, order=0))(network, batch).losses) == {"taught"}
+    assert half["teacher"].item() == one["teacher"].item()
+    assert set(Distillation(DistillationOptions(label_weight=0, ranking_weight=0))(network, batch).losses) == {"teacher"}
 
 
 def test_at_inference_neither_memory_nor_teacher_exists(network):
@@ -218,9 +207,9 @@ def test_at_inference_neither_memory_nor_teacher_exists(network):
 
 def test_order_loss_is_zero_once_each_level_falls_by_the_margin():
     batch = make_batch([float("nan")] * 4, chain=[3, 3, 3, -1], level=[0.0, 1.0, 3.0, 0.0])
-    assert float(order_loss(torch.tensor([0.9, 0.85, 0.7, 0.0]), batch, 0.02)) == 0
-    assert float(order_loss(torch.tensor([0.5, 0.5, 0.5, 9.0]), batch, 0.02)) == pytest.approx(0.02 * (1 + 3 + 2) / 3)
-    assert float(order_loss(torch.tensor([0.5]), make_batch([0.5]), 0.02)) == 0
+    assert float(ranking_loss(torch.tensor([0.9, 0.85, 0.7, 0.0]), batch, 0.02)) == 0
+    assert float(ranking_loss(torch.tensor([0.5, 0.5, 0.5, 9.0]), batch, 0.02)) == pytest.approx(0.02 * (1 + 3 + 2) / 3)
+    assert float(ranking_loss(torch.tensor([0.5]), make_batch([0.5]), 0.02)) == 0
 
 
 def test_correlation_loss_is_one_minus_plcc():
@@ -233,20 +222,20 @@ def test_teachers_who_like_damage_are_capped():
     nan = float("nan")
     taught = torch.tensor([0.6, 0.7, 0.3, 0.5, nan, 0.9, 0.8, 0.9])
     batch = replace(
-        make_batch([nan] * 8, chain=[0, 0, 0, 1, 1, 1, -1, -1], level=[0.0, 2.0, 5.0, 0.0, 1.0, 3.0, 0.0, 4.0]), taught=taught
+        make_batch([nan] * 8, chain=[0, 0, 0, 1, 1, 1, -1, -1], level=[0.0, 2.0, 5.0, 0.0, 1.0, 3.0, 0.0, 4.0]), teacher=taught
     )
-    capped = cap_answers(batch, taught, 0.02)
+    capped = cap_targets(batch, 0.02)
     expected = torch.tensor([0.6, 0.56, 0.3, 0.5, nan, 0.44, 0.8, 0.9])  # a worse answer stays; so does one outside any chain
     torch.testing.assert_close(capped, expected, equal_nan=True)
-    torch.testing.assert_close(batch.taught, taught, equal_nan=True)
+    torch.testing.assert_close(batch.teacher, taught, equal_nan=True)
 
 
 def test_both_objectives_cap_on_demand(network):
-    batch = replace(make_batch([0.5, float("nan")], chain=[0, 0], level=[0.0, 4.0]), taught=torch.tensor([0.4, 0.9]))
-    low = replace(batch, taught=torch.tensor([0.4, 0.32]))
-    plain, capped = DistillationOptions(), DistillationOptions(capped=True)
-    assert Distillation(capped)(network, batch).losses["taught"] == Distillation(plain)(network, low).losses["taught"]
-    assert Distillation(plain)(network, batch).losses["taught"] != Distillation(plain)(network, low).losses["taught"]
+    batch = replace(make_batch([0.5, float("nan")], chain=[0, 0], level=[0.0, 4.0]), teacher=torch.tensor([0.4, 0.9]))
+    low = replace(batch, teacher=torch.tensor([0.4, 0.32]))
+    plain, capped = DistillationOptions(), DistillationOptions(cap_targets=True)
+    assert Distillation(capped)(network, batch).losses["teacher"] == Distillation(plain)(network, low).losses["teacher"]
+    assert Distillation(plain)(network, batch).losses["teacher"] != Distillation(plain)(network, low).losses["teacher"]
     memory = Memory(8)
-    one, other = (QualityMatching(MatchingOptions(noise="none", capped=each), memory) for each in (True, False))
-    assert one(network, batch).losses["taught"] == other(network, low).losses["taught"]
+    one, other = (QualityMatching(MatchingOptions(noise="none", cap_targets=each), memory) for each in (True, False))
+    assert one(network, batch).losses["teacher"] == other(network, low).losses["teacher"]

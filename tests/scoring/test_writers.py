@@ -1,3 +1,4 @@
+import base64
 import csv
 import io
 import json
@@ -111,12 +112,16 @@ def test_odd_names_survive_csv(path: str) -> None:
 def test_odd_names_survive_json(kind: str, path: str) -> None:
     whole = write_all(kind, record_of(path)).whole.decode("utf-8")
     data = json.loads(whole)
-    assert (data[0] if kind == "json" else data)["path"] == path
+    record = data[0] if kind == "json" else data
+    assert base64.b64decode(record["path_base64"]) == os.fsencode(path) if "path_base64" in record else record["path"] == path
 
 
-def test_undecodable_names_are_their_bytes_in_csv_and_escapes_in_json() -> None:
+def test_undecodable_names_are_their_bytes_in_csv_and_in_json_beside_what_any_parser_reads() -> None:
     assert b"raw\xff\xfe.jpg,50.00" in write_all("csv", record_of("raw\udcff\udcfe.jpg")).whole
-    assert rb'"raw\udcff\udcfe.jpg"' in write_all("jsonl", record_of("raw\udcff\udcfe.jpg")).whole
+    record = json.loads(write_all("jsonl", record_of("raw\udcff\udcfe.jpg")).whole)
+    assert record["path"] == "raw\ufffd\ufffd.jpg"
+    assert base64.b64decode(record["path_base64"]) == b"raw\xff\xfe.jpg"
+    assert "path_base64" not in json.loads(write_all("jsonl", record_of("plain.jpg")).whole)
 
 
 def test_other_names_are_readable_in_json() -> None:

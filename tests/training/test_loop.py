@@ -21,18 +21,21 @@ from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.networks.pretrained import load_backbone
 from iqa_cli.options import BackendChoice, ScoreOptions
+from iqa_cli.qfm_iqm.options import MatchingOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.scorer import open_scorer
-from iqa_cli.training.distill import ViewAsked, ask_teachers, open_teachers
-from iqa_cli.training.loop import EpochDone, StepDone, build_optimizer, set_rates
-from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
-from iqa_cli.training.run import PartDone, train
-from iqa_cli.training.samples import Photo, PhotoCrops
+from iqa_cli.training import run
+from iqa_cli.training.distill import open_teachers, predict_with_teachers
+from iqa_cli.training.events import EpochDone, StepDone, TeachersPredicted, TrialDone
+from iqa_cli.training.optim import build_optimizer, set_rates
+from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
+from iqa_cli.training.plan import make_plan
+from iqa_cli.training.samples import CropDataset, TrainingImage
 
 RECIPE = {
-    "matching": MatchingOptions(memory=8, tolerance=0.5, order=0.5),
-    "samples": SampleOptions(damaged=0.5, versions=1, seed=3),
-    "loop": LoopOptions(epochs=2, warm_epochs=2, views=2, batch_size=4, averaging=0.9),
+    "matching": MatchingOptions(memory=8, tolerance=0.5, ranking_weight=0.5),
+    "samples": SampleOptions(distorted=0.5, versions=1, seed=3),
+    "loop": LoopOptions(epochs=2, head_epochs=2, views=2, batch_size=4, averaging=0.9),
 }
 
 
@@ -58,11 +61,15 @@ def livec(tmp_path_factory):
 
 
 def study(livec, run_dir, **changes):
-    options = StudyOptions(
+    options = TrainingOptions(
         run_dir=run_dir, dataset="livec", data_root=livec, backbone="mobilenetv2_035", backbone_weights="none",
         size=64, fit="whole", width=16, heads=2, validation=0.25, **RECIPE,
     )  # fmt: skip
     return replace(options, **changes)
+
+
+def train(options):
+    return run.train(make_plan(options))
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +84,8 @@ def test_a_run_keeps_options_split_and_a_line_an_epoch(finished):
     epochs = [event for event in events if isinstance(event, EpochDone)]
     lines = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4] == [epoch.epoch for epoch in epochs]
-    assert [line["phase"] for line in lines] == ["warm-up", "warm-up", "fine-tuning", "fine-tuning"]
-    assert {"quality", "noisy", "sensitivity", "order"} <= set(lines[-1]["losses"])
+    assert [line["phase"] for line in lines] == ["head training", "head training", "fine-tuning", "fine-tuning"]
+    assert {"label", "noisy", "sensitivity", "ranking"} <= set(lines[-1]["losses"])
     assert lines[-1]["images_per_second"] > 0
     assert all(-1 <= line["srcc"] <= 1 and -1 <= line["plcc"] <= 1 for line in lines)
     split = json.loads((folder / "split.json").read_text())
@@ -177,13 +184,13 @@ def test_a_folder_with_a_run_is_not_written_over(finished, livec):
 
 
 def test_folds_share_no_image_and_each_is_tested_by_the_others(livec, tmp_path):
-    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, warm_epochs=1))
-    done = [e for e in train(study(livec, tmp_path, folds=3, validation=0, **quick)) if isinstance(e, PartDone)]
-    tested = [place for event in done for place in event.part.test]
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, head_epochs=1))
+    done = [e for e in train(study(livec, tmp_path, folds=3, validation=0, **quick)) if isinstance(e, TrialDone)]
+    tested = [place for event in done for place in event.trial.test]
     assert sorted(tested) == list(range(12))
-    assert all(not set(event.part.test) & set(event.part.train) for event in done)
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["srcc"]["median"] == pytest.approx(np.median([event.srcc for event in done]))
+    assert all(not set(event.trial.test) & set(event.trial.train) for event in done)
+    (summary,) = json.loads((tmp_path / "results.json").read_text())["summary"]
+    assert summary["srcc"]["median"] == pytest.approx(np.median([event.measurements[0].srcc.value for event in done]))
     rows = (tmp_path / "fold0" / "test.csv").read_text().splitlines()
     assert rows[0] == "image,opinion,score"
     assert len(rows) == 5
@@ -202,20 +209,22 @@ def photos(tmp_path):
 
 def test_a_teacher_extends_the_labels_from_the_first_epoch_on(finished, livec, photos, tmp_path):
     _, events = finished
-    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=1, warm_epochs=1))
-    events = list(train(study(livec, tmp_path / "run", teachers=(str(events[-1].card),), photos=(photos,), asked=1, **quick)))
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=1, head_epochs=1))
+    events = list(
+        train(study(livec, tmp_path / "run", teachers=(str(events[-1].card),), unlabeled=(photos,), teacher_epochs=1, **quick))
+    )
     epochs = [event for event in events if isinstance(event, EpochDone)]
     assert len(epochs) == 2
-    assert all(epoch.losses["taught"] > 0 for epoch in epochs)
+    assert all(epoch.losses["teacher"] > 0 for epoch in epochs)
 
 
 def distilling(teacher, photos, run_dir, **changes):
     """Options that learn from a teacher on photos alone."""
-    loop = replace(RECIPE["loop"], epochs=1, warm_epochs=1, batch_size=2)
-    begin = StudyOptions(
-        run_dir=run_dir, dataset="", photos=(photos,), teachers=(str(teacher),), method="distillation", asked=2, size=64,
-        fit="whole", width=16, heads=2, validation=0.0, backbone="mobilenetv2_035", backbone_weights="none", loop=loop,
-        samples=replace(RECIPE["samples"], side=96, kinds=("jpeg", "white_noise")),
+    loop = replace(RECIPE["loop"], epochs=1, head_epochs=1, batch_size=2)
+    begin = TrainingOptions(
+        run_dir=run_dir, dataset="", unlabeled=(photos,), teachers=(str(teacher),), method="distillation", teacher_epochs=2,
+        size=64, fit="whole", width=16, heads=2, validation=0.0, backbone="mobilenetv2_035", backbone_weights="none", loop=loop,
+        samples=replace(RECIPE["samples"], view_size=96, distortions=("jpeg", "white_noise")),
     )  # fmt: skip
     return replace(begin, **changes)
 
@@ -225,7 +234,7 @@ def test_distillation_needs_no_labels_and_takes_over_the_scale_of_its_teacher(fi
     teacher = events[-1].card
     done = list(train(distilling(teacher, photos, tmp_path / "run")))
     card = read_card(done[-1].card)
-    assert done[-1].srcc is None
+    assert not done[-1].measurements
     assert card.opinions == read_card(teacher).opinions
     assert [facts.images for facts in card.provenance.unlabeled] == [3]
     assert str(tmp_path) not in (tmp_path / "run" / "model.json").read_text()
@@ -237,91 +246,98 @@ def test_distillation_needs_no_labels_and_takes_over_the_scale_of_its_teacher(fi
     assert all(0 <= score <= 100 for score in scores)
 
 
-def test_teachers_are_asked_once(finished, photos, tmp_path):
+def test_teacher_predictions_are_computed_once(finished, photos, tmp_path):
     _, events = finished
     options = distilling(events[-1].card, photos, tmp_path / "run")
-    first = [event for event in train(options) if isinstance(event, ViewAsked)]
-    answers = load_tensors(next((tmp_path / "run").glob("answers-*")))[0]["answers"]
+    first = [event for event in train(options) if isinstance(event, TeachersPredicted)]
+    answers = load_tensors(next((tmp_path / "run").glob("teacher-*")))[0]["predictions"]
     assert [(event.epoch, event.done) for event in first] == [(0, 3), (1, 3)]
     assert answers.shape == (2, 3, 2)  # epochs, photos, versions
     assert bool(answers.isfinite().all())
     more = replace(options, resume=True)
-    assert not [event for event in train(more) if isinstance(event, ViewAsked)]
+    assert not [event for event in train(more) if isinstance(event, TeachersPredicted)]
     kept = replace(options, run_dir=tmp_path / "other", features=tmp_path / "kept")
-    assert [event for event in train(kept) if isinstance(event, ViewAsked)]
-    again = replace(kept, run_dir=tmp_path / "third", loop=replace(kept.loop, warm_rate=1e-4))
-    assert not [event for event in train(again) if isinstance(event, ViewAsked)]
+    assert [event for event in train(kept) if isinstance(event, TeachersPredicted)]
+    again = replace(kept, run_dir=tmp_path / "third", loop=replace(kept.loop, head_rate=1e-4))
+    assert not [event for event in train(again) if isinstance(event, TeachersPredicted)]
 
 
-def test_teachers_who_were_interrupted_go_on_where_they_were(finished, photos, tmp_path, monkeypatch):
+def finish(events):
+    """What a generator returns at its end, and what it yields before."""
+    seen = []
+    while True:
+        try:
+            seen.append(type(next(events)).__name__)
+        except StopIteration as end:
+            return end.value, seen
+
+
+def test_predictions_are_the_teacher_s_for_the_crop_and_of_several_teachers_the_mean(finished, photos, tmp_path):
+    _, events = finished
+    teacher = open_teachers([str(events[-1].card)], "cpu")[0]
+    paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
+    dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=0))
+    mine, _ = finish(predict_with_teachers([teacher], dataset, 1, tmp_path))
+    crops = torch.cat([dataset[0, index].crops for index in range(3)])
+    with torch.no_grad():
+        expected = load_network(teacher.card, events[-1].card.parent / teacher.card.files["safetensors"].name)(crops)
+    assert torch.allclose(mine.targets[0, :, 0], expected, atol=0.02)  # bf16 where the processor knows it
+    other = replace(teacher, network=build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2)).eval())
+    theirs, _ = finish(predict_with_teachers([other], dataset, 1, tmp_path / "other"))
+    both, _ = finish(predict_with_teachers([teacher, other], dataset, 1, tmp_path / "both"))
+    assert torch.allclose(both.targets, (mine.targets + theirs.targets) / 2)
+    assert dataset.targets is None
+
+
+def test_teacher_predictions_that_were_interrupted_go_on_where_they_were(finished, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("iqa_cli.training.distill.GROUP", 1)
     monkeypatch.setattr("iqa_cli.training.distill.KEPT", 2)
     teacher = open_teachers([str(finished[1][-1].card)], "cpu")[0]
-    paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
-    whole, halves = (PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=1)) for _ in range(2))
-    list(ask_teachers([teacher], whole, 2, tmp_path / "whole"))
-    for event in ask_teachers([teacher], halves, 2, tmp_path / "halves"):
+    paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
+    dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=1))
+    whole, _ = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "whole"))
+    for event in predict_with_teachers([teacher], dataset, 2, tmp_path / "halves"):
         if (event.epoch, event.done) == (1, 2):
             break
-    rest = list(ask_teachers([teacher], halves, 2, tmp_path / "halves"))
-    assert [(event.epoch, event.done) for event in rest] == [(1, 3)]
+    halves, rest = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "halves"))
+    assert rest == ["TeachersPredicted"]
     assert torch.equal(halves.targets, whole.targets)
     assert len(list((tmp_path / "halves").iterdir())) == 1
 
 
-def test_the_answer_is_what_the_teacher_says_of_the_crop_and_several_answer_with_their_mean(finished, photos, tmp_path):
+def test_a_teacher_predicts_from_cached_features_as_from_crops_even_for_a_smaller_student(finished, photos, tmp_path):
     _, events = finished
     teacher = open_teachers([str(events[-1].card)], "cpu")[0]
-    paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
-    dataset = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
-    list(ask_teachers([teacher], dataset, 1, tmp_path))
-    crops = torch.cat([dataset[0, place].crops for place in range(3)])
-    with torch.no_grad():
-        expected = load_network(teacher.card, events[-1].card.parent / teacher.card.files["safetensors"].name)(crops)
-    assert torch.allclose(dataset.targets[0, :, 0], expected, atol=0.02)  # bf16 where the processor knows it
-    other = replace(teacher, network=build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2)).eval())
-    alone = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
-    list(ask_teachers([other], alone, 1, tmp_path / "other"))
-    both = PhotoCrops(paths, teacher.card.crops, SampleOptions(versions=0))
-    list(ask_teachers([teacher, other], both, 1, tmp_path / "both"))
-    assert torch.allclose(both.targets, (dataset.targets + alone.targets) / 2)
-
-
-def test_a_teacher_answers_from_kept_features_as_from_the_crops_even_for_a_smaller_student(finished, photos, tmp_path):
-    _, events = finished
-    teacher = open_teachers([str(events[-1].card)], "cpu")[0]
-    paths = [Photo(str(path)) for path in sorted(photos.iterdir())]
-    options = SampleOptions(versions=1, side=teacher.card.crops.size)
+    paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
+    options = SampleOptions(versions=1, view_size=teacher.card.crops.size)
     student = replace(teacher.card.crops, size=teacher.card.crops.size - 32)
-    plain, kept = (PhotoCrops(paths, student, options) for _ in range(2))
-    list(ask_teachers([teacher], plain, 2, tmp_path / "plain"))
-    events = list(ask_teachers([teacher], kept, 2, tmp_path / "kept", LoopOptions()))
-    assert [type(event).__name__ for event in events] == ["ViewMeasured", "ViewAsked"] * 2
-    assert torch.allclose(plain.targets, kept.targets, atol=0.02)
-    (tmp_path / "kept" / next((tmp_path / "kept").glob("answers-*")).name).unlink()
-    again = PhotoCrops(paths, student, options)
-    assert [type(event).__name__ for event in ask_teachers([teacher], again, 2, tmp_path / "kept", LoopOptions())] == [
-        "ViewAsked"
-    ] * 2
-    assert torch.equal(again.targets, kept.targets)
-    assert kept[0, 0].crops.shape[-1] == student.size
+    dataset = CropDataset(paths, student, options)
+    plain, _ = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "plain"))
+    cached, seen = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "kept", LoopOptions()))
+    assert seen == ["FeaturesExtracted", "TeachersPredicted"] * 2
+    assert torch.allclose(plain.targets, cached.targets, atol=0.02)
+    next((tmp_path / "kept").glob("teacher-*")).unlink()
+    again, seen = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "kept", LoopOptions()))
+    assert seen == ["TeachersPredicted"] * 2
+    assert torch.equal(again.targets, cached.targets)
+    assert cached[0, 0].crops.shape[-1] == student.size
 
 
 def test_contradictions_of_distillation_are_named(finished, livec, photos, tmp_path):
     for changes, problem in (
         ({"teachers": ()}, "needs a teacher"),
-        ({"method": "matching"}, "no opinions"),
-        ({"photos": (), "dataset": ""}, "no opinions"),
+        ({"method": "qfm-iqm"}, "no ratings"),
+        ({"unlabeled": (), "dataset": ""}, "no ratings"),
         ({"dataset": "livec", "data_root": livec, "teachers": ("runs/fold{fold}",)}, "--folds"),
     ):
         with pytest.raises(UsageError, match=problem):
             list(train(replace(distilling("any", photos, tmp_path / "run"), **changes)))
-    with pytest.raises(DataError, match="no photos"):
+    with pytest.raises(DataError, match="no images"):
         list(train(distilling(finished[1][-1].card, photos, tmp_path / "run", samples=SampleOptions(held_out=1.0))))
 
 
 def test_kept_features_give_what_measured_ones_give(livec, tmp_path):
-    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, warm_epochs=2))
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, head_epochs=2))
     kept = tmp_path / "features"
     for name, folder in (("none", None), ("first", kept), ("second", kept)):
         list(train(study(livec, tmp_path / name, features=folder, **quick)))
@@ -331,14 +347,16 @@ def test_kept_features_give_what_measured_ones_give(livec, tmp_path):
 
 
 def test_folds_share_features_for_photos_are_numbered_over_the_whole_set(livec, tmp_path):
-    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, warm_epochs=1, views=1))
+    quick = dict(RECIPE, loop=replace(RECIPE["loop"], epochs=0, head_epochs=1, views=1))
     list(train(study(livec, tmp_path / "run", folds=3, validation=0, features=tmp_path / "features", **quick)))
     assert len(list((tmp_path / "features").rglob("*.safetensors"))) == 12
 
 
 def test_rates_rise_then_fall_to_nothing_and_no_decay_falls_on_biases():
     network = build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2))
-    optimizer = build_optimizer(network, LoopOptions(rate=1e-3, backbone_rate=1e-4, layer_decay=0.5, frozen=0.5), warm=False)
+    optimizer = build_optimizer(
+        network, LoopOptions(rate=1e-3, backbone_rate=1e-4, layer_decay=0.5, frozen=0.5), head_only=False
+    )
     peaks = {group["peak"] for group in optimizer.param_groups}
     assert max(peaks) == 1e-3
     assert min(peaks) < 1e-5
@@ -360,8 +378,8 @@ def test_a_relative_rate_moves_each_tensor_of_the_backbone_by_a_share_of_its_siz
     with torch.no_grad():
         for parameter in network.encoder.backbone.parameters():
             parameter.mul_(torch.rand(()) * 100)
-    options = LoopOptions(rate=1e-3, backbone_rate=1e-2, weight_decay=0.0, relative=True)
-    optimizer = build_optimizer(network, options, warm=False)
+    options = LoopOptions(rate=1e-3, backbone_rate=1e-2, weight_decay=0.0, relative_rate=True)
+    optimizer = build_optimizer(network, options, head_only=False)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     for parameter in network.parameters():
         parameter.grad = torch.where(torch.rand_like(parameter) < 0.5, -1.0, 1.0)
@@ -374,7 +392,7 @@ def test_a_relative_rate_moves_each_tensor_of_the_backbone_by_a_share_of_its_siz
         assert moved == pytest.approx(share * np.cos(np.pi / 20) ** 2, rel=0.02), name
 
 
-@pytest.mark.parametrize("changes", [{"relative": True, "backbone_rate": 1e-2}, {"fine_precision": "bf16"}])
+@pytest.mark.parametrize("changes", [{"relative_rate": True, "backbone_rate": 1e-2}, {"precision": "bf16"}])
 def test_a_resumed_run_ends_as_an_uninterrupted_one_in_whatever_way_it_is_tuned(livec, tmp_path, changes):
     loop = replace(RECIPE["loop"], **changes)
     list(train(study(livec, tmp_path / "whole", loop=loop)))

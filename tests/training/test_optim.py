@@ -1,8 +1,7 @@
-"""Where training computes in bf16: by phase, device and kind of network, and never in depthwise convolutions on a CPU."""
+"""Where training computes in bf16: by device and kind of network."""
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
-from iqa_cli.training.loop import build_optimizer
-from iqa_cli.training.optim import SinglePrecision, keep_depthwise_single, knows_bf16, precision_of, wants_bf16
-from iqa_cli.training.options import FinePrecision, LoopOptions, Precision
+from iqa_cli.training.optim import autocast, knows_bf16, wants_bf16
+from iqa_cli.training.options import Precision
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +24,9 @@ def transformer() -> QfmIqm:
     return build_network(NetworkConfig("vit_tiny_patch16_224", {"img_size": 32}))
 
 
-def is_reduced(options: LoopOptions, network: QfmIqm, *, warm: bool) -> bool:
-    wanted = wants_bf16(options, network, warm=warm)
-    with precision_of(options, network, warm=warm):
+def is_reduced(precision: Precision, network: QfmIqm) -> bool:
+    wanted = wants_bf16(precision, network)
+    with autocast(precision, network):
         reduced = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     assert reduced == (wanted and knows_bf16("cpu"))
     return wanted
@@ -42,57 +40,13 @@ def test_a_cpu_without_bf16_is_not_made_to_imitate_it() -> None:
     assert knows_bf16("cuda")
 
 
-@pytest.mark.parametrize(
-    ("precision", "fine", "warmed", "tuned"),
-    [
-        ("auto", "same", False, False),
-        ("auto", "bf16", False, True),
-        ("bf16", "same", True, True),
-        ("bf16", "fp32", True, False),
-        ("fp32", "auto", False, False),
-    ],
-)
-def test_each_phase_has_its_precision(
-    convolutional: QfmIqm, precision: Precision, fine: FinePrecision, warmed: bool, tuned: bool
+@pytest.mark.parametrize(("precision", "reduced"), [("auto", False), ("bf16", True), ("fp32", False)])
+def test_convolutions_on_a_cpu_are_trained_in_single_precision_unless_told_otherwise(
+    convolutional: QfmIqm, precision: Precision, reduced: bool
 ) -> None:
-    options = LoopOptions(precision=precision, fine_precision=fine)
-    assert (is_reduced(options, convolutional, warm=True), is_reduced(options, convolutional, warm=False)) == (warmed, tuned)
+    assert is_reduced(precision, convolutional) == reduced
 
 
 def test_a_transformer_is_trained_in_bf16_unless_told_otherwise(transformer: QfmIqm) -> None:
-    assert is_reduced(LoopOptions(), transformer, warm=False)
-    assert not is_reduced(LoopOptions(fine_precision="fp32"), transformer, warm=False)
-    assert is_reduced(LoopOptions(fine_precision="fp32"), transformer, warm=True)
-
-
-def compute_gradients(network: QfmIqm, crops: torch.Tensor, *, reduced: bool) -> dict[str, torch.Tensor]:
-    network.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
-        loss = network(crops).float().square().mean()
-    loss.backward()  # type: ignore[no-untyped-call]
-    return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
-
-
-def test_depthwise_convolutions_that_are_trained_stay_in_single_precision(convolutional: QfmIqm) -> None:
-    network = copy.deepcopy(convolutional)
-    build_optimizer(network, LoopOptions(frozen=0.3), warm=False)
-    crops = torch.rand(4, 3, 64, 64)
-    expected = compute_gradients(network, crops, reduced=False)
-    names = list(network.state_dict())
-    for _ in range(2):  # the second time changes nothing
-        keep_depthwise_single(network)
-    assert list(network.state_dict()) == names
-    kinds: dict[tuple[bool, bool], set[torch.dtype]] = {}
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            assert isinstance(module, SinglePrecision) == (module.groups > 1 and module.weight.requires_grad)
-            key = (module.groups > 1, module.weight.requires_grad)
-            module.register_forward_hook(lambda _, __, out, key=key: kinds.setdefault(key, set()).add(out.dtype) or None)
-    found = compute_gradients(network, crops, reduced=True)
-    assert kinds[True, True] == {torch.float32}
-    assert kinds[True, False] == kinds[False, True] == kinds[False, False] == {torch.bfloat16}
-    assert found.keys() == expected.keys()
-    ours, theirs = (torch.cat([g.flatten() for g in gradients.values()]) for gradients in (found, expected))
-    assert float(torch.cosine_similarity(ours, theirs, dim=0)) > 0.9
-    twin = copy.deepcopy(network).eval()
-    assert torch.equal(twin(crops), convolutional.eval()(crops))
+    assert is_reduced("auto", transformer)
+    assert not is_reduced("fp32", transformer)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -8,20 +9,22 @@ import pytest
 
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.errors import UsageError
-from iqa_cli.training.options import LoopOptions, StudyOptions
-from iqa_cli.training.plan import check_study
-from iqa_cli.training.recipes import apply_settings, list_papers, parse_settings, read_meanings, read_recipe, write_recipe
+from iqa_cli.training.options import LoopOptions, TrainingOptions
+from iqa_cli.training.plan import check_options
+from iqa_cli.training.recipes import PAPER, apply_settings, parse_settings, read_meanings, read_recipe, write_recipe
 
-OPTIONS = StudyOptions(run_dir=Path("run"))
+OPTIONS = TrainingOptions(run_dir=Path("run"))
+SETS = [name for name in DATASETS if name != "biq2021"]  # which the paper does not have
 
 
 def test_a_recipe_sets_fields_at_the_top_and_in_tables(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text(
-        'backbone = "resnet18"\nsize = 320\nphotos = ["a", "b"]\n[loop]\nrate = 1\nepochs = 3\n[matching]\nnoise = "random"\n'
+        'backbone = "resnet18"\nsize = 320\nunlabeled = ["a", "b"]\n'
+        '[loop]\nrate = 1\nepochs = 3\n[matching]\nnoise = "random"\n'
     )
     options = apply_settings(OPTIONS, read_recipe(path), str(path))
-    assert (options.backbone, options.size, options.photos) == ("resnet18", 320, (Path("a"), Path("b")))
+    assert (options.backbone, options.size, options.unlabeled) == ("resnet18", 320, (Path("a"), Path("b")))
     assert (options.loop.rate, options.loop.epochs, options.matching.noise) == (1.0, 3, "random")
     assert options.samples == OPTIONS.samples
 
@@ -36,15 +39,15 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("loop.speed=3", r"--set \[loop\]: there is no option 'speed'; there are epochs, warm_epochs"),
+        ("loop.speed=3", r"--set \[loop\]: there is no option 'speed'; there are epochs, head_epochs"),
         ("loop.epoch=3", r"--set \[loop\]: there is no option 'epoch'; did you mean epochs\?$"),
         ("backbon=resnet18", r"--set: there is no option 'backbon'; did you mean backbone\?$"),
         ("lop.rate=3", r"--set: there is no option 'lop'; did you mean loop\?$"),
-        ("epochs=3", r"--set: there is no option 'epochs'; did you mean perceptrons.epochs or loop.epochs\?$"),
+        ("epochs=3", r"--set: there is no option 'epochs'; did you mean mlp.epochs or loop.epochs\?$"),
         ("backbone_rat=3", r"there is no option 'backbone_rat'; did you mean loop.backbone_rate\?$"),
-        ("warm_epoch=3", r"there is no option 'warm_epoch'; did you mean loop.warm_epochs\?$"),
+        ("head_epoch=3", r"there is no option 'head_epoch'; did you mean loop.head_epochs\?$"),
         ("nonsense=3", "there is no option 'nonsense'"),
-        ("matching.noise=loud", "noise is one of semantic, alike, random, gaussian, none, not 'loud'"),
+        ("matching.noise=loud", "noise is one of semantic, similar, random, gaussian, none, not 'loud'"),
         ("size=big", "size is int, not 'big'"),
         ("size=1.5", "size is int, not 1.5"),
         ("size=[1]", r"size is int, not \[1\]"),
@@ -52,8 +55,8 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
         ('only=["a"]', "only is int, not 'a'"),
         ("loop=3", "loop is a table of options, as loop.epochs, not 3"),
         ("data_root=3", "data_root is Path, not 3"),
-        ('samples.kinds=["jpeg", "rust"]', "kinds is one of gaussian_blur, .*, denoise, not 'rust'"),
-        ("samples.kinds=webp", "not 'webp'"),  # kept out, to measure on
+        ('samples.distortions=["jpeg", "rust"]', "distortions is one of gaussian_blur, .*, denoise, not 'rust'"),
+        ("samples.distortions=webp", "not 'webp'"),  # kept out, to measure on
         ("size", "write it as KEY=VALUE"),
     ],
 )
@@ -71,16 +74,16 @@ def test_recipes_that_cannot_be_read_are_named(tmp_path):
 
 
 def test_one_or_several_values_may_stand_where_several_may():
-    data = parse_settings(["only=3", "photos=a", 'dataset=["livec", "koniq10k"]'])
+    data = parse_settings(["only=3", "unlabeled=a", 'dataset=["livec", "koniq10k"]'])
     options = apply_settings(OPTIONS, data, "--set")
-    assert (options.only, options.photos, options.sets) == ((3,), (Path("a"),), ("livec", "koniq10k"))
+    assert (options.only, options.unlabeled, options.sets) == ((3,), (Path("a"),), ("livec", "koniq10k"))
     assert (OPTIONS.sets, apply_settings(OPTIONS, {"dataset": ""}, "a").sets) == (("livec",), ())
     roots = [apply_settings(OPTIONS, {"data_root": value}, "a").roots for value in ("a", ["a", "b"])]
     assert roots == [(Path("a"),), (Path("a"), Path("b"))]
 
 
 def test_a_recipe_that_is_written_is_read_as_it_was(tmp_path):
-    options = StudyOptions(
+    options = TrainingOptions(
         Path("run"), data_root=(Path("a b"), Path('c"d')), summary="Überall\tgleich\n", only=(1, 2), loop=LoopOptions(rate=1e-7)
     )
     (tmp_path / "r.toml").write_text(write_recipe(options), encoding="utf-8")
@@ -115,32 +118,30 @@ def test_each_option_has_its_meaning_in_one_line_in_a_printed_recipe():
         assert "\n" not in meaning, name
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "biq2021"])  # which the paper does not have
+@pytest.mark.parametrize("name", SETS)
 def test_each_set_of_the_paper_has_its_recipe(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = read_recipe(Path("paper", name))
     options = apply_settings(OPTIONS, data, name)
-    check_study(options)
+    check_options(options)
     assert (options.dataset, options.repeats, options.split, options.test_share) == (name, 10, "seeded", 0.2)
     assert (options.backbone, options.size, options.heads) == ("deit3_small_patch16_224.fb_in1k", 224, 6)
     assert options.matching.noise == "semantic"
     loop = options.loop
-    assert (loop.epochs, loop.draws, loop.rate, loop.backbone_rate, loop.schedule) == (9, 10, 2e-4, 2e-4, "thirds")
-    text = list_papers()[name].read_text()
-    assert ("by reference" in text) == DATASETS[name].synthetic
+    assert (loop.epochs, loop.crops_per_epoch, loop.rate, loop.backbone_rate, loop.schedule) == (9, 10, 2e-4, 2e-4, "thirds")
+    assert (options.name, name in options.summary) == (f"{name}-paper", True)
+    assert options.decoded_side == {"koniq10k": 384, "spaq": 512}.get(name, 640)
+
+
+def test_there_is_a_recipe_of_the_paper_for_each_set_which_says_what_is_the_paper_s():
+    text = PAPER.read_text(encoding="utf-8")
+    assert list(tomllib.loads(text)["sets"]) == SETS
     assert all(mark in text for mark in ("[paper]", "[deiqt]", "[ours]"))
-
-
-def test_recipes_of_the_paper_differ_in_their_set_and_its_customary_size_only():
-    own = ("name", "summary", "dataset", "decoded_side")
-    rest = [{k: v for k, v in read_recipe(path).items() if k not in own} for path in list_papers().values()]
-    assert len(rest) == 8
-    assert all(each == rest[0] for each in rest)
 
 
 def test_a_recipe_that_does_not_come_along_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="no recipe paper/ava; there are paper/csiq, paper/kadid10k"):
+    with pytest.raises(UsageError, match="no recipe paper/ava; there are paper/livec, paper/koniq10k"):
         read_recipe(Path("paper/ava"))
     (tmp_path / "paper").mkdir()
     (tmp_path / "paper" / "ava").write_text("size = 96")

@@ -1,4 +1,4 @@
-"""Trainings as researchers use them: curves, early ends, decoded images, several processes, runs begun by older versions."""
+"""Trainings as researchers use them: curves, early ends, decoded images, several processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,22 @@ from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors
 from iqa_cli.training import loop, run
-from iqa_cli.training.curves import Board, CurvesDrawn, draw_curves
-from iqa_cli.training.decoded import DecodedImages, bound_image
-from iqa_cli.training.distributed import ALONE, Team, open_team
-from iqa_cli.training.loop import EpochDone, PhaseStopped, StepDone, find_stall, set_rates
-from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, StudyOptions
-from iqa_cli.training.recipes import write_recipe
-from iqa_cli.training.run_folder import RunFolder, describe_options, leave_out
-from iqa_cli.training.samples import EpochOrder, Photo, PhotoCrops, PixelCache
+from iqa_cli.training.data import choose_distortions
+from iqa_cli.training.distributed import SINGLE, ProcessGroup, open_group
+from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, PhaseStopped
+from iqa_cli.training.feature_cache import DecodedImages, bound_image
+from iqa_cli.training.loop import Run, find_stall
+from iqa_cli.training.optim import set_rates
+from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, TrainingOptions
+from iqa_cli.training.plan import make_plan
+from iqa_cli.training.recipes import describe_options, leave_out, write_recipe
+from iqa_cli.training.report import TensorBoard, draw_curves
+from iqa_cli.training.run_folder import RunFolder
+from iqa_cli.training.samples import CropDataset, EpochSampler, PixelCache, TrainingImage
 
-MATCHING = MatchingOptions(memory=6, tolerance=0.5, order=0.5, correlation=0.2)
-SAMPLES = SampleOptions(damaged=0.5, versions=1, seed=3)
-LOOP = LoopOptions(epochs=2, warm_epochs=1, views=1, batch_size=4, averaging=0.5, precision="fp32")
+MATCHING = MatchingOptions(memory=6, tolerance=0.5, ranking_weight=0.5, correlation_weight=0.2)
+SAMPLES = SampleOptions(distorted=0.5, versions=1, seed=3)
+LOOP = LoopOptions(epochs=2, head_epochs=1, views=1, batch_size=4, averaging=0.5, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -53,46 +57,50 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ratings.csv"
 
 
-def choose(ratings: Path, run_dir: Path, **changes: Any) -> StudyOptions:
-    begin = StudyOptions(
+def choose(ratings: Path, run_dir: Path, **changes: Any) -> TrainingOptions:
+    begin = TrainingOptions(
         run_dir=run_dir, dataset="csv", labels=ratings, backbone="mobilenetv2_035", backbone_weights="none", size=64,
         fit="whole", width=16, heads=2, validation=0.25, matching=MATCHING, samples=SAMPLES, loop=LOOP,
     )  # fmt: skip
     return replace(begin, **changes)
 
 
+def train(options: TrainingOptions) -> Iterator[Event]:
+    return run.train(make_plan(options))
+
+
 @pytest.fixture(scope="module")
-def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[run.Event]]:
+def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
     """A run on a quarter for the test, with all that can be written beside it."""
     pytest.importorskip("tensorboard")
     folder = tmp_path_factory.mktemp("run")
     options = choose(ratings, folder, repeats=1, tensorboard=True, decoded=folder / "decoded", test_share=0.25)
-    return folder / "split0", list(run.train(options))
+    return folder / "split0", list(train(options))
 
 
 # ---- what a run leaves behind ----
 
 
-def test_learning_curves_are_a_table_and_a_picture(finished: tuple[Path, list[run.Event]]) -> None:
+def test_learning_curves_are_a_table_and_a_picture(finished: tuple[Path, list[Event]]) -> None:
     folder, events = finished
     stats = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     with (folder / "learning.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
-    assert [float(row["loss_quality"]) for row in rows] == [row["losses"]["quality"] for row in stats]
+    assert [float(row["loss_label"]) for row in rows] == [row["losses"]["label"] for row in stats]
     assert [row["srcc"] and float(row["srcc"]) for row in rows] == [row["srcc"] for row in stats]
     assert CurvesDrawn(folder / "learning.csv", folder / "learning.png") in events
     assert (folder / "learning.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_tensorboard_gets_every_epoch(finished: tuple[Path, list[run.Event]]) -> None:
+def test_tensorboard_gets_every_epoch(finished: tuple[Path, list[Event]]) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder, events = finished
     read = EventAccumulator(str(folder / "tensorboard"))
     read.Reload()
-    expected = [event.losses["quality"] for event in events if isinstance(event, EpochDone)]
-    found = read.Scalars("loss/quality")
+    expected = [event.losses["label"] for event in events if isinstance(event, EpochDone)]
+    found = read.Scalars("loss/label")
     assert [point.step for point in found] == [1, 2, 3]
     assert [point.value for point in found] == pytest.approx(expected, rel=1e-6)
     assert "validation/srcc" in read.Tags()["scalars"]
@@ -102,51 +110,34 @@ def test_without_matplotlib_there_is_the_table_and_without_tensorboard_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stats.jsonl").write_text(
-        '{"epoch": 1, "phase": "warm-up", "losses": {"a": 1.0}, "rates": {}, "srcc": null, "plcc": null,'
+        '{"epoch": 1, "phase": "head training", "losses": {"a": 1.0}, "rates": {}, "srcc": null, "plcc": null,'
         ' "images_per_second": 1, "seconds": 1}\n'
     )
     for name in ("matplotlib", "torch.utils.tensorboard"):
         monkeypatch.setitem(sys.modules, name, None)
     assert draw_curves(RunFolder(tmp_path), "a title") == CurvesDrawn(tmp_path / "learning.csv", None)
-    assert (tmp_path / "learning.csv").read_text().splitlines()[1] == "1,warm-up,,,1,1,1.0"
+    assert (tmp_path / "learning.csv").read_text().splitlines()[1] == "1,head training,,,1,1,1.0"
     with pytest.raises(ExtraMissing, match=r"\[tensorboard\] extra"):
-        Board(RunFolder(tmp_path))
-
-
-def test_a_run_begun_before_an_option_was_there_goes_on(ratings: Path, tmp_path: Path) -> None:
-    first = choose(ratings, tmp_path, loop=replace(LOOP, epochs=0))
-    list(run.train(first))
-    path = tmp_path / "options.json"
-    old = json.loads(path.read_text())
-    for name in ("split", "test_share", "lower_is_better", "decoded_side"):
-        del old[name]
-    for name in ("draws", "schedule", "patience"):
-        del old["loop"][name]
-    path.write_text(json.dumps(old))
-    assert list(run.train(replace(first, resume=True)))
-    with pytest.raises(UsageError, match="begun with other options"):
-        list(run.train(replace(first, resume=True, loop=replace(first.loop, draws=2))))
+        TensorBoard(RunFolder(tmp_path))
 
 
 def test_how_many_loaders_and_threads_there_are_is_no_matter(ratings: Path, tmp_path: Path) -> None:
     first = choose(ratings, tmp_path / "run", loop=replace(LOOP, epochs=0), features=tmp_path / "features")
-    list(run.train(first))
+    list(train(first))
     kept = sorted((tmp_path / "features").rglob("*"))
-    path = tmp_path / "run" / "options.json"
-    old = json.loads(path.read_text())
-    assert not {"workers", "threads"} & set(old["loop"])
-    path.write_text(json.dumps(old | {"loop": old["loop"] | {"workers": 4, "threads": 8}}))  # as they once stood there
+    kept_options = json.loads((tmp_path / "run" / "options.json").read_text())
+    assert not {"workers", "threads"} & set(kept_options["loop"])
     threads = torch.get_num_threads()
-    assert list(run.train(replace(first, resume=True, loop=replace(first.loop, workers=1, threads=1))))
+    assert list(train(replace(first, resume=True, loop=replace(first.loop, workers=1, threads=1))))
     others = replace(first.loop, workers=1, threads=threads)  # of other numbers the last bits differ, and then the weights
-    list(run.train(replace(first, run_dir=tmp_path / "again", loop=others)))
+    list(train(replace(first, run_dir=tmp_path / "again", loop=others)))
     assert sorted((tmp_path / "features").rglob("*")) == kept
     weights = [load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("run", "again")]
     assert all(torch.allclose(value, weights[1][name], atol=1e-5) for name, value in weights[0].items())
 
 
 def test_of_a_device_its_kind_matters() -> None:
-    begun = [describe_options(StudyOptions(Path(), loop=LoopOptions(device=name))) for name in ("cpu", "cuda", "cuda:1")]
+    begun = [describe_options(TrainingOptions(Path(), loop=LoopOptions(device=name))) for name in ("cpu", "cuda", "cuda:1")]
     assert begun[1] == begun[2] != begun[0]
 
 
@@ -160,30 +151,33 @@ def test_a_fold_that_was_trained_otherwise_is_not_put_into_the_table(ratings: Pa
     other = choose(ratings, tmp_path, folds=2, size=96)
     (tmp_path / "fold1" / "options.json").write_text(json.dumps(describe_options(other)))
     with pytest.raises(UsageError, match=r"fold1.options.json: the run in this folder was begun with other options"):
-        list(run.train(choose(ratings, tmp_path, folds=2, only=(0,))))
+        list(train(choose(ratings, tmp_path, folds=2, only=(0,))))
     with pytest.raises(UsageError, match=r"there are no folds \[7\]: only \[0, 1\]"):
-        list(run.train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
+        list(train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
     assert [path.name for path in tmp_path.iterdir()] == ["fold1"]
 
 
 def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path: Path) -> None:
     loop = replace(LOOP, epochs=0)
     for only in ((2,), (0, 1)):
-        list(run.train(choose(ratings, tmp_path, folds=3, only=only, loop=loop)))
+        list(train(choose(ratings, tmp_path, folds=3, only=only, loop=loop)))
     results = json.loads((tmp_path / "results.json").read_text())
     rows = [json.loads((tmp_path / f"fold{n}" / "test.json").read_text()) for n in range(3)]
-    assert results["folds"] == rows
-    assert sum(row["images"] for row in rows) == 16
-    assert results["plcc"]["high"] == max(row["plcc"] for row in rows)
+    assert results["trials"] == rows
+    (summary,) = results["summary"]
+    measured = [row["sets"][0] for row in rows]
+    assert sum(each["images"] for each in measured) == summary["images"] == 16
+    assert summary["plcc"]["high"] == max(each["plcc"]["value"] for each in measured)
+    assert all(-1 <= each["krcc"]["low"] <= each["krcc"]["value"] <= each["krcc"]["high"] <= 1 for each in measured)
     with (tmp_path / "fold2" / "test.csv").open() as file:
         judged = [(float(row["opinion"]), float(row["score"])) for row in csv.DictReader(file)]
-    assert np.corrcoef(np.array(judged).T)[0, 1] == pytest.approx(rows[2]["plcc"], abs=1e-3)
+    assert np.corrcoef(np.array(judged).T)[0, 1] == pytest.approx(measured[2]["plcc"]["value"], abs=1e-3)
 
 
 def test_a_folder_in_which_another_process_works_is_left_as_it_is(ratings: Path, tmp_path: Path) -> None:
     with holding(tmp_path / "run") as (process, _):
         with pytest.raises(UsageError, match=f"process {process.pid} is at work in this folder"):
-            list(run.train(choose(ratings, tmp_path / "run", resume=True)))
+            list(train(choose(ratings, tmp_path / "run", resume=True)))
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
 
 
@@ -210,25 +204,25 @@ def test_a_phase_ends_when_nothing_was_better_for_so_many_epochs(
     figures: Sequence[float | None], patience: int, best: int | None
 ) -> None:
     assert find_stall(rows_of(*figures), "fine-tuning", patience) == best
-    assert find_stall(rows_of(*figures, phase="warm-up"), "fine-tuning", patience) is None
+    assert find_stall(rows_of(*figures, phase="head training"), "fine-tuning", patience) is None
 
 
-def test_a_stalled_warm_up_makes_way_and_a_resumed_run_stays_ended(ratings: Path, tmp_path: Path) -> None:
-    still = replace(LOOP, warm_epochs=9, epochs=8, rate=0.0, backbone_rate=0.0, warm_rate=0.0, patience=2)  # nothing changes
+def test_a_stalled_head_training_makes_way_and_a_resumed_run_stays_ended(ratings: Path, tmp_path: Path) -> None:
+    still = replace(LOOP, head_epochs=9, epochs=8, rate=0.0, backbone_rate=0.0, head_rate=0.0, patience=2)  # nothing changes
     options = choose(ratings, tmp_path, loop=still)
-    events = list(run.train(options))
+    events = list(train(options))
     phases = [event.phase for event in events if isinstance(event, EpochDone)]
-    assert phases == ["warm-up"] * 3 + ["fine-tuning"] * 3
+    assert phases == ["head training"] * 3 + ["fine-tuning"] * 3
     assert [event for event in events if isinstance(event, PhaseStopped)] == [
-        PhaseStopped(3, "warm-up", 1), PhaseStopped(12, "fine-tuning", 10)
+        PhaseStopped(3, "head training", 1), PhaseStopped(12, "fine-tuning", 10)
     ]  # fmt: skip
-    again = list(run.train(replace(options, resume=True)))
+    again = list(train(replace(options, resume=True)))
     assert not [event for event in again if isinstance(event, EpochDone | PhaseStopped)]
 
 
 def test_patience_needs_a_validation_part(ratings: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs a validation part"):
-        list(run.train(choose(ratings, tmp_path, validation=0.0, loop=replace(LOOP, patience=1))))
+        list(train(choose(ratings, tmp_path, validation=0.0, loop=replace(LOOP, patience=1))))
 
 
 def test_thirds_fall_to_a_tenth_and_a_tenth_of_it() -> None:
@@ -244,53 +238,21 @@ def test_thirds_fall_to_a_tenth_and_a_tenth_of_it() -> None:
 
 
 def test_several_draws_show_each_photo_so_often_in_other_crops() -> None:
-    once = [place for batch in EpochOrder(range(7), 7, 2, seed=5) for place in batch]
+    once = [place for batch in EpochSampler(7, 7, 2, seed=5) for place in batch]
     assert sorted(once) == [(2, place) for place in range(7)]
-    order = EpochOrder(range(7), 3, 2, seed=5, draws=3)
+    order = EpochSampler(7, 3, 2, seed=5, crops_per_epoch=3)
     shown = [place for batch in order for place in batch]
     assert sorted(shown) == [(epoch, place) for epoch in (6, 7, 8) for place in range(7)]
     assert [len(batch) for batch in order] == [3] * 7
 
 
-def test_an_epoch_of_fine_tuning_shows_all_labelled_photos_and_others_in_turn() -> None:
-    photos = [Photo(f"{place}", 0.5 if place % 3 else float("nan")) for place in range(30)]
-    crops = PhotoCrops(photos, CropSpec(32), SampleOptions(seed=1))
-    assert crops.choose_places(0, 1.0) == list(range(30))
-    shown = [set(crops.choose_places(epoch, 0.3)) for epoch in range(20)]
-    labelled = {place for place in range(30) if place % 3}
-    assert all(places >= labelled and len(places) == 20 + 3 for places in shown)
-    assert set.union(*shown) == set(range(30))
-    assert crops.choose_places(7, 0.3) == crops.choose_places(7, 0.3)
-    assert crops.choose_places(0, 0.0) == sorted(labelled)
-
-
-def test_views_that_teachers_judged_are_shown_in_other_crops_each_time(photo: Path) -> None:
-    crops = PhotoCrops([Photo(str(photo))], CropSpec(32), SampleOptions(versions=1, side=48, enlarge=1.0))
-    crops.targets = torch.zeros(2, 1, 2)
-    same, varied = crops.varied(0.0), crops.varied(0.2)
-    assert torch.equal(crops[0, 0].crops, crops[2, 0].crops)
-    assert torch.equal(crops[0, 0].crops, same[4, 0].crops)
-    shown = [varied[epoch, 0].crops for epoch in range(0, 20, 2)]
-    assert all(not torch.equal(one, other) for place, one in enumerate(shown) for other in shown[:place])
-    assert torch.equal(shown[3], varied[6, 0].crops)  # by the epoch alone
-    whole, mirrored = ([(each - view).abs().mean() for each in shown] for view in (shown[0], shown[0].flip(-1)))
-    assert {bool(a < b) for a, b in zip(whole[1:], mirrored[1:], strict=True)} == {True, False}  # both ways round
-    assert torch.equal(varied[6, 0].level, crops[0, 0].level)  # the same damage in all
-
-
-def test_a_view_and_its_damaged_versions_are_cut_alike() -> None:
-    view = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    crops = PhotoCrops([Photo("a")], CropSpec(32), SampleOptions()).varied(0.3)
-    for seed in range(8):
-        one, two = crops.cut_versions([view, view], np.random.default_rng(seed))
-        assert one.shape == (32, 32, 3)
-        assert np.array_equal(one, two)
-
-
-def test_fine_tuning_may_have_smaller_batches(ratings: Path, tmp_path: Path) -> None:
-    loop = replace(LOOP, batch_size=6, fine_batch_size=2)
-    steps = [event.steps for event in run.train(choose(ratings, tmp_path, loop=loop)) if isinstance(event, StepDone)]
-    assert steps == [2, 2, *[6] * 6, *[6] * 6]  # of twelve photos
+def test_views_with_teacher_predictions_are_drawn_over_and_over(photo: Path) -> None:
+    crops = CropDataset([TrainingImage(str(photo))], CropSpec(32), SampleOptions(versions=1, view_size=48))
+    judged = crops.with_targets(torch.tensor([[[0.1, 0.2]], [[0.3, 0.4]]]))
+    assert crops.targets is None  # a dataset does not change
+    for epoch in range(4):
+        assert torch.equal(judged[epoch, 0].crops, crops[epoch % 2, 0].crops)
+        assert judged[epoch, 0].teacher.tolist() == pytest.approx([[0.1, 0.2], [0.3, 0.4]][epoch % 2])
 
 
 # ---- decoded images ----
@@ -343,17 +305,17 @@ def test_what_cannot_be_decoded_or_kept_is_named(photo: Path, tmp_path: Path) ->
 
 
 def test_crops_of_kept_images_are_those_of_the_files_and_loader_processes_share_them(photo: Path, tmp_path: Path) -> None:
-    photos, crops = [Photo(str(photo), 0.5)], CropSpec(32, "square")
+    photos, crops = [TrainingImage(str(photo), 0.5)], CropSpec(32, "square")
     images = DecodedImages(tmp_path / "kept", 100, 10**6)
-    plain, kept = PhotoCrops(photos, crops, SAMPLES), PhotoCrops(photos, crops, SAMPLES, images)
-    order = EpochOrder(range(1), 1, 0, seed=0)
+    plain, kept = CropDataset(photos, crops, SAMPLES), CropDataset(photos, crops, SAMPLES, images)
+    order = EpochSampler(1, 1, 0, seed=0)
     (loaded,) = loop.load_epoch(kept, order, workers=1)
     assert torch.equal(loaded.crops, plain[0, 0].crops)
     assert images.used.value == PixelCache(0).load(str(photo)).nbytes  # counted here, written there
     assert len(list((tmp_path / "kept").rglob("*.npy"))) == 1
 
 
-def test_a_run_keeps_its_decoded_images_in_the_folder(finished: tuple[Path, list[run.Event]]) -> None:
+def test_a_run_keeps_its_decoded_images_in_the_folder(finished: tuple[Path, list[Event]]) -> None:
     folder, _ = finished
     assert len(list((folder.parent / "decoded" / "side-640").rglob("*.npy"))) == 12  # four are for the test, from their files
     assert json.loads((folder / "options.json").read_text())["decoded_side"] == 640
@@ -365,19 +327,19 @@ def test_a_run_keeps_its_decoded_images_in_the_folder(finished: tuple[Path, list
 def test_alone_nothing_is_shared_and_no_library_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert open_team("cpu") is ALONE
+    assert open_group("cpu") is SINGLE
     rows = torch.arange(3)
-    assert ALONE.gather(rows)[0] is rows
+    assert SINGLE.gather(rows)[0] is rows
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ExtraMissing, match=r"\[distributed\] extra"):
-        open_team("cpu")
+        open_group("cpu")
     with pytest.raises(UsageError, match="say cuda"):
-        open_team("cuda:1")
+        open_group("cuda:1")
 
 
 @pytest.mark.parametrize(("count", "size"), [(16, 2), (7, 3), (2, 2), (1, 3)])
 def test_shares_make_the_whole(count: int, size: int) -> None:
-    shares = [Team(rank, size).share(range(count)) for rank in range(size)]
+    shares = [ProcessGroup(rank, size).shard(range(count)) for rank in range(size)]
     assert [item for share in shares for item in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -411,22 +373,23 @@ def read_stats(folder: Path) -> list[dict[str, Any]]:
 
 def test_two_processes_find_what_one_finds(shared: list[tuple[Path, str, str]]) -> None:
     one, two = (read_stats(folder) for folder, _, _ in shared)
-    assert [row["phase"] for row in one] == ["warm-up", "fine-tuning", "fine-tuning"]
-    assert {"noisy", "sensitivity", "order", "correlation"} <= set(one[-1]["losses"])
+    assert [row["phase"] for row in one] == ["head training", "fine-tuning", "fine-tuning"]
+    assert {"noisy", "sensitivity", "ranking", "correlation"} <= set(one[-1]["losses"])
     for mine, theirs in zip(one, two, strict=True):
         assert theirs["losses"] == pytest.approx(mine["losses"], rel=1e-3, abs=1e-5)
         assert theirs["rates"] == mine["rates"]
         assert theirs["plcc"] == pytest.approx(mine["plcc"], abs=1e-2)
     results = [json.loads((folder / "results.json").read_text()) for folder, _, _ in shared]
-    assert results[1]["folds"][0]["images"] == results[0]["folds"][0]["images"] == 4
-    assert results[1]["plcc"]["median"] == pytest.approx(results[0]["plcc"]["median"], abs=1e-2)
+    one, two = (each["summary"][0] for each in results)
+    assert one["images"] == two["images"] == 4
+    assert two["plcc"]["median"] == pytest.approx(one["plcc"]["median"], abs=1e-2)
 
 
 def test_two_processes_end_with_the_weights_and_the_memory_of_one(shared: list[tuple[Path, str, str]]) -> None:
     one, two = (load_tensors(folder / "split0" / "state.safetensors")[0] for folder, _, _ in shared)
     assert one.keys() == two.keys()
     for name in one:
-        if name.startswith("memory.") and not name.endswith("tokens"):
+        if name.startswith("objective.") and not name.endswith("tokens"):
             assert torch.equal(one[name], two[name]), name  # the same crops in the same places
         if name.startswith("network."):
             assert torch.allclose(one[name].float(), two[name].float(), atol=2e-3), name
@@ -436,43 +399,43 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
     (_, mine, _), (folder, theirs, spoken) = shared
     assert [line.split(",")[0] for line in theirs.splitlines()] == [line.split(",")[0] for line in mine.splitlines()]
     assert spoken.count("epoch 3/3") == 1
-    assert not [line for line in spoken.splitlines() if "warn" in line.lower() and "warm-up" not in line]
+    assert not [line for line in spoken.splitlines() if "warn" in line.lower() and "head training" not in line]
     assert (folder / "split0" / "learning.csv").is_file()
     assert not (folder / "split0" / "features").exists()
 
 
-def test_a_network_that_looks_at_the_middle_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
+def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
     options = replace(choose(ratings, tmp_path), size=192)
-    whole = run.begin_network(options)[1]
-    network, crops = run.begin_network(replace(options, middle=64))
-    assert network.config.middle == crops.middle == 64
+    whole = run.create_network(options)[1]
+    network, crops = run.create_network(replace(options, center_crop=64))
+    assert network.config.center_crop == crops.middle == 64
     assert crops == replace(whole, middle=64, zoom=crops.zoom)
     assert crops.zoom < whole.zoom
     with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest views have 96"):
-        run.begin_network(replace(options, middle=256))
+        run.create_network(replace(options, center_crop=256))
 
 
 def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
-    photos = [Photo(str(write_photo(tmp_path / f"{number}.png", number, (40, 40)))) for number in range(8)]
+    photos = [TrainingImage(str(write_photo(tmp_path / f"{number}.png", number, (40, 40)))) for number in range(8)]
     for kinds, all_banded in {("banding",): True, (): False}.items():
-        crops = PhotoCrops(photos, CropSpec(32), SampleOptions(versions=1, enlarge=1.0, kinds=kinds))
-        shown = [crops.draw_views(0, place).versions for place in range(len(photos))]
+        crops = CropDataset(photos, CropSpec(32), SampleOptions(versions=1, max_zoom=1.0, distortions=kinds))
+        shown = [crops.draw_view(0, place).versions for place in range(len(photos))]
         assert all(len(np.unique(clean)) > 60 for clean, _ in shown)
         assert all(len(np.unique(damaged)) <= 60 for _, damaged in shown) == all_banded  # steps of 5 values or more
 
 
 def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:
-    with pytest.raises(UsageError, match=r"samples\.damaged: each of samples\.kinds may improve"):
-        PhotoCrops([Photo("a")], CropSpec(32), SampleOptions(kinds=("oversharpening",), damaged=0.5))
+    with pytest.raises(UsageError, match=r"samples\.distorted: each of samples\.distortions may improve"):
+        choose_distortions(SampleOptions(distortions=("oversharpening",), distorted=0.5))
 
 
 def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:
     options = choose(ratings, tmp_path)
-    network, crops = run.begin_network(options)
-    dataset = PhotoCrops([Photo("any", 0.5)] * 8, crops, SAMPLES)
-    steps = loop.fit(network, dataset, [], run.choose_objective(options), LOOP, RunFolder(tmp_path), team=Team(0, 5))
-    with pytest.raises(UsageError, match="5 processes cannot share batches of 4 photos"):
-        next(iter(steps))
+    network, crops = run.create_network(options)
+    dataset = CropDataset([TrainingImage("any", 0.5)] * 8, crops, SAMPLES)
+    folder = RunFolder(tmp_path, ProcessGroup(0, 5))
+    with pytest.raises(UsageError, match="5 processes cannot share batches of 4 images"):
+        next(iter(loop.fit(Run(network, dataset, [], LOOP, folder), run.choose_objective(options))))
 
 
 # ---- how fast it is ----
@@ -487,7 +450,7 @@ def test_the_speed_of_both_phases_is_measured_part_by_part(
     given = ["--recipe", str(tmp_path / "recipe.toml"), "--steps", "3", "--json", str(tmp_path / "speed.json")]
     assert training_speed.main(given) == 0
     found = json.loads((tmp_path / "speed.json").read_text())
-    assert [phase["phase"] for phase in found["phases"]] == ["warm-up", "fine-tuning"]
+    assert [phase["phase"] for phase in found["phases"]] == ["head training", "fine-tuning"]
     for phase in found["phases"]:
         assert phase["steps"] == 3
         assert all(seconds > 0 for seconds in phase["seconds"].values())

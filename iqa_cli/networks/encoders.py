@@ -1,0 +1,127 @@
+"""Encoders: a backbone and what makes tokens of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  its usual name
+
+
+class Encoder(nn.Module):
+    """Encoder with its own backbone, or a shared one."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.shared: list[Any] = []  # in a list, so that its weights are not among this encoder's
+
+    @property
+    def active_backbone(self) -> Any:
+        """The backbone that is run: the shared one, if there is one."""
+        return self.shared[0] if self.shared else self.backbone
+
+    def share_backbone(self, backbone: nn.Module) -> None:
+        """Use another encoder's backbone in place of its own."""
+        self.backbone, self.shared = nn.Identity(), [backbone]
+
+
+class TransformerEncoder(Encoder):
+    """A plain vision transformer: c is its class token (or the mean patch, where it has none), P its patches."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__(backbone)
+        self.width: int = backbone.num_features
+
+    def extract(self, crops: Tensor) -> Tensor:
+        """Crops [b, 3, h, w] -> features [b, 1 + N, d], which are the tokens already."""
+        out = self.active_backbone.forward_features(crops)  # [b, prefix + N, d], after the last norm
+        prefix = self.active_backbone.num_prefix_tokens
+        patches = out[:, prefix:]  # [b, N, d]
+        has_class = getattr(self.active_backbone, "cls_token", None) is not None
+        content = out[:, :1] if has_class else patches.mean(1, keepdim=True)
+        return torch.cat([content, patches], dim=1)  # [b, 1 + N, d]
+
+    def project(self, features: Tensor) -> Tensor:
+        """Features -> tokens, both [b, 1 + N, d]: nothing is left to do."""
+        return features
+
+
+class StagePooling(Encoder):
+    """Features pooled from the stages of a convolutional backbone, or from layers of a transformer. Ours, not the paper's.
+
+    Distortions show in early stages as much as in late ones, and in the spread of features as much as in their mean. So the
+    crop is divided into cells of some 32 px, the stride of the last stage of a usual backbone, and the mean and the deviation
+    of the features of every stage are taken over each window of two by two cells, and over the whole crop.
+    """
+
+    tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite
+
+    def __init__(self, backbone: Any, stages: Sequence[int], cell: int) -> None:
+        super().__init__(backbone)
+        self.stages = list(stages)
+        facts = [backbone.feature_info[stage] for stage in self.stages]
+        backbone.prune_intermediate_layers(self.stages, prune_head=True)
+        self.reductions = [info["reduction"] for info in facts]
+        self.cell = max([cell, *self.reductions])  # a pixel of a stage is not parted
+        self.channels = [info["num_chs"] for info in facts]
+
+    def extract(self, crops: Tensor) -> Tensor:
+        """Crops [b, 3, h, w] -> features [b, 1 + N, f]: pooled over the whole crop, then over each of N windows.
+
+        f is twice the channels of all stages together: the means of each stage in turn, then the deviations. The backbone
+        alone is in here, so these can be cached while it is frozen.
+        """
+        maps = self.active_backbone.forward_intermediates(
+            crops, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
+        )  # each [b, c_s, h / reduction, w / reduction]
+        cells = [self.pool_cells(m.float(), r) for m, r in zip(maps, self.reductions, strict=True)]
+        mean, square = (torch.cat(align_maps(parts), dim=1) for parts in zip(*cells, strict=True))  # each [b, c, h/32, w/32]
+        windows = [F.avg_pool2d(m, 2, stride=1).flatten(2) for m in (mean, square)]  # each [b, c, N]
+        wholes = [m.mean((2, 3)).unsqueeze(2) for m in (mean, square)]  # each [b, c, 1]
+        means, squares = (torch.cat(pair, dim=2) for pair in zip(wholes, windows, strict=True))  # each [b, c, 1 + N]
+        deviations = ((squares - means * means).clamp_min(0) + self.tiny).sqrt()
+        return torch.cat([means, deviations], dim=1).transpose(1, 2)  # [b, 1 + N, f]
+
+    def pool_cells(self, maps: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
+        """The mean and the mean square of the features in each cell: [b, c, h, w] -> two of [b, c, h/32, w/32]."""
+        side = max(1, self.cell // reduction)
+        return F.avg_pool2d(maps, side), F.avg_pool2d(maps * maps, side)
+
+
+def align_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Maps [b, c, h, w] of one height and width: where convolutions without padding leave some smaller, all are that small."""
+    if torch.compiler.is_exporting():  # a comparison of sizes would tie the graph to them
+        return maps
+    smallest = min(m.shape[2] for m in maps), min(m.shape[3] for m in maps)
+    return tuple(m if m.shape[2:] == smallest else F.adaptive_avg_pool2d(m, smallest) for m in maps)
+
+
+class StageEncoder(StagePooling):
+    """Pooled features of stages as tokens: one a window, and one a stage for the whole crop.
+
+    c is the mean of the last stage: the input of a classifier. Features are standardized by those of the training images,
+    fitted once (`standards`), and projected to the width.
+    """
+
+    def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
+        super().__init__(backbone, stages, cell)
+        self.width = width
+        size = 2 * sum(self.channels)
+        self.standards = nn.ModuleList(nn.BatchNorm1d(size, affine=False, momentum=None) for _ in ("whole", "windows"))
+        self.to_window = nn.Linear(size, width)
+        self.to_stage = nn.ModuleList(nn.Linear(2 * c, width) for c in self.channels)
+        self.to_content = nn.Linear(self.channels[-1], width)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Features [b, 1 + N, f] -> tokens [b, 1 + S + N, d]: the content, the S stages, the N windows."""
+        whole = self.standards[0](features[:, 0])  # [b, f]
+        windows = self.standards[1](features[:, 1:].transpose(1, 2)).transpose(1, 2)  # [b, N, f]
+        parts = whole.split([*self.channels, *self.channels], dim=1)  # means of each stage, then deviations
+        means, deviations = parts[: len(self.channels)], parts[len(self.channels) :]
+        layers = zip(self.to_stage, means, deviations, strict=True)
+        stages = torch.stack([to_token(torch.cat(pair, dim=1)) for to_token, *pair in layers], dim=1)  # [b, S, d]
+        content = self.to_content(means[-1]).unsqueeze(1)  # [b, 1, d]
+        return torch.cat([content, stages, self.to_window(windows)], dim=1)  # [b, 1 + S + N, d]

@@ -1,0 +1,179 @@
+"""Outputs: whether a file may be written. None may be an input, nor take the place of what is no earlier output of its kind.
+
+A shell that expands `--csv *.jpg` names a photo as the output. So what stands there is looked at before anything else is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from iqa_cli.errors import UsageError
+
+HEAD = 1 << 16  # bytes that tell whether a file is an earlier output
+MODEL_FILES = (".json", ".onnx", ".safetensors")
+Check = Callable[[bytes], bool]
+"""Whether a file with these first bytes, at least one, may be an earlier output."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a command will write. option: as the command line calls it; kind: in words; is_earlier: see `Check`."""
+
+    path: Path
+    option: str
+    kind: str
+    is_earlier: Check
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.path}"
+
+
+def check_outputs(outputs: Sequence[Output], inputs: Iterable[str | Path | int], *, force: bool = False) -> None:
+    """Raises UsageError where two outputs are one file, one is an input, or one would replace what is no earlier output.
+
+    inputs: paths, or the numbers of open files. force: the latter two are meant.
+    """
+    places = [name_place(output.path) for output in outputs]
+    if twice := [str(output.path) for output, place in zip(outputs, places, strict=True) if places.count(place) > 1]:
+        raise UsageError(f"two outputs would be written to one file: {', '.join(twice)}")
+    if force:
+        return
+    read = Inputs(inputs)
+    for output in outputs:
+        if read.hold(output.path):
+            raise UsageError(f"{output}: this is also an input, and would be lost: name another file, or add --force")
+        if not may_replace(output):
+            raise UsageError(
+                f"{output}: there is a file that is not {output.kind} of an earlier run: name another file, or add --force"
+            )
+
+
+def check_folders(folders: Sequence[Path], inputs: Sequence[Path], *, force: bool = False) -> None:
+    """Raises UsageError where a folder that will be written to is one that is read."""
+    read = Inputs(inputs)
+    for folder in () if force else folders:
+        if read.hold(folder):
+            raise UsageError(f"{folder}: this folder is also an input: name another for what is written, or add --force")
+
+
+class Inputs:
+    """What a command reads, to be found by any name it has."""
+
+    def __init__(self, inputs: Iterable[str | Path | int]) -> None:
+        self.inputs = list(inputs)
+        self.files: set[tuple[int, int]] | None = None
+
+    def hold(self, path: Path) -> bool:
+        """Whether a file is one of them: the same name, a link, or another spelling that the file system takes for it."""
+        here = identify(path)
+        if here is None:  # nothing is lost; but what was named twice was named by mistake
+            alike = (Path(name) for name in self.inputs if not isinstance(name, int))
+            return any(name_place(other) == name_place(path) for other in alike if other.name == path.name)
+        if self.files is None:
+            self.files = {found for name in self.inputs if (found := identify(name)) is not None}
+        return here in self.files
+
+
+def identify(path: str | Path | int) -> tuple[int, int] | None:
+    """What tells a file or folder from all others; None where there is none, and for pipes and devices, which are not lost."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116  # may be the number of an open file
+    except (OSError, ValueError):
+        return None
+    return (facts.st_dev, facts.st_ino) if stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode) else None
+
+
+def name_place(path: Path) -> object:
+    """What two names of one file have in common: the file, or the name that it would have, however its letters are written."""
+    real = unicodedata.normalize("NFC", os.path.realpath(path).casefold())
+    return identify(path) or real
+
+
+def may_replace(output: Output) -> bool:
+    """Whether nothing is lost: no such file, an empty one, or an earlier output; writing tells of what is none."""
+    try:
+        if not stat.S_ISREG(output.path.stat().st_mode):
+            return True
+    except (OSError, ValueError):
+        return True
+    with suppress(OSError), output.path.open("rb") as file:
+        head = file.read(HEAD)
+        return not head or output.is_earlier(head)
+    return False
+
+
+# ---- what earlier outputs begin with ----
+
+
+def read_rows(head: bytes) -> list[list[str]]:
+    """The first row of CSV, and no other; none where it is no CSV."""
+    text = io.StringIO(head.decode("utf-8-sig", "surrogateescape"), newline="")
+    with suppress(csv.Error):
+        return [next(csv.reader(text))]
+    return []
+
+
+def begins_table(*columns: str) -> Check:
+    """CSV whose header begins with these columns."""
+    return lambda head: any(tuple(row[: len(columns)]) == columns for row in read_rows(head))
+
+
+def begins_json(*keys: str, opening: str = "{") -> Check:
+    r"""JSON that begins with an object of these keys; opening: what stands before the first key, as "[{"; [] is empty."""
+    begin = re.compile(r"\s*".join(["\ufeff?", *map(re.escape, opening), '"']))
+
+    def check(head: bytes) -> bool:
+        text = head.decode("utf-8", "replace")
+        if opening[0] == "[" and re.fullmatch(r"\s*\[\s*\]\s*", text):
+            return True
+        return begin.match(text) is not None and all(re.search(rf'"{re.escape(key)}"\s*:', text) for key in keys)
+
+    return check
+
+
+def is_safetensors(head: bytes) -> bool:
+    """The length of a header in JSON, and the header."""
+    return head[8:10] == b'{"' and 2 <= int.from_bytes(head[:8], "little") < 100_000_000
+
+
+def is_onnx(head: bytes) -> bool:
+    """The version of the format, a small number, as the first field of the message, and another field of it."""
+    return head[:1] == b"\x08" and 0 < head[1] < 0x20 and head[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a")
+
+
+def is_plot(head: bytes) -> bool:
+    """A PNG or SVG that says that it was drawn here, or by matplotlib."""
+    png = head.startswith(b"\x89PNG\r\n\x1a\n") and b"tEXtSoftware\0iqa" in head
+    svg = head.lstrip().startswith((b"<?xml", b"<svg")) and b"matplotlib" in head.lower()
+    return png or svg
+
+
+is_card = begins_json("name", "summary", "crops", "opinions")
+
+
+def list_model_files(folder: Path, name: str, ending: str, option: str) -> list[Output]:
+    """The weights and the card that a command leaves in a folder; ending: safetensors or onnx. Raises UsageError for a path."""
+    if name != Path(name).name:
+        raise UsageError(f"{name!r} is to be the name of files in {folder}: it has no slash")
+    weights = "an ONNX model" if ending == "onnx" else "weights"
+    return [
+        Output(folder / f"{name}.{ending}", option, weights, is_onnx if ending == "onnx" else is_safetensors),
+        Output(folder / f"{name}.json", option, "a model card", is_card),
+    ]
+
+
+def list_model_parts(reference: str) -> list[Path]:
+    """The files of a model that is named by a path: of a card or of weights those of the same name, of a folder all."""
+    path = Path(reference)
+    if path.is_dir():
+        return [file for ending in MODEL_FILES for file in path.glob(f"*{ending}")]
+    return [path, *(path.with_suffix(ending) for ending in MODEL_FILES if path.suffix in MODEL_FILES)]

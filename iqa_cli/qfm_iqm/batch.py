@@ -1,0 +1,43 @@
+"""Batch: what an objective sees of some crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of several images.
+
+    image, reference: numbers that name the image, and its content, of which synthetic sets have several versions.
+    chain: crops of one number are one crop with rising distortion, by `level`; -1 stands alone.
+    teacher: the teachers' predictions. features: what the backbone extracted from the crops, where that is cached.
+    """
+
+    crops: Tensor  # [b, 3, h, w]
+    label: Tensor  # [b], 0..1, higher is better; nan where there is none
+    image: Tensor  # [b]
+    reference: Tensor  # [b]
+    chain: Tensor  # [b]
+    level: Tensor  # [b], 0 undistorted
+    teacher: Tensor | None = None  # [b], nan where there is no prediction
+    features: Tensor | None = None  # [b, n, f]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device; the layout of the crops is the one that convolutions prefer."""
+        crops = self.crops.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        teacher = None if self.teacher is None else self.teacher.to(device)
+        return replace(self, crops=crops, label=self.label.to(device), level=self.level.to(device), teacher=teacher)
+
+
+def join_batches(parts: Sequence[Batch]) -> Batch:
+    """One batch of several, with crops of one size."""
+    names = [f.name for f in fields(Batch) if getattr(parts[0], f.name) is not None]
+    return Batch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
