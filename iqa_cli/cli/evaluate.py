@@ -17,7 +17,7 @@ from iqa_cli.cli.evaluate_options import (
 )
 from iqa_cli.cli.groups import spread
 from iqa_cli.cli.options import DATA, OwnFlags
-from iqa_cli.cli.outputs import check_outputs, list_model_parts
+from iqa_cli.files.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:
     from iqa_cli.options import EvaluateOptions

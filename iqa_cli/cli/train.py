@@ -11,7 +11,6 @@ import typer
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.groups import spread
 from iqa_cli.cli.options import DATA, Force, OwnFlags
-from iqa_cli.cli.outputs import check_outputs, list_model_files
 from iqa_cli.cli.train_options import (
     NETWORK,
     BackboneWeights,
@@ -24,6 +23,7 @@ from iqa_cli.cli.train_options import (
 )
 from iqa_cli.cli.train_outputs import check_training_outputs
 from iqa_cli.errors import ExtraMissing, UsageError
+from iqa_cli.files.outputs import check_outputs, list_model_files
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
-from iqa_cli.cli.outputs import (
+from iqa_cli.files.outputs import (
     Check,
     Output,
     begins_json,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from iqa_cli.targets import open_target
+from iqa_cli.files.atomic import open_target
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs claims on files; Windows removes no file that is open")
 
@@ -66,7 +66,7 @@ def test_a_folder_that_may_not_be_listed_takes_outputs(tmp_path: Path) -> None:
 RIVAL = """
 import sys
 from pathlib import Path
-from iqa_cli.targets import open_target
+from iqa_cli.files.atomic import open_target
 for count in range(60):
     with open_target(Path(sys.argv[1])) as target:
         target.write(sys.argv[2].encode() * 1000)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from iqa_cli.errors import DataError
-from iqa_cli.locks import claim
+from iqa_cli.files.locks import claim
 
 
 class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
