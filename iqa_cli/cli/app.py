@@ -18,9 +18,9 @@ from typer.core import TyperGroup
 from iqa_cli import __version__
 from iqa_cli.cli import cache, datasets, entry, evaluate, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
+from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
 from iqa_cli.images.formats import name_promise
-from iqa_cli.targets import PipeClosed
 
 PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see entry
 

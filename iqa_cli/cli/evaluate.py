@@ -17,7 +17,7 @@ from iqa_cli.cli.evaluate_options import (
     refuse_ratings,
 )
 from iqa_cli.cli.options import OwnFlags, RuntimeFlags, spread
-from iqa_cli.outputs import check_outputs, list_model_parts
+from iqa_cli.files.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:
     from iqa_cli.options import EvaluateOptions, RobustnessOptions

@@ -16,11 +16,11 @@ from iqa_cli.cli import entry
 from iqa_cli.cli.options import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.files.atomic import open_stdout
+from iqa_cli.files.outputs import check_outputs, list_model_parts
 from iqa_cli.images.find import expand_pattern, is_pattern
-from iqa_cli.outputs import check_outputs, list_model_parts
 from iqa_cli.scoring.launching import launch
 from iqa_cli.scoring.writers import CsvSink, Sink, list_outputs, open_sinks
-from iqa_cli.targets import open_stdout
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions

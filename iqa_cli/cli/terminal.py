@@ -19,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from iqa_cli.errors import IqaError
+from iqa_cli.files.atomic import STDOUT, open_stdout
 from iqa_cli.options import FILE_KINDS
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring.writers import encode_csv, format_record
-from iqa_cli.targets import STDOUT, open_stdout
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard

@@ -22,9 +22,9 @@ from iqa_cli.cli.train_options import (
     gather_options,
 )
 from iqa_cli.errors import ExtraMissing, UsageError
+from iqa_cli.files.outputs import check_outputs, list_model_files
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice
-from iqa_cli.outputs import check_outputs, list_model_files
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqa_cli.cli.options import DATA, DataRoots, Force, OwnFlags
-from iqa_cli.outputs import (
+from iqa_cli.files.outputs import (
     Check,
     Output,
     begins_json,

@@ -16,7 +16,7 @@ from rich.text import Text
 from iqa_cli.cli.evaluate_view import HEADS
 from iqa_cli.cli.terminal import open_console, print_rows, show, show_time
 from iqa_cli.evaluation.run import FIGURES
-from iqa_cli.targets import open_stdout
+from iqa_cli.files.atomic import open_stdout
 from iqa_cli.training.events import (
     BackboneRead,
     CurvesDrawn,

@@ -21,7 +21,7 @@ import numpy as np
 from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.evaluation.measure import Pair
 from iqa_cli.evaluation.metrics import Floats, Logistic, plcc, srcc
-from iqa_cli.targets import open_target
+from iqa_cli.files.atomic import open_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,10 @@ from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Disagreement, find_disagreements
 from iqa_cli.evaluation.plots import check_target, plot_scatter
 from iqa_cli.evaluation.run import Evaluation
+from iqa_cli.files.atomic import STDOUT, Target, open_target
+from iqa_cli.files.outputs import Output, begins_json, begins_table, is_plot
 from iqa_cli.options import OWN, EvaluateOptions
-from iqa_cli.outputs import Output, begins_json, begins_table, is_plot
 from iqa_cli.scoring.writers import Value, clean, encode_csv
-from iqa_cli.targets import STDOUT, Target, open_target
 
 COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
 """Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;

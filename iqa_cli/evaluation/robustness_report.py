@@ -11,10 +11,10 @@ from typing import Any
 
 from iqa_cli.evaluation.report import refuse_one_file, round_value
 from iqa_cli.evaluation.robustness import CHAINS, Order, Robustness
+from iqa_cli.files.atomic import STDOUT, Target, open_target
+from iqa_cli.files.outputs import Output, begins_json, begins_table
 from iqa_cli.images.distortions import HARMLESS
-from iqa_cli.outputs import Output, begins_json, begins_table
 from iqa_cli.scoring.writers import Value, clean, encode_csv
-from iqa_cli.targets import STDOUT, Target, open_target
 
 FIGURES = ("model", "measure", "name", "photos", "srcc", "clean_above", "median", "p95")
 """Columns of the figures. measure: "distortion", "group" (the mean over some distortions) or "change" (a harmless one)."""

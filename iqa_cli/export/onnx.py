@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import Crops, CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import find_images
@@ -62,19 +63,16 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
     Raises WeightsError where they differ by more than `PARITY`, DataError where the file cannot be written; then nothing is.
     """
     network = load_network(card, weights)
-    aside = output.with_name(f".{output.name}.part")
     try:
-        write_onnx(network, card, aside)
-        difference = measure_parity(network, aside, card.crops, photos)
-        if difference > PARITY:
-            raise WeightsError(
-                f"{output}: not written: ONNX differs from PyTorch by {difference:.2g} of the range, over {PARITY:g}"
-            )
-        aside.replace(output)
+        with replacing(output) as aside:
+            write_onnx(network, card, aside)
+            difference = measure_parity(network, aside, card.crops, photos)
+            if difference > PARITY:
+                raise WeightsError(
+                    f"{output}: not written: ONNX differs from PyTorch by {difference:.2g} of the range, over {PARITY:g}"
+                )
     except OSError as error:
         raise DataError(f"{output}: cannot write: {error.strerror}") from error
-    finally:
-        aside.unlink(missing_ok=True)
     return WeightFile.of(output), difference
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from iqa_cli.errors import WeightsError
+from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.models.provenance import Provenance, read_provenance
@@ -143,7 +144,6 @@ def read_embedded_card(path: Path) -> ModelCard | None:
 def write_card(card: ModelCard, folder: Path) -> Path:
     """Write NAME.json into the folder, whole or not at all."""
     path = folder / f"{card.name}.json"
-    aside = path.with_suffix(".json.part")
-    aside.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

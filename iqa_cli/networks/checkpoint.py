@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from iqa_cli.errors import WeightsError
+from iqa_cli.files.replacing import replacing
 from iqa_cli.models.card import ModelCard
 from iqa_cli.networks.ensemble import Blend, build_blend
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
@@ -21,11 +21,10 @@ from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Any = None) -> None:
     """Write tensors and JSON-able facts into one file, whole or not at all."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")  # several processes may fill one folder of features
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(whole, aside, metadata={"facts": json.dumps(facts)})
-    aside.chmod(0o644)  # safetensors makes files that nobody else can read
-    aside.replace(path)
+    with replacing(path) as aside:
+        save_file(whole, aside, metadata={"facts": json.dumps(facts)})
+        aside.chmod(0o644)  # safetensors makes files that nobody else can read
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:

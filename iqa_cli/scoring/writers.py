@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from iqa_cli.appended import AppendedFile
 from iqa_cli.errors import UsageError
-from iqa_cli.outputs import Check, Output, begins_json, may_replace, read_rows
+from iqa_cli.files.appended import AppendedFile
+from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
+from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
-from iqa_cli.targets import STDOUT, Target, WholeFile, open_target
 
 Value = str | float | int | None
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8

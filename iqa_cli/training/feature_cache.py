@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.errors import DataError
+from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import CUT, Rgb, cut_box
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
@@ -190,15 +191,10 @@ class DecodedImages:
             if self.used.value + rgb.nbytes > self.budget:
                 return
             self.used.value += rgb.nbytes
-        aside = file.with_name(f"{file.name}.{os.getpid()}.part")
-        try:
+        with suppress(OSError):  # a full disk costs speed, no more
             file.parent.mkdir(exist_ok=True)
-            with aside.open("wb") as opened:
+            with replacing(file) as aside, aside.open("wb") as opened:
                 np.save(opened, rgb)
-            aside.replace(file)
-        except OSError:  # a full disk costs speed, no more
-            with suppress(OSError):
-                aside.unlink()
 
 
 def bound_image(rgb: Rgb, side: int) -> Rgb:

@@ -12,7 +12,6 @@ test.csv, test.json   the prediction for each test image, and how well they agre
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -24,7 +23,8 @@ from typing import Any
 from torch import Tensor
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.locks import lock_folder
+from iqa_cli.files.locks import lock_folder
+from iqa_cli.files.replacing import replacing
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.training.distributed import SINGLE, ProcessGroup
@@ -108,9 +108,8 @@ class RunFolder:
             return path
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
+            with replacing(path) as aside:
+                aside.write_text(text, encoding="utf-8")
         except OSError as error:
             raise DataError(f"{path}: cannot write: {error.strerror}") from error
         return path

@@ -17,7 +17,7 @@ from PIL import Image
 pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
-from iqa_cli.locks import lock_folder
+from iqa_cli.files.locks import lock_folder
 
 QUICK = ["--backbone", "mobilenetv2_035", "--backbone-weights", "none", "-s", "size=64", "-s", "width=16", "-s", "heads=2"]
 

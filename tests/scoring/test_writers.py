@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.files.atomic import PipeClosed, Stream
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
 from iqa_cli.scoring.writers import SINKS, CsvSink, encode_csv, open_sinks, round_record
-from iqa_cli.targets import PipeClosed, Stream
 
 GOOD = ScoreRecord("photos/a.jpg", Status.OK, "toy", 74.30449, 88.04999, width=4000, height=3000)
 BAD = ScoreRecord("b.jpg", Status.DAMAGED, "toy", detail='JPEG, "cut short"')

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from iqa_cli.errors import UsageError
-from iqa_cli.targets import WholeFile, find_aside, is_living
+from iqa_cli.files.atomic import WholeFile, find_aside, is_living
 
 
 class AppendedFile(WholeFile):

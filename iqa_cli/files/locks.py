@@ -9,10 +9,10 @@ without losing the claim.
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,37 +22,21 @@ from iqa_cli.errors import DataError, UsageError
 
 TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # as systems say that another process has it
 
-if sys.platform == "win32":
-    import msvcrt
 
-    FAR = 1 << 30  # where the byte is that is locked there, for which nobody can read it: behind what is written
+def take(file: int) -> None:
+    """Make an open file this process's own. Raises OSError.
 
-    def take(file: int) -> None:
-        """Make an open file this process's own. Raises OSError."""
-        os.lseek(file, FAR, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        os.lseek(file, 0, os.SEEK_SET)
-
-else:
-    import fcntl
-
-    def take(file: int) -> None:
-        """Make an open file this process's own. Raises OSError.
-
-        This kind of lock is not handed down to child processes. The same process may take it again, and loses it with the
-        first of its files that is closed.
-        """
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    This kind of lock is not handed down to child processes. The same process may take it again, and loses it with the first of
+    its files that is closed.
+    """
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def claim(file: BinaryIO | io.FileIO, *, wait: bool) -> bool:
     """Whether an open file is now this one's until it is closed, as it also is when its process ends, however it ends.
 
-    False where another has it, and on a file system that has no such claims. Windows needs none: there nobody can remove a
-    file that is open.
+    False where another has it, and on a file system that has no such claims.
     """
-    if sys.platform == "win32":
-        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

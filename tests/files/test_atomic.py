@@ -1,4 +1,4 @@
-"""What `targets` promises about what killed runs leave behind: it goes, and nothing else does. Bytes are in test_sinks."""
+"""What whole files promise about what killed runs leave behind: it goes, and nothing else does. Bytes are in test_writers."""
 
 import os
 import subprocess
@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from iqa_cli.targets import open_target
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs claims on files; Windows removes no file that is open")
+from iqa_cli.files.atomic import open_target
 
 
 def write_whole(path: Path) -> None:
@@ -53,7 +51,7 @@ def test_the_leftovers_of_a_linked_output_are_where_it_is(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "real").iterdir()] == ["out.csv"]
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may do anything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")
 def test_a_folder_that_may_not_be_listed_takes_outputs(tmp_path: Path) -> None:
     tmp_path.chmod(0o300)
     try:
@@ -66,7 +64,7 @@ def test_a_folder_that_may_not_be_listed_takes_outputs(tmp_path: Path) -> None:
 RIVAL = """
 import sys
 from pathlib import Path
-from iqa_cli.targets import open_target
+from iqa_cli.files.atomic import open_target
 for count in range(60):
     with open_target(Path(sys.argv[1])) as target:
         target.write(sys.argv[2].encode() * 1000)

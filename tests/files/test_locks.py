@@ -13,12 +13,12 @@ import pytest
 from conftest import environment
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.locks import lock_folder
+from iqa_cli.files.locks import lock_folder
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from iqa_cli.locks import lock_folder
+from iqa_cli.files.locks import lock_folder
 with lock_folder(Path(sys.argv[1])):
     if len(sys.argv) > 2 and os.fork() == 0:
         print(os.getpid(), flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from iqa_cli.errors import DataError
-from iqa_cli.locks import claim
+from iqa_cli.files.locks import claim
 
 
 class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
@@ -107,8 +107,6 @@ class WholeFile:
                 self._put(self.tail)
                 self.file.truncate(self.kept + len(self.tail))
                 os.fsync(self.file.fileno())
-                if sys.platform == "win32":  # which neither renames nor removes an open file
-                    self.file.close()
                 if self.kept > self.begun:
                     self.aside.replace(self.final)
             finally:
@@ -143,8 +141,6 @@ def remove_leftovers(final: Path) -> None:
     for path in find_aside(final):
         with suppress(OSError), path.open("r+b", buffering=0) as file:  # for writing, as claims over a network need
             if claim(file, wait=False) and is_named(file, path):
-                if sys.platform == "win32":
-                    file.close()
                 path.unlink()
 
 
