@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -79,7 +80,11 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class OwnRatings:
-    """Where anyone's own ratings are; as in `datasets.read_csv_labels`. Raises UsageError for a scale that is none."""
+    """Ratings of one's own in a CSV file with a header. Raises UsageError for a scale that is none.
+
+    labels: the file. image_column: of paths. score_column: of ratings. group_column: images with the same entry never stand on
+    two sides of a split. score_range: the ends of the scale; None: the lowest and the highest rating.
+    """
 
     labels: Path | None = None
     image_column: str = "image"
@@ -95,19 +100,50 @@ class OwnRatings:
 
 
 @dataclass(frozen=True)
+class RatedSets:
+    """Which rated sets, and where they are on this machine. Raises UsageError where that makes no sense.
+
+    names: of the catalog, or "csv" for `own`. roots: the folder of the set, or one for each set, or one that holds all; none:
+    the environment variable IQA_DATA.
+    """
+
+    names: tuple[str, ...]
+    roots: tuple[Path, ...] = ()
+    own: OwnRatings = OwnRatings()
+
+    def __post_init__(self) -> None:
+        refuse_repeated(self.names)
+        if len(self.roots) > 1 and len(self.roots) != len(self.names):
+            each = f"{len(self.roots)} times --data-root for {len(self.names)} sets"
+            raise UsageError(f"{each}: give one for each, or one folder that holds them")
+        if self.own.labels is not None and OWN not in self.names:
+            raise UsageError(f"--labels {self.own.labels} is for ratings of your own: add --dataset {OWN}")
+
+    def find_root(self, name: str) -> Path | None:
+        """Where one of the sets is, as far as that was said; a folder that holds several sets says nothing of one's own."""
+        if len(self.roots) == len(self.names):
+            return self.roots[self.names.index(name)]
+        return self.roots[0] if self.roots and name != OWN else None
+
+
+def refuse_repeated(names: Iterable[str]) -> None:
+    """Raises UsageError where a name stands there twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice")
+
+
+@dataclass(frozen=True)
 class EvaluateOptions:
     """What is to be measured on what. Raises UsageError where that makes no sense.
 
-    datasets: names of the catalogue, or "csv" for `own`. models: as in `ScoreOptions.model`. data_roots: the folder of the set,
-    or one for each set, or one that holds all; none: the environment variable IQA_DATA. repeats: over how many seeded splits
-    the median is taken, with seeds from `seed` on. rounds: draws of the bootstrap. allow_missing: measure on the images that
-    are there. scoring: how images are scored, whatever model it names.
+    models: as in `ScoreOptions.model`. repeats: over how many seeded splits the median is taken, with seeds from `seed` on.
+    rounds: draws of the bootstrap. allow_missing: measure on the images that are there. scoring: how images are scored,
+    whatever model it names.
     """
 
-    datasets: tuple[str, ...]
+    sets: RatedSets
     models: tuple[str, ...] = (DEFAULT_MODEL,)
-    data_roots: tuple[Path, ...] = ()
-    own: OwnRatings = OwnRatings()
     side: Side = Side.ALL
     repeats: int = 1
     seed: int = 0
@@ -116,22 +152,42 @@ class EvaluateOptions:
     scoring: ScoreOptions = ScoreOptions(cache=True)
 
     def __post_init__(self) -> None:
-        if not self.datasets:
-            raise UsageError("on which set? Say so with --dataset NAME, or csv for ratings of your own; see: iqa datasets")
-        for name, count in [*Counter(self.datasets).items(), *Counter(self.models).items()]:
-            if count > 1:
-                raise UsageError(f"{name} is named twice")
-        if len(self.data_roots) > 1 and len(self.data_roots) != len(self.datasets):
-            each = f"{len(self.data_roots)} times --data-root for {len(self.datasets)} sets"
-            raise UsageError(f"{each}: give one for each, or one folder that holds them")
+        if not self.sets.names:
+            raise UsageError(
+                "on which set? Say so with --dataset NAME, or csv for ratings of your own; see: iqa datasets;"
+                " or --robustness DIR, for clean photos"
+            )
+        refuse_repeated(self.models)
         if min(self.rounds, self.repeats) < 1:
             raise UsageError(f"rounds and repeats are at least 1, not {self.rounds} and {self.repeats}")
         if self.repeats > 1 and self.side is Side.ALL:
             raise UsageError("--repeats is about the test parts of splits: add --split test")
-        if self.own.labels is not None and OWN not in self.datasets:
-            raise UsageError(f"--labels {self.own.labels} is for ratings of your own: add --dataset {OWN}")
 
     @property
     def count(self) -> int:
         """How many evaluations there will be."""
-        return len(self.datasets) * len(self.models)
+        return len(self.sets.names) * len(self.models)
+
+
+@dataclass(frozen=True)
+class RobustnessOptions:
+    """How scores of clean photos change with distortions and harmless changes. Raises UsageError where that makes no sense.
+
+    photos: folders of clean photos. models: as in `ScoreOptions.model`. limit: at most so many photos, drawn by their names;
+    None: all. held_out: the share of them that is measured on, by a hash of their names; as `samples.held_out` of a training
+    keeps them out. seed: of what is random in a distortion. scoring: how images are scored, whatever model it names.
+    """
+
+    photos: tuple[Path, ...]
+    models: tuple[str, ...] = (DEFAULT_MODEL,)
+    limit: int | None = None
+    held_out: float = 1.0
+    seed: int = 0
+    scoring: ScoreOptions = ScoreOptions()
+
+    def __post_init__(self) -> None:
+        refuse_repeated(self.models)
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"limit is at least 1, not {self.limit}")
+        if not 0 < self.held_out <= 1:
+            raise UsageError(f"a share that is held out is more than 0 and at most 1, not {self.held_out:g}")

@@ -95,38 +95,6 @@ def test_what_cannot_be_is_a_line_below_the_usage(given: list[str], message: str
     assert message in capfd.readouterr().err
 
 
-def test_the_name_says_where_weights_are_random() -> None:
-    plain, blind = (speed.list_peers(["nima", "piqe"], random_weights=random) for random in (False, True))
-    assert [peer.name for peer in plain] == [
-        "pyiqa nima",
-        "pyiqa piqe",
-        "piq brisque",
-        "brisque",
-        "CleanVision",
-        "image-quality-ai",
-    ]
-    changed = [(one.name, other.name) for one, other in zip(plain, blind, strict=True) if one.arguments != other.arguments]
-    assert changed == [
-        ("pyiqa nima", "pyiqa nima (random weights)"),
-        ("piq brisque", "piq brisque (random weights)"),
-    ]  # piqe has no weights, the others bring theirs along
-    assert [peer.package for peer in plain] == [peer.package for peer in blind]
-
-
-def test_random_weights_run_the_same_program_and_load_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="needs the [train] extra")
-    code = (
-        "import sys, torch\n"
-        "weights, vectors = torch.hub.load_state_dict_from_url('https://nowhere.invalid/brisque_svm_weights.pt')\n"
-        "print(__name__, sys.argv, tuple(weights.shape), tuple(vectors.shape), torch.hub.get_dir())"
-    )
-    command = [sys.executable, "-P", speed.UNWEIGHTED, "piq", code, "a.jpg"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment(), cwd=tmp_path)
-    said, _, hub = done.stdout.strip().rpartition(" ")
-    assert said == "__main__ ['-c', 'a.jpg'] (774,) (774, 36)"
-    assert not Path(hub).exists()  # random weights stay in no one's cache
-
-
 # ---- runs ----
 
 

@@ -1,1 +1,1 @@
-"""What is typed and what is shown: a file a command."""
+"""The command line: a file a command, and what each shows."""

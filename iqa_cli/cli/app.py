@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, evaluate, interrupts, score, train
+from iqa_cli.cli import cache, datasets, evaluate, interrupts, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 
 def print_version(wanted: bool) -> None:
-    """For --version."""
+    """Print the version and exit."""
     if wanted:
         typer.echo(f"iqa {__version__}")
         raise typer.Exit
@@ -91,7 +91,7 @@ def models() -> None:
 app.add_typer(cache.app, name="cache")
 
 
-# ---- training, see cli_train ----
+# ---- training ----
 
 app.command()(train.train)
 app.command()(train.distill)
@@ -99,10 +99,10 @@ app.command()(train.blend)
 app.command("export-onnx")(train.export_onnx)
 
 
-# ---- rated sets, see cli_data ----
+# ---- rated sets ----
 
 app.command(epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
-app.add_typer(evaluate.datasets_app, name="datasets")
+app.add_typer(datasets.app, name="datasets")
 
 
 # ---- main ----

@@ -1,4 +1,4 @@
-"""What a person sees of rated sets: the list, the facts of one, and what a check of its folder found."""
+"""Tables of rated sets: the list, the facts of one, and what a check of its folder found."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from iqa_cli.cli.terminal import Row, open_console, print_rows, show
-from iqa_cli.datasets.catalog import DatasetSpec
-from iqa_cli.datasets.labels import DATASETS, Finding, LabelReport, find_spec
+from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
+from iqa_cli.datasets.check import Finding, LabelReport
+from iqa_cli.datasets.find import find_spec
 from iqa_cli.evaluation.published import ROWS, Published
-from iqa_cli.options import OWN
+from iqa_cli.options import OWN, OwnRatings
 
 
 def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -> None:
-    """The sets: a table if stdout is a terminal, else CSV, with the titles in full.
+    """Print the sets: a table if stdout is a terminal, else CSV, with the titles in full.
 
     found: where those are that are there; None where nobody said where to look.
     """
@@ -41,7 +42,7 @@ def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -
 
 
 def describe_row(spec: DatasetSpec) -> Row:
-    """One set in a row."""
+    """Describe a set in a row."""
     low, high = spec.score_range
     return {
         "name": spec.name,
@@ -54,7 +55,7 @@ def describe_row(spec: DatasetSpec) -> Row:
 
 
 def print_facts(name: str) -> None:
-    """All that is known of a set. Raises UsageError for an unknown one."""
+    """Print all that is known of a set. Raises UsageError for an unknown one."""
     print_pairs(OWN_FACTS if name == OWN else [(fact, text) for fact, text in list_facts(find_spec(name)) if text])
 
 
@@ -62,13 +63,13 @@ OWN_FACTS = (
     ("name", f"{OWN}: ratings of your own"),
     (
         "layout",
-        "--labels FILE: CSV with a header, one column of image paths, --image-column (image), and one of scores, --score-column"
-        " (score). Paths are relative to --data-root, else to the folder of the file. Several rows of an image are several"
-        " opinions, and their mean counts.",
+        f"--labels FILE: CSV with a header, one column of image paths, --image-column ({OwnRatings.image_column}), and one of"
+        f" ratings, --score-column ({OwnRatings.score_column}). Paths are relative to the --data-root of this set, else to the"
+        " folder of the file. Several rows of an image are several ratings, and their mean counts.",
     ),
     (
         "score",
-        "--score-range LOW HIGH. Without it the lowest and the highest score are the ends, which changes the RMSE but no"
+        "--score-range LOW HIGH. Without it the lowest and the highest rating are the ends, which changes the RMSE but no"
         " correlation. Higher is better, unless --lower-is-better.",
     ),
     ("split", "80/20, drawn by a seed, by image; or by the entries of --group-column, as references or photographers."),
@@ -76,10 +77,10 @@ OWN_FACTS = (
 
 
 def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
-    """What is known of a set of the catalogue."""
+    """List the facts of a set of the catalog."""
     low, high = spec.score_range
     better = "higher is better" if spec.higher_is_better else "lower is better"
-    kind = "damaged versions of few references" if spec.synthetic else "photos as they were taken"
+    kind = "distorted versions of few references" if spec.synthetic else "photos as they were taken"
     return [
         ("name", f"{spec.name}: {spec.title}"),
         ("images", f"{spec.images:,}, {kind}"),
@@ -98,14 +99,14 @@ def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
 
 
 def describe_published(row: Published) -> str:
-    """A figure of a paper with its protocol."""
+    """Describe a figure of a paper with its protocol."""
     figures = [f"{name} {value:.3f}" for name, value in (("SRCC", row.srcc), ("PLCC", row.plcc)) if value is not None]
     trained = "" if row.trained_on == row.dataset else f", trained on {row.trained_on}"
     return f"{row.model}: {', '.join(figures)} ({row.protocol}{trained})"
 
 
 def print_report(report: LabelReport) -> None:
-    """What a check found, and the first few images of each kind of trouble."""
+    """Print what a check found, and the first few images of each kind of trouble."""
     low, high = report.spec.score_range
     of = "" if report.images == report.expected else f" of {report.expected:,}"
     splits = ", ".join(f"{count:,} {side}" for side, count in sorted(report.splits.items(), reverse=True))
@@ -114,7 +115,7 @@ def print_report(report: LabelReport) -> None:
         [
             ("folder", str(report.root)),
             ("rated images", f"{report.images:,}{of}"),
-            ("ratings", f"{report.score_low:g} to {report.score_high:g}; the scale is {low:g} to {high:g}"),
+            ("ratings", f"{report.lowest:g} to {report.highest:g}; the scale is {low:g} to {high:g}"),
             ("groups", groups),
             *([("official split", splits)] if splits else []),
             ("missing", show_finding(report.missing)),
@@ -126,13 +127,13 @@ def print_report(report: LabelReport) -> None:
 
 
 def show_finding(finding: Finding) -> str:
-    """How many, and the first."""
+    """Show how many images, and the first."""
     more = ", ..." if finding.count > len(finding.first) else ""
     return f"{finding.count:,}: {', '.join(finding.first)}{more}" if finding.count else "none"
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    """Names and texts side by side at a terminal, else `name: text` a line."""
+    """Print names and texts side by side at a terminal, else `name: text` a line."""
     console = open_console(stderr=False)
     if not sys.stdout.isatty():
         for name, text in pairs:

@@ -1,8 +1,8 @@
-"""Evaluation flags: what `iqa evaluate` and `iqa datasets` can be told, in groups, and the options it makes."""
+"""Options of `iqa evaluate` in groups, and what they make."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,31 +13,22 @@ from iqa_cli.cli.options import (
     MODEL,
     OUTPUT,
     STREAM,
-    Backend,
-    BatchSize,
-    CropCount,
     CsvFile,
     DataRoots,
-    Device,
     Force,
     OwnFlags,
-    Workers,
+    RuntimeFlags,
     parse_output,
 )
 from iqa_cli.errors import UsageError
-from iqa_cli.options import DEFAULT_MODEL, BackendChoice, EvaluateOptions, ScoreOptions, Side
+from iqa_cli.options import DEFAULT_MODEL, EvaluateOptions, RatedSets, RobustnessOptions, Side
 
-MEASURE = "Measure"  # a panel of the help
-
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="The folder of the set, or one that holds it; else $IQA_DATA.", rich_help_panel=DATA),
-]
+MEASURE, ROBUSTNESS = "Measure", "Robustness"  # panels of the help
 
 
 @dataclass(frozen=True)
 class SetFlags:
-    """Which rated images are scored."""
+    """Which images are scored: those of rated sets, or clean photos."""
 
     dataset: Annotated[
         list[str] | None,
@@ -48,20 +39,44 @@ class SetFlags:
     data_root: DataRoots = None
     split: Annotated[
         Side, typer.Option(help="test: the official part, else that of a seeded 80/20 split.", rich_help_panel=DATA)
-    ] = Side.ALL
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and of the intervals.", rich_help_panel=DATA)] = 0
+    ] = EvaluateOptions.side
+    seed: Annotated[int, typer.Option(min=0, help="Of splits, intervals and distortions.", rich_help_panel=DATA)] = (
+        EvaluateOptions.seed
+    )
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Measure on the images that are there.", rich_help_panel=DATA)
-    ] = False
+    ] = EvaluateOptions.allow_missing
+    robustness: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of rated sets: clean photos, distorted step by step and changed harmlessly; repeatable.",
+            rich_help_panel=ROBUSTNESS,
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="At most N of the photos, drawn by their names.", rich_help_panel=ROBUSTNESS),
+    ] = RobustnessOptions.limit
+    held_out: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Only that share of the photos, which iqa train -s samples.held_out=SHARE kept out.",
+            rich_help_panel=ROBUSTNESS,
+        ),
+    ] = RobustnessOptions.held_out
 
 
 @dataclass(frozen=True)
 class MeasureFlags:
-    """What is found out about the scores."""
+    """How scores are measured."""
 
-    repeats: Annotated[int, typer.Option(min=1, help="The median over so many seeded test parts.", rich_help_panel=MEASURE)] = 1
+    repeats: Annotated[int, typer.Option(min=1, help="The median over so many seeded test parts.", rich_help_panel=MEASURE)] = (
+        EvaluateOptions.repeats
+    )
     rounds: Annotated[int, typer.Option(min=1, help="Draws of the bootstrap, for the intervals.", rich_help_panel=MEASURE)] = (
-        1000
+        EvaluateOptions.rounds
     )
     worst: Annotated[
         int, typer.Option(min=0, metavar="N", help="List the N images it is most wrong about.", rich_help_panel=MEASURE)
@@ -70,7 +85,7 @@ class MeasureFlags:
 
 @dataclass(frozen=True)
 class OutputFlags:
-    """Where that is written, beside stdout."""
+    """Files to write, beside stdout."""
 
     csv: CsvFile = None
     json: Annotated[
@@ -81,7 +96,7 @@ class OutputFlags:
     ] = None
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw scores against opinions, .png or .svg.", rich_help_panel=OUTPUT),
+        typer.Option(metavar="FILE", help="Draw scores against ratings, .png or .svg.", rich_help_panel=OUTPUT),
     ] = None
     force: Force = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.", rich_help_panel=OUTPUT)] = False
@@ -96,7 +111,7 @@ class OutputFlags:
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """What scores the images, and how."""
+    """What scores the images."""
 
     model: Annotated[
         list[str] | None,
@@ -107,39 +122,55 @@ class ModelFlags:
             rich_help_panel=MODEL,
         ),
     ] = None
-    backend: Backend = BackendChoice.AUTO
-    device: Device = "auto"
-    crops: CropCount = None
-    workers: Workers = None
-    batch_size: BatchSize = 1
     cache: Annotated[
         bool,
         typer.Option("--cache/--no-cache", help="Keep scores, and reuse those of unchanged images.", rich_help_panel=MODEL),
-    ] = True
-
-    def choose(self) -> ScoreOptions:
-        """How images are scored, whatever the model."""
-        return ScoreOptions(
-            backend=self.backend,
-            device=self.device,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            crops=self.crops,
-            cache=self.cache,
-        )
+    ] = EvaluateOptions.scoring.cache
 
 
-def gather_evaluation(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, models: ModelFlags) -> EvaluateOptions:
-    """The options of an evaluation. Raises UsageError where they make no sense."""
+def gather_evaluation(
+    sets: SetFlags, own: OwnFlags, measure: MeasureFlags, models: ModelFlags, runtime: RuntimeFlags
+) -> EvaluateOptions:
+    """The options of an evaluation on rated sets. Raises UsageError where they make no sense."""
+    if sets.limit is not None or sets.held_out != RobustnessOptions.held_out:
+        raise UsageError("--limit and --held-out are about clean photos: add --robustness DIR")
     return EvaluateOptions(
-        datasets=tuple(sets.dataset or ()),
+        sets=RatedSets(tuple(sets.dataset or ()), tuple(sets.data_root or ()), own.gather()),
         models=tuple(models.model or (DEFAULT_MODEL,)),
-        data_roots=tuple(sets.data_root or ()),
-        own=own.gather(),
         side=sets.split,
         repeats=measure.repeats,
         seed=sets.seed,
         rounds=measure.rounds,
         allow_missing=sets.allow_missing,
-        scoring=models.choose(),
+        scoring=replace(runtime.gather(), cache=models.cache),
     )
+
+
+def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: RuntimeFlags) -> RobustnessOptions:
+    """The options of a measurement on clean photos. Raises UsageError where they make no sense."""
+    return RobustnessOptions(
+        photos=tuple(sets.robustness or ()),
+        models=tuple(models.model or (DEFAULT_MODEL,)),
+        limit=sets.limit,
+        held_out=sets.held_out,
+        seed=sets.seed,
+        scoring=runtime.gather(),
+    )
+
+
+def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags) -> None:
+    """Refuse options about ratings where clean photos are measured on. Raises UsageError."""
+    given = {
+        "--dataset": sets.dataset,
+        "--data-root": sets.data_root,
+        "--split": sets.split is not EvaluateOptions.side,
+        "--allow-missing": sets.allow_missing,
+        "--labels": own.gather().labels,
+        "--repeats": measure.repeats > 1,
+        "--rounds": measure.rounds != EvaluateOptions.rounds,
+        "--worst": measure.worst,
+        "--plot": output.plot,
+    }
+    about = [name for name, value in given.items() if value]
+    if about:
+        raise UsageError(f"--robustness is about photos without ratings: leave out {' and '.join(about)}")

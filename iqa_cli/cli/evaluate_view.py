@@ -1,4 +1,4 @@
-"""What a person sees of evaluations: a bar while images are scored, tables, and the images that a model is most wrong about."""
+"""Progress and tables of evaluations, and the images that a model is most wrong about."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ from rich.text import Text
 from iqa_cli.cli.terminal import open_console, print_rows, show
 from iqa_cli.evaluation.measure import Estimate
 from iqa_cli.evaluation.report import find_worst, list_rows
+from iqa_cli.evaluation.robustness import SEVERE, Robustness
+from iqa_cli.evaluation.robustness_report import list_rows as list_robustness
 from iqa_cli.evaluation.run import FIGURES, Evaluation, Scored
+from iqa_cli.images.distortions import LEVELS
 
 HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
 NOTHING = "-"
+ROBUSTNESS_FIGURES = (
+    "SRCC: rank correlation of the level with minus the score, mean over the photos. clean above: in how many pairs the clean"
+    f" photo has a higher score than its version of level {SEVERE} to {LEVELS}. moved: absolute difference of the score, in"
+    " points of 0 to 100."
+)
 
 
 class EvaluationView:
-    """Shows on stderr how far an evaluation is. cached: scores are kept, so that a run that was stopped can go on."""
+    """Progress of an evaluation on stderr. cached: scores are kept, so that a run that was stopped can go on."""
 
     def __init__(self, *, quiet: bool, cached: bool) -> None:
         self.quiet = quiet
@@ -37,7 +45,7 @@ class EvaluationView:
 
     @contextmanager
     def running(self) -> Iterator[EvaluationView]:
-        """Shown while the block lasts; Ctrl-C says how to go on."""
+        """Show progress while the block lasts; Ctrl-C says how to go on."""
         try:
             with self.progress:
                 yield self
@@ -45,8 +53,8 @@ class EvaluationView:
             self.warn("stopped" + ("; the scores so far are kept: repeat the command to go on" if self.cached else ""))
             raise
 
-    def show(self, event: Scored | Evaluation) -> None:
-        """The bar moves on, or makes way for the figures."""
+    def show(self, event: Scored | Evaluation | Robustness) -> None:
+        """Move the bar on, or make way for the figures."""
         if isinstance(event, Scored):
             failed = f"{event.failed:,} failed" if event.failed else ""
             if self.task is None:
@@ -57,12 +65,12 @@ class EvaluationView:
             self.task = None
 
     def warn(self, text: str) -> None:
-        """Something went wrong that is no error."""
+        """Warn of something that is no error."""
         if not self.quiet:
             self.progress.console.print(f"iqa: warning: {show(text)}", style="yellow", soft_wrap=True)
 
     def conclude(self, evaluations: Iterable[Evaluation], plots: Iterable[Path]) -> None:
-        """What is odd about the outcome, and where pictures of it are."""
+        """Say what is odd about the outcome, and where plots of it are."""
         for text in find_hints(evaluations):
             self.warn(text)
         for path in () if self.quiet else plots:
@@ -70,7 +78,7 @@ class EvaluationView:
 
 
 def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
-    """A table a set, models side by side, if stdout is a terminal; else CSV with a row a model and set. Nothing for none."""
+    """Print a table a set, models side by side, if stdout is a terminal, else CSV with a row a model and set."""
     if not evaluations:
         return
     if not sys.stdout.isatty():
@@ -85,7 +93,7 @@ def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
 
 
 def group_evaluations(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
-    """Those of one set together, sets in the order of their first."""
+    """Group the evaluations by set, sets in the order of their first."""
     groups: dict[int, list[Evaluation]] = {}
     for evaluation in evaluations:
         groups.setdefault(id(evaluation.labels), []).append(evaluation)
@@ -93,7 +101,7 @@ def group_evaluations(evaluations: Iterable[Evaluation]) -> list[list[Evaluation
 
 
 def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
-    """All models on one set, and the published figures that may stand beside theirs."""
+    """Print all models on one set, and the published figures that may stand beside theirs."""
     first = evaluations[0]
     spec, images = first.labels.spec, first.measurement.images
     of = f" of {spec.images:,}" if first.protocol == "all images" and images != spec.images else ""
@@ -113,36 +121,74 @@ def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
 
 
 def add_evaluation(table: Table, evaluation: Evaluation) -> None:
-    """Two lines: the figures, and below them their intervals."""
+    """Add two lines: the figures, and below them their intervals."""
     figures = evaluation.figures
     table.add_row(Text(show(evaluation.model)), *(show_figure(figures[name].value, name) for name in FIGURES))
     failed = f"{evaluation.measurement.failed:,} images failed" if evaluation.measurement.failed else ""
-    notes = Text("; ".join(filter(None, (evaluation.exposure, failed))), style="yellow")
+    notes = Text("; ".join(filter(None, (evaluation.warning, failed))), style="yellow")
     table.add_row(notes, *(Text(show_ends(figures[name], name), style="dim") for name in FIGURES))
 
 
 def show_figure(value: float | None, name: str = "srcc") -> str:
-    """A correlation in three decimals, an RMSE in one."""
+    """Show a correlation in three decimals, an RMSE in one."""
     if value is None or isnan(value):
         return NOTHING
     return f"{value:.1f}" if name == "rmse" else f"{value:.3f}"
 
 
 def show_ends(estimate: Estimate, name: str) -> str:
-    """Both ends of an interval: .791, .850."""
+    """Show both ends of an interval: .791, .850."""
     ends = [show_figure(end, name) for end in (estimate.low, estimate.high)]
     return "" if NOTHING in ends else ", ".join(end if name == "rmse" else end.replace("0.", ".", 1) for end in ends)
 
 
 def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    """What the figures are, below the tables."""
+    """Explain the figures below the tables."""
     yield ""
     yield f"Below each figure: {'; '.join(dict.fromkeys(evaluation.interval for evaluation in evaluations))}."
-    yield "fitted: PLCC after a logistic curve of four parameters. RMSE: after it, in points of opinions brought to 0 to 100."
+    yield "fitted: PLCC after a logistic curve of four parameters. RMSE: after it, in points of ratings brought to 0 to 100."
     own = [evaluation for evaluation in evaluations if not evaluation.labels.spec.home]
     yield from dict.fromkeys(f"{e.labels.spec.name}: {note}" for e in own for note in e.labels.spec.notes)
     for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
         yield f"{row.title}: {row.paper}; not measured by this project."
+
+
+def print_robustness(outcomes: Sequence[Robustness]) -> None:
+    """Print figures of models on clean photos: tables if stdout is a terminal, else CSV."""
+    if not sys.stdout.isatty():
+        rows = [row for outcome in outcomes for row in list_robustness(outcome)]
+        print_rows([{name: "" if value is None else str(value) for name, value in row.items()} for row in rows])
+        return
+    console = open_console(stderr=False)
+    for outcome in outcomes:
+        console.print()
+        console.print(Text(show(outcome.model), style="bold"))
+        console.print(Text(f"{len(outcome.photos):,} clean photos, each distorted at {LEVELS} levels", style="dim"))
+        console.print(tabulate_orders(outcome))
+        console.print()
+        console.print(tabulate_movements(outcome))
+    console.print()
+    console.print(Text(ROBUSTNESS_FIGURES, style="dim"))
+
+
+def tabulate_orders(outcome: Robustness) -> Table:
+    """Tabulate each kind of distortion, and the means over groups below."""
+    table = Table("distortion", "SRCC", "clean above", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for order in outcome.orders:
+        table.add_row(order.name, show_figure(order.srcc), f"{order.clean_above:.1%}")
+    for order in outcome.groups:
+        name = f"mean of {order.chains}: {order.name}"
+        table.add_row(Text(name, style="bold"), show_figure(order.srcc), f"{order.clean_above:.1%}")
+    return table
+
+
+def tabulate_movements(outcome: Robustness) -> Table:
+    """Tabulate how far each harmless change moves scores."""
+    columns = ("harmless change", "moved, median", "95th percentile")
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for movement in outcome.movements:
+        table.add_row(movement.change, f"{movement.median:.2f}", f"{movement.p95:.2f}")
+    return table
 
 
 def print_worst(evaluations: Sequence[Evaluation], count: int, *, beside: bool = False) -> None:
@@ -155,14 +201,14 @@ def print_worst(evaluations: Sequence[Evaluation], count: int, *, beside: bool =
         title = f"Where {evaluation.model} and people disagree most: {evaluation.labels.spec.name}"
         console.print()
         console.print(Text(show(title), style="bold"), soft_wrap=True)
-        console.print(Text("opinion   score  fitted  off by  image", style="bold"))
+        console.print(Text("    MOS   score  fitted  off by  image", style="bold"))
         for row in find_worst(evaluation, count):
-            numbers = f"{row.opinion:7.1f} {row.score:7.1f} {row.fitted:7.1f} {row.residual:+7.1f}"
+            numbers = f"{row.mos:7.1f} {row.score:7.1f} {row.fitted:7.1f} {row.residual:+7.1f}"
             console.print(Text(f"{numbers}  {show(row.path)}"), soft_wrap=True)
 
 
 def find_hints(evaluations: Iterable[Evaluation]) -> Iterator[str]:
-    """What is odd about the outcome and can be mended."""
+    """Find what is odd about the outcome and can be mended."""
     for evaluation in evaluations:
         spec, failed = evaluation.labels.spec, evaluation.comparison.failed
         if failed:

@@ -1,17 +1,80 @@
-"""Shared flags: options that several commands have, each declared once: as the type of a field, or as a group."""
+"""Options of the command line: groups that a command takes by one parameter, and the options that several commands share.
+
+A group is a dataclass whose fields are options that belong together, each declared once:
+
+    @dataclass(frozen=True)
+    class OutputFlags:
+        csv: Annotated[Path | None, typer.Option(help="Write CSV.")] = None
+        quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False
+
+    @spread
+    def score(*, images: Annotated[list[str], typer.Argument()], output: OutputFlags) -> None: ...
+
+Typer reads a command's options from its signature; `spread` shows it one in which the fields stand where the group stood.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
-from iqa_cli.options import MAX_CROPS, BackendChoice, OwnRatings
+from iqa_cli.options import MAX_CROPS, BackendChoice, OwnRatings, ScoreOptions
 
 DATA, OWN, OUTPUT, MODEL = "Data", "Ratings of your own", "Output", "Model and speed"  # panels of the help
 STREAM = Path("-")  # for an input stdin, for an output stdout
+
+Group = TypeVar("Group")
+
+# ---- groups ----
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as one that takes the fields of its groups; they are put together again when it is called."""
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    groups = {p.name: p.annotation for p in parameters if is_dataclass(p.annotation)}
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{f.name: values.pop(f.name) for f in fields(group)})  # type: ignore[operator]
+        command(**values)
+
+    shown = [part for p in parameters for part in (list_fields(p.annotation) if p.name in groups else [p])]
+    gathered.__signature__ = inspect.Signature([p.replace(kind=Parameter.KEYWORD_ONLY) for p in shown])  # type: ignore[attr-defined]
+    gathered.__annotations__ = {p.name: p.annotation for p in shown}
+    return gathered
+
+
+def list_fields(group: Any) -> Iterator[Parameter]:
+    """The fields of a group as parameters of a function."""
+    kinds = get_type_hints(group, include_extras=True)
+    for f in fields(group):
+        default = Parameter.empty if f.default is MISSING else f.default
+        yield Parameter(f.name, Parameter.KEYWORD_ONLY, default=default, annotation=kinds[f.name])
+
+
+def declare_optional(options: type, arguments: Mapping[str, OptionInfo]) -> Callable[[type[Group]], type[Group]]:
+    """A class decorator: the fields of `options` as options of the command line, each None where it is not given."""
+
+    def decorate(group: type[Group]) -> type[Group]:
+        kinds = get_type_hints(options)
+        group.__annotations__ = {f.name: Annotated[kinds[f.name] | None, arguments[f.name]] for f in fields(options)}
+        for f in fields(options):
+            setattr(group, f.name, None)
+        return group
+
+    return decorate
+
+
+# ---- options that several commands share ----
 
 DataRoots = Annotated[
     list[Path] | None,
@@ -29,6 +92,10 @@ def parse_output(text: str) -> Path:
     return Path(text).absolute() if Path(text) == STREAM and text != "-" else Path(text)
 
 
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The folder of the set, or one that holds it; else $IQA_DATA.", rich_help_panel=DATA),
+]
 CsvFile = Annotated[
     Path | None,
     typer.Option(
@@ -43,51 +110,68 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Write over files that are inputs, or no earlier outputs, too.", rich_help_panel=OUTPUT),
 ]
-Backend = Annotated[
-    BackendChoice, typer.Option(help="What runs the network; auto prefers ONNX Runtime.", rich_help_panel=MODEL)
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...", rich_help_panel=MODEL)]
-CropCount = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=MAX_CROPS,
-        help=r"Views an image; more are slower and steadier.  \[default: the model's]",
-        rich_help_panel=MODEL,
-    ),
-]
-Workers = Annotated[int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=MODEL)]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=MODEL)]
 
 
 @dataclass(frozen=True)
-class OwnFlags:
-    """Ratings of one's own, for the set that is called csv; None: not said. Fields are named as those of `OwnRatings`."""
+class RuntimeFlags:
+    """What runs the network, and how fast."""
 
-    labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="CSV with a header, for csv.", rich_help_panel=OWN)
-    ] = None
-    image_column: Annotated[
-        str | None,
+    backend: Annotated[
+        BackendChoice, typer.Option(help="What runs the network; auto prefers ONNX Runtime.", rich_help_panel=MODEL)
+    ] = ScoreOptions.backend
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...", rich_help_panel=MODEL)] = ScoreOptions.device
+    crops: Annotated[
+        int | None,
         typer.Option(
-            metavar="NAME", help=r"Its paths, below --data-root or beside the file.  \[default: image]", rich_help_panel=OWN
+            min=1,
+            max=MAX_CROPS,
+            help=r"Views an image; more are slower and steadier.  \[default: the model's]",
+            rich_help_panel=MODEL,
         ),
-    ] = None
-    score_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help=r"Its scores.  \[default: score]", rich_help_panel=OWN)
-    ] = None
-    group_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What no split may part, as the reference.", rich_help_panel=OWN)
-    ] = None
-    score_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help=r"Ends of the scale.  \[default: of the scores]", rich_help_panel=OWN),
-    ] = None
-    lower_is_better: Annotated[
-        bool | None, typer.Option("--lower-is-better", help="Low scores mean good images, as DMOS do.", rich_help_panel=OWN)
-    ] = None
+    ] = ScoreOptions.crops
+    workers: Annotated[
+        int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=MODEL)
+    ] = ScoreOptions.workers
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=MODEL)
+    ] = ScoreOptions.batch_size
+
+    def gather(self) -> ScoreOptions:
+        """How images are scored, whatever the model. Raises UsageError where that makes no sense."""
+        return ScoreOptions(
+            backend=self.backend,
+            device=self.device,
+            crops=self.crops,
+            workers=self.workers,
+            batch_size=self.batch_size,
+        )
+
+
+OWN_OPTIONS: dict[str, Any] = {
+    "labels": typer.Option("--labels", metavar="FILE", help="CSV with a header, for csv.", rich_help_panel=OWN),
+    "image_column": typer.Option(
+        metavar="NAME",
+        help=rf"Its paths, below --data-root or beside the file.  \[default: {OwnRatings.image_column}]",
+        rich_help_panel=OWN,
+    ),
+    "score_column": typer.Option(
+        metavar="NAME", help=rf"Its ratings.  \[default: {OwnRatings.score_column}]", rich_help_panel=OWN
+    ),
+    "group_column": typer.Option(metavar="NAME", help="What no split may part, as the reference.", rich_help_panel=OWN),
+    "score_range": typer.Option(
+        metavar="LOW HIGH", help=r"Ends of the scale.  \[default: of the ratings]", rich_help_panel=OWN
+    ),
+    "lower_is_better": typer.Option("--lower-is-better", help="Low ratings mean good images, as DMOS do.", rich_help_panel=OWN),
+}
+"""How each field of `OwnRatings` is given on the command line."""
+
+
+@dataclass(frozen=True)
+@declare_optional(OwnRatings, OWN_OPTIONS)
+class OwnFlags:
+    """Ratings of one's own, for the set that is called csv: the fields of `OwnRatings`, None where they are not given."""
 
     def gather(self) -> OwnRatings:
         """Where the ratings are. Raises UsageError where that makes no sense."""
-        said: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return OwnRatings(**said)
+        given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return OwnRatings(**given)

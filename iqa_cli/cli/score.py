@@ -1,4 +1,4 @@
-"""The command that scores images: options, one core call. `cli` registers it and turns errors into exit codes."""
+"""`iqa score`: options, one core call, exit code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.groups import spread
-from iqa_cli.cli.options import STREAM
+from iqa_cli.cli.options import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
@@ -31,7 +30,7 @@ EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none (its 
 
 
 @spread
-def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags) -> None:
+def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
     The percentile says what share of the photographs that people rated scores no higher.
@@ -52,7 +51,7 @@ def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags) -> None
     """
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     images = replace(images, paths=paths)
-    options = gather_scoring(images, model)
+    options = gather_scoring(images, model, runtime)
     tally = run_scoring(options, images, output)
     raise typer.Exit(tally.exit_code)
 

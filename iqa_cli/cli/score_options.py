@@ -1,30 +1,17 @@
-"""Score flags: what `iqa score` can be told, in groups, and the options it makes."""
+"""Options of `iqa score` in groups, and what they make."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from iqa_cli.cli.options import (
-    MODEL,
-    OUTPUT,
-    STREAM,
-    Backend,
-    BatchSize,
-    CropCount,
-    CsvFile,
-    Device,
-    Force,
-    JsonFile,
-    Workers,
-    parse_output,
-)
+from iqa_cli.cli.options import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
-from iqa_cli.options import DEFAULT_MODEL, MAX_PIXELS, MAX_TIMEOUT, BackendChoice, ScoreOptions
+from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
 
 INPUT = "Input"  # a panel of the help
 STDIN = "-"
@@ -76,7 +63,7 @@ class InputFlags:
             help="Report images that take longer to decode.",
             rich_help_panel=INPUT,
         ),
-    ] = 60.0
+    ] = ScoreOptions.timeout
 
     def has_many(self) -> bool:
         """Whether folders or lists are among them; images that are named one by one need no cache."""
@@ -86,7 +73,7 @@ class InputFlags:
 
 @dataclass(frozen=True)
 class OutputFlags:
-    """Where their records go."""
+    """Files to write, instead of stdout."""
 
     csv: CsvFile = None
     jsonl: Annotated[
@@ -130,7 +117,7 @@ class OutputFlags:
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """What scores them, and how fast."""
+    """What scores the images."""
 
     model: Annotated[
         str,
@@ -140,12 +127,7 @@ class ModelFlags:
             help=r"A name that iqa models lists, a path, or hf://owner/name\[@revision].",
             rich_help_panel=MODEL,
         ),
-    ] = DEFAULT_MODEL
-    backend: Backend = BackendChoice.AUTO
-    device: Device = "auto"
-    crops: CropCount = None
-    workers: Workers = None
-    batch_size: BatchSize = 1
+    ] = ScoreOptions.model
     cache: Annotated[
         bool | None,
         typer.Option(
@@ -156,15 +138,11 @@ class ModelFlags:
     ] = None
 
 
-def gather_scoring(images: InputFlags, model: ModelFlags) -> ScoreOptions:
+def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags) -> ScoreOptions:
     """The options of a run. Raises UsageError where they make no sense."""
-    return ScoreOptions(
+    return replace(
+        runtime.gather(),
         model=model.model,
-        backend=model.backend,
-        device=model.device,
-        batch_size=model.batch_size,
-        workers=model.workers,
-        crops=model.crops,
         max_pixels=images.max_pixels,
         timeout=images.timeout,
         cache=images.has_many() if model.cache is None else model.cache,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.groups import spread
-from iqa_cli.cli.options import DATA, Force, OwnFlags
+from iqa_cli.cli.options import DATA, Force, OwnFlags, spread
 from iqa_cli.cli.train_options import (
     NETWORK,
     BackboneWeights,

@@ -27,7 +27,7 @@ NATIVE = "native size"
 class DatasetSpec:
     """The facts of one set.
 
-    images: how many the whole set has. score: which of the published columns is read. score_range: the scale that labels are
+    images: how many the whole set has. score: which of the published columns is read. score_range: the scale that ratings are
     brought from to 0..1. higher_is_better: the direction of the scale (DMOS grows as quality falls). synthetic: made from few
     references, so that it is split by reference. reference: what tells which one an image was made from. official_split: the
     set came with a split into training and test images. layout: how its folder lies, official names. customary_input: what
@@ -58,13 +58,13 @@ class DatasetSpec:
 
     @property
     def short(self) -> str:
-        """What papers call it: the abbreviation in the title, else its first word."""
+        """Name in papers: the abbreviation in the title, else its first word."""
         abbreviation = re.search(r"\(([^(),]+)\)", self.title)
         return abbreviation[1] if abbreviation else self.title.split()[0]
 
     @property
     def split_rule(self) -> str:
-        """Who trains and who tests, in words."""
+        """Rule of the split into training and test images, in words."""
         seeded = f"80/20 by {'reference' if self.synthetic else 'image'}, drawn by a seed"
         return "the official one that came with the set" if self.official_split else seeded
 
@@ -246,7 +246,7 @@ ROWS = (
         images=10125,  # 81 references, 25 kinds, five levels
         score="dmos",
         score_range=(1, 5),
-        higher_is_better=True,  # though the column is called dmos: raters gave 5 for imperceptible damage, 1 for very annoying
+        higher_is_better=True,  # though the column is called dmos: 5 is imperceptible distortion, 1 very annoying
         synthetic=True,
         reference="ref_img",
         home="https://database.mmsp-kn.de/kadid-10k-database.html",
@@ -258,7 +258,7 @@ ROWS = (
         markers=("dmos.csv",),
         read=read_kadid10k,
         notes=(
-            "The column dmos is a mean opinion, 5 is best, whatever its name says.",
+            "The column dmos is a MOS, 5 is best, whatever its name says.",
             "The column var is a standard deviation, as a check against all raw ratings found, though it reads as a variance.",
         ),
     ),

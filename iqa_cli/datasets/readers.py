@@ -1,6 +1,6 @@
-"""Rating: one labelled image; and the readers of the files that ratings are published in, in the sets' official layouts.
+"""Readers of the files that ratings are published in, in the sets' official layouts.
 
-Each reader takes the folder of a set and gives its ratings in the order of the label file, scores as published. It names
+Each reader takes the folder of a set and gives its ratings in the order of the label file, as published. It names
 every image that the label file names, whether or not the image is there. All raise DataError where a label file is missing
 or is not what it should be, and ExtraMissing where reading it needs a package of the [train] extra.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
 from iqa_cli.datasets.delimited import read_table
 from iqa_cli.datasets.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_words
@@ -21,23 +20,23 @@ from iqa_cli.records import Undecodable
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What people said of one image.
+    """The mean rating of one image.
 
     path: of the image, relative to the folder of the set, with forward slashes.
-    score: the mean opinion as published, on the set's own scale and in its own direction.
-    std: the standard deviation of the opinions on the same scale; None where it is not published on it.
-    reference: what may not stand on both sides of a split: the undamaged photo on synthetic sets, else the image itself.
+    value: as published (MOS or DMOS), on the set's own scale and in its own direction.
+    std: the standard deviation of the single ratings on the same scale; None where it is not published on it.
+    reference: what may not stand on both sides of a split: the pristine photo on synthetic sets, else the image itself.
     split: "training", "validation" or "test" where the set has an official split.
-    opinions: of how many rows of the label file the score is the mean; 1 where the set publishes means.
+    rows: of how many rows of the label file the value is the mean; 1 where the set publishes means.
     subset: of which part of the set it is, where the set has parts of different kinds.
     """
 
     path: str
-    score: float
+    value: float
     std: float | None
     reference: str
     split: str | None = None
-    opinions: int = 1
+    rows: int = 1
     subset: str | None = None
 
 
@@ -45,7 +44,7 @@ PRACTICE = re.compile(r"t[1-7]\.\w+")  # shown to every rater before the study b
 
 
 def read_livec(root: Path) -> list[Rating]:
-    """LIVE-C. Names come as [n, 1] cells, numbers as [1, n]; the seven practice images, which lie apart, are no part of it."""
+    """Read LIVE-C. Names come as [n, 1] cells, numbers as [1, n]; the seven practice images are no part of it."""
     names_file, scores_file, stds_file = (
         find_file(root, f"Data/{name}_release.mat") for name in ("AllImages", "AllMOS", "AllStdDev")
     )
@@ -62,7 +61,7 @@ def read_livec(root: Path) -> list[Rating]:
 
 
 def read_koniq10k(root: Path) -> list[Rating]:
-    """KonIQ-10k: MOS_zscore, and the official split where the file with it is there.
+    """Read KonIQ-10k: MOS_zscore, and the official split where the file with it is there.
 
     Sources contradict each other: `MOS` is 1 to 5 in ..._scores_and_distributions.csv, but in ..._distributions_sets.csv it is
     what the other calls MOS_zscore (3.9 to 88.4), which papers use. `SD` is on the scale of 1 to 5 in both: no std, therefore.
@@ -80,7 +79,7 @@ def read_koniq10k(root: Path) -> list[Rating]:
 
 
 def read_sides(path: Path) -> dict[str, str]:
-    """KonIQ-10k's official split: image -> side. Raises DataError where an image is on two sides."""
+    """Read KonIQ-10k's official split: image -> side. Raises DataError where an image is on two sides."""
     sides: dict[str, str] = {}
     for row in read_table(path, ("image_name", "set")):
         if sides.setdefault(row["image_name"], row["set"]) != row["set"]:
@@ -89,7 +88,7 @@ def read_sides(path: Path) -> dict[str, str]:
 
 
 def read_spaq(root: Path) -> list[Rating]:
-    """SPAQ: the workbook as it comes, or saved as CSV."""
+    """Read SPAQ: the workbook as it comes, or saved as CSV."""
     stem = "MOS and Image attribute scores"
     path = find_file(root, *(f"{folder}{stem}{suffix}" for folder in ("Annotations/", "") for suffix in (".xlsx", ".csv")))
     name, score = "Image name", "MOS"
@@ -101,7 +100,7 @@ LIVEFB_LIMIT = 640  # px: images with a longer side are the test set; from the a
 
 
 def read_livefb(root: Path) -> list[Rating]:
-    """LIVE-FB's whole images (not its patches); names have a folder. What is longer than 640 px is the official test set.
+    """Read LIVE-FB's whole images (not its patches); names have a folder. What is longer than 640 px is the official test set.
 
     The authors' list of the test images decides, where it is there; else the images' sizes, which is the rule behind the list.
     Sources contradict each other on where the label file lies: beside the folder `database` of images, or in it.
@@ -133,23 +132,11 @@ def read_size(path: Path) -> tuple[int, int] | str:
     return picture.width, picture.height
 
 
-def find_flaw(path: Path, *, decode: bool) -> str:
-    """In words why an image cannot be read, by its header or, decoded, by all of it; empty where it can."""
-    if not decode:
-        size = read_size(path)
-        return size if isinstance(size, str) else ""
-    try:
-        decode_image(str(path))
-    except Undecodable as failure:
-        return str(failure)
-    return ""
-
-
 LIVE_FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}  # in the order of the labels
 
 
 def read_live(root: Path) -> list[Rating]:
-    """LIVE release 2, without the copies of references that lie among the damaged images (`orgs` is 1).
+    """Read LIVE release 2, without the copies of references that lie among the distorted images (`orgs` is 1).
 
     Sources contradict each other: dmos.mat has the DMOS of the release, dmos_realigned.mat those after the realignment study
     of Sheikh et al. (2006), which nearly all papers on this task use, and so does this reader.
@@ -179,7 +166,7 @@ CSIQ_KINDS = {  # what the workbook calls a kind -> its folder, and how files sp
 
 
 def read_csiq(root: Path) -> list[Rating]:
-    """CSIQ. The table begins at cell D4; one image is called 1600, stored as a number.
+    """Read CSIQ. The table begins at cell D4; one image is called 1600, stored as a number.
 
     Sources contradict each other on the case of folder names (awgn, AWGN), so files are found by name whatever the case.
     """
@@ -188,7 +175,7 @@ def read_csiq(root: Path) -> list[Rating]:
     ratings = []
     for row in read_sheet(path, ("image", "dst_type", "dst_lev", "dmos_std", "dmos"), "all_by_image"):
         if row["dst_type"] not in CSIQ_KINDS:
-            raise DataError(f"{path}: unknown kind of damage {row['dst_type']!r} for {row['image']}")
+            raise DataError(f"{path}: unknown kind of distortion {row['dst_type']!r} for {row['image']}")
         folder, kind = CSIQ_KINDS[row["dst_type"]]
         name = f"{row['image']}.{kind}.{row['dst_lev']}.png"
         score, std = (parse_number(row[column], path, name) for column in ("dmos", "dmos_std"))
@@ -197,7 +184,7 @@ def read_csiq(root: Path) -> list[Rating]:
 
 
 def read_tid2013(root: Path) -> list[Rating]:
-    """TID2013. Names in the label file (I01_01_1.bmp) and of files (i01_01_1.bmp) differ in case, not alike in all copies."""
+    """Read TID2013. Names in the label file (I01_01_1.bmp) and of files (i01_01_1.bmp) differ in case in some copies."""
     path = find_file(root, "mos_with_names.txt")
     stds_file = find_file(root, "mos_std.txt")
     lines, stds = read_words(path), [std for line in read_words(stds_file) for std in line]
@@ -218,9 +205,9 @@ def read_tid2013(root: Path) -> list[Rating]:
 
 
 def read_kadid10k(root: Path) -> list[Rating]:
-    """KADID-10k.
+    """Read KADID-10k.
 
-    The names of the columns mislead: `dmos` is a mean opinion, 5 is best; `var` is a standard deviation, as a public check
+    The names of the columns mislead: `dmos` is a MOS, 5 is best; `var` is a standard deviation, as a public check
     against all raw ratings found, though others take it for a variance.
     """
     path = find_file(root, "dmos.csv")
@@ -235,7 +222,7 @@ BIQ2021_PARTS = {"training": "Train (Images and MOS).csv", "test": "Test (Images
 
 
 def read_biq2021(root: Path) -> list[Rating]:
-    """BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
+    """Read BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
 
     Sources contradict each other on the case of one name (ss02 (1014).jpg in the label file, .JPG on disk), so files are found
     by name whatever the case. The label files end in two nameless, empty columns.
@@ -249,25 +236,3 @@ def read_biq2021(root: Path) -> list[Rating]:
             image = files.get(name.lower(), f"Images/{name}")
             ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))
     return ratings
-
-
-def read_own(_root: Path, *, table: Path, image_column: str, score_column: str, group_column: str | None) -> list[Rating]:
-    """Anyone's ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
-
-    An image in several rows has the mean of their scores. What files are read is said in `delimited`.
-    """
-    columns = [image_column, *([group_column] if group_column else [])]
-    scores: dict[str, list[float]] = {}
-    groups: dict[str, str] = {}
-    for row in read_table(table, columns, numbers=(score_column,)):
-        name, group = row[image_column], row[group_column or image_column]
-        scores.setdefault(name, []).append(parse_number(row[score_column], table, name))
-        if groups.setdefault(name, group) != group:
-            raise DataError(f"{table}: {name} stands in two groups, {groups[name]} and {group}")
-    return [average_opinions(name, values, groups[name]) for name, values in scores.items()]
-
-
-def average_opinions(name: str, scores: list[float], group: str) -> Rating:
-    """One image's rating from the rows that it has."""
-    std = stdev(scores) if len(scores) > 1 else None
-    return Rating(name, scores[0] if len(scores) == 1 else fmean(scores), std, group, opinions=len(scores))

@@ -1,6 +1,6 @@
-"""Who trains and who tests: seeded splits in which no group stands on two sides, and folds fixed in a file.
+"""Training and test images: seeded splits in which no group stands on two sides, and folds fixed in a file.
 
-A group is what `Rating.reference` names: all damaged versions of one photo on synthetic sets, a single image on others. The
+A group is what `Rating.reference` names: all distorted versions of one photo on synthetic sets, a single image on others. The
 same groups and seed give the same split on every machine, whatever order the images come in.
 """
 

@@ -1,1 +1,1 @@
-"""iqa evaluate: how well scores agree with people."""
+"""Evaluation of models: agreement with people's ratings, and robustness on clean photos."""

@@ -1,8 +1,8 @@
-"""Bootstrap: how far a figure would have been another one, had other images of the same kind been rated.
+"""Bootstrap intervals: how far a figure would have been another one, had other images of the same kind been rated.
 
-A draw says how often each image comes in it, and a figure of a draw is a figure with weights. Images are sorted once for all
-draws, not once a draw, which makes a thousand draws of ten thousand images a matter of seconds; the figures are exactly those
-of `metrics` on the images as drawn.
+A draw says how often each image comes in it, and a figure of a draw is a figure with weights. But for Kendall's, images are
+sorted once for all draws, not once a draw, which makes a thousand draws of ten thousand images a matter of seconds; the figures
+are exactly those of `metrics` on the images as drawn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.evaluation.metrics import Floats
+from iqa_cli.evaluation.metrics import Floats, krcc
 
 Weights = npt.NDArray[np.float64]  # [draws, n]: how often each image comes, whole numbers
 Places = npt.NDArray[np.int64]  # of images among the images, from 0
@@ -24,19 +24,19 @@ CELLS = 200_000  # of the weights that are drawn at a time: few enough to stay i
 
 @dataclass(frozen=True)
 class Groups:
-    """Images that belong together, as all versions of one photo do: which group each is in, and how many groups there are."""
+    """Groups of images that are drawn together, as all versions of one photo are."""
 
-    numbers: Places  # [n]
+    numbers: Places  # [n], the group of each image
     count: int
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Groups:
-        """From the name of each image's group."""
+        """Groups from the name of each image's group."""
         number = {name: i for i, name in enumerate(dict.fromkeys(names))}
         return cls(np.array([number[name] for name in names], dtype=np.int64), len(number))
 
     def draw(self, rounds: int, seed: int) -> Iterator[Weights]:
-        """As many groups as there are, drawn with replacement, `rounds` times; some draws at a time."""
+        """Draw as many groups as there are, with replacement, `rounds` times; some draws at a time."""
         rng = np.random.default_rng(seed)
         size = max(CELLS // max(len(self.numbers), 1), 1)
         for begin in range(0, rounds, size):
@@ -62,13 +62,13 @@ class Row:
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Row:
-        """From the numbers, at least one."""
+        """A row from its numbers, at least one."""
         numbers = np.asarray(values, dtype=np.float64)
         _, codes, counts = np.unique(numbers, return_inverse=True, return_counts=True)
         return cls(numbers, np.argsort(codes, kind="stable"), np.cumsum(counts) - counts, codes.astype(np.int64))
 
     def count(self, weights: Weights) -> Weights:
-        """How often each different number comes [draws, different]."""
+        """Count how often each different number comes [draws, different]."""
         return np.add.reduceat(weights[:, self.order], self.starts, axis=1)
 
     def rank(self, weights: Weights) -> Weights:
@@ -89,84 +89,34 @@ def correlate(x: Floats | Weights, y: Floats | Weights, weights: Weights) -> Flo
 
 
 def leave_defined(figures: Floats, weights: Weights, *rows: Row) -> Floats:
-    """The figures, nan for draws in which a row is constant."""
+    """The figures with nan for draws in which a row is constant."""
     several = [np.count_nonzero(row.count(weights), axis=1) > 1 for row in rows]
     return np.where(np.all(several, axis=0), figures, np.nan)
 
 
 def draw_plcc(a: Row, b: Row) -> Figure:
-    """`metrics.plcc`."""
+    """Pearson's correlation of each draw, as `metrics.plcc`."""
     x, y = ((row.values - row.values.mean()) / max(float(np.abs(row.values).max()), 1e-300) for row in (a, b))
     return lambda weights: leave_defined(correlate(x, y, weights), weights, a, b)
 
 
 def draw_srcc(a: Row, b: Row) -> Figure:
-    """`metrics.srcc`."""
+    """Spearman's correlation of each draw, as `metrics.srcc`."""
     return lambda weights: leave_defined(correlate(a.rank(weights), b.rank(weights), weights), weights, a, b)
 
 
 def draw_rmse(a: Row, b: Row) -> Figure:
-    """`metrics.rmse`."""
+    """RMSE of each draw, as `metrics.rmse`."""
     squares = (a.values - b.values) ** 2
     return lambda weights: np.sqrt(weights @ squares / weights.sum(axis=1))
 
 
-@dataclass(frozen=True)
-class Level:
-    """What one bit of the ranks by the second row says of pairs in the order of the first, see `find_levels`.
-
-    Images `ones` have the bit, images `zeros` have not. Of the ones, those from `firsts` on and before `lasts` are in the same
-    group as a zero and before it: each is a pair that the rows order differently.
-    """
-
-    ones: Places
-    zeros: Places
-    firsts: Places  # [zeros]
-    lasts: Places  # [zeros]
-
-    def count_inversions(self, weights: Weights) -> Floats:
-        """Such pairs in each draw [draws]."""
-        before = np.zeros((len(weights), len(self.ones) + 1))
-        np.cumsum(weights[:, self.ones], axis=1, out=before[:, 1:])
-        pairs: Floats = np.sum(weights[:, self.zeros] * (before[:, self.lasts] - before[:, self.firsts]), axis=1)
-        return pairs
-
-
-def find_levels(a: Row, b: Row) -> list[Level]:
-    """The inversions among the images as `metrics.count_inversions` finds them, bit by bit, for any draw."""
-    places = np.lexsort((b.codes, a.codes))
-    codes = b.codes[places]
-    levels = []
-    for bit in range(int(codes.max()).bit_length() - 1, -1, -1):
-        higher, ones = codes >> (bit + 1), (codes >> bit & 1).astype(bool)
-        passed = np.concatenate([[0], np.cumsum(ones)])  # ones before each place
-        starts = np.searchsorted(higher, higher)  # where each number's group begins
-        firsts, lasts = passed[starts], passed[:-1]
-        inverted = ~ones & (firsts < lasts)
-        levels.append(Level(places[ones], places[inverted], firsts[inverted], lasts[inverted]))
-        order = np.argsort(codes >> bit, kind="stable")
-        places, codes = places[order], codes[order]
-    return levels
-
-
-def count_pairs(counts: Weights) -> Floats:
-    """Pairs of equals in each draw [draws], from how often each comes."""
-    pairs: Floats = np.sum(counts * (counts - 1), axis=1) / 2
-    return pairs
-
-
 def draw_krcc(a: Row, b: Row) -> Figure:
-    """`metrics.krcc`."""
-    both, levels = Row.of(a.codes * (int(b.codes.max()) + 1) + b.codes), find_levels(a, b)
+    """Kendall's correlation of each draw, as `metrics.krcc`, one draw after the other."""
 
     def compute(weights: Weights) -> Floats:
-        pairs = count_pairs(weights.sum(axis=1, keepdims=True))
-        tied_a, tied_b, tied_both = (count_pairs(row.count(weights)) for row in (a, b, both))
-        discordant = sum((level.count_inversions(weights) for level in levels), start=np.zeros(len(weights)))
-        free = (pairs - tied_a) * (pairs - tied_b)
-        difference = pairs - tied_a - tied_b + tied_both - 2 * discordant
-        defined = np.where(free > 0, free, np.nan)
-        return np.asarray(np.clip(difference / np.sqrt(defined), -1.0, 1.0))
+        drawn = (np.repeat(np.arange(len(a.values)), times) for times in weights.astype(np.int64))
+        return np.array([krcc(a.values[places], b.values[places]) for places in drawn])
 
     return compute
 
@@ -191,7 +141,7 @@ def find_intervals(
 
 
 def find_ends(values: Floats, level: float) -> tuple[float, float]:
-    """What the middle share of the values lies between; nan without any."""
+    """The quantiles that the middle share of the values lies between; nan without any."""
     defined = values[np.isfinite(values)]
     if not len(defined):
         return np.nan, np.nan

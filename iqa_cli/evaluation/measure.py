@@ -1,6 +1,6 @@
-"""Scores beside opinions: how well a model agrees with the people who rated a set, and where it does not.
+"""Agreement of scores with people: correlations and RMSE on a rated set, and the images where they differ most.
 
-Opinions are brought to 0..100, higher is better, whatever the set's own scale and direction are, so that the RMSE of
+Ratings are brought to a MOS of 0..100, higher is better, whatever the set's own scale and direction are, so that the RMSE of
 different sets can be compared.
 """
 
@@ -24,17 +24,17 @@ from iqa_cli.records import ScoreRecord
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One image with a score. opinion: 0 to 100, higher is better; score: the model's; group: what a split keeps whole."""
+    """One image with a score. mos: 0 to 100, higher is better; score: the model's; group: what a split keeps whole."""
 
     path: str
     group: str
-    opinion: float
+    mos: float
     score: float
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What people and a model said of the images of one set.
+    """Ratings and scores of the images of one set.
 
     records: one a rating, in the order of the ratings; failed images have theirs too.
     Raises ValueError where the records are not those of the images, or come from several models.
@@ -57,8 +57,8 @@ class Comparison:
     @cached_property
     def pairs(self) -> list[Pair]:
         """The images that have a score, in their order."""
-        rows = zip(self.records, self.labels.groups, 100 * self.labels.quality, strict=True)
-        return [Pair(r.path, group, float(opinion), r.score) for r, group, opinion in rows if r.score is not None]
+        rows = zip(self.records, self.labels.groups, self.labels.mos, strict=True)
+        return [Pair(r.path, group, float(mos), r.score) for r, group, mos in rows if r.score is not None]
 
     @property
     def failed(self) -> list[ScoreRecord]:
@@ -77,12 +77,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How well the scores of all images of a set agree with the opinions.
+    """Agreement of the scores with the MOS over all images of a set.
 
     images: how many the figures are about. failed: how many more have no score, and are in no figure.
-    plcc: of the scores as they are; plcc_fitted: after `logistic`, which brings scores to opinions. In its interval the curve
+    plcc: of the scores as they are; plcc_fitted: after `logistic`, which maps scores to MOS. In its interval the curve
     stays the same, because fitting one for each draw takes long and, from 200 images on, changes the ends by less than 0.002.
-    rmse: after `logistic`, in points of opinions on 0..100.
+    rmse: after `logistic`, in points of MOS on 0..100.
     """
 
     dataset: str
@@ -110,7 +110,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class SplitMeasurement:
-    """How well the scores agree with the opinions on the test parts of seeded splits.
+    """Agreement of the scores with the MOS on the test parts of seeded splits.
 
     images, failed: of the whole set. parts: the figures of each test part; median: of each figure over the parts.
     """
@@ -125,20 +125,20 @@ class SplitMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One image that model and people see differently.
+    """One image that model and people rate differently.
 
-    fitted: the score on the scale of the opinions. residual: fitted less opinion; above 0 the model is too kind.
+    fitted: the score on the scale of the MOS. residual: fitted less MOS; above 0 the model is too kind.
     """
 
     path: str
-    opinion: float
+    mos: float
     score: float
     fitted: float
     residual: float
 
 
 def compare(labels: Labels, records: Iterable[ScoreRecord]) -> Comparison:
-    """The scores of a set's images, of `Scorer.score` for `labels.paths` as strings, beside the opinions."""
+    """The scores of a set's images, of `Scorer.score` for `labels.paths` as strings, beside the ratings."""
     return Comparison(labels, tuple(records))
 
 
@@ -151,9 +151,9 @@ def measure(comparison: Comparison, *, rounds: int = 1000, seed: int = 0) -> Mea
     The intervals are bootstrapped: `rounds` times, whole groups are drawn with replacement, because versions of one photo say
     less than as many photos. Raises DataError where fewer than two images have a score.
     """
-    scores, opinions = take_rows(comparison, comparison.pairs)
-    figures, logistic = compute_figures(scores, opinions)
-    ours, fitted, theirs = Row.of(scores), Row.of(logistic(scores)), Row.of(opinions)
+    scores, mos = take_rows(comparison, comparison.pairs)
+    figures, logistic = compute_figures(scores, mos)
+    ours, fitted, theirs = Row.of(scores), Row.of(logistic(scores)), Row.of(mos)
     drawn = {
         "srcc": draw_srcc(ours, theirs),
         "plcc": draw_plcc(ours, theirs),
@@ -173,25 +173,25 @@ def measure(comparison: Comparison, *, rounds: int = 1000, seed: int = 0) -> Mea
 
 
 def take_rows(comparison: Comparison, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
-    """Scores and opinions [n]. Raises DataError where they are fewer than two, with the first reason why."""
+    """Scores and MOS [n]. Raises DataError where they are fewer than two, with the first reason why."""
     if len(pairs) < 2:
         failed = comparison.failed
         why = f"; {len(failed)} images have none, the first: {failed[0].path}: {failed[0].detail}" if failed else ""
         title = comparison.labels.spec.title
         raise DataError(f"{title}: at least two images with a score are needed for a correlation, not {len(pairs)}{why}")
-    return np.array([pair.score for pair in pairs]), np.array([pair.opinion for pair in pairs])
+    return np.array([pair.score for pair in pairs]), np.array([pair.mos for pair in pairs])
 
 
-def compute_figures(scores: Floats, opinions: Floats) -> tuple[Figures, Logistic]:
+def compute_figures(scores: Floats, mos: Floats) -> tuple[Figures, Logistic]:
     """The figures of two rows [n], n >= 2, and the curve that some of them are after."""
-    logistic = fit_logistic(scores, opinions)
+    logistic = fit_logistic(scores, mos)
     fitted = logistic(scores)
     figures = Figures(
-        srcc=srcc(scores, opinions),
-        plcc=plcc(scores, opinions),
-        plcc_fitted=plcc(fitted, opinions),
-        krcc=krcc(scores, opinions),
-        rmse=rmse(fitted, opinions),
+        srcc=srcc(scores, mos),
+        plcc=plcc(scores, mos),
+        plcc_fitted=plcc(fitted, mos),
+        krcc=krcc(scores, mos),
+        rmse=rmse(fitted, mos),
     )
     return figures, logistic
 
@@ -200,8 +200,7 @@ def compute_figures(scores: Floats, opinions: Floats) -> tuple[Figures, Logistic
 
 
 def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) -> SplitMeasurement:
-    """The figures over the test parts (see `splits.take_test`) with the seeds `seed`, `seed` + 1, ...; the training parts are
-    not used.
+    """The figures over the test parts (see `splits.take_test`) with the seeds `seed`, `seed` + 1, and so on.
 
     For models that were trained on none of the images: of others, a test part holds images that they have seen. The parts do
     not depend on which images failed. Raises DataError where a part has fewer than two scores or there is but one group,
@@ -234,11 +233,10 @@ def find_median(values: Sequence[float]) -> float:
 
 
 def find_disagreements(pairs: Iterable[Pair], logistic: Logistic, count: int) -> list[Disagreement]:
-    """The `count` images (or all, if fewer) whose fitted score is furthest from the opinion, the worst first."""
+    """The `count` images (or all, if fewer) whose fitted score is furthest from the MOS, the worst first."""
     rows = list(pairs)
     fitted = logistic([pair.score for pair in rows]).tolist()
     all_of_them = [
-        Disagreement(pair.path, pair.opinion, pair.score, value, value - pair.opinion)
-        for pair, value in zip(rows, fitted, strict=True)
+        Disagreement(pair.path, pair.mos, pair.score, value, value - pair.mos) for pair, value in zip(rows, fitted, strict=True)
     ]
     return sorted(all_of_them, key=lambda row: (-abs(row.residual), row.path))[: max(count, 0)]

@@ -1,4 +1,4 @@
-"""How well predictions agree with opinions: two equally long rows of numbers in, one number out.
+"""Metrics of agreement between scores and ratings: two equally long rows of numbers in, one number out.
 
 The figures of the VQEG and of ITU-T P.1401: rank correlation (monotony), linear correlation and RMSE (accuracy), the latter
 raw or after a logistic curve that takes out the scale. A correlation with a constant is undefined, hence nan. Everything here
@@ -35,7 +35,7 @@ def as_pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 
 def rank(values: npt.ArrayLike) -> Floats:
-    """Ranks from 1; equal values share the average of their ranks."""
+    """Ranks of the values from 1; equal ones share the average of their ranks."""
     _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     averages: Floats = last - (counts - 1) / 2.0
@@ -66,7 +66,7 @@ def srcc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def count_inversions(values: npt.NDArray[np.int64]) -> int:
-    """Pairs i < j with values[i] > values[j], of numbers >= 0, in O(n log n).
+    """Count pairs i < j with values[i] > values[j], of numbers >= 0, in O(n log n).
 
     Bit by bit from the highest: among numbers that agree in all higher bits, a one before a zero is an inversion. Sorting
     stably by the bits seen so far keeps such numbers side by side and in their order.
@@ -81,9 +81,9 @@ def count_inversions(values: npt.NDArray[np.int64]) -> int:
     return total
 
 
-def count_ties(labels: npt.NDArray[np.int64]) -> int:
-    """Pairs of equal labels."""
-    counts = np.unique(labels, return_counts=True)[1].astype(np.int64)
+def count_ties(codes: npt.NDArray[np.int64]) -> int:
+    """Count pairs of equal codes."""
+    counts = np.unique(codes, return_counts=True)[1].astype(np.int64)
     return int(np.sum(counts * (counts - 1) // 2))
 
 
@@ -108,7 +108,7 @@ def rmse(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Logistic:
-    """The monotone curve of four parameters that VQEG (2000, annex on data analysis) maps predictions to opinions with.
+    """The monotone curve of four parameters that VQEG (2000, annex on data analysis) maps predictions to MOS with.
 
     left and right are its values far left and far right (right < left: the curve falls), middle is where it is half way, and
     width the scale of the ascent: left + (right - left) / (1 + exp(-(x - middle) / width)).
@@ -120,16 +120,17 @@ class Logistic:
     width: float
 
     def __call__(self, values: npt.ArrayLike) -> Floats:
-        """The opinions [n] that belong to the predictions [n]."""
+        """The MOS [n] that belong to the predictions [n]."""
         share = 0.5 + 0.5 * np.tanh((np.asarray(values, dtype=np.float64) - self.middle) / (2 * self.width))
         return np.asarray(self.left + (self.right - self.left) * share)
 
 
-def leave_rest(x: Floats, y: Floats, shape: Floats) -> tuple[Floats, Floats]:
-    """What remains of the centred y after the best multiple of the centred curve tanh((x - middle) / exp(log_width)) [n].
+def project(x: Floats, y: Floats, shape: Floats) -> tuple[Floats, Floats]:
+    """Residuals [n] and Jacobian [n, 2] of the variable-projection fit of y, centred, by tanh((x - middle) / exp(log_width)).
 
-    Also its derivatives by the two numbers of the shape, but for the sign and for the change of the best multiple [n, 2]
-    (variable projection after Kaufman 1975: offset and height need no search, so the valleys of the search are short).
+    The curve is centred and times its best multiple, so offset and height need no search and the valleys of the search are
+    short. The Jacobian, by the two numbers of the shape, is Kaufman's (1975): without the change of the best multiple, and its
+    sign turned.
     """
     middle, narrow = shape[0], np.exp(-shape[1])
     z = (x - middle) * narrow
@@ -144,9 +145,9 @@ def leave_rest(x: Floats, y: Floats, shape: Floats) -> tuple[Floats, Floats]:
 
 
 def descend(x: Floats, y: Floats, shape: Floats) -> tuple[float, Floats]:
-    """Least squares by Levenberg and Marquardt, y centred: the squared error that is reached, and (middle, log_width)."""
+    """Fit the shape by Levenberg and Marquardt, y centred: the squared error that is reached, and (middle, log_width)."""
     damping = 1e-3
-    rest, slopes = leave_rest(x, y, shape)
+    rest, slopes = project(x, y, shape)
     error = float(rest @ rest)
     for _ in range(FIT_STEPS):
         normal, pull = slopes.T @ slopes, slopes.T @ rest
@@ -157,7 +158,7 @@ def descend(x: Floats, y: Floats, shape: Floats) -> tuple[float, Floats]:
         trial[1] = np.clip(trial[1], *LOG_WIDTHS)
         reach = REACH * np.exp(trial[1])
         trial[0] = np.clip(trial[0], x.min() - reach, x.max() + reach)
-        trial_rest, trial_slopes = leave_rest(x, y, trial)
+        trial_rest, trial_slopes = project(x, y, trial)
         gain = 1 - float(trial_rest @ trial_rest) / error
         if gain <= 0:
             damping *= 4
@@ -169,13 +170,13 @@ def descend(x: Floats, y: Floats, shape: Floats) -> tuple[float, Floats]:
     return error, shape
 
 
-def fit_logistic(prediction: npt.ArrayLike, opinion: npt.ArrayLike) -> Logistic:
-    """The logistic curve nearest to the opinions in the sense of least squares.
+def fit_logistic(prediction: npt.ArrayLike, mos: npt.ArrayLike) -> Logistic:
+    """The logistic curve nearest to the MOS in the sense of least squares.
 
     The curve may fall as well as rise, as is the custom: a prediction that is wrong way round fits as well as its reverse.
-    Where predictions or opinions are all equal it is flat, at the mean opinion.
+    Where predictions or MOS are all equal it is flat, at the mean MOS.
     """
-    x, y = as_pair(prediction, opinion)
+    x, y = as_pair(prediction, mos)
     (x_mean, x_std), (y_mean, y_std) = (x.mean(), x.std()), (y.mean(), y.std())
     if x.max() == x.min() or y.max() == y.min() or not x_std or not y_std:
         return Logistic(float(y_mean), float(y_mean), float(x_mean), 1.0)
@@ -190,6 +191,6 @@ def fit_logistic(prediction: npt.ArrayLike, opinion: npt.ArrayLike) -> Logistic:
     return Logistic(left, right, float(x_mean + x_std * middle), float(x_std * np.exp(log_width) / 2))
 
 
-def plcc_fitted(prediction: npt.ArrayLike, opinion: npt.ArrayLike) -> float:
-    """Pearson's correlation of the opinions with the predictions after `fit_logistic`, 0 to 1: the sign is lost."""
-    return plcc(fit_logistic(prediction, opinion)(prediction), opinion)
+def plcc_fitted(prediction: npt.ArrayLike, mos: npt.ArrayLike) -> float:
+    """Pearson's correlation of the MOS with the predictions after `fit_logistic`, 0 to 1: the sign is lost."""
+    return plcc(fit_logistic(prediction, mos)(prediction), mos)

@@ -1,4 +1,4 @@
-"""Pictures of results: scores against opinions, and how a training went. PNG or SVG, by the suffix of the file.
+"""Plots: scores against ratings, and learning curves. PNG or SVG, by the suffix of the file.
 
 Needs matplotlib, which is in the [train] extra and is loaded only when something is drawn. Figures are drawn without pyplot, so
 that no window, backend or style of the caller's is touched.
@@ -53,7 +53,10 @@ STYLE = {
 
 
 def check_target(path: Path) -> None:
-    """Raises UsageError for a suffix of no known kind, ExtraMissing without matplotlib, DataError where there is no folder."""
+    """Refuse a plot that cannot be drawn.
+
+    Raises UsageError for its suffix, ExtraMissing without matplotlib, DataError where there is no folder.
+    """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"{path}: plots are {' or '.join(FORMATS)} files")
     if find_spec("matplotlib") is None:
@@ -63,35 +66,35 @@ def check_target(path: Path) -> None:
 
 
 def plot_scatter(path: Path, pairs: Sequence[Pair], logistic: Logistic, title: str, note: str = "") -> None:
-    """A point for each image, its score against its opinion, with the fitted curve, the correlations and a note below them.
+    """Plot scores against MOS, with the fitted curve, the correlations and a note below them.
 
     Raises UsageError for another suffix, ExtraMissing without matplotlib, DataError where there is nothing to plot or the file
     cannot be written.
     """
     if len(pairs) < 2:
         raise DataError(f"{path}: nothing to plot: {len(pairs)} images with a score")
-    scores, opinions = np.array([pair.score for pair in pairs]), np.array([pair.opinion for pair in pairs])
+    scores, mos = np.array([pair.score for pair in pairs]), np.array([pair.mos for pair in pairs])
     with drawing(path, title, (5.2, 5.4)) as figure:
         axes = figure.add_subplot()
-        axes.plot((0, 100), (0, 100), color=GREY, linewidth=0.8, dashes=(4, 4), label="score = opinion")
+        axes.plot((0, 100), (0, 100), color=GREY, linewidth=0.8, dashes=(4, 4), label="score = MOS")
         faint = float(np.clip(400 / len(pairs), 0.12, 0.6))
-        axes.scatter(scores, opinions, s=14, color=COLOURS[0], alpha=faint, linewidths=0, rasterized=len(pairs) > MANY)
+        axes.scatter(scores, mos, s=14, color=COLOURS[0], alpha=faint, linewidths=0, rasterized=len(pairs) > MANY)
         line = np.linspace(scores.min(), scores.max(), 200)
         axes.plot(line, logistic(line), color=COLOURS[1], linewidth=2, label="fitted curve")
-        axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal", xlabel="score", ylabel="mean opinion, brought to 0 to 100")
+        axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal", xlabel="score", ylabel="MOS, brought to 0 to 100")
         axes.legend(loc="lower right", frameon=True, edgecolor="none")
-        lines = [describe_agreement(scores, opinions, logistic), *([textwrap.fill(note, NOTE_WIDTH)] if note else [])]
+        lines = [describe_agreement(scores, mos, logistic), *([textwrap.fill(note, NOTE_WIDTH)] if note else [])]
         axes.set_title("\n".join(lines), fontsize=9, color=GREY, parse_math=False)
 
 
-def describe_agreement(scores: Floats, opinions: Floats, logistic: Logistic) -> str:
+def describe_agreement(scores: Floats, mos: Floats, logistic: Logistic) -> str:
     """The correlations and how many images they are of, in a line."""
-    raw, fitted = plcc(scores, opinions), plcc(logistic(scores), opinions)
-    return f"SRCC {show(srcc(scores, opinions))}   PLCC {show(raw)}, fitted {show(fitted)}   {len(scores)} images"
+    raw, fitted = plcc(scores, mos), plcc(logistic(scores), mos)
+    return f"SRCC {show(srcc(scores, mos))}   PLCC {show(raw)}, fitted {show(fitted)}   {len(scores)} images"
 
 
 def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Learning curves from the lines of a run's stats.jsonl: the losses by name and, where there is validation, SRCC and PLCC.
+    """Plot learning curves from a run's stats.jsonl: the losses by name and, where there is validation, SRCC and PLCC.
 
     Raises as `plot_scatter` does.
     """
@@ -112,7 +115,7 @@ def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = ""
 
 
 def shade_warm_up(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Grey behind the epochs in which the backbone was frozen, named above the first panel."""
+    """Shade the epochs in which the backbone was frozen, named above the first panel."""
     warm = [row["epoch"] for row in rows if row["phase"] == "warm-up"]
     if not warm:
         return
@@ -122,7 +125,7 @@ def shade_warm_up(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def draw_validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """SRCC and PLCC an epoch; the best epoch, whose weights are kept, is marked."""
+    """Draw SRCC and PLCC an epoch; the best epoch, whose weights are kept, is marked."""
     epochs = [row["epoch"] for row in rows]
     for name, colour in zip(("srcc", "plcc"), COLOURS, strict=False):
         values = [nan if row[name] is None else row[name] for row in rows]
@@ -137,7 +140,7 @@ def draw_validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def draw_losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Each loss on a logarithmic scale, because they differ by orders of magnitude; a zero leaves a gap."""
+    """Draw each loss on a logarithmic scale, because they differ by orders of magnitude; a zero leaves a gap."""
     names = dict.fromkeys(name for row in rows for name in row["losses"])
     for i, name in enumerate(names):
         values = np.array([row["losses"].get(name, nan) for row in rows], dtype=np.float64)
@@ -150,7 +153,7 @@ def draw_losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def place_legend(axes: Axes) -> None:
-    """Beside the curves, so that it hides none."""
+    """Put the legend beside the curves, so that it hides none."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 

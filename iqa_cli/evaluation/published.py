@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Protocol(StrEnum):
-    """How a figure came about."""
+    """Protocol by which a figure was measured."""
 
     SPLITS = "80/20 splits, median of 10"  # trained on one part of a set, measured on the other
     CROSS = "cross-dataset"  # trained on another set, measured on this one
@@ -19,7 +19,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One result of one paper. dataset, trained_on: names of the catalogue, the same for SPLITS. None: not to be had."""
+    """One result of one paper. dataset, trained_on: names of the catalog, the same for SPLITS. None: not to be had."""
 
     model: str
     dataset: str
@@ -30,12 +30,12 @@ class Published:
 
     @property
     def title(self) -> str:
-        """What the row is called in a table, so that nobody takes it for a measurement of ours."""
+        """Name of the row in a table, so that nobody takes it for a measurement of ours."""
         return f"{self.model} (published)"
 
     @property
     def paper(self) -> str:
-        """The source."""
+        """The paper that it is from."""
         return PAPERS[self.model]
 
 
@@ -98,6 +98,6 @@ ROWS = (
 
 
 def find_published(dataset: str, protocol: Protocol, trained_on: str | None = None) -> list[Published]:
-    """What may stand beside a figure of ours on that set: results of that protocol, for CROSS also of that training."""
+    """Results on that set that may stand beside ours: of that protocol, for CROSS also of that training."""
     wanted = dataset, protocol, dataset if protocol is Protocol.SPLITS else trained_on
     return [row for row in ROWS if (row.dataset, row.protocol, row.trained_on) == wanted]

@@ -1,16 +1,15 @@
-"""Results: evaluations as flat rows, as data for JSON, and as files: a CSV line an image, a JSON array, scatter plots."""
+"""Evaluations as flat rows, as data for JSON, and as files: a CSV line an image, a JSON array, scatter plots."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Disagreement, find_disagreements
 from iqa_cli.evaluation.plots import check_target, plot_scatter
 from iqa_cli.evaluation.run import Evaluation
@@ -20,14 +19,14 @@ from iqa_cli.options import OWN, EvaluateOptions
 from iqa_cli.scoring.writers import Value, clean, encode_csv
 
 COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
-"""Of the file with a line an image. rating: as published; opinion: brought to 0..100, higher is better; score: the model's;
-fitted: the score on the scale of the opinions; residual: fitted less opinion.
+"""Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;
+fitted: the score on the scale of the MOS; residual: fitted less MOS.
 """
-DECIMALS = 4  # more than opinions have, so that whoever computes a correlation from the file gets the same one
+DECIMALS = 4  # more than ratings have, so that whoever computes a correlation from the file gets the same one
 
 
 def round_value(value: float | None) -> Value:
-    """As files show it; None for what is not defined."""
+    """Round a number as files show it; None for what is not defined."""
     return None if value is None or not isfinite(value) else round(value, DECIMALS)
 
 
@@ -40,7 +39,7 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
     for name, estimate in evaluation.figures.items():
         ends = (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
         measured |= {name + end: round_value(value) for end, value in ends}
-    rows = [{"dataset": evaluation.labels.spec.name, "model": evaluation.model, **measured, "note": evaluation.exposure}]
+    rows = [{"dataset": evaluation.labels.spec.name, "model": evaluation.model, **measured, "note": evaluation.warning}]
     for paper in evaluation.published:
         figures = {"srcc": paper.srcc, "plcc": paper.plcc}
         facts = {"dataset": paper.dataset, "model": paper.model, "source": "published", "protocol": str(paper.protocol)}
@@ -50,7 +49,7 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
 
 
 def count_images(evaluation: Evaluation) -> dict[str, Value]:
-    """How many images the figures are about, and how many more have no score."""
+    """Count the images that the figures are about, and those that have no score."""
     return {"images": evaluation.measurement.images, "failed": evaluation.measurement.failed}
 
 
@@ -58,7 +57,7 @@ def count_images(evaluation: Evaluation) -> dict[str, Value]:
 
 
 def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
-    """All there is to say, as JSON holds it; what is not defined is None."""
+    """The evaluation as JSON holds it; what is not defined is None."""
     spec = evaluation.labels.spec
     data = {
         "dataset": spec.name,
@@ -69,14 +68,14 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         **count_images(evaluation),
         "scale": {"low": spec.score_range[0], "high": spec.score_range[1], "higher_is_better": spec.higher_is_better},
         "notes": list(spec.notes),
-        "trained_on": evaluation.card.training.get("data", []),
-        "exposure": evaluation.exposure,
+        **asdict(evaluation.card.provenance),
+        "contamination": evaluation.warning,
         "interval": evaluation.interval,
         **{name: asdict(estimate) for name, estimate in evaluation.figures.items()},
         "logistic": asdict(evaluation.measurement.logistic),
         "parts": [asdict(part) for part in evaluation.parts.parts] if evaluation.parts else [],
         "published": [asdict(row) | {"paper": row.paper} for row in evaluation.published],
-        "worst": [asdict(row) for row in find_worst(evaluation, worst)],
+        "worst": [describe_disagreement(row) for row in find_worst(evaluation, worst)],
         "failures": [{"path": r.path, "status": str(r.status), "detail": r.detail} for r in evaluation.comparison.failed],
     }
     return {key: drop_undefined(value) for key, value in data.items()}
@@ -86,13 +85,18 @@ def drop_undefined(value: Any) -> Any:
     """The same data with None for every number that JSON has no word for."""
     if isinstance(value, dict):
         return {key: drop_undefined(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [drop_undefined(inner) for inner in value]
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
+def describe_disagreement(row: Disagreement) -> dict[str, Any]:
+    """One image as JSON holds it; its MOS is called as in COLUMNS."""
+    return {"opinion" if name == "mos" else name: value for name, value in asdict(row).items()}
+
+
 def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
-    """The images on which model and people disagree most."""
+    """Find the images on which model and people disagree most."""
     return find_disagreements(evaluation.comparison.pairs, evaluation.measurement.logistic, count)
 
 
@@ -100,21 +104,20 @@ def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
 
 
 def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
-    """A row of COLUMNS for each image, in the order of the ratings."""
+    """List a row of COLUMNS for each image, in the order of the ratings."""
     labels, logistic = evaluation.labels, evaluation.measurement.logistic
-    for rating, quality, record in zip(labels.ratings, labels.quality, evaluation.comparison.records, strict=True):
-        opinion = 100 * float(quality)
+    for rating, mos, record in zip(labels.ratings, labels.mos.tolist(), evaluation.comparison.records, strict=True):
         fitted = None if record.score is None else float(logistic([record.score])[0])
         yield (
             labels.spec.name,
             evaluation.model,
             record.path,
             rating.reference,
-            round_value(rating.score),
-            round_value(opinion),
+            round_value(rating.value),
+            round_value(mos),
             round_value(record.score),
             round_value(fitted),
-            round_value(None if fitted is None else fitted - opinion),
+            round_value(None if fitted is None else fitted - mos),
             str(record.status),
             record.detail,
         )
@@ -139,7 +142,7 @@ class ResultFiles:
         self._head, self._before = encode_csv(COLUMNS), b"[\n"
 
     def write(self, evaluation: Evaluation) -> None:
-        """To all of them. Raises as `Target.write` and `plot_scatter` do."""
+        """Write an evaluation to all of them. Raises as `Target.write` and `plot_scatter` do."""
         if self.images is not None:
             self.images.write(self._head + b"".join(map(encode_csv, list_images(evaluation))))
             self._head = b""
@@ -152,7 +155,7 @@ class ResultFiles:
             names = evaluation.labels.spec.name, evaluation.model
             path = name_plot(self.plot, *names) if self.several else self.plot
             title = f"{evaluation.model} on {evaluation.labels.spec.title}"
-            plot_scatter(path, evaluation.comparison.pairs, evaluation.measurement.logistic, title, evaluation.exposure)
+            plot_scatter(path, evaluation.comparison.pairs, evaluation.measurement.logistic, title, evaluation.warning)
             self.plots.append(path)
 
 
@@ -169,8 +172,8 @@ def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
     check_target(path)
     if options.count == 1:
         return [path]
-    own = options.own.labels.stem if options.own.labels else OWN
-    sets = [own if name == OWN else name for name in options.datasets]
+    own = options.sets.own.labels
+    sets = [own.stem if own and name == OWN else name for name in options.sets.names]
     return [name_plot(path, dataset, model) for model in options.models for dataset in sets]
 
 
@@ -189,15 +192,10 @@ def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) 
 def open_results(
     images: Path | None, data: Path | None, plot: Path | None, *, worst: int, several: bool
 ) -> Iterator[ResultFiles]:
-    """Files to write to, complete when the block ends, however it ends. What cannot be written is said at once.
+    """Open the outputs, which are complete when the block ends, however it ends; what cannot be written is said at once.
 
-    Raises UsageError where two are one file or a plot is of no known kind, DataError where one cannot be written.
+    Raises DataError where one cannot be written.
     """
-    paths: Sequence[Path] = [path for path in (images, data, plot) if path is not None]
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths))}")
-    if plot is not None:
-        check_target(plot)
     with ExitStack() as stack:
         targets = [None if path is None else stack.enter_context(open_target(path)) for path in (images, data)]
         yield ResultFiles(targets[0], targets[1], plot, worst, several)

@@ -13,6 +13,7 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
+from iqa_cli.models.provenance import join_provenances
 from iqa_cli.networks.checkpoint import load_network, save_weights
 from iqa_cli.networks.ensemble import Blend, Member, fits_crops
 from iqa_cli.networks.network import QfmIqm
@@ -68,14 +69,14 @@ def build_blend(models: Sequence[FoundModel], weights: Sequence[float], crops: C
 def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> ModelCard:
     """The card of a blend, but for its crops and files: the scale of its first model, and the limits that all have."""
     shares = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(blend.shares, cards, strict=True))
-    data = list(dict.fromkeys(line for card in cards for line in card.training.get("data", [])))
+    provenance = join_provenances(card.provenance for card in cards)
     return replace(
         cards[0],
         name=about.name,
         summary=about.summary or f"the weighted mean of {len(cards)} networks: {shares}",
         network={"members": [asdict(member) for member in blend.members]},
         limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
-        training={"data": data, "members": [{"name": card.name, **card.training} for card in cards]},
+        training={**asdict(provenance), "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
     )
 

@@ -1,8 +1,8 @@
-"""What the distortions do to pixels: functions (rgb, strength, rng) -> a new uint8 [H, W, 3]; `rgb` stays as it was.
+"""Filters behind the distortions: functions (rgb, strength, rng) -> a new uint8 [H, W, 3]; `rgb` stays as it was.
 
 Whatever has an extent (blurs, blocks, halos, the reach of the denoiser) is given in px of a picture whose short side is 512 px
 and grows with the picture. Grain, impulses and codecs work on single pixels or fixed blocks and stay as they are.
-Nothing moves: kernels are symmetric and grids are centred, so that only the damage tells a picture from the original.
+Nothing moves: kernels are symmetric and grids are centred, so that only the distortion tells a picture from the original.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of linear red, green and blue:
 
 
 def image_scale(rgb: Rgb) -> float:
-    """By how much this picture is larger than the one that extents are tabulated for."""
+    """Ratio of this picture's short side to the one that extents are tabulated for."""
     return float(min(rgb.shape[:2])) / REFERENCE_SIDE
 
 
 def to_pixels(values: Floats) -> Rgb:
-    """Values in 0..255, rounded and clipped to uint8."""
+    """Round and clip values in 0..255 to uint8."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def encode_srgb(light: Floats) -> Floats:
-    """Linear light -> sRGB in 0..255 (IEC 61966-2-1)."""
+    """Encode linear light as sRGB in 0..255 (IEC 61966-2-1)."""
     light = np.clip(light, 0, 1)
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -45,12 +45,12 @@ ENCODED = to_pixels(encode_srgb(np.linspace(0, 1, FINE + 1)))
 
 
 def encode_light(light: Floats) -> Rgb:
-    """Linear light [H, W, 3] -> sRGB, by table, which is ten times faster than powers."""
+    """Encode linear light [H, W, 3] as sRGB, by table, which is ten times faster than powers."""
     return ENCODED[np.rint(np.clip(light, 0, 1) * FINE).astype(np.int16)]
 
 
 def map_tones(rgb: Rgb, tones: Floats) -> Rgb:
-    """Every value v becomes tones[v], or tones[v, channel]."""
+    """Map every value v to tones[v], or tones[v, channel]."""
     table = to_pixels(tones).reshape(256, 1, -1)
     return np.asarray(cv2.LUT(rgb, table), np.uint8)
 
@@ -63,7 +63,7 @@ def blur_gaussian(rgb: Rgb, sigma: float, _: np.random.Generator) -> Rgb:
 
 
 def blur_motion(rgb: Rgb, length: float, rng: np.random.Generator) -> Rgb:
-    """A straight shake over `length` px in a drawn direction."""
+    """Blur by a straight shake over `length` px in a drawn direction."""
     angle = rng.uniform(0, np.pi)
     half = length * image_scale(rgb) / 2
     stops = np.linspace(-half, half, 8 * int(np.ceil(half)) + 1)[:, None]  # [stops, 1]
@@ -72,14 +72,14 @@ def blur_motion(rgb: Rgb, length: float, rng: np.random.Generator) -> Rgb:
 
 
 def blur_lens(rgb: Rgb, radius: float, _: np.random.Generator) -> Rgb:
-    """Out of focus: every point becomes a disc of `radius` px with a soft edge of one px more."""
+    """Blur as out of focus: every point becomes a disc of `radius` px with a soft edge of one px more."""
     radius *= image_scale(rgb)
     cells = kernel_cells(radius)
     return convolve(rgb, np.clip(radius + 1 - np.hypot(cells, cells[:, None]), 0, 1))
 
 
 def kernel_cells(reach: float) -> Floats:
-    """The places, along one axis, of the cells of a kernel that extends `reach` px from its middle."""
+    """Positions along one axis of the cells of a kernel that extends `reach` px from its middle."""
     cells = int(np.ceil(reach))
     return np.arange(-cells, cells + 1, dtype=np.float64)
 
@@ -92,7 +92,7 @@ def convolve(rgb: Rgb, kernel: Floats) -> Rgb:
 
 
 def draw_grain(rgb: Rgb, channels: int, size: float, rng: np.random.Generator) -> Floats:
-    """Gaussian noise of standard deviation 1, [H, W, channels], smoothed to grains of `size` px (0: every pixel its own)."""
+    """Draw gaussian noise of standard deviation 1, [H, W, channels], smoothed to grains of `size` px (0: single pixels)."""
     grain = rng.standard_normal((*rgb.shape[:2], channels), dtype=np.float32)
     if size == 0:
         return grain
@@ -106,22 +106,22 @@ def add_white_noise(rgb: Rgb, sigma: float, rng: np.random.Generator) -> Rgb:
 
 
 def add_colour_noise(rgb: Rgb, sigma: float, rng: np.random.Generator) -> Rgb:
-    """Coloured blotches at unchanged luma: grain in Cb and Cr alone, coarse as a raw converter leaves it."""
+    """Add coloured blotches at unchanged luma: grain in Cb and Cr alone, coarse as a raw converter leaves it."""
     cr, cb = np.moveaxis(sigma * draw_grain(rgb, 2, 1.0, rng), 2, 0)
     return to_pixels(rgb + np.stack([1.402 * cr, -0.714 * cr - 0.344 * cb, 1.772 * cb], axis=2))  # JFIF's YCbCr to RGB
 
 
 def add_impulse_noise(rgb: Rgb, share: float, rng: np.random.Generator) -> Rgb:
-    """Salt and pepper in each channel on its own; `share` of the values is hit."""
+    """Add salt and pepper in each channel on its own; `share` of the values is hit."""
     fate = rng.random(rgb.shape, dtype=np.float32)
-    damaged = rgb.copy()
-    damaged[fate < share / 2] = 0
-    damaged[fate > 1 - share / 2] = 255
-    return damaged
+    noisy = rgb.copy()
+    noisy[fate < share / 2] = 0
+    noisy[fate > 1 - share / 2] = 255
+    return noisy
 
 
 def add_sensor_noise(rgb: Rgb, gain: float, rng: np.random.Generator) -> Rgb:
-    """High ISO: photon noise, its variance `gain` times the linear light, over read noise; strongest in the shadows.
+    """Add noise of high ISO: photon noise, its variance `gain` times the linear light, over read noise, strongest in shadows.
 
     The Gaussian of Foi et al., IEEE TIP 2008; the grains are as large as demosaicing makes them.
     """
@@ -134,7 +134,7 @@ def add_sensor_noise(rgb: Rgb, gain: float, rng: np.random.Generator) -> Rgb:
 
 
 def compress(rgb: Rgb, codec: str, **options: object) -> Rgb:
-    """There and back through one of Pillow's lossy formats."""
+    """Compress by one of Pillow's lossy formats and decode again."""
     file = BytesIO()
     Image.fromarray(rgb).save(file, codec, **options)
     return np.array(Image.open(file).convert("RGB"))
@@ -145,7 +145,7 @@ def compress_jpeg(rgb: Rgb, quality: float, _: np.random.Generator) -> Rgb:
 
 
 def compress_jpeg2000(rgb: Rgb, ratio: float, _: np.random.Generator) -> Rgb:
-    """To about 1/`ratio` of the raw size. By far the slowest kind: the encoder codes every bit plane before it drops most."""
+    """Compress to about 1/`ratio` of the raw size; by far the slowest, as all bit planes are coded before most are dropped."""
     return compress(rgb, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True)
 
 
@@ -168,14 +168,14 @@ def shrunk_size(rgb: Rgb, factor: float) -> tuple[int, int]:
 
 
 def downscale(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
-    """Reduced well and enlarged again, both bicubic."""
+    """Reduce and enlarge again, both bicubic."""
     image = Image.fromarray(rgb)
     small = image.resize(shrunk_size(rgb, factor), Image.Resampling.BICUBIC)
     return np.array(small.resize(image.size, Image.Resampling.BICUBIC))
 
 
 def alias(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
-    """Reduced by leaving pixels out, enlarged linearly from where they lay: jagged edges, moire, and nothing moves."""
+    """Reduce by leaving pixels out, enlarge linearly from where they lay: jagged edges, moire, and nothing moves."""
     width, height = shrunk_size(rgb, factor)
     rows, y = keep_some(rgb.shape[0], height)
     columns, x = keep_some(rgb.shape[1], width)
@@ -189,7 +189,7 @@ def keep_some(side: int, count: int) -> tuple[npt.NDArray[np.intp], Floats]:
 
 
 def pixelate(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
-    """Blocks of one colour, about `factor` px wide."""
+    """Show blocks of one colour, about `factor` px wide."""
     small = cv2.resize(rgb, shrunk_size(rgb, factor), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
@@ -198,12 +198,12 @@ def pixelate(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
 
 
 def change_exposure(rgb: Rgb, stops: float, _: np.random.Generator) -> Rgb:
-    """The same scene with 2^stops of the light; what is above white is lost."""
+    """Change the light of the scene by 2^stops; what is above white is lost."""
     return map_tones(rgb, encode_srgb(LINEAR * 2**stops))
 
 
 def change_contrast(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
-    """All tones nearer to (below 1) or further from (above 1) their mean."""
+    """Bring all tones nearer to (below 1) or further from (above 1) their mean."""
     middle = rgb.mean()
     return map_tones(rgb, middle + (TONES - middle) * factor)
 
@@ -212,20 +212,20 @@ def change_contrast(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
 
 
 def cast_colour(rgb: Rgb, stops: float, rng: np.random.Generator) -> Rgb:
-    """A wrong white balance towards a drawn hue: gains that differ by up to `stops`, the luminance of white kept."""
+    """Shift the white balance towards a drawn hue: gains that differ by up to `stops`, the luminance of white kept."""
     angle = rng.uniform(0, 2 * np.pi)
     gains = 2 ** (stops / 3**0.5 * np.cos(angle + np.array([0, 2, 4]) * np.pi / 3))  # cosines differ by up to the root of 3
     return map_tones(rgb, encode_srgb(LINEAR[:, None] * gains / (LUMINANCE @ gains)))
 
 
 def oversaturate(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
-    """All colours further from the grey of the same luma."""
+    """Bring all colours further from the grey of the same luma."""
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     return to_pixels(luma + np.float32(factor) * (rgb - luma))
 
 
 def quantise_tones(rgb: Rgb, step: float, _: np.random.Generator) -> Rgb:
-    """Only every `step`-th value of each channel is left: banding in skies, false colours."""
+    """Keep only every `step`-th value of each channel: banding in skies, false colours."""
     return map_tones(rgb, np.rint(TONES / step) * step)
 
 
@@ -233,13 +233,13 @@ def quantise_tones(rgb: Rgb, step: float, _: np.random.Generator) -> Rgb:
 
 
 def oversharpen(rgb: Rgb, amount: float, _: np.random.Generator) -> Rgb:
-    """An unsharp mask far too strong: halos along edges, crisp noise."""
+    """Apply an unsharp mask far too strong: halos along edges, crisp noise."""
     smooth = cv2.GaussianBlur(rgb, (0, 0), 1.6 * image_scale(rgb))
     return np.asarray(cv2.addWeighted(rgb, 1 + amount, smooth, -amount, 0), np.uint8)
 
 
 def denoise(rgb: Rgb, contrast: float, _: np.random.Generator) -> Rgb:
-    """Texture of less than `contrast` (values) ironed out, edges kept: a guided filter (He et al., TPAMI 2013)."""
+    """Smooth texture of less than `contrast` (values), edges kept: a guided filter (He et al., TPAMI 2013)."""
     side = 2 * max(1, round(4 * image_scale(rgb))) + 1
 
     def average(values: Floats) -> Floats:

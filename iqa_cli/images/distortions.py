@@ -1,10 +1,11 @@
-"""Known damage, made on the fly: the same photo, the same kind, a higher level must never look better.
+"""Synthetic distortions by kind and level, and harmless changes: what lowers a score, and what must not move it.
 
-Training ranks such chains (RankIQA, Liu et al., ICCV 2017) and measurements ask whether a model ranks them. Level 1 is just
-visible to an attentive viewer of a photo of 512 px, level 5 is severe, and between the tabulated strengths any level goes:
-the spacing follows KADID-10k (Lin et al., QoMEX 2019) and TID2013 (Ponomarenko et al., 2015), from whose kinds most of these
-come. Extents are tabulated for a short side of 512 px and grow with the image, grain and codecs work on pixels and do not
-(`damage` says which). So a thumbnail of 16 px is hardly blurred, and a grey picture cannot be oversaturated.
+Of one photo and one kind, a higher level must never look better: training ranks such chains (RankIQA, Liu et al., ICCV 2017),
+and `evaluation.robustness` measures whether a model does. Level 1 is just visible to an attentive viewer of a photo of 512 px,
+level 5 is severe, and between the tabulated strengths any level goes: the spacing follows KADID-10k (Lin et al., QoMEX 2019)
+and TID2013 (Ponomarenko et al., 2015), from whose kinds most of these come. Extents are tabulated for a short side of 512 px
+and grow with the image, grain and codecs work on pixels and do not (`distortion_filters` says which). So a thumbnail of 16 px
+is hardly blurred, and a grey picture cannot be oversaturated.
 
 What is random, the direction of a motion, the hue of a cast, the grain, is drawn without regard to the level: a new generator
 from the same seed gives the same pattern at every level, only stronger.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from iqa_cli.images import distortion_filters
 from iqa_cli.images.crops import Rgb
@@ -25,30 +27,30 @@ LEVELS = 5
 
 @dataclass(frozen=True)
 class Distortion:
-    """One kind of damage.
+    """One kind of distortion.
 
-    strengths: at levels 0 to 5, level 0 doing nothing; in between they are interpolated. The unit is that of `damage`.
-    may_help: may improve a photo that has the opposite fault, so a chain holds only where the photo was good.
+    strengths: at levels 0 to 5, level 0 doing nothing; in between they are interpolated. The unit is that of `filter`.
+    may_help: may improve a photo that has the opposite defect, so a chain holds only where the photo was good.
     """
 
     name: str
     family: str
-    damage: Callable[[Rgb, float, np.random.Generator], Rgb]
+    filter: Callable[[Rgb, float, np.random.Generator], Rgb]
     strengths: tuple[float, float, float, float, float, float]
     may_help: bool = False
 
     def apply(self, rgb: Rgb, level: float, rng: np.random.Generator) -> Rgb:
-        """A damaged copy, uint8 [H, W, 3]; raises ValueError unless 0 <= level <= 5."""
+        """A distorted copy, uint8 [H, W, 3]; raises ValueError unless 0 <= level <= 5."""
         if not 0 <= level <= LEVELS:
             raise ValueError(f"the level of {self.name} is 0 to {LEVELS}, not {level}")
         if level == 0:
             return rgb.copy()
         strength = float(np.interp(level, range(LEVELS + 1), self.strengths))
-        return self.damage(rgb, strength, rng)
+        return self.filter(rgb, strength, rng)
 
 
 def distort(rgb: Rgb, kind: str, level: float, rng: np.random.Generator) -> Rgb:
-    """The picture with one kind of damage: a new uint8 [H, W, 3]. Level 0 changes nothing, 5 is severe, 2.5 is fine too.
+    """The picture with one kind of distortion: a new uint8 [H, W, 3]. Level 0 changes nothing, 5 is severe, 2.5 is fine too.
 
     Raises ValueError for an unknown kind, an impossible level or an array that is no such picture.
     """
@@ -60,15 +62,15 @@ def distort(rgb: Rgb, kind: str, level: float, rng: np.random.Generator) -> Rgb:
 
 
 def distort_mixture(rgb: Rgb, kinds_and_levels: Iterable[tuple[str, float]], rng: np.random.Generator) -> Rgb:
-    """The picture with several kinds of damage, one after the other: a new uint8 [H, W, 3].
+    """The picture with several distortions, one after the other: a new uint8 [H, W, 3].
 
     Each kind has a generator of its own, so that changing one level leaves the patterns of the others alone.
     """
-    damaged = rgb.copy()
+    distorted = rgb.copy()
     steps = list(kinds_and_levels)
     for (kind, level), child in zip(steps, rng.spawn(len(steps)), strict=True):
-        damaged = distort(damaged, kind, level, child)
-    return damaged
+        distorted = distort(distorted, kind, level, child)
+    return distorted
 
 
 DISTORTIONS: dict[str, Distortion] = {
@@ -114,6 +116,47 @@ DISTORTIONS: dict[str, Distortion] = {
 """By name. What takes colours away is not among them: a black and white photo is not a bad one."""
 
 HELD_OUT = ("webp", "aliasing")
-"""Kept out of training, to measure what a model makes of damage it never saw. They are of two families, neither is among the
+"""Kept out of training, to measure models on distortions that they never saw. They are of two families, neither is among the
 kinds that LIVE, CSIQ, TID2013 and KADID-10k list, so labels do not give them away, and both have relatives that are trained
-(jpeg and avif; downscale and pixelation): a model that learned what damage is can be expected to get them right."""
+(jpeg and avif; downscale and pixelation): a model that learned what distortion is can be expected to get them right."""
+
+
+# ---- harmless changes ----
+
+
+def resize(rgb: Rgb, factor: float) -> Rgb:
+    """The picture at another size, bicubic and antialiased."""
+    height, width = (max(1, round(side * factor)) for side in rgb.shape[:2])
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def limit_short_side(rgb: Rgb, side: int) -> Rgb:
+    """The picture with a short side of at most so many px, bicubic and antialiased."""
+    height, width = rgb.shape[:2]
+    scale = side / min(height, width)
+    if scale >= 1:
+        return rgb
+    size = max(side, round(width * scale)), max(side, round(height * scale))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
+
+
+def mirror(rgb: Rgb) -> Rgb:
+    """The picture with left and right swapped."""
+    return np.ascontiguousarray(rgb[:, ::-1])
+
+
+def crop_border(rgb: Rgb, share: float) -> Rgb:
+    """The picture without that share of each side, at least a pixel of it, unless nothing would be left."""
+    height, width = rgb.shape[:2]
+    y, x = (min(max(1, round(side * share)), (side - 1) // 2) for side in (height, width))
+    return np.ascontiguousarray(rgb[y : height - y, x : width - x])
+
+
+HARMLESS: dict[str, Callable[[Rgb], Rgb]] = {
+    "JPEG quality 95": lambda rgb: distortion_filters.compress(rgb, "JPEG", quality=95),  # colours at half the resolution
+    "resized to 90 %": lambda rgb: resize(rgb, 0.9),
+    "resized to 110 %": lambda rgb: resize(rgb, 1.1),
+    "mirrored": mirror,
+    "cropped by 2 %": lambda rgb: crop_border(rgb, 0.01),
+}
+"""Changes that hardly anyone notices."""

@@ -20,6 +20,7 @@ from iqa_cli.errors import WeightsError
 from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.onnx_metadata import read_metadata
+from iqa_cli.models.provenance import Provenance, read_provenance
 from iqa_cli.options import FILE_KINDS
 
 EMBEDDED = "iqa_card"  # the key under which an .onnx file may carry its card, as JSON
@@ -53,11 +54,11 @@ class ModelCard:
     network: the fields of `networks.network.NetworkConfig`, as plain data.
     crops: how images become its input.
     opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means.
-    training: data with their terms, method, options, command.
+    training: what it learned from (`models.provenance`), method, options, command.
     results: one mapping a measurement: dataset, split, figures, and the command that prints them.
     files: "safetensors" and "onnx" -> the file.
 
-    Raises ValueError for a scale that is none.
+    Raises ValueError for a scale that is none, TypeError or ValueError for a provenance that is none.
     """
 
     name: str
@@ -87,6 +88,12 @@ class ModelCard:
         for kind, file in self.files.items():
             if kind in FILE_KINDS.values() and not file.name.endswith(f".{kind}"):
                 raise ValueError(f"{file.name} is listed as {kind}")
+        read_provenance(self.training)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The images and teachers that it learned from."""
+        return read_provenance(self.training)
 
 
 def hash_file(path: Path) -> str:

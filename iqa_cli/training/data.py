@@ -1,7 +1,7 @@
 """Training data: the labeled images of one set, or of several as one, and unlabeled images. No PyTorch here.
 
 Labels of all sets are on 0..1, higher is better: each set's own scale is brought there by its two ends and its direction
-(`Labels.quality`). Sets are not otherwise aligned: the same photo may well have got 0.6 in one study and 0.7 in another.
+(`Labels.label`). Sets are not otherwise aligned: the same photo may well have got 0.6 in one study and 0.7 in another.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.datasets.labels import Labels, find_root, read_labels, read_own_labels
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.sets import read_sets
 from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images.distortions import DISTORTIONS
 from iqa_cli.images.find import find_images
-from iqa_cli.options import OWN, OwnRatings
+from iqa_cli.options import OwnRatings, RatedSets
 from iqa_cli.training.options import DistortionName, SampleOptions, TrainingOptions
 
 
@@ -57,7 +58,7 @@ class TrainingData:
     @cached_property
     def labels(self) -> npt.NDArray[np.float64]:
         """The ratings on 0..1 [n], higher is better."""
-        return np.concatenate([labels.quality for labels in self.sets.values()])
+        return np.concatenate([labels.label for labels in self.sets.values()])
 
     @cached_property
     def splits(self) -> list[str | None]:
@@ -92,21 +93,7 @@ def read_data(options: TrainingOptions) -> TrainingData | None:
 
     Raises UsageError for sets that are unknown, named twice or nowhere to be found, DataError as `read_labels` does.
     """
-    names, roots = options.sets, options.roots
-    if len(roots) > 1 and len(roots) != len(names):
-        raise UsageError(f"{len(roots)} times --data-root for {len(names)} sets: one for each, or one folder that holds them")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UsageError(f"the set {twice[0]} is named twice")
-    if options.labels is not None and OWN not in names:
-        raise UsageError(f"--labels {options.labels}: is for ratings of your own: add --dataset {OWN}")
-    each = roots if len(roots) == len(names) else [roots[0] if roots else None] * len(names)
-    sets = {
-        name: read_own_labels(gather_own(options), root if len(roots) == len(names) else None)
-        if name == OWN
-        else read_labels(name, find_root(name, root))
-        for name, root in zip(names, each, strict=True)
-    }
+    sets = read_sets(RatedSets(options.sets, options.roots, gather_own(options)))
     return TrainingData(sets) if sets else None
 
 

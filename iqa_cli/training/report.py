@@ -19,6 +19,7 @@ from iqa_cli.evaluation.measure import Figures, Measurement, compare, measure
 from iqa_cli.evaluation.plots import plot_learning
 from iqa_cli.evaluation.report import drop_undefined
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
+from iqa_cli.models.provenance import Provenance, RatedImages
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.records import ScoreRecord, Status
@@ -170,28 +171,28 @@ def spread(values: Sequence[float | None]) -> dict[str, float] | None:
 
 
 @dataclass(frozen=True)
-class Provenance:
+class Origin:
     """What a card says of the scale, and of what a network was trained on."""
 
     title: str
     opinions: tuple[float, ...]
     meaning: str
-    data: list[str]
+    provenance: Provenance
 
 
-def describe_labels(data: TrainingData, trial: Trial) -> Provenance:
+def describe_labels(data: TrainingData, trial: Trial) -> Origin:
     """The scale is that of the labels that were trained on."""
     quantiles = 100 * np.quantile(data.labels[trial.train + trial.validation], np.linspace(0, 1, 101))
     counts = Counter(data.origins[index] for index in trial.train)
-    sets = [(counts[name], labels.spec) for name, labels in data.sets.items()]
-    described = ["; ".join(filter(None, (f"{s.title}: {count} images", s.licence, s.paper))) for count, s in sets]
+    specs = {name: labels.spec for name, labels in data.sets.items()}
+    rated = tuple(RatedImages(name, counts[name], s.title, s.licence, s.paper) for name, s in specs.items())
     meaning = f"the mean opinion score of {data.title}, brought to 0..100, higher is better"
-    return Provenance(data.title, tuple(round(float(value), 3) for value in quantiles), meaning, described)
+    return Origin(data.title, tuple(round(float(value), 3) for value in quantiles), meaning, Provenance(rated))
 
 
-def describe_teacher(card: ModelCard) -> Provenance:
+def describe_teacher(card: ModelCard) -> Origin:
     """Without labels the scale is that of a teacher."""
-    return Provenance("unlabeled images", card.opinions, card.score_meaning, [])
+    return Origin("unlabeled images", card.opinions, card.score_meaning, Provenance())
 
 
 def write_weights(folder: RunFolder, network: QfmIqm, card: ModelCard) -> Path:

@@ -6,7 +6,7 @@ Here the options become a network, a dataset, an objective, a loop and a folder;
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard
+from iqa_cli.models.provenance import Teacher as TeacherFacts
+from iqa_cli.models.provenance import UnlabeledImages
 from iqa_cli.networks.checkpoint import load_tensors
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
 from iqa_cli.networks.pretrained import Pretrained, read_pretrained
@@ -45,7 +47,7 @@ from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.plan import Plan, Trial, describe_split
 from iqa_cli.training.recipes import describe_options, leave_out
 from iqa_cli.training.report import (
-    Provenance,
+    Origin,
     TensorBoard,
     describe_labels,
     describe_protocol,
@@ -273,7 +275,7 @@ def describe_model(job: Job, crops: CropSpec, teachers: list[Teacher]) -> ModelC
         opinions=origin.opinions,
         score_meaning=origin.meaning,
         training={
-            "data": origin.data,
+            **asdict(origin.provenance),
             "backbone": options.backbone_source or f"{options.backbone}, weights as given",
             "options": leave_out(describe_options(options), PATHS),
         },
@@ -287,10 +289,10 @@ def list_results(options: TrainingOptions) -> tuple[dict[str, Any], ...]:
     return tuple(quote_results(options.measured, options.measured_by)) if options.measured else ()
 
 
-def describe_origin(job: Job, teachers: list[Teacher]) -> Provenance:
+def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
     """The scale, and what was trained on: labels, unlabeled images, teachers."""
     begin = describe_teacher(teachers[0].card) if job.data is None else describe_labels(job.data, job.trial)
     source = job.options.unlabeled_source or "not described"
-    data = [f"{len(job.unlabeled)} photos without labels: {source}"] if job.unlabeled else []
-    data += [f"the answers of {teacher.card.name}: {teacher.card.summary}" for teacher in teachers]
-    return replace(begin, data=begin.data + data)
+    unlabeled = (UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
+    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary) for teacher in teachers)
+    return replace(begin, provenance=replace(begin.provenance, unlabeled=unlabeled, teachers=taught))

@@ -26,7 +26,7 @@ from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.options import ScoreOptions
 from iqa_cli.scoring.scorer import score_images
 
-from .scored import print_table, run_whole, show_figure
+from .common import print_table, run_whole, show_figure
 
 PROTOCOL = "cross-validation; each fold is predicted by networks that never saw its images"
 

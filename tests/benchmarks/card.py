@@ -1,9 +1,10 @@
 """What was measured, put into a model's card: the one way by which a figure gets there.
 
-    python -m tests.benchmarks.card weights/NAME.json --cross-validation FILE --command TEXT --damage FILE --steadiness FILE
+    python -m tests.benchmarks.card weights/NAME.json --cross-validation FILE --command TEXT --robustness FILE
 
 --cross-validation: the results.json of `iqa train --folds`, or the --results of `blended`; --command says what printed it.
---damage, --steadiness: the --json of those programs, which must have measured this model. What the card held before is gone.
+--robustness: the --json of `iqa evaluate --robustness`, which must have measured this model; may be repeated. What was in
+the card before is gone.
 """
 
 from __future__ import annotations
@@ -16,76 +17,80 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.models.card import read_card, write_card
 from iqa_cli.training.report import quote_results
 
-from .scored import run_whole
+from .common import run_whole
 
 Result = dict[str, Any]
 
 
-def read_measured(path: Path) -> Result:
+def read_measured(path: Path) -> list[Result]:
     """What a program wrote. Raises DataError."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return list(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not what was measured: {error}") from error
 
 
-def find_own(path: Path, measured: Result, name: str) -> tuple[str, list[Result]]:
-    """The model of that name, as it was called on the command line, and its lines. Raises UsageError where there is none."""
-    for called, lines in measured["models"].items():
-        if Path(called).stem == name:
-            return called, lines
-    raise UsageError(f"{path}: {name} was not measured there, only {', '.join(measured['models'])}")
+def find_own(path: Path, measured: Sequence[Result], name: str) -> Result:
+    """The entry of the model of that name. Raises UsageError where there is none."""
+    for own in measured:
+        if Path(own["model"]).stem == name:
+            return own
+    raise UsageError(f"{path}: {name} was not measured there, only {', '.join(own['model'] for own in measured)}")
 
 
-def quote_damage(measured: Result, name: str, lines: Sequence[Result]) -> Result:
-    """Whether more damage scores lower."""
-    count = len(measured["photos"])
-    chosen = f"--held-out {measured['held_out']:g} --limit {count}"
-    return {
-        "dataset": f"{count} clean photos that no training saw, damaged at five levels",
-        "protocol": "srcc: rank correlation of the level with minus the score, mean over the photos; "
-        "above: share of the pairs in which the clean photo beats its damaged version of level 3 to 5",
-        "command": f"python -m tests.benchmarks.damage --photos DIR {chosen} --model {name}",
-        "damage": {line["name"]: {figure: round(line[figure], 3) for figure in ("srcc", "above")} for line in lines},
-    }
-
-
-def quote_steadiness(measured: Result, name: str, called: str, lines: Sequence[Result]) -> Iterator[Result]:
-    """How far scores move when photos hardly change, and how far the model agrees with others."""
-    count = len(measured["photos"])
-    command = f"python -m tests.benchmarks.steadiness --photos DIR --limit {count} --model {name}"
+def quote_robustness(measured: Sequence[Result], own: Result, name: str) -> Iterator[Result]:
+    """Order by level, movements under harmless changes, and how far the model agrees with the others on the same photos."""
+    count = len(own["photos"])
+    chosen = f"--limit {count}" + (f" --held-out {own['held_out']:g}" if own["held_out"] < 1 else "")
+    command = f"iqa evaluate --robustness DIR {chosen} -m {name}"
+    figures = own["distortions"] | own["groups"]
     yield {
-        "dataset": f"{count} photos without labels",
+        "dataset": f"{count} clean photos that no training saw, distorted at five levels",
+        "protocol": "srcc: rank correlation of the level with minus the score, mean over the photos; "
+        "above: share of the pairs in which the clean photo beats its distorted version of level 3 to 5",
+        "command": command,
+        "distortions": {
+            kind: {"srcc": round(row["srcc"], 3), "above": round(row["clean_above"], 3)} for kind, row in figures.items()
+        },
+    }
+    yield {
+        "dataset": f"{count} clean photos",
         "protocol": "change of the score in points when a photo is changed in ways that hardly show",
         "command": command,
-        "moved": {line["change"]: {figure: round(line[figure], 2) for figure in ("median", "high")} for line in lines},
+        "moved": {
+            change: {"median": round(row["median"], 2), "p95": round(row["p95"], 2)} for change, row in own["changes"].items()
+        },
     }
-    for own in measured["agreement"]:
-        if called in (own["first"], own["second"]):
-            other = Path(own["second"] if called == own["first"] else own["first"]).stem
-            yield {
-                "dataset": f"{count} photos without labels",
-                "protocol": f"agreement with {other}; mean_difference: of the scores in points, without sign",
-                "command": f"{command} --model {other}",
-                **{figure: round(own[figure], 4) for figure in ("srcc", "plcc")},
-                "mean_difference": round(own["absolute"], 2),
-            }
+    yield from (quote_agreement(own, other, command) for other in measured if other is not own)
+
+
+def quote_agreement(own: Result, other: Result, command: str) -> Result:
+    """How far two models agree on the photos as they are."""
+    ours, theirs = (np.array(list(each["photos"].values())) for each in (own, other))
+    return {
+        "dataset": f"{len(ours)} clean photos",
+        "protocol": f"agreement with {Path(other['model']).stem}; mean_difference: of the scores in points, without sign",
+        "command": f"{command} -m {Path(other['model']).stem} --json FILE",
+        "srcc": round(srcc(ours, theirs), 4),
+        "plcc": round(plcc(ours, theirs), 4),
+        "mean_difference": round(float(np.abs(ours - theirs).mean()), 2),
+    }
 
 
 def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
     """Every measurement that was named, as the card holds it. Raises DataError, UsageError."""
     if given.cross_validation is not None:
         yield from quote_results(given.cross_validation, given.command)
-    if given.damage is not None:
-        measured = read_measured(given.damage)
-        yield quote_damage(measured, name, find_own(given.damage, measured, name)[1])
-    if given.steadiness is not None:
-        measured = read_measured(given.steadiness)
-        yield from quote_steadiness(measured, name, *find_own(given.steadiness, measured, name))
+    for path in given.robustness:
+        measured = read_measured(path)
+        yield quote_robustness(measured, find_own(path, measured, name), name)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -95,7 +100,7 @@ def run(given: argparse.Namespace) -> None:
     card = read_card(given.card)
     results = tuple(quote_all(given, card.name))
     if not results:
-        raise UsageError("name what was measured: --cross-validation, --damage, --steadiness")
+        raise UsageError("name what was measured: --cross-validation, --robustness")
     path = write_card(replace(card, results=results), given.card.parent)
     sys.stdout.write(f"wrote {path}: {len(results)} measurements\n")
 
@@ -106,8 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("card", type=Path, metavar="CARD", help="the card to change")
     parser.add_argument("--cross-validation", type=Path, metavar="FILE", help="results.json, or of blended --results")
     parser.add_argument("--command", default="", metavar="TEXT", help="what printed it, with DIR and FILE for places")
-    parser.add_argument("--damage", type=Path, metavar="FILE", help="--json of tests.benchmarks.damage")
-    parser.add_argument("--steadiness", type=Path, metavar="FILE", help="--json of tests.benchmarks.steadiness")
+    parser.add_argument(
+        "--robustness", type=Path, action="append", default=[], metavar="FILE", help="--json of iqa evaluate --robustness"
+    )
     parser.set_defaults(json=None)
     return run_whole(run, parser.parse_args(arguments))
 

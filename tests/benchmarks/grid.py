@@ -27,7 +27,7 @@ from iqa_cli.training.plan import make_plan
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run import train
 
-from .scored import Floats, print_table, read_seed, run_whole, show_figure, write_json
+from .common import Floats, print_table, read_seed, run_whole, show_figure, write_json
 
 NO_METHOD = {"matching": {"noise": "none", "teacher_weight": 0.0}}
 

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.speed                       # photos of 12 and 2 megapixels, made from tests/photos
     python -m tests.benchmarks.speed --photos DIR          # photos of one's own
-    python -m tests.benchmarks.speed --peer pyiqa --metric nima --random-weights --python pyiqa=other/venv/bin/python
+    python -m tests.benchmarks.speed --peer pyiqa --metric nima --python pyiqa=other/venv/bin/python
 
 Rounds are interleaved, so that whatever else the machine does disturbs all alike; medians are printed. Slow contestants get
 fewer photos, as `images` says.
@@ -16,8 +16,7 @@ fewer photos, as `images` says.
     MB       the most memory that a process and those it started had at a time (Linux: proportional set size), sampled
 
 Others that are not installed are left out with a line that says how to install them; one that needs other versions of libraries
-than this project can be installed elsewhere, and --python says where. piq and the metrics of pyiqa fetch weights from a hub;
-where that is out of reach, --random-weights measures them without.
+than this project can be installed elsewhere, and --python says where. piq and the metrics of pyiqa fetch weights from a hub.
 """
 
 from __future__ import annotations
@@ -41,25 +40,16 @@ import numpy as np
 from PIL import Image
 
 from iqa_cli.errors import DataError
-from iqa_cli.scoring.scorer import count_workers
-from tests.benchmarks.scored import (
-    find_photos,
-    make_cost_parser,
-    print_table,
-    read_count,
-    run_whole,
-    show,
-    show_figure,
-    write_json,
-)
+from iqa_cli.evaluation.robustness import choose_photos
+from iqa_cli.scoring.resources import count_workers
+
+from .common import make_parser, print_table, read_count, run_whole, show, show_figure, write_json
 
 SIZES = {"12 MP": (4000, 3000), "2 MP": (1632, 1224)}  # px
 GRAIN = 4.0  # levels of noise on made photos, without which they would decode too fast
 PERIOD = 0.1  # seconds between two samples of memory
 PAGE_MAP = "smaps_rollup"
 SLOW = 0.1  # of the photos are enough for those that take a second each
-UNWEIGHTED = Path(__file__).with_name("unweighted.py")
-WEIGHTLESS = ("pyiqa piqe",)  # what needs no weights at all
 PEERS = {
     "pyiqa": "pyiqa",
     "brisque": "brisque",
@@ -175,7 +165,7 @@ def list_contestants(options: argparse.Namespace) -> list[Contestant]:
     score = ("-m", "iqa_cli", "score", "--quiet", "--csv", os.devnull, "--model", options.model)
     floors = {f"decoding alone, 1/{scale}": FLOOR.format(scale=scale, workers=count_workers()) for scale in (1, 2, 8)}
     share = options.slow / options.count if options.slow else SLOW
-    peers = [peer for peer in list_peers(options.metric, options.random_weights, share) if peer.package in options.peer]
+    peers = [peer for peer in list_peers(options.metric, share) if peer.package in options.peer]
     return [
         Contestant(f"iqa ({options.model})", (*score, "--no-cache", "--")),
         Contestant("iqa, again", (*score, "--cache", "--")),
@@ -184,23 +174,16 @@ def list_contestants(options: argparse.Namespace) -> list[Contestant]:
     ]
 
 
-def list_peers(metrics: Sequence[str], random_weights: bool, slow: float = SLOW) -> list[Contestant]:
+def list_peers(metrics: Sequence[str], slow: float = SLOW) -> list[Contestant]:
     """What others wrote. slow: the share of photos for those that take a second each."""
     together = ("-m", "image_quality_ai", "-q", "--workers", str(count_workers()))
     return [
-        *(run_torch(f"pyiqa {name}", PYIQA.format(name=name), "pyiqa", random_weights, slow) for name in metrics),
-        run_torch("piq brisque", PIQ, "piq", random_weights, slow),
+        *(Contestant(f"pyiqa {name}", ("-c", PYIQA.format(name=name)), "pyiqa", slow) for name in metrics),
+        Contestant("piq brisque", ("-c", PIQ), "piq", slow),
         Contestant("brisque", ("-c", BRISQUE), "brisque", slow),
         Contestant("CleanVision", ("-c", CLEANVISION), "cleanvision"),
         Contestant("image-quality-ai", together, "image-quality-ai", 0.5),
     ]
-
-
-def run_torch(name: str, code: str, package: str, random_weights: bool, share: float) -> Contestant:
-    """One whose weights come from a hub, or are random."""
-    if random_weights and name not in WEIGHTLESS:
-        return Contestant(f"{name} (random weights)", ("-P", str(UNWEIGHTED), package, code), package, share)
-    return Contestant(name, ("-c", code), package, share)
 
 
 def choose_contestants(everyone: Sequence[Contestant]) -> Iterator[Contestant]:
@@ -408,7 +391,7 @@ def compare(options: argparse.Namespace) -> None:
 def gather_photos(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """The photos to measure with, by what they are called. Made ones go into the folder. Raises DataError where none are."""
     if options.photos:
-        yield "photos", find_photos(options.photos)[: options.count]
+        yield "photos", choose_photos(options.photos, limit=options.count)
         return
     for title in options.size:
         place = folder / title
@@ -429,9 +412,9 @@ def read_python(text: str) -> tuple[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
-    parser = make_cost_parser("speed", __doc__)
+    parser = make_parser("speed", __doc__)
     parser.add_argument(
-        "--photos", action="append", metavar="DIR", help="a folder of photos; may be repeated; default: made ones"
+        "--photos", action="append", type=Path, metavar="DIR", help="a folder of photos; may be repeated; default: made ones"
     )
     parser.add_argument("--count", type=read_count, default=40, metavar="N", help="so many photos of each size, default 40")
     parser.add_argument(
@@ -456,9 +439,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--python", action="append", type=read_python, default=[], metavar="PACKAGE=PATH",
         help="the Python that has a package, default this one; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--random-weights", action="store_true", help="pyiqa and piq without their weights, which then are not fetched"
-    )
     parser.add_argument(
         "--limit", type=read_count, default=300, metavar="S", help="a process may take so many seconds, default 300"
     )

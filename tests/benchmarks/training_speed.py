@@ -38,7 +38,7 @@ from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run_folder import RunFolder
 from iqa_cli.training.samples import CropDataset, EpochSampler, TrainingImage, list_images, load_epoch
 
-from .scored import print_table, read_seed, run_whole, show_figure, write_json
+from .common import print_table, read_seed, run_whole, show_figure, write_json
 
 LEFT_OUT = 3  # steps at the beginning of a phase
 PARTS = ("loading", "forward", "backward", "step")

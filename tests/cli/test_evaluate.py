@@ -16,7 +16,7 @@ from test_startup import HEAVY, find_loaded
 
 from iqa_cli.cli.evaluate_view import EvaluationView
 from iqa_cli.datasets.catalog import DATASETS
-from iqa_cli.datasets.labels import find_root
+from iqa_cli.datasets.find import find_root
 from iqa_cli.errors import DataError, UsageError
 
 
@@ -74,8 +74,8 @@ def test_at_a_terminal_a_table_that_fits(sets: Path, model: Path, columns: int) 
 
 
 def test_a_model_that_saw_the_images_is_told_apart(iqa: Run, sets: Path, tmp_path: Path) -> None:
-    data = [f"{DATASETS['livec'].title}: 1162 images; terms"]
-    model = write_model(tmp_path, toy_nodes(), replace(CARD, training={"data": data}))
+    seen = [{"set": "livec", "images": 1162, "title": DATASETS["livec"].title}]
+    model = write_model(tmp_path, toy_nodes(), replace(CARD, training={"trained_on": seen}))
     done = iqa("evaluate", "-d", "livec", "--data-root", sets, "-m", model, "--rounds", "5", "--no-cache", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert read_rows(done.stdout)[0]["note"] == "trained on these images"

@@ -10,8 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from iqa_cli.cli.groups import spread
-from iqa_cli.cli.options import OwnFlags
+from iqa_cli.cli.options import OwnFlags, spread
 from iqa_cli.cli.train import DISTILLING
 from iqa_cli.cli.train_options import (
     NO_SETTINGS,

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iqa_cli.datasets import check, find, own
 from iqa_cli.datasets import labels as labels_module
-from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import read_folds
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.options import OwnRatings
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 
@@ -60,7 +62,7 @@ def test_the_nine_sets() -> None:
 
 
 @pytest.mark.parametrize("spec", DATASETS.values(), ids=DATASETS)
-def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: labels_module.DatasetSpec) -> None:
+def test_every_row_tells_where_the_set_is_from_and_how_it_lies(spec: DatasetSpec) -> None:
     assert spec.home.startswith("http")
     assert spec.title
     assert spec.licence
@@ -88,7 +90,7 @@ def test_official_splits_shared_photos_and_contradictions_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "score", "quality"),
+    ("name", "value", "label"),
     [
         ("livec", 92.43, 0.9243),
         ("kadid10k", 1, 0),
@@ -101,17 +103,17 @@ def test_official_splits_shared_photos_and_contradictions_are_said() -> None:
         ("tid2013", 4.5, 0.5),
     ],
 )
-def test_quality_is_0_to_1_and_higher_is_better(name: str, score: float, quality: float) -> None:
-    assert rate(name, score).quality.tolist() == pytest.approx([quality])
+def test_labels_are_0_to_1_and_higher_is_better(name: str, value: float, label: float) -> None:
+    assert rate(name, value).label.tolist() == pytest.approx([label])
 
 
 @pytest.mark.parametrize("extreme", [-2.640015016409613, 111.7746935263145])
 def test_the_extremes_of_live_are_on_its_scale(extreme: float) -> None:
-    assert 0 < rate("live", extreme).quality[0] < 1
+    assert 0 < rate("live", extreme).label[0] < 1
 
 
 def test_scores_off_the_scale_are_an_error_never_clipped() -> None:
-    with pytest.raises(DataError, match=r"2 scores are not in 1 to 5: 1\.png with 5\.1, 2\.png with 0$"):
+    with pytest.raises(DataError, match=r"2 ratings are not in 1 to 5: 1\.png with 5\.1, 2\.png with 0$"):
         rate("kadid10k", 5, 5.1, 0)
 
 
@@ -126,26 +128,26 @@ def test_no_ratings_are_an_error() -> None:
 @pytest.mark.parametrize("inside", ["", "kadid10k", "KADID-10k", "KADID10K", "kadid/kadid10k"])
 def test_the_folder_itself_will_do_or_one_that_holds_it(tmp_path: Path, inside: str) -> None:
     root = write_kadid(tmp_path / inside, {"I01_01_01.png": 4.0})
-    assert labels_module.find_root("kadid10k", tmp_path) == root
+    assert find.find_root("kadid10k", tmp_path) == root
 
 
 def test_the_environment_says_where_data_is_unless_the_command_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IQA_DATA", raising=False)
     with pytest.raises(UsageError, match="--data-root or the environment variable IQA_DATA"):
-        labels_module.find_root("kadid10k", None)
+        find.find_root("kadid10k", None)
     here = write_kadid(tmp_path / "here", {"I01_01_01.png": 4.0})
     there = write_kadid(tmp_path / "there", {"I01_01_01.png": 4.0})
     monkeypatch.setenv("HOME", str(there.parent))
     monkeypatch.setenv("IQA_DATA", f"~/{there.name}")
-    assert labels_module.find_root("kadid10k", None) == there
-    assert labels_module.find_root("kadid10k", here) == here
+    assert find.find_root("kadid10k", None) == there
+    assert find.find_root("kadid10k", here) == here
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_set_that_is_not_there_is_described(tmp_path: Path, name: str) -> None:
     spec = DATASETS[name]
     with pytest.raises(DataError) as raised:
-        labels_module.find_root(name, tmp_path)
+        find.find_root(name, tmp_path)
     said = str(raised.value)
     assert said.startswith(f"{tmp_path}: neither a folder {spec.folders[0]}")
     assert spec.markers[0] in said
@@ -155,14 +157,14 @@ def test_a_set_that_is_not_there_is_described(tmp_path: Path, name: str) -> None
 
 def test_a_data_root_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        labels_module.find_root("livec", tmp_path / "none")
+        find.find_root("livec", tmp_path / "none")
 
 
 def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data set 'ava'; there are livec, koniq10k"):
-        labels_module.find_root("ava", tmp_path)
+        find.find_root("ava", tmp_path)
     with pytest.raises(UsageError, match=r"no data set 'LIVEcc' \(did you mean livec\?\); there are livec, koniq10k"):
-        labels_module.find_root("LIVEcc", tmp_path)
+        find.find_root("LIVEcc", tmp_path)
     with pytest.raises(UsageError, match="no data set 'clive'"):
         labels_module.read_labels("clive", tmp_path)
 
@@ -173,8 +175,8 @@ def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
 def test_labels_know_their_images_and_groups(tmp_path: Path) -> None:
     root = write_kadid(tmp_path, {"I01_01_01.png": 4.5, "I02_01_01.png": 1.5})
     labels = labels_module.read_labels("kadid10k", root)
-    assert labels.scores.tolist() == [4.5, 1.5]
-    assert labels.quality.tolist() == [0.875, 0.125]
+    assert labels.values.tolist() == [4.5, 1.5]
+    assert labels.label.tolist() == [0.875, 0.125]
     assert labels.paths == [root / "images/I01_01_01.png", root / "images/I02_01_01.png"]
     assert labels.groups == ["I01.png", "I02.png"]
 
@@ -209,13 +211,17 @@ def write_own(folder: Path, content: str) -> Path:
     return path
 
 
+def read(path: Path, root: Path, **facts: object) -> labels_module.Labels:
+    return own.read_own_labels(OwnRatings(path, "file", "stars", **facts), root)  # type: ignore[arg-type]
+
+
 OWN = "\ufefffile,stars,photo\na.jpg,1,x\nb.jpg,2,x\nsub/c.jpg,5,y\n"
 
 
 def test_own_ratings_take_their_scale_from_the_scores(tmp_path: Path) -> None:
     path = write_own(tmp_path, OWN)
-    labels = labels_module.read_csv_labels(path, "file", "stars", None, tmp_path / "photos")
-    assert labels.quality.tolist() == [0, 0.25, 1]
+    labels = read(path, tmp_path / "photos")
+    assert labels.label.tolist() == [0, 0.25, 1]
     assert labels.groups == ["a.jpg", "b.jpg", "sub/c.jpg"]
     assert (labels.spec.name, labels.spec.images, labels.spec.synthetic) == ("mine", 3, False)
     assert labels.paths[2] == tmp_path / "photos/sub/c.jpg"
@@ -223,10 +229,8 @@ def test_own_ratings_take_their_scale_from_the_scores(tmp_path: Path) -> None:
 
 def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path) -> None:
     path = write_own(tmp_path, OWN)
-    labels = labels_module.read_csv_labels(
-        path, "file", "stars", "photo", tmp_path / "photos", score_range=(0, 10), higher_is_better=False
-    )
-    assert labels.quality.tolist() == pytest.approx([0.9, 0.8, 0.5])
+    labels = read(path, tmp_path / "photos", group_column="photo", score_range=(0, 10), lower_is_better=True)
+    assert labels.label.tolist() == pytest.approx([0.9, 0.8, 0.5])
     assert labels.groups == ["x", "x", "y"]
     assert labels.spec.synthetic
 
@@ -234,9 +238,8 @@ def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "score_range", "said"),
     [
-        ("file,stars\na.jpg,3\nb.jpg,3\n", None, "scores from 3 to 3 make no scale"),
-        ("file,stars\na.jpg,3\nb.jpg,7\n", (1, 5), r"1 scores are not in 1 to 5: b\.jpg with 7"),
-        ("file,stars\na.jpg,3\nb.jpg,7\n", (5, 1), "scores from 5 to 1 make no scale"),
+        ("file,stars\na.jpg,3\nb.jpg,3\n", None, "ratings from 3 to 3 make no scale"),
+        ("file,stars\na.jpg,3\nb.jpg,7\n", (1, 5), r"1 ratings are not in 1 to 5: b\.jpg with 7"),
         ("file,stars\n", None, "no ratings of"),
         ("file,mos\na.jpg,3\n", None, "no column stars; there are file, mos"),
         ("file,stars\na.jpg,3\nnone.jpg,7\n", None, r"1 of 2 images are missing, the first: none\.jpg"),
@@ -246,37 +249,35 @@ def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path
 def test_own_ratings_that_are_wrong(tmp_path: Path, content: str, score_range: tuple[float, float] | None, said: str) -> None:
     path = write_own(tmp_path, content)
     with pytest.raises(DataError, match=said):
-        labels_module.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=score_range)
+        read(path, tmp_path / "photos", score_range=score_range)
 
 
 def test_own_ratings_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.csv: cannot read the labels: No such file"):
-        labels_module.read_csv_labels(tmp_path / "none.csv", "file", "stars", None, tmp_path)
+        read(tmp_path / "none.csv", tmp_path)
 
 
-def test_several_rows_of_an_image_are_several_opinions(tmp_path: Path) -> None:
+def test_several_rows_of_an_image_are_several_ratings(tmp_path: Path) -> None:
     path = write_own(tmp_path, "file,stars\na.jpg,1\nb.jpg,2\na.jpg,4\nsub/c.jpg,3\na.jpg,4\n")
-    labels = labels_module.read_csv_labels(path, "file", "stars", None, tmp_path / "photos", score_range=(1, 5))
-    assert [(r.path, r.score, r.opinions) for r in labels.ratings] == [("a.jpg", 3, 3), ("b.jpg", 2, 1), ("sub/c.jpg", 3, 1)]
+    labels = read(path, tmp_path / "photos", score_range=(1, 5))
+    assert [(r.path, r.value, r.rows) for r in labels.ratings] == [("a.jpg", 3, 3), ("b.jpg", 2, 1), ("sub/c.jpg", 3, 1)]
     assert labels.ratings[0].std == pytest.approx(3**0.5)
     assert labels.spec.notes == (
         "The scale is 1 to 5, higher is better: as given.",
-        "More than one row, up to 3, for 1 of 3 images: their means are the scores.",
+        "More than one row, up to 3, for 1 of 3 images: their means are the ratings.",
     )
 
 
 def test_a_scale_that_was_not_given_is_said(tmp_path: Path) -> None:
-    labels = labels_module.read_csv_labels(
-        write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos", higher_is_better=False
-    )
+    labels = read(write_own(tmp_path, OWN), tmp_path / "photos", lower_is_better=True)
     (note,) = labels.spec.notes
-    assert note.startswith("The scale is 1 to 5, lower is better: its lowest and highest scores, as none was given")
+    assert note.startswith("The scale is 1 to 5, lower is better: its lowest and highest ratings, as none was given")
 
 
 def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
     path = write_own(tmp_path, "file,stars,photo\na.jpg,1,x\na.jpg,2,y\nb.jpg,3,y\n")
     with pytest.raises(DataError, match=r"a\.jpg stands in two groups, x and y"):
-        labels_module.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos")
+        read(path, tmp_path / "photos", group_column="photo")
 
 
 # ---- checking ----
@@ -284,26 +285,26 @@ def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_set_is_found_read_and_checked_in_its_official_layout(sets: Path, name: str) -> None:
-    labels = labels_module.read_labels(name, labels_module.find_root(name, sets))
-    report = labels_module.check_labels(labels)
+    labels = labels_module.read_labels(name, find.find_root(name, sets))
+    report = check.check_labels(labels)
     assert not report.missing.count + report.unreadable.count + report.repeated.count
     assert report.images == len(labels.ratings) >= 15
     low, high = DATASETS[name].score_range
-    assert low <= report.score_low < report.score_high <= high
-    best = labels.ratings[int(np.argmax(labels.quality))]
+    assert low <= report.lowest < report.highest <= high
+    best = labels.ratings[int(np.argmax(labels.label))]
     with Image.open(labels.root / best.path) as picture:
         assert np.asarray(picture, dtype=float).std() < 15  # the least noise: the direction of the scale is right
     assert bool(report.splits) == DATASETS[name].official_split
 
 
 def test_only_decoding_finds_an_image_that_is_cut_short(tmp_path: Path) -> None:
-    labels = labels_module.read_csv_labels(write_own(tmp_path, OWN), "file", "stars", None, tmp_path / "photos")
+    labels = read(write_own(tmp_path, OWN), tmp_path / "photos")
     noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
     Image.fromarray(noise).save(labels.paths[0])
     whole = labels.paths[0].read_bytes()
     labels.paths[0].write_bytes(whole[: len(whole) - len(whole) // 4])
-    assert labels_module.check_labels(labels).intact
-    report = labels_module.check_labels(labels, decode=True)
+    assert check.check_labels(labels).intact
+    report = check.check_labels(labels, decode=True)
     assert not report.intact
     assert report.unreadable.count == 1
     assert report.unreadable.first[0].startswith("a.jpg (")
@@ -311,10 +312,10 @@ def test_only_decoding_finds_an_image_that_is_cut_short(tmp_path: Path) -> None:
 
 def test_a_whole_set_is_intact(tmp_path: Path) -> None:
     path = write_own(tmp_path, OWN)
-    report = labels_module.check_labels(labels_module.read_csv_labels(path, "file", "stars", "photo", tmp_path / "photos"))
+    report = check.check_labels(read(path, tmp_path / "photos", group_column="photo"))
     assert report.intact
     assert (report.images, report.expected, report.references, report.splits) == (3, 3, 2, {})
-    assert (report.score_low, report.score_high) == (1, 5)
+    assert (report.lowest, report.highest) == (1, 5)
 
 
 def test_a_check_counts_and_names_what_is_wrong(tmp_path: Path) -> None:
@@ -326,14 +327,12 @@ def test_a_check_counts_and_names_what_is_wrong(tmp_path: Path) -> None:
     (root / "images" / names[5]).write_bytes(b"")
     labels = labels_module.read_labels("kadid10k", root, allow_missing=True)
     labels = replace(labels, ratings=(*labels.ratings, replace(labels.ratings[8], split="test")))
-    report = labels_module.check_labels(labels)
+    report = check.check_labels(labels)
     assert not report.intact
     assert (report.images, report.expected, report.references) == (10, 10125, 1)
-    assert report.missing == labels_module.Finding(4, tuple(f"images/{name}" for name in names[:3]))
-    assert report.unreadable == labels_module.Finding(
-        2, (f"images/{names[4]} (not an image)", f"images/{names[5]} (empty file)")
-    )
-    assert report.repeated == labels_module.Finding(1, (f"images/{names[8]}",))
+    assert report.missing == check.Finding(4, tuple(f"images/{name}" for name in names[:3]))
+    assert report.unreadable == check.Finding(2, (f"images/{names[4]} (not an image)", f"images/{names[5]} (empty file)"))
+    assert report.repeated == check.Finding(1, (f"images/{names[8]}",))
     assert report.splits == {"test": 1}
 
 
@@ -345,7 +344,7 @@ def find_livec() -> Path:
     if "IQA_DATA" not in os.environ:
         pytest.skip("IQA_DATA does not name a folder of data sets")
     try:
-        return labels_module.find_root("livec", None)
+        return find.find_root("livec", None)
     except DataError as error:
         pytest.skip(str(error))
 
@@ -353,12 +352,12 @@ def find_livec() -> Path:
 def test_real_livec_is_read_whole() -> None:
     pytest.importorskip("scipy.io")
     labels = labels_module.read_labels("livec", find_livec())
-    report = labels_module.check_labels(labels)
+    report = check.check_labels(labels)
     assert report.unreadable.count == report.repeated.count == 0
     assert 3 < report.score_low < 10
     assert 90 < report.score_high < 93
     assert not any(rating.reference.startswith("t") for rating in labels.ratings)
-    scores = {rating.reference: rating.score for rating in labels.ratings}
+    scores = {rating.reference: rating.value for rating in labels.ratings}
     assert scores["100.bmp"] == pytest.approx(32.561075, abs=1e-6)
     assert all(rating.std is not None and 5 < rating.std < 40 for rating in labels.ratings)
 
@@ -380,7 +379,7 @@ def test_published_scores_of_livec_survive_the_official_format(tmp_path: Path) -
     }.items():
         scipy_io.savemat(tmp_path / f"Data/{name}.mat", {name: values})
     labels = labels_module.read_labels("livec", tmp_path, allow_missing=True)
-    assert [(r.reference, r.score, r.std) for r in labels.ratings] == [
+    assert [(r.reference, r.value, r.std) for r in labels.ratings] == [
         (row["image"], float(row["mos"]), float(row["std"])) for row in rows
     ]
     assert read_folds(table, labels).tolist() == [int(row["fold"]) for row in rows]

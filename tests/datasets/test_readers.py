@@ -201,14 +201,14 @@ def test_live_leaves_out_the_copies_of_references(tmp_path: Path) -> None:
     scores, copies = write_live(tmp_path)
     ratings = readers.read_live(tmp_path)
     assert len(ratings) == 982 - copies.sum()
-    assert [rating.score for rating in ratings] == scores[~copies].tolist()
+    assert [rating.value for rating in ratings] == scores[~copies].tolist()
     assert ratings[0] == readers.Rating("jp2k/img1.bmp", scores[0], scores[0] / 10, "photo0.bmp")
-    by_path = {rating.path: rating.score for rating in ratings}
+    by_path = {rating.path: rating.value for rating in ratings}
     assert "jp2k/img5.bmp" not in by_path
     for place, path in {226: "jp2k/img227.bmp", 227: "jpeg/img1.bmp", 460: "wn/img1.bmp", 635: "gblur/img2.bmp"}.items():
         assert by_path[path] == scores[place]
     assert ratings[-1].path == "fastfading/img174.bmp"
-    assert ratings[-1].score == scores[981]
+    assert ratings[-1].value == scores[981]
 
 
 def test_live_of_another_length_is_refused(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_csiq_kinds_become_folders_and_file_names(tmp_path: Path) -> None:
         "dst_imgs/blur/boston.BLUR.5.png",
         "dst_imgs/contrast/boston.contrast.1.png",
     ]
-    assert [rating.score for rating in ratings] == [0.061989, 0, 1, 0.4, 0.5, 0.6]
+    assert [rating.value for rating in ratings] == [0.061989, 0, 1, 0.4, 0.5, 0.6]
 
 
 def test_csiq_files_are_found_in_any_case(tmp_path: Path) -> None:
@@ -257,9 +257,9 @@ def test_csiq_files_are_found_in_any_case(tmp_path: Path) -> None:
     assert readers.read_csiq(tmp_path)[0].path == "dst_imgs/AWGN/1600.awgn.1.png"
 
 
-def test_csiq_unknown_kind_of_damage(tmp_path: Path) -> None:
+def test_csiq_unknown_kind_of_distortion(tmp_path: Path) -> None:
     write_csiq(tmp_path, [*CSIQ_ROWS, [None, None, None, "boston", 7, "haze", 1, 0.05, 0.6]])
-    with pytest.raises(DataError, match="unknown kind of damage 'haze' for boston"):
+    with pytest.raises(DataError, match="unknown kind of distortion 'haze' for boston"):
         readers.read_csiq(tmp_path)
 
 

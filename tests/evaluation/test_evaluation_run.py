@@ -17,10 +17,10 @@ from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import split_groups, take_test
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.evaluation import metrics, run
-from iqa_cli.evaluation.contamination import read_training
+from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare
 from iqa_cli.evaluation.run import Evaluation, Scored, evaluate
-from iqa_cli.options import EvaluateOptions, OwnRatings, ScoreOptions, Side
+from iqa_cli.options import EvaluateOptions, OwnRatings, RatedSets, ScoreOptions, Side
 from iqa_cli.records import ScoreRecord, Status
 
 SCORING = ScoreOptions(cache=False, workers=1)
@@ -34,7 +34,7 @@ def evaluate_all(options: EvaluateOptions) -> tuple[list[Evaluation], list[Score
 
 
 def make(sets: Path, model: Path, *datasets: str, **changes: object) -> EvaluateOptions:
-    options = EvaluateOptions(datasets, (str(model),), (sets,), rounds=20, scoring=SCORING)
+    options = EvaluateOptions(RatedSets(datasets, (sets,)), (str(model),), rounds=20, scoring=SCORING)
     return replace(options, **changes)  # type: ignore[arg-type]
 
 
@@ -55,11 +55,11 @@ def test_each_set_is_scored_whole_and_measured(sets: Path, model: Path) -> None:
     ]
     for evaluation in done:
         scores = [pair.score for pair in evaluation.comparison.pairs]
-        assert evaluation.figures["srcc"].value == pytest.approx(metrics.srcc(scores, evaluation.labels.quality), abs=1e-12)
+        assert evaluation.figures["srcc"].value == pytest.approx(metrics.srcc(scores, evaluation.labels.label), abs=1e-12)
         assert evaluation.interval.startswith("95 % bootstrap interval, 20 draws of ")
-        assert evaluation.exposure == "its card does not say what it was trained on"
+        assert evaluation.warning == "its card does not say what it was trained on"
         assert not evaluation.published
-    # The toy finds noise good, and noise is stronger where the made-up opinion is worse: both directions of scale are right.
+    # The toy finds noise good, and noise is stronger where the made-up rating is worse: both directions of scale are right.
     assert all(evaluation.figures["srcc"].value < -0.7 for evaluation in done)
 
 
@@ -81,7 +81,7 @@ def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: 
     labels = read_labels("livec", sets / "livec")
     scores = np.array([record.score for record in evaluation.comparison.records])
     tests = [split_groups(labels.groups, seed=seed)[1] for seed in (1, 2, 3)]
-    values = [metrics.srcc(scores[test], labels.quality[test]) for test in tests]
+    values = [metrics.srcc(scores[test], labels.label[test]) for test in tests]
     figure = evaluation.figures["srcc"]
     assert (figure.value, figure.low, figure.high) == pytest.approx((np.median(values), min(values), max(values)))
     assert evaluation.protocol == "median of the test parts of 3 80/20 splits by image, seeds 1 to 3"
@@ -104,9 +104,9 @@ def test_own_ratings_beside_their_file(tmp_path: Path, model: Path) -> None:
         Image.fromarray(noise).save(tmp_path / f"{i}.png")
     (tmp_path / "mine.csv").write_text("file,bad\n" + "".join(f"{i}.png,{i % 8}\n" for i in range(8)))
     own = OwnRatings(tmp_path / "mine.csv", "file", "bad", score_range=(0, 10), lower_is_better=True)
-    (evaluation,), _ = evaluate_all(EvaluateOptions(("csv",), (str(model),), own=own, rounds=5, scoring=SCORING))
+    (evaluation,), _ = evaluate_all(EvaluateOptions(RatedSets(("csv",), own=own), (str(model),), rounds=5, scoring=SCORING))
     assert evaluation.labels.spec.name == "mine"
-    assert [round(pair.opinion) for pair in evaluation.comparison.pairs] == [100, 90, 80, 70, 60, 50, 40, 30]
+    assert [round(pair.mos) for pair in evaluation.comparison.pairs] == [100, 90, 80, 70, 60, 50, 40, 30]
     assert evaluation.figures["srcc"].value == pytest.approx(-1, abs=1e-12)
 
 
@@ -132,32 +132,29 @@ def test_models_and_sets_are_looked_for_before_any_is_scored(sets: Path, model: 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"datasets": ()}, "on which set"),
-        ({"datasets": ("livec", "livec")}, "livec is named twice"),
+        ({"sets": RatedSets(())}, "on which set"),
         ({"models": ("a", "a")}, "a is named twice"),
-        ({"data_roots": (Path("a"), Path("b"))}, "2 times --data-root for 1 sets"),
         ({"repeats": 5}, "add --split test"),
         ({"rounds": 0}, "at least 1"),
-        ({"own": OwnRatings(Path("mine.csv"))}, r"mine\.csv is for ratings of your own: add --dataset csv"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        replace(EvaluateOptions(("livec",)), **changes)  # type: ignore[arg-type]
+        replace(EvaluateOptions(RatedSets(("livec",))), **changes)  # type: ignore[arg-type]
 
 
 def test_a_scale_upside_down_and_own_ratings_without_a_file() -> None:
     with pytest.raises(UsageError, match="not 5 and 1"):
         OwnRatings(score_range=(5, 1))
     with pytest.raises(UsageError, match="--labels FILE"):
-        list(run.read_sets(EvaluateOptions(("csv",))))
+        next(iter(evaluate(EvaluateOptions(RatedSets(("csv",))), print)))
 
 
 # ---- published figures ----
 
 
 def compare_fake(name: str, count: int, *, failed: int = 0) -> run.Comparison:
-    """So many images of a set, whose scores are their opinions."""
+    """So many images of a set, whose scores are all alike."""
     spec = DATASETS[name]
     labels = Labels(spec, Path("set"), tuple(Rating(f"{i}.jpg", float(i % 90), None, f"{i}.jpg") for i in range(count)))
     records = [
@@ -169,13 +166,15 @@ def compare_fake(name: str, count: int, *, failed: int = 0) -> run.Comparison:
     return compare(labels, records)
 
 
-def find_beside(name: str, count: int, *data: str, side: Side = Side.ALL, failed: int = 0) -> list[str]:
-    training = read_training(replace(CARD, training={"data": list(data)}))
-    options = EvaluateOptions((name,), side=side)
-    return [row.model for row in run.choose_published(compare_fake(name, count, failed=failed), training, options)]
+def find_beside(name: str, count: int, *rated: str, side: Side = Side.ALL, failed: int = 0, photos: int = 0) -> list[str]:
+    seen = [{"set": own, "images": DATASETS[own].images, "title": DATASETS[own].title} for own in rated]
+    unlabeled = [{"images": photos, "source": "mine"}] if photos else []
+    contamination = find_contamination(replace(CARD, training={"trained_on": seen, "unlabeled": unlabeled}))
+    options = EvaluateOptions(RatedSets((name,)), side=side)
+    return [row.model for row in run.choose_published(compare_fake(name, count, failed=failed), contamination, options)]
 
 
-LIVEC = f"{DATASETS['livec'].title}: 1162 images; terms"
+LIVEC = "livec"
 
 
 def test_published_figures_stand_beside_the_same_protocol_only() -> None:
@@ -183,7 +182,7 @@ def test_published_figures_stand_beside_the_same_protocol_only() -> None:
     assert find_beside("koniq10k", 10072, LIVEC) == []  # not the whole set
     assert find_beside("koniq10k", 10073, LIVEC, failed=1) == []
     assert find_beside("koniq10k", 10073, LIVEC, side=Side.TEST) == []
-    assert find_beside("koniq10k", 10073, LIVEC, "900 photos without labels: mine") == []  # trained on more than theirs
+    assert find_beside("koniq10k", 10073, LIVEC, photos=900) == []  # trained on more than theirs
     assert find_beside("koniq10k", 10073) == []
     assert find_beside("livec", 1162, LIVEC) == []  # theirs were trained on the other part of the set
     assert find_beside("spaq", 11125, LIVEC) == []

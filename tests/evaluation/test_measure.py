@@ -42,13 +42,13 @@ def record(labels: Labels, scores: Sequence[float | None], model: str = "toy") -
 def draw(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Opinions and scores on 0..100 that agree more or less, some tied."""
     rng = np.random.default_rng(seed)
-    opinions = rng.uniform(5, 95, n)
-    return np.round(opinions), np.round(np.clip(opinions**1.5 / 9.75 + rng.normal(0, 12, n), 0, 100))
+    ratings = rng.uniform(5, 95, n)
+    return np.round(ratings), np.round(np.clip(ratings**1.5 / 9.75 + rng.normal(0, 12, n), 0, 100))
 
 
 def compare_drawn(n: int, seed: int = 0) -> Comparison:
-    opinions, scores = draw(n, seed)
-    labels = label(opinions)
+    ratings, scores = draw(n, seed)
+    labels = label(ratings)
     return compare(labels, iter(record(labels, scores)))
 
 
@@ -57,20 +57,20 @@ def compare_drawn(n: int, seed: int = 0) -> Comparison:
 
 def test_the_figures_are_those_of_scipy() -> None:
     stats, optimize = pytest.importorskip("scipy.stats"), pytest.importorskip("scipy.optimize")
-    opinions, scores = draw(150)
+    ratings, scores = draw(150)
     measured = measure(compare_drawn(150), rounds=20)
     assert (measured.dataset, measured.model, measured.images, measured.failed) == ("livec", "toy", 150, 0)
-    assert measured.srcc.value == pytest.approx(stats.spearmanr(scores, opinions).statistic, abs=1e-12)
-    assert measured.plcc.value == pytest.approx(stats.pearsonr(scores, opinions).statistic, abs=1e-12)
-    assert measured.krcc.value == pytest.approx(stats.kendalltau(scores, opinions).statistic, abs=1e-12)
+    assert measured.srcc.value == pytest.approx(stats.spearmanr(scores, ratings).statistic, abs=1e-12)
+    assert measured.plcc.value == pytest.approx(stats.pearsonr(scores, ratings).statistic, abs=1e-12)
+    assert measured.krcc.value == pytest.approx(stats.kendalltau(scores, ratings).statistic, abs=1e-12)
 
     def curve(x, low, high, middle, width):
         return low + (high - low) / (1 + np.exp(-(x - middle) / width))
 
-    best, _ = optimize.curve_fit(curve, scores, opinions, p0=(0, 100, 50, 20), maxfev=20_000)
+    best, _ = optimize.curve_fit(curve, scores, ratings, p0=(0, 100, 50, 20), maxfev=20_000)
     fitted = curve(scores, *best)
-    assert measured.plcc_fitted.value == pytest.approx(stats.pearsonr(fitted, opinions).statistic, abs=1e-6)
-    assert measured.rmse.value == pytest.approx(np.sqrt(np.mean((fitted - opinions) ** 2)), abs=1e-4)
+    assert measured.plcc_fitted.value == pytest.approx(stats.pearsonr(fitted, ratings).statistic, abs=1e-6)
+    assert measured.rmse.value == pytest.approx(np.sqrt(np.mean((fitted - ratings) ** 2)), abs=1e-4)
     assert measured.logistic(scores) == pytest.approx(fitted, abs=0.05)
 
 
@@ -94,16 +94,16 @@ def test_perfect_agreement_has_no_error() -> None:
 
 
 def test_failed_images_are_counted_and_change_no_figure() -> None:
-    opinions, scores = draw(60)
+    ratings, scores = draw(60)
     holes = [None if i % 7 == 3 else score for i, score in enumerate(scores)]
-    labels = label(opinions)
+    labels = label(ratings)
     comparison = compare(labels, record(labels, holes))
     assert [r.path for r in comparison.failed] == [str(labels.paths[i]) for i in range(3, 60, 7)]
     assert {r.detail for r in comparison.failed} == {"cut short"}
     measured = measure(comparison, rounds=30)
     assert (measured.images, measured.failed) == (51, 9)
     kept = [i for i, score in enumerate(holes) if score is not None]
-    without = label(opinions[kept])
+    without = label(ratings[kept])
     assert measured == replace(measure(compare(without, record(without, scores[kept])), rounds=30), failed=9)
 
 
@@ -117,21 +117,21 @@ def test_opinions_of_every_set_come_out_on_one_scale() -> None:
             ours = [high + low - value for value in ours]
         labels = label(ours, dataset)
         comparison = compare(labels, record(labels, scores))
-        assert [pair.opinion for pair in comparison.pairs] == pytest.approx([10, 30, 55, 60, 95])
+        assert [pair.mos for pair in comparison.pairs] == pytest.approx([10, 30, 55, 60, 95])
         measured = measure(comparison, rounds=5)
         assert measured.srcc.value == pytest.approx(1, abs=1e-12)
         wanted = wanted or measured.rmse.value
         assert measured.rmse.value == pytest.approx(wanted, rel=1e-6)
 
 
-@pytest.mark.parametrize("same", ["scores", "opinions"])
+@pytest.mark.parametrize("same", ["scores", "ratings"])
 def test_a_constant_has_no_correlation_and_no_interval(same: str) -> None:
-    rows = {"scores": [30.0, 40, 50, 60], "opinions": [20.0, 60, 40, 90]} | {same: [42.0] * 4}
-    labels = label(rows["opinions"])
+    rows = {"scores": [30.0, 40, 50, 60], "ratings": [20.0, 60, 40, 90]} | {same: [42.0] * 4}
+    labels = label(rows["ratings"])
     measured = measure(compare(labels, record(labels, rows["scores"])), rounds=20)
     for estimate in (measured.srcc, measured.plcc, measured.plcc_fitted, measured.krcc):
         assert all(map(math.isnan, (estimate.value, estimate.low, estimate.high)))
-    assert measured.rmse.value == pytest.approx(np.std(rows["opinions"]))  # the best that a flat curve can do
+    assert measured.rmse.value == pytest.approx(np.std(rows["ratings"]))  # the best that a flat curve can do
 
 
 @pytest.mark.parametrize(("scores", "count"), [([None, None, None], 0), ([None, 50.0, None], 1)])
@@ -163,17 +163,17 @@ def test_records_of_other_images_are_refused(wrong: str) -> None:
 
 def test_intervals_are_of_the_figures_on_the_images_as_drawn() -> None:
     stats = pytest.importorskip("scipy.stats")
-    opinions, scores = draw(80)
+    ratings, scores = draw(80)
     measured = measure(compare_drawn(80), rounds=100, seed=3)
     rng = np.random.default_rng(3)
     draws = [np.sort(rng.integers(80, size=80)) for _ in range(100)]
     fitted = measured.logistic(scores)
     wanted = {
-        "srcc": [stats.spearmanr(scores[d], opinions[d]).statistic for d in draws],
-        "plcc": [stats.pearsonr(scores[d], opinions[d]).statistic for d in draws],
-        "plcc_fitted": [stats.pearsonr(fitted[d], opinions[d]).statistic for d in draws],
-        "krcc": [stats.kendalltau(scores[d], opinions[d]).statistic for d in draws],
-        "rmse": [np.sqrt(np.mean((fitted[d] - opinions[d]) ** 2)) for d in draws],
+        "srcc": [stats.spearmanr(scores[d], ratings[d]).statistic for d in draws],
+        "plcc": [stats.pearsonr(scores[d], ratings[d]).statistic for d in draws],
+        "plcc_fitted": [stats.pearsonr(fitted[d], ratings[d]).statistic for d in draws],
+        "krcc": [stats.kendalltau(scores[d], ratings[d]).statistic for d in draws],
+        "rmse": [np.sqrt(np.mean((fitted[d] - ratings[d]) ** 2)) for d in draws],
     }
     for name, values in wanted.items():
         estimate = getattr(measured, name)
@@ -184,15 +184,15 @@ def test_intervals_are_of_the_figures_on_the_images_as_drawn() -> None:
 
 
 def test_copies_of_an_image_make_no_interval_narrower() -> None:
-    opinions, scores = draw(30, seed=2)
-    once = label(opinions)
-    ten_times = label(np.repeat(opinions, 10), references=[f"photo{i // 10}" for i in range(300)])
+    ratings, scores = draw(30, seed=2)
+    once = label(ratings)
+    ten_times = label(np.repeat(ratings, 10), references=[f"photo{i // 10}" for i in range(300)])
     single = measure(compare(once, record(once, scores)), rounds=200)
     copied = measure(compare(ten_times, record(ten_times, np.repeat(scores, 10))), rounds=200)
     assert (copied.plcc.value, copied.plcc.low, copied.plcc.high) == pytest.approx(
         (single.plcc.value, single.plcc.low, single.plcc.high), abs=1e-9
     )
-    loose = label(np.repeat(opinions, 10))  # as if nobody knew that they are copies
+    loose = label(np.repeat(ratings, 10))  # as if nobody knew that they are copies
     fooled = measure(compare(loose, record(loose, np.repeat(scores, 10))), rounds=200)
     assert (fooled.plcc.high - fooled.plcc.low) < 0.5 * (copied.plcc.high - copied.plcc.low)
 
@@ -210,13 +210,13 @@ def test_one_group_has_figures_but_no_interval() -> None:
 
 def test_the_median_over_seeded_test_parts() -> None:
     stats = pytest.importorskip("scipy.stats")
-    opinions, scores = draw(100)
+    ratings, scores = draw(100)
     measured = measure_splits(compare_drawn(100), repeats=5, seed=7)
     values = []
     for seed in range(7, 12):
         _, test = split_groups([f"{i}.png" for i in range(100)], seed=seed)
         assert len(test) == 20
-        values.append(stats.spearmanr(scores[test], opinions[test]).statistic)
+        values.append(stats.spearmanr(scores[test], ratings[test]).statistic)
     assert [part.srcc for part in measured.parts] == pytest.approx(values, abs=1e-12)
     assert measured.median.srcc == pytest.approx(np.median(values), abs=1e-12)
     for figure in fields(measured.median):
@@ -227,10 +227,10 @@ def test_the_median_over_seeded_test_parts() -> None:
 
 
 def test_a_part_is_measured_as_a_set_would_be() -> None:
-    opinions, scores = draw(100)
+    ratings, scores = draw(100)
     (part,) = measure_splits(compare_drawn(100), repeats=1, seed=5).parts
     _, test = split_groups([f"{i}.png" for i in range(100)], seed=5)
-    alone = label(opinions[test])
+    alone = label(ratings[test])
     measured = measure(compare(alone, record(alone, scores[test])), rounds=1)
     assert (part.plcc, part.plcc_fitted, part.krcc, part.rmse) == pytest.approx(
         (measured.plcc.value, measured.plcc_fitted.value, measured.krcc.value, measured.rmse.value)
@@ -238,8 +238,8 @@ def test_a_part_is_measured_as_a_set_would_be() -> None:
 
 
 def test_parts_hold_whole_groups_and_do_not_depend_on_failures() -> None:
-    opinions, scores = draw(60)
-    labels = label(opinions, references=[f"photo{i // 6}" for i in range(60)])
+    ratings, scores = draw(60)
+    labels = label(ratings, references=[f"photo{i // 6}" for i in range(60)])
     _, test = split_groups(labels.groups, seed=0)
     assert len(test) == 12
     holes: list[float | None] = list(scores)
@@ -272,13 +272,13 @@ def test_impossible_splits_are_refused_in_words() -> None:
 
 
 def test_the_worst_disagreements_come_first() -> None:
-    line = Logistic(-950.0, 1050.0, 50.0, 500.0)  # nearly score = opinion between 0 and 100
-    opinions, scores = [50, 20, 80, 60, 10], [52, 70, 40, 60, 49]
-    pairs = [Pair(f"{i}.png", str(i), float(o), float(s)) for i, (o, s) in enumerate(zip(opinions, scores, strict=True))]
+    line = Logistic(-950.0, 1050.0, 50.0, 500.0)  # nearly score = MOS between 0 and 100
+    ratings, scores = [50, 20, 80, 60, 10], [52, 70, 40, 60, 49]
+    pairs = [Pair(f"{i}.png", str(i), float(o), float(s)) for i, (o, s) in enumerate(zip(ratings, scores, strict=True))]
     worst = find_disagreements(pairs, line, 3)
     assert [row.path for row in worst] == ["1.png", "2.png", "4.png"]
     assert [round(row.residual) for row in worst] == [50, -40, 39]  # above 0 the model is too kind
-    assert (worst[0].opinion, worst[0].score) == (20, 70)
+    assert (worst[0].mos, worst[0].score) == (20, 70)
     assert worst[0].fitted == pytest.approx(float(line([70.0])[0]))
     assert len(find_disagreements(pairs, line, 99)) == 5
     assert find_disagreements(pairs, line, 0) == []

@@ -24,10 +24,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def draw_pairs(n: int) -> tuple[list[Pair], Logistic]:
     rng = np.random.default_rng(n)
-    opinions = rng.uniform(5, 95, n)
-    scores = np.clip(opinions + rng.normal(0, 10, n), 0, 100)
-    pairs = [Pair(f"{i}.png", str(i), float(o), float(s)) for i, (o, s) in enumerate(zip(opinions, scores, strict=True))]
-    return pairs, fit_logistic(scores, opinions)
+    ratings = rng.uniform(5, 95, n)
+    scores = np.clip(ratings + rng.normal(0, 10, n), 0, 100)
+    pairs = [Pair(f"{i}.png", str(i), float(o), float(s)) for i, (o, s) in enumerate(zip(ratings, scores, strict=True))]
+    return pairs, fit_logistic(scores, ratings)
 
 
 def row(epoch: int, srcc: float | None = None, phase: str = "fine-tuning", **losses: float) -> dict[str, object]:
@@ -52,7 +52,7 @@ def count_points(path: Path) -> int:
     return sum(1 for cloud in clouds for _ in cloud.iter(f"{SVG}use"))
 
 
-# ---- scores against opinions ----
+# ---- scores against ratings ----
 
 
 def test_a_scatter_has_a_point_for_every_image_and_says_what_it_shows(tmp_path: Path) -> None:
@@ -60,10 +60,10 @@ def test_a_scatter_has_a_point_for_every_image_and_says_what_it_shows(tmp_path: 
     plot_scatter(tmp_path / "x.svg", pairs, logistic, "toy on LIVE-C")
     assert count_points(tmp_path / "x.svg") == 57
     texts = read_texts(tmp_path / "x.svg")
-    for said in ("score", "mean opinion, brought to 0 to 100", "toy on LIVE-C", "fitted curve", "score = opinion"):
+    for said in ("score", "MOS, brought to 0 to 100", "toy on LIVE-C", "fitted curve", "score = MOS"):
         assert texts.count(said) == 1
-    scores, opinions = [pair.score for pair in pairs], [pair.opinion for pair in pairs]
-    figures = metrics.srcc(scores, opinions), metrics.plcc(scores, opinions), metrics.plcc_fitted(scores, opinions)
+    scores, ratings = [pair.score for pair in pairs], [pair.mos for pair in pairs]
+    figures = metrics.srcc(scores, ratings), metrics.plcc(scores, ratings), metrics.plcc_fitted(scores, ratings)
     assert "SRCC {:.3f}   PLCC {:.3f}, fitted {:.3f}   57 images".format(*figures) in texts
 
 

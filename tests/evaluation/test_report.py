@@ -16,7 +16,7 @@ from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation import metrics
-from iqa_cli.evaluation.contamination import read_training
+from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare, measure, measure_splits
 from iqa_cli.evaluation.published import Protocol, find_published
 from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_rows, open_results
@@ -46,7 +46,7 @@ def evaluate(scores: list[float | None] = SCORES, dataset: str = "livec", **chan
         "some interval",
         measure(comparison, rounds=30),
         None,
-        read_training(CARD),
+        find_contamination(CARD),
         (),
     )
     return replace(evaluation, **changes)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def test_the_json_is_an_array_with_all_figures(tmp_path: Path) -> None:
     assert len(first["worst"]) == 2
     assert abs(first["worst"][0]["residual"]) >= abs(first["worst"][1]["residual"])
     assert first["scale"] == {"low": 0, "high": 100, "higher_is_better": True}
-    assert first["exposure"] == "its card does not say what it was trained on"
+    assert first["contamination"] == "its card does not say what it was trained on"
 
 
 def test_what_is_not_defined_is_null(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ VIT = NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, wid
 MEANS = CropSpec(64, "square", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
+def describe_training(name: str) -> dict[str, object]:
+    return {"unlabeled": [{"images": 3, "source": f"photos of {name}"}]}
+
+
 def write_network(folder, config, crops, seed, trunk=None):
     """A network with random weights, but for those of a given backbone, and its card."""
     torch.manual_seed(seed)
@@ -41,7 +45,7 @@ def write_network(folder, config, crops, seed, trunk=None):
     folder.mkdir()
     weights = folder / f"{folder.name}.safetensors"
     save_weights(weights, network, half=True)
-    facts = replace(CARD, name=folder.name, network=asdict(config), crops=crops, training={"data": [f"data of {folder.name}"]})
+    facts = replace(CARD, name=folder.name, network=asdict(config), crops=crops, training=describe_training(folder.name))
     write_card(replace(facts, files={"safetensors": WeightFile.of(weights)}), folder)
     return find_model(str(folder), BackendChoice.TORCH)
 
@@ -81,7 +85,7 @@ def test_a_blend_is_the_weighted_mean_of_what_its_members_say_of_the_photo(membe
 def test_its_card_names_members_and_all_data(blended):
     card = read_card(blended.folder / "both.json")
     assert card.summary == "the weighted mean of 2 networks: 0.75 cnn, 0.25 vit"
-    assert card.training["data"] == ["data of cnn", "data of vit"]
+    assert [facts.source for facts in card.provenance.unlabeled] == ["photos of cnn", "photos of vit"]
     assert card.crops == CropSpec(64)
     assert [member["size"] for member in card.network["members"]] == [0, 64]
 

@@ -1,4 +1,4 @@
-"""What every chain of damage promises, on painted pictures with the spectrum, the edges and the colours of photos."""
+"""What every chain of distortions promises, on painted pictures with the spectrum, the edges and the colours of photos."""
 
 from itertools import pairwise
 from typing import get_args
@@ -31,7 +31,7 @@ def paint(seed: int, height: int = 256, width: int = 320) -> Rgb:
 PICTURES = [paint(seed) for seed in range(3)]
 
 
-def damage(rgb: Rgb, kind: str, level: float, seed: int = 11) -> Rgb:
+def apply(rgb: Rgb, kind: str, level: float, seed: int = 11) -> Rgb:
     return distort(rgb, kind, level, np.random.default_rng(seed))
 
 
@@ -43,7 +43,7 @@ def error(rgb: Rgb, clean: Rgb) -> float:
 @pytest.mark.parametrize("picture", range(len(PICTURES)))
 def test_every_level_is_further_from_the_clean_picture(kind: str, picture: int) -> None:
     clean = PICTURES[picture]
-    errors = [error(damage(clean, kind, level), clean) for level in (0, 1, 1.5, 2, 3, 4, 4.5, 5)]
+    errors = [error(apply(clean, kind, level), clean) for level in (0, 1, 1.5, 2, 3, 4, 4.5, 5)]
     assert errors[0] == 0
     assert all(lower < higher for lower, higher in pairwise(errors)), errors
 
@@ -52,7 +52,7 @@ def test_every_level_is_further_from_the_clean_picture(kind: str, picture: int) 
 def test_the_same_seed_gives_the_same_picture_and_leaves_the_original_alone(kind: str) -> None:
     clean = PICTURES[0].copy()
     clean.flags.writeable = False  # as arrays from Pillow are
-    once, again = damage(clean, kind, 3), damage(clean, kind, 3)
+    once, again = apply(clean, kind, 3), apply(clean, kind, 3)
     assert np.array_equal(once, again)
     assert (once.dtype, once.shape, once.flags.writeable) == (np.uint8, clean.shape, True)
     assert not np.shares_memory(once, clean)
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_picture_and_leaves_the_original_alone(kind
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_level_zero_is_an_unchanged_copy(kind: str) -> None:
-    copy = damage(PICTURES[1], kind, 0)
+    copy = apply(PICTURES[1], kind, 0)
     assert np.array_equal(copy, PICTURES[1])
     assert not np.shares_memory(copy, PICTURES[1])
 
@@ -74,15 +74,15 @@ def test_any_size_and_grey_pictures_too(kind: str, shape: tuple[int, int], colou
     if not colourful:
         clean = np.repeat(clean[..., :1], 3, axis=2)
     for level in (1e-3, 1, 5):
-        damaged = damage(clean, kind, level)
-        assert (damaged.shape, damaged.dtype) == (clean.shape, np.uint8)
+        distorted = apply(clean, kind, level)
+        assert (distorted.shape, distorted.dtype) == (clean.shape, np.uint8)
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in DISTORTIONS.items() if kind.family in ("blur", "scaling")])
 def test_nothing_moves(kind: str) -> None:
     y, x = np.mgrid[:256, :256] - 127.5
     blob = np.repeat((240 * np.exp(-(x**2 + y**2) / (2 * 20**2)))[..., None], 3, axis=2).astype(np.uint8)
-    light = damage(blob, kind, 5).astype(np.float64).sum(axis=2)
+    light = apply(blob, kind, 5).astype(np.float64).sum(axis=2)
     assert (light * x).sum() / light.sum() == pytest.approx(0, abs=0.3)
     assert (light * y).sum() / light.sum() == pytest.approx(0, abs=0.3)
 
@@ -90,7 +90,7 @@ def test_nothing_moves(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["motion_blur", "white_noise", "colour_noise", "impulse_noise", "sensor_noise", "colour_cast"])
 def test_a_higher_level_is_the_same_pattern_only_stronger(kind: str) -> None:
     clean = PICTURES[2].astype(np.float64)
-    weak, strong, other = (damage(PICTURES[2], kind, *drawn) - clean for drawn in ((2, 1), (3, 1), (3, 2)))
+    weak, strong, other = (apply(PICTURES[2], kind, *drawn) - clean for drawn in ((2, 1), (3, 1), (3, 2)))
     alike, unlike = (np.corrcoef(weak.ravel(), change.ravel())[0, 1] for change in (strong, other))
     assert alike > 0.6  # impulses: of those at level 3 (1.2 %) those at level 2 (0.5 %) are a part
     assert unlike < alike - 0.1
@@ -100,17 +100,17 @@ def test_white_noise_is_as_strong_as_its_table_says() -> None:
     flat = np.full((128, 128, 3), 128, np.uint8)
     for level in range(1, LEVELS):
         sigma = DISTORTIONS["white_noise"].strengths[level]
-        assert damage(flat, "white_noise", level).std() == pytest.approx(sigma, rel=0.02)
+        assert apply(flat, "white_noise", level).std() == pytest.approx(sigma, rel=0.02)
 
 
 def test_colour_noise_leaves_luma_alone() -> None:
-    noisy = damage(np.full((128, 128, 3), 128, np.uint8), "colour_noise", 3).astype(np.float64)
+    noisy = apply(np.full((128, 128, 3), 128, np.uint8), "colour_noise", 3).astype(np.float64)
     assert noisy.std() > 10
     assert (noisy @ [0.299, 0.587, 0.114]).std() < 0.5
 
 
 def test_sensor_noise_is_strongest_in_the_shadows() -> None:
-    dark, bright = (damage(np.full((128, 128, 3), tone, np.uint8), "sensor_noise", 2).std() for tone in (40, 200))
+    dark, bright = (apply(np.full((128, 128, 3), tone, np.uint8), "sensor_noise", 2).std() for tone in (40, 200))
     assert dark > 1.5 * bright
 
 
@@ -118,33 +118,33 @@ def test_sensor_noise_is_strongest_in_the_shadows() -> None:
 def test_extents_grow_with_the_picture(kind: str) -> None:
     clean = PICTURES[0]
     large = cv2.resize(clean, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    damaged = cv2.resize(damage(large, kind, 4), clean.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert error(damaged, damage(clean, kind, 4)) < 0.2 * error(damaged, clean)
+    distorted = cv2.resize(apply(large, kind, 4), clean.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert error(distorted, apply(clean, kind, 4)) < 0.2 * error(distorted, clean)
 
 
 def test_an_unknown_kind_is_told_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no distortion is called 'smear'; there are gaussian_blur, motion_blur"):
-        damage(PICTURES[0], "smear", 1)
+        apply(PICTURES[0], "smear", 1)
 
 
 @pytest.mark.parametrize("level", [-0.1, 5.1, float("nan")])
 def test_an_impossible_level_is_refused(level: float) -> None:
     with pytest.raises(ValueError, match="the level of jpeg is 0 to 5"):
-        damage(PICTURES[0], "jpeg", level)
+        apply(PICTURES[0], "jpeg", level)
 
 
 @pytest.mark.parametrize("array", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.float32)])
 def test_an_array_that_is_no_picture_is_refused(array: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\], not"):
-        damage(array, "jpeg", 1)
+        apply(array, "jpeg", 1)
 
 
-def test_a_mixture_is_one_damage_after_the_other() -> None:
+def test_a_mixture_is_one_distortion_after_the_other() -> None:
     def mix(*steps: tuple[str, float]) -> Rgb:
         return distort_mixture(PICTURES[0], steps, np.random.default_rng(3))
 
     assert np.array_equal(mix(), PICTURES[0])
-    assert np.array_equal(mix(("lens_blur", 2), ("jpeg", 3)), damage(damage(PICTURES[0], "lens_blur", 2), "jpeg", 3))
+    assert np.array_equal(mix(("lens_blur", 2), ("jpeg", 3)), apply(apply(PICTURES[0], "lens_blur", 2), "jpeg", 3))
     assert not np.array_equal(mix(("lens_blur", 2), ("white_noise", 3)), mix(("white_noise", 3), ("lens_blur", 2)))
     assert np.array_equal(mix(("white_noise", 0), ("motion_blur", 3)), mix(("jpeg", 0), ("motion_blur", 3)))
 

@@ -121,7 +121,7 @@ def test_a_card_says_what_was_measured_and_how_and_names_no_place_on_a_machine()
     for card in find_cards():
         assert card.results, card.name
         assert all({"dataset", "protocol", "command"} <= set(result) for result in card.results)
-        assert card.training["data"]
+        assert card.provenance.trained_on
         assert card.limits
         text = (released_folder() / f"{card.name}.json").read_text(encoding="utf-8")
         assert '"/' not in text

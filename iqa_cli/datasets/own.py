@@ -1,0 +1,93 @@
+"""Ratings of one's own: a CSV file of image paths and ratings as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean, stdev
+
+from iqa_cli.datasets.catalog import NATIVE, DatasetSpec
+from iqa_cli.datasets.delimited import read_table
+from iqa_cli.datasets.labels import Labels, require_images
+from iqa_cli.datasets.readers import Rating
+from iqa_cli.datasets.tables import parse_number
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.options import OWN, OwnRatings
+
+
+def read_own_labels(own: OwnRatings, root: Path | None = None, *, allow_missing: bool = False) -> Labels:
+    """Ratings of one's own, with image paths relative to a folder; None: that of the CSV file.
+
+    Without a range, the lowest and the highest rating are the ends of the scale. The notes of the spec say how the file was
+    understood. Raises UsageError without a file, DataError as `read_labels` does, and where the ratings make no scale.
+    """
+    if own.labels is None:
+        raise UsageError(f"--dataset {OWN} needs the file with the ratings: --labels FILE")
+    folder = root or own.labels.parent
+    ratings = tuple(read_own(folder, own.labels, own))
+    labels = Labels(describe_spec(own.labels, own, ratings), folder, ratings)
+    return labels if allow_missing else require_images(labels)
+
+
+def read_own(_root: Path, path: Path, own: OwnRatings) -> list[Rating]:
+    """The ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
+
+    An image in several rows has the mean of their ratings. What files are read is said in `delimited`.
+    """
+    columns = [own.image_column, *([own.group_column] if own.group_column else [])]
+    values: dict[str, list[float]] = {}
+    groups: dict[str, str] = {}
+    for row in read_table(path, columns, numbers=(own.score_column,)):
+        name, group = row[own.image_column], row[own.group_column or own.image_column]
+        values.setdefault(name, []).append(parse_number(row[own.score_column], path, name))
+        if groups.setdefault(name, group) != group:
+            raise DataError(f"{path}: {name} stands in two groups, {groups[name]} and {group}")
+    return [average_rows(name, rows, groups[name]) for name, rows in values.items()]
+
+
+def average_rows(name: str, values: list[float], group: str) -> Rating:
+    """One image's rating from the rows that it has."""
+    std = stdev(values) if len(values) > 1 else None
+    return Rating(name, values[0] if len(values) == 1 else fmean(values), std, group, rows=len(values))
+
+
+def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> DatasetSpec:
+    """The facts of the set. Raises DataError where the ratings make no scale."""
+    values = [rating.value for rating in ratings] or [0.0, 1.0]
+    low, high = own.score_range or (min(values), max(values))
+    if low >= high:
+        raise DataError(f"{path}: ratings from {low:g} to {high:g} make no scale; give its lower and its upper end")
+    return DatasetSpec(
+        name=path.stem,
+        title=f"the ratings in {path}",
+        images=len(ratings),
+        score=own.score_column,
+        score_range=(low, high),
+        higher_is_better=not own.lower_is_better,
+        synthetic=own.group_column is not None,
+        reference=own.group_column or "none: each image is its own",
+        home="",
+        licence="",
+        paper="",
+        layout=f"{path.name} with the columns {own.image_column} and {own.score_column}",
+        customary_input=NATIVE,
+        folders=(),
+        markers=(),
+        read=partial(read_own, path=path, own=own),
+        notes=describe_reading(own, ratings, (low, high)),
+    )
+
+
+def describe_reading(own: OwnRatings, ratings: Sequence[Rating], scale: tuple[float, float]) -> tuple[str, ...]:
+    """How a file of ratings was understood, in words."""
+    low, high = scale
+    found = "its lowest and highest ratings, as none was given; a scale changes RMSE, no correlation"
+    source = "as given" if own.score_range is not None else found
+    better = "lower is better" if own.lower_is_better else "higher is better"
+    notes = [f"The scale is {low:g} to {high:g}, {better}: {source}."]
+    rows = [rating.rows for rating in ratings if rating.rows > 1]
+    if rows:
+        several = f"{len(rows):,} of {len(ratings):,} images"
+        notes.append(f"More than one row, up to {max(rows)}, for {several}: their means are the ratings.")
+    return tuple(notes)

@@ -1,0 +1,208 @@
+"""Robustness of models on clean photos: scores fall with distortion, and hardly move under harmless changes.
+
+Each photo is reduced to a short side of 512 px where it is larger, so that the levels of `images.distortions` mean what they
+say, and distorted at levels 1 to 5 with each kind and with mixtures. What is random in a distortion hangs on the seed, the
+photo's file name and the kind, so every model is measured on the same pictures. Harmless changes are made to the photo in its
+own size. Scores are on 0..100, whatever the scale of a model's card is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+
+from iqa_cli.datasets.splits import is_held_out
+from iqa_cli.errors import DataError
+from iqa_cli.evaluation.array_scorer import ArrayScorer, open_scorers, score_pictures
+from iqa_cli.evaluation.metrics import Floats, srcc
+from iqa_cli.evaluation.run import Scored
+from iqa_cli.images.crops import Rgb
+from iqa_cli.images.decode import decode_image
+from iqa_cli.images.distortions import DISTORTIONS, HARMLESS, LEVELS, distort_mixture, limit_short_side
+from iqa_cli.images.find import find_images
+from iqa_cli.options import RobustnessOptions
+from iqa_cli.records import Undecodable
+from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.resources import count_workers
+
+SHORT_SIDE = 512  # px, for which the strengths of distortions are given
+SEVERE = 3  # from this level on the clean photo must have the higher score
+
+MIXTURES = (("gaussian_blur", "white_noise", "jpeg"), ("downscale", "jpeg"))
+"""As photos meet it: an old camera, then the web; a thumbnail, saved once more. Every part has the level of the whole."""
+
+CHAINS: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in DISTORTIONS} | {"+".join(kinds): kinds for kinds in MIXTURES}
+"""What is measured: name -> the kinds of distortion, one after the other."""
+
+TECHNICAL = ("blur", "noise", "compression", "scaling")  # families that lower the quality of any photo
+GROUPS = {
+    "blurs, noises, compressions, scaling": [kind.name for kind in DISTORTIONS.values() if kind.family in TECHNICAL],
+    "others": [kind.name for kind in DISTORTIONS.values() if kind.family not in TECHNICAL],
+    "mixtures": ["+".join(kinds) for kinds in MIXTURES],
+}
+"""Over which means are taken: name -> chains."""
+
+
+# ---- what comes out ----
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Order of scores by the level of a chain of distortions, or of several in the mean.
+
+    chains: how many are in it. srcc: rank correlation of level 0 to 5 with minus the score, mean over the photos; a photo with
+    one score at all levels counts as 0. clean_above: the share of the pairs (clean, distorted at level 3, 4 or 5) in which the
+    clean photo has the higher score.
+    """
+
+    name: str
+    chains: int
+    srcc: float
+    clean_above: float
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Movement of scores by a harmless change: median and 95th percentile of the absolute difference, in points of 0..100."""
+
+    change: str
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """The scores of one model, and the figures that follow from them.
+
+    model: as it was asked for. photos: those that could be decoded; failed: the others, path -> reason.
+    distorted: scores [photos, chains, 6], level 0 first. changed: scores [photos, 1 + changes], the photo as it is first.
+    held_out, seed: as in `RobustnessOptions`.
+    """
+
+    model: str
+    photos: tuple[str, ...]
+    failed: dict[str, str]
+    distorted: Floats
+    changed: Floats
+    held_out: float = 1.0
+    seed: int = 0
+
+    @property
+    def orders(self) -> list[Order]:
+        """The figures of each chain."""
+        correlations = [np.mean([correlate_levels(own) for own in chain]) for chain in self.distorted.swapaxes(0, 1)]
+        above = np.mean(self.distorted[:, :, :1] > self.distorted[:, :, SEVERE:], axis=(0, 2))  # [chains]
+        return [Order(name, 1, float(r), float(share)) for name, r, share in zip(CHAINS, correlations, above, strict=True)]
+
+    @property
+    def groups(self) -> list[Order]:
+        """The mean figures over each group of chains."""
+        orders = {order.name: order for order in self.orders}
+        return [average_orders(name, [orders[chain] for chain in chains]) for name, chains in GROUPS.items()]
+
+    @property
+    def movements(self) -> list[Movement]:
+        """The figures of each harmless change."""
+        moved = np.abs(self.changed[:, 1:] - self.changed[:, :1])  # [photos, changes]
+        medians, highs = np.percentile(moved, [50, 95], axis=0)
+        return [Movement(*row) for row in zip(HARMLESS, medians.tolist(), highs.tolist(), strict=True)]
+
+
+def correlate_levels(scores: Floats) -> float:
+    """Rank correlation of the levels with minus the scores [6]; 0 where all scores are equal."""
+    return float(np.nan_to_num(srcc(range(len(scores)), -scores)))
+
+
+def average_orders(name: str, orders: Sequence[Order]) -> Order:
+    """Average the figures over some chains; as all have the same photos, that is also the mean over all pairs."""
+    figures = (float(np.mean([getattr(order, figure) for order in orders])) for figure in ("srcc", "clean_above"))
+    return Order(name, len(orders), *figures)
+
+
+# ---- photos ----
+
+
+def choose_photos(folders: Sequence[Path], held_out: float = 1.0, limit: int | None = None) -> list[str]:
+    """Choose photos in folders, in an order drawn by their file names, so that the first of them are a fair sample.
+
+    held_out: the share of them that `splits.is_held_out` keeps. Raises DataError where a folder is missing or nothing is left.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of clean photos")
+    found = dict.fromkeys(find_images(map(str, folders), Counter()))
+    kept = [path for path in found if is_held_out(Path(path).name, held_out)]
+    if not kept:
+        share = f", and none of {len(found)} images is held out at a share of {held_out:g}" if found else ""
+        raise DataError(f"{', '.join(map(str, folders))}: no photos to measure on{share}")
+    return sorted(kept, key=lambda path: hash_text(Path(path).name))[:limit]
+
+
+def hash_text(text: str) -> int:
+    """Hash a text to 64 bits, the same on every machine."""
+    return int.from_bytes(hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()[:8], "big")
+
+
+# ---- from a photo to scores ----
+
+
+def distort_photo(rgb: Rgb, name: str, chain: str, seed: int) -> list[Rgb]:
+    """Distort a picture at levels 1 to 5: one pattern, drawn by the seed, the photo's name and the chain, ever stronger."""
+    entropy = [seed, hash_text(f"{chain} {name}")]
+    return [
+        distort_mixture(rgb, [(kind, level) for kind in CHAINS[chain]], np.random.default_rng(entropy))
+        for level in range(1, LEVELS + 1)
+    ]
+
+
+def score_distorted(scorers: Sequence[ArrayScorer], rgb: Rgb, name: str, seed: int) -> Floats:
+    """Scores of a photo at each level of each chain [models, chains, 6], level 0 first."""
+    reduced = limit_short_side(rgb, SHORT_SIDE)
+    scores = np.empty((len(scorers), len(CHAINS), LEVELS + 1))
+    scores[:, :, 0] = score_pictures(scorers, [reduced])
+    for place, chain in enumerate(CHAINS):
+        scores[:, place, 1:] = score_pictures(scorers, distort_photo(reduced, name, chain, seed))
+    return scores
+
+
+def score_changed(scorers: Sequence[ArrayScorer], rgb: Rgb) -> Floats:
+    """Scores of a photo as it is and after each harmless change [models, 1 + changes]."""
+    return score_pictures(scorers, (change(rgb) for change in (lambda same: same, *HARMLESS.values())))
+
+
+def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustness]:
+    """Measure all models on the same photos: an event a photo, then the outcome of each model.
+
+    A photo that cannot be decoded is in no figure. Raises UsageError, WeightsError and DataError, also where none can be.
+    """
+    paths = choose_photos(options.photos, options.held_out, options.limit)
+    scorers = open_scorers(options.models, options.scoring)
+
+    def score(path: str, _: Event) -> tuple[Floats, Floats] | Undecodable:
+        try:
+            rgb = decode_image(path).rgb
+        except Undecodable as failure:
+            return failure
+        return score_distorted(scorers, rgb, Path(path).name, options.seed), score_changed(scorers, rgb)
+
+    scores: dict[str, tuple[Floats, Floats]] = {}
+    failed: dict[str, str] = {}
+    with closing(convey(paths, score, threads=options.scoring.workers or count_workers())) as outcomes:
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if isinstance(outcome, Undecodable):
+                failed[path] = str(outcome)
+            else:
+                scores[path] = outcome
+            yield Scored("robustness", ", ".join(options.models), len(scores) + len(failed), len(paths), len(failed))
+    if not scores:
+        raise DataError(f"none of {len(paths)} photos could be decoded; the first: {paths[0]}: {failed[paths[0]]}")
+    for place, scorer in enumerate(scorers):
+        distorted, changed = (np.stack([own[part][place] for own in scores.values()]) for part in (0, 1))
+        yield Robustness(scorer.name, tuple(scores), failed, distorted, changed, options.held_out, options.seed)

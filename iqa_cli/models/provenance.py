@@ -1,0 +1,70 @@
+"""Provenance: the images and teachers that a model learned from, as its card holds them under `training`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RatedImages:
+    """Rated images of one set.
+
+    set: its name in `datasets.catalog`, or "csv" for ratings of one's own. images: how many of them. title: of the set.
+    licence, paper: its terms, and what to cite.
+    """
+
+    set: str
+    images: int
+    title: str
+    licence: str = ""
+    paper: str = ""
+
+
+@dataclass(frozen=True)
+class UnlabeledImages:
+    """Images without ratings. source: where they are from, in words."""
+
+    images: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A model whose predictions were learned from. name, summary: as in its card."""
+
+    name: str
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """All that a model learned from; empty where nothing is known."""
+
+    trained_on: tuple[RatedImages, ...] = ()
+    unlabeled: tuple[UnlabeledImages, ...] = ()
+    teachers: tuple[Teacher, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return bool(self.trained_on or self.unlabeled or self.teachers)
+
+
+def read_provenance(training: Mapping[str, Any]) -> Provenance:
+    """What a card's `training` says. Raises TypeError or ValueError where that is not as `Provenance` has it."""
+    return Provenance(
+        tuple(RatedImages(**facts) for facts in training.get("trained_on", ())),
+        tuple(UnlabeledImages(**facts) for facts in training.get("unlabeled", ())),
+        tuple(Teacher(**facts) for facts in training.get("teachers", ())),
+    )
+
+
+def join_provenances(provenances: Iterable[Provenance]) -> Provenance:
+    """What several models learned from, each fact once."""
+    each = list(provenances)
+    return Provenance(
+        tuple(dict.fromkeys(facts for own in each for facts in own.trained_on)),
+        tuple(dict.fromkeys(facts for own in each for facts in own.unlabeled)),
+        tuple(dict.fromkeys(facts for own in each for facts in own.teachers)),
+    )
