@@ -79,7 +79,7 @@ app.command(epilog=score.EXIT_CODES)(score.score)
 @app.command()
 def models() -> None:
     """List the installed models: a table at a terminal, CSV in a pipe."""
-    from iqa_cli.cli import terminal
+    from iqa_cli.cli.views import terminal
     from iqa_cli.models import find
 
     cards = list(find.find_cards())
@@ -126,7 +126,7 @@ def run_command() -> None:
         finally:
             sys.stdout.flush()  # here rather than at the very end, where a closed pipe could only be complained about
     except IqaError as error:
-        from iqa_cli.cli import terminal
+        from iqa_cli.cli.views import terminal
 
         terminal.print_error(str(error))
         sys.exit(error.exit_code)
@@ -136,7 +136,7 @@ def run_command() -> None:
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
-        from iqa_cli.cli import terminal
+        from iqa_cli.cli.views import terminal
 
         terminal.print_error(NO_THREADS)
         sys.exit(DataError.exit_code)

@@ -25,7 +25,7 @@ def list_datasets(context: typer.Context, data_root: DataRoot = None) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from iqa_cli.cli import datasets_view
+    from iqa_cli.cli.views import datasets as datasets_view
     from iqa_cli.datasets.catalog import DATASETS
     from iqa_cli.datasets.find import find_roots
 
@@ -49,7 +49,7 @@ def show_dataset(
 
     $ iqa datasets show livec --data-root ChallengeDB_release
     """
-    from iqa_cli.cli import datasets_view
+    from iqa_cli.cli.views import datasets as datasets_view
     from iqa_cli.datasets import check, sets
 
     datasets_view.print_facts(name)

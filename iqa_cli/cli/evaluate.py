@@ -55,7 +55,7 @@ def evaluate(
 
 def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -> bool:
     """Measure, show and write; whether some image has no score. What is done is shown, however the run ends."""
-    from iqa_cli.cli import evaluate_view  # after the options: who misspelt one need not wait for it
+    from iqa_cli.cli.views import evaluate as evaluate_view  # after the options: who misspelt one need not wait for it
     from iqa_cli.evaluation import report, run
 
     shown, plots = not output.takes_stdout, report.name_plots(output.plot, options)
@@ -82,7 +82,7 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
 
 def run_robustness(options: RobustnessOptions, output: OutputFlags) -> bool:
     """Measure, show and write; whether some photo could not be decoded."""
-    from iqa_cli.cli import evaluate_view
+    from iqa_cli.cli.views import evaluate as evaluate_view
     from iqa_cli.evaluation import robustness, robustness_report
 
     shown = not output.takes_stdout

@@ -64,7 +64,7 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
-        from iqa_cli.cli import terminal  # after the options: who misspelt one need not wait for it
+        from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer
 
         with interrupts.raised():
@@ -143,7 +143,7 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
 
 def open_output(output: OutputFlags) -> AbstractContextManager[Sink]:
     """Where records go: the files, or stdout. Raises UsageError and DataError."""
-    from iqa_cli.cli import terminal
+    from iqa_cli.cli.views import terminal
 
     if files := output.list_files():
         return open_sinks(files, header=not output.no_header, append=output.append)

@@ -131,7 +131,7 @@ def run_training(options: TrainingOptions, command: str, run: RunFlags) -> None:
 
     What cannot be trained is refused before PyTorch is imported.
     """
-    from iqa_cli.cli import train_view
+    from iqa_cli.cli.views import train as train_view
     from iqa_cli.training.plan import make_plan
 
     plan = make_plan(options)
@@ -165,7 +165,7 @@ def blend(
 
     $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
     """
-    from iqa_cli.cli import train_view
+    from iqa_cli.cli.views import train as train_view
     from iqa_cli.models import find
 
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
@@ -202,7 +202,7 @@ def export_onnx(
 
     It carries its card, so it can be scored with alone.
     """
-    from iqa_cli.cli import train_view
+    from iqa_cli.cli.views import train as train_view
     from iqa_cli.models import find
 
     model = find.find_model(checkpoint, BackendChoice.TORCH)

@@ -37,13 +37,13 @@ from PIL import (
 )
 
 from iqa_cli.images import tiff
-from iqa_cli.images.color import flatten
+from iqa_cli.images.colors.convert import flatten
+from iqa_cli.images.colors.rendering import Flat, Wide, rasterise
 from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
 from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
 from iqa_cli.images.mend import describe, mend_file
 from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
-from iqa_cli.images.rendering import Flat, Wide, rasterise
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 

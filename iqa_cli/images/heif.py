@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from iqa_cli.images.color import Samples
+from iqa_cli.images.colors.convert import Samples
 from iqa_cli.images.tiff import read_samples
 
 BOXES = 1000  # more of them, one beside another, are nobody's photo

@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.images.color import Samples
+from iqa_cli.images.colors.convert import Samples
 from iqa_cli.images.tiff import read_samples
 
 Keys = npt.NDArray[np.uint16]

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.cli.terminal import open_console, print_rows, show
+from iqa_cli.cli.views.terminal import open_console, print_rows, show
 from iqa_cli.evaluation.measure import Estimate
 from iqa_cli.evaluation.report import find_worst, list_rows
 from iqa_cli.evaluation.robustness import SEVERE, Robustness

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.images.hdr import decode_hlg, decode_pq
+from iqa_cli.images.colors.hdr import decode_hlg, decode_pq
 
 Light = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]  # [3, 3]

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from iqa_cli.images import png
-from iqa_cli.images.color import Samples, convert_to_srgb, flatten, scale_to_bytes
-from iqa_cli.images.colorspace import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
+from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
+from iqa_cli.images.colors.hdr import find_peak, roll_off, show_hlg
+from iqa_cli.images.colors.spaces import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
 from iqa_cli.images.crops import Window
-from iqa_cli.images.hdr import find_peak, roll_off, show_hlg
 from iqa_cli.images.heif import Coding, read_avif, read_coding
 from iqa_cli.images.tiff import spread_palette
 
