@@ -139,6 +139,7 @@ def prepare_decoders() -> None:
 def set_up_pillow() -> None:
     """What has to be said once a process, at the first decode because importing does nothing."""
     Image.MAX_IMAGE_PIXELS = None  # max_pixels stands in its place, and is checked before anything is decoded
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as fast for one picture, and a limit of threads would make it fail
     TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader garbles separate planes of 16 bits
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any handler, its errors go to stderr
     with suppress(OSError, AttributeError):  # where libtiff is linked into Pillow, its complaints stay on stderr

@@ -9,7 +9,7 @@ import pytest
 
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
-from iqa_cli.training.options import Damage
+from iqa_cli.training.options import DistortionName
 
 KINDS = list(DISTORTIONS)
 
@@ -152,6 +152,6 @@ def test_a_mixture_is_one_distortion_after_the_other() -> None:
 def test_what_is_held_out_exists_and_is_of_two_families_that_are_trained_otherwise() -> None:
     families = {DISTORTIONS[kind].family for kind in HELD_OUT}
     trained = {kind.family for kind in DISTORTIONS.values() if kind.name not in HELD_OUT}
-    assert set(get_args(Damage)) == DISTORTIONS.keys() - set(HELD_OUT)  # what recipes may name
+    assert set(get_args(DistortionName)) == DISTORTIONS.keys() - set(HELD_OUT)  # what recipes may name
     assert len(families) == len(HELD_OUT) >= 2
     assert families <= trained
