@@ -108,8 +108,11 @@ def measure(model: str, photos: tuple[str, ...], step: float) -> dict[str, objec
 
 def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_path, capsys):
     spread = dict.fromkeys(("median", "mean", "low", "high"), 0.51239)
-    summary = [{"dataset": "livec", "images": 4, "srcc": spread, "plcc": spread}]
-    folds = {"protocol": "folds", "trials": [{"trial": "fold0", "sets": []}], "summary": summary}
+    folds = {
+        "protocol": "folds",
+        "trials": [{"trial": "fold0", "sets": []}],
+        "summary": [{"dataset": "livec", "images": 4, "srcc": spread, "plcc": spread}],
+    }
     (tmp_path / "folds.json").write_text(json.dumps(folds))
     both = [measure("other", ("a", "b"), 1.0), measure(f"runs/{CARD.name}.json", ("a", "b"), 3.0)]
     robust = tmp_path / "robust.json"

@@ -16,13 +16,13 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, datasets, entry, evaluate, score, train
+from iqa_cli.cli import cache, datasets, evaluate, interrupts, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
 from iqa_cli.images.formats import name_promise
 
-PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see entry
+PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see interrupts
 
 
 class Commands(TyperGroup):
@@ -79,7 +79,7 @@ app.command(epilog=score.EXIT_CODES)(score.score)
 @app.command()
 def models() -> None:
     """List the installed models: a table at a terminal, CSV in a pipe."""
-    from iqa_cli.cli import terminal
+    from iqa_cli.cli.views import terminal
     from iqa_cli.models import find
 
     cards = list(find.find_cards())
@@ -113,8 +113,8 @@ def main() -> None:
     try:
         run_command()
     except BaseException:
-        if entry.received:  # what the signal's exception has become on its way is nobody's concern
-            sys.exit(entry.FATAL + entry.received[0])
+        if interrupts.received:  # what the signal's exception has become on its way is nobody's concern
+            sys.exit(interrupts.FATAL + interrupts.received[0])
         raise
 
 
@@ -126,7 +126,7 @@ def run_command() -> None:
         finally:
             sys.stdout.flush()  # here rather than at the very end, where a closed pipe could only be complained about
     except IqaError as error:
-        from iqa_cli.cli import terminal
+        from iqa_cli.cli.views import terminal
 
         terminal.print_error(str(error))
         sys.exit(error.exit_code)
@@ -136,7 +136,7 @@ def run_command() -> None:
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
-        from iqa_cli.cli import terminal
+        from iqa_cli.cli.views import terminal
 
         terminal.print_error(NO_THREADS)
         sys.exit(DataError.exit_code)

@@ -22,7 +22,7 @@ def info() -> None:
     """
     import sqlite3
 
-    from iqa_cli.cli import terminal
+    from iqa_cli.cli.views import terminal
     from iqa_cli.scoring import cache
 
     folder = cache.find_folder()
@@ -39,7 +39,7 @@ def clear() -> None:
     """Forget all scores, and say how many that were."""
     import sqlite3
 
-    from iqa_cli.cli import terminal
+    from iqa_cli.cli.views import terminal
     from iqa_cli.scoring import cache
 
     folder = cache.find_folder()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.cli import entry
+from iqa_cli.cli import interrupts
 from iqa_cli.cli.options import DATA, DataRoot, OwnFlags, spread
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ def list_datasets(context: typer.Context, data_root: DataRoot = None) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from iqa_cli.cli import datasets_view
+    from iqa_cli.cli.views import datasets as datasets_view
     from iqa_cli.datasets.catalog import DATASETS
     from iqa_cli.datasets.find import find_roots
 
@@ -49,14 +49,14 @@ def show_dataset(
 
     $ iqa datasets show livec --data-root ChallengeDB_release
     """
-    from iqa_cli.cli import datasets_view
+    from iqa_cli.cli.views import datasets as datasets_view
     from iqa_cli.datasets import check, sets
 
     datasets_view.print_facts(name)
     ratings = own.gather()
     if not sets.is_placed(name, data_root, ratings):
         return
-    with entry.raising_signals():
+    with interrupts.raised():
         report = check.check_labels(sets.read_set(name, data_root, ratings, allow_missing=True), decode=decode)
     datasets_view.print_report(report)
     raise typer.Exit(int(not report.intact))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from iqa_cli.cli import entry
+from iqa_cli.cli import interrupts
 from iqa_cli.cli.evaluate_options import (
     MeasureFlags,
     ModelFlags,
@@ -55,7 +55,7 @@ def evaluate(
 
 def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -> bool:
     """Measure, show and write; whether some image has no score. What is done is shown, however the run ends."""
-    from iqa_cli.cli import evaluate_view  # after the options: who misspelt one need not wait for it
+    from iqa_cli.cli.views import evaluate as evaluate_view  # after the options: who misspelt one need not wait for it
     from iqa_cli.evaluation import report, run
 
     shown, plots = not output.takes_stdout, report.name_plots(output.plot, options)
@@ -65,7 +65,7 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
     done: list[run.Evaluation] = []
     outputs = report.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
-    with entry.raising_signals():
+    with interrupts.raised():
         try:
             with outputs as files, view.running():
                 for event in run.evaluate(options, view.warn):
@@ -82,21 +82,23 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
 
 def run_robustness(options: RobustnessOptions, output: OutputFlags) -> bool:
     """Measure, show and write; whether some photo could not be decoded."""
-    from iqa_cli.cli import evaluate_view
+    from iqa_cli.cli.views import evaluate as evaluate_view
     from iqa_cli.evaluation import robustness, robustness_report
 
     shown = not output.takes_stdout
-    read = [*options.photos, *(part for model in options.models for part in list_model_parts(model))]
+    read = [part for model in options.models for part in list_model_parts(model)]
     check_outputs(robustness_report.list_outputs(output.csv, output.json), read, force=output.force)
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=False)
     done: list[robustness.Robustness] = []
-    with entry.raising_signals(), robustness_report.open_results(output.csv, output.json) as files, view.running():
+    files_of = robustness_report.open_results(output.csv, output.json)
+    with interrupts.raised(), files_of as files, view.running():
         for event in robustness.measure_robustness(options):
             view.show(event)
             if isinstance(event, robustness.Robustness):
                 done.append(event)
         files.write(done)
-    evaluate_view.print_robustness(done if shown else [])
+    if shown:
+        evaluate_view.print_robustness(done)
     failed = done[0].failed
     for path, reason in failed.items():
         view.warn(f"left out: {path}: {reason}")

@@ -85,10 +85,6 @@ DataRoots = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="The folder of the set, or one that holds it; else $IQA_DATA.", rich_help_panel=DATA),
-]
 
 
 def parse_output(text: str) -> Path:
@@ -96,6 +92,10 @@ def parse_output(text: str) -> Path:
     return Path(text).absolute() if Path(text) == STREAM and text != "-" else Path(text)
 
 
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The folder of the set, or one that holds it; else $IQA_DATA.", rich_help_panel=DATA),
+]
 CsvFile = Annotated[
     Path | None,
     typer.Option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import typer
 
-from iqa_cli.cli import entry
+from iqa_cli.cli import interrupts
 from iqa_cli.cli.options import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
@@ -64,10 +64,10 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
-        from iqa_cli.cli import terminal  # after the options: who misspelt one need not wait for it
+        from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer
 
-        with entry.raising_signals():
+        with interrupts.raised():
             tally = scorer.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
@@ -143,7 +143,7 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
 
 def open_output(output: OutputFlags) -> AbstractContextManager[Sink]:
     """Where records go: the files, or stdout. Raises UsageError and DataError."""
-    from iqa_cli.cli import terminal
+    from iqa_cli.cli.views import terminal
 
     if files := output.list_files():
         return open_sinks(files, header=not output.no_header, append=output.append)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.cli import entry
+from iqa_cli.cli import interrupts
 from iqa_cli.cli.options import DATA, Force, OwnFlags, spread
 from iqa_cli.cli.train_options import (
     NETWORK,
@@ -17,10 +17,10 @@ from iqa_cli.cli.train_options import (
     RunFlags,
     SplitFlags,
     Teachers,
-    check_training_outputs,
     describe_flags,
     gather_options,
 )
+from iqa_cli.cli.train_outputs import check_training_outputs
 from iqa_cli.errors import ExtraMissing, UsageError
 from iqa_cli.files.outputs import check_outputs, list_model_files
 from iqa_cli.images.find import expand_pattern
@@ -131,7 +131,7 @@ def run_training(options: TrainingOptions, command: str, run: RunFlags) -> None:
 
     What cannot be trained is refused before PyTorch is imported.
     """
-    from iqa_cli.cli import train_view
+    from iqa_cli.cli.views import train as train_view
     from iqa_cli.training.plan import make_plan
 
     plan = make_plan(options)
@@ -142,7 +142,7 @@ def run_training(options: TrainingOptions, command: str, run: RunFlags) -> None:
     training = import_torch_module("training.run", command)
     is_main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
     view = train_view.TrainingView(quiet=run.quiet or not is_main)
-    with entry.raising_signals(), view.running(options.run_dir):
+    with interrupts.raised(), view.running(options.run_dir):
         for event in training.train(plan):
             view.show(event)
     if is_main:
@@ -165,14 +165,14 @@ def blend(
 
     $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
     """
-    from iqa_cli.cli import train_view
+    from iqa_cli.cli.views import train as train_view
     from iqa_cli.models import find
 
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
     read = [file for model in found for file in list_parts(model)]
     check_outputs(list_model_files(output, name, "safetensors", "--output"), read, force=force)
     ensemble = import_torch_module("export.ensemble", "iqa blend")
-    with entry.raising_signals():
+    with interrupts.raised():
         card = ensemble.blend_models(found, weight or [], output, ensemble.About(name, summary, limit or []))
     train_view.TrainingView(quiet=quiet).say(f"wrote {card}")
 
@@ -202,7 +202,7 @@ def export_onnx(
 
     It carries its card, so it can be scored with alone.
     """
-    from iqa_cli.cli import train_view
+    from iqa_cli.cli.views import train as train_view
     from iqa_cli.models import find
 
     model = find.find_model(checkpoint, BackendChoice.TORCH)
@@ -213,7 +213,7 @@ def export_onnx(
     read: list[str | Path] = [*named, *(file for file in list_parts(model) if file != written.with_suffix(".json"))]
     check_outputs(list_model_files(written.parent, written.stem, "onnx", "--output"), read, force=force)
     export = import_torch_module("export.onnx", "iqa export-onnx")
-    with entry.raising_signals():
+    with interrupts.raised():
         path, difference = export.export_model(model, output, named)
     train_view.TrainingView(quiet=quiet).say(
         f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"

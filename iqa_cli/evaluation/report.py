@@ -10,7 +10,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Disagreement, find_disagreements
 from iqa_cli.evaluation.plots import check_target, plot_scatter
 from iqa_cli.evaluation.run import Evaluation
@@ -161,25 +160,25 @@ class ResultFiles:
 
 
 def name_plot(path: Path, dataset: str, model: str) -> Path:
-    """Name the plot of one evaluation: plot.png -> plot-livec-qfm-iqm.png."""
+    """plot.png -> plot-livec-qfm-iqm.png."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.strip("/"))
     return path.with_stem(f"{path.stem}-{dataset}-{name}")
 
 
 def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
-    """List the plots that an evaluation will draw. Raises as `check_target` does."""
+    """The plots that an evaluation will draw. Raises as `check_target` does."""
     if path is None:
         return []
     check_target(path)
     if options.count == 1:
         return [path]
-    labels = options.sets.own.labels
-    sets = [labels.stem if name == OWN and labels else name for name in options.sets.names]
+    own = options.sets.own.labels
+    sets = [own.stem if own and name == OWN else name for name in options.sets.names]
     return [name_plot(path, dataset, model) for model in options.models for dataset in sets]
 
 
 def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) -> list[Output]:
-    """List the files among the outputs, for `outputs.check_outputs`."""
+    """The files among the outputs, as `outputs.check_outputs` wants them."""
     table = begins_table(*COLUMNS)
     array = begins_json("dataset", "title", "model", "card", "protocol", opening="[{")
     return [
@@ -189,24 +188,14 @@ def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) 
     ]
 
 
-def refuse_one_file(*outputs: Path | None) -> None:
-    """Refuse two outputs in one file by a UsageError."""
-    paths = [path for path in outputs if path is not None]
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths))}")
-
-
 @contextmanager
 def open_results(
     images: Path | None, data: Path | None, plot: Path | None, *, worst: int, several: bool
 ) -> Iterator[ResultFiles]:
     """Open the outputs, which are complete when the block ends, however it ends; what cannot be written is said at once.
 
-    Raises UsageError where two are one file or a plot is of no known kind, DataError where one cannot be written.
+    Raises DataError where one cannot be written.
     """
-    refuse_one_file(images, data, plot)
-    if plot is not None:
-        check_target(plot)
     with ExitStack() as stack:
         targets = [None if path is None else stack.enter_context(open_target(path)) for path in (images, data)]
         yield ResultFiles(targets[0], targets[1], plot, worst, several)

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.evaluation.report import refuse_one_file, round_value
+from iqa_cli.evaluation.report import round_value
 from iqa_cli.evaluation.robustness import CHAINS, Order, Robustness
 from iqa_cli.files.atomic import STDOUT, Target, open_target
 from iqa_cli.files.outputs import Output, begins_json, begins_table
 from iqa_cli.images.distortions import HARMLESS
-from iqa_cli.scoring.writers import Value, clean, encode_csv
+from iqa_cli.scoring.writers import Value, encode_csv
 
 FIGURES = ("model", "measure", "name", "photos", "srcc", "clean_above", "median", "p95")
 """Columns of the figures. measure: "distortion", "group" (the mean over some distortions) or "change" (a harmless one)."""
@@ -68,6 +68,15 @@ def describe_orders(orders: Sequence[Order]) -> dict[str, dict[str, Any]]:
     return {order.name: {key: value for key, value in asdict(order).items() if key != "name"} for order in orders}
 
 
+def list_outputs(pictures: Path | None, data: Path | None) -> list[Output]:
+    """The files among the outputs, as `files.outputs.check_outputs` wants them."""
+    kinds = {
+        "--csv": (pictures, "CSV of a robustness", begins_table(*PICTURES)),
+        "--json": (data, "a JSON array of robustness", begins_json("model", "held_out", "photos", opening="[{")),
+    }
+    return [Output(path, option, words, check) for option, (path, words, check) in kinds.items() if path not in (None, STDOUT)]
+
+
 @dataclass(frozen=True)
 class RobustnessFiles:
     """The files that the outcome is written to. Whatever is None is not wanted."""
@@ -81,22 +90,12 @@ class RobustnessFiles:
             rows = (row for outcome in outcomes for row in list_pictures(outcome))
             self.pictures.write(encode_csv(PICTURES) + b"".join(map(encode_csv, rows)))
         if self.data is not None:
-            entries = [clean(describe_robustness(outcome)) for outcome in outcomes]
-            self.data.write(json.dumps(entries, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n")
-
-
-def list_outputs(pictures: Path | None, data: Path | None) -> list[Output]:
-    """List the files among the outputs, for `outputs.check_outputs`."""
-    table, array = begins_table(*PICTURES), begins_json("model", "held_out", "seed", "photos", opening="[{")
-    return [
-        *(Output(path, "--csv", "CSV of scored pictures", table) for path in [pictures] if path not in (None, STDOUT)),
-        *(Output(path, "--json", "a JSON array of figures", array) for path in [data] if path not in (None, STDOUT)),
-    ]
+            text = json.dumps(list(map(describe_robustness, outcomes)), ensure_ascii=False, indent=1, allow_nan=False)
+            self.data.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 @contextmanager
 def open_results(pictures: Path | None, data: Path | None) -> Iterator[RobustnessFiles]:
-    """Open the outputs, which are complete when the block ends. Raises as `report.open_results` does, at once."""
-    refuse_one_file(pictures, data)
+    """Open the outputs, which are complete when the block ends. Raises DataError where one cannot be written, at once."""
     with ExitStack() as stack:
         yield RobustnessFiles(*(None if path is None else stack.enter_context(open_target(path)) for path in (pictures, data)))

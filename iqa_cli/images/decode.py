@@ -37,13 +37,13 @@ from PIL import (
 )
 
 from iqa_cli.images import tiff
-from iqa_cli.images.color import flatten
+from iqa_cli.images.colors.convert import flatten
+from iqa_cli.images.colors.rendering import Flat, Wide, rasterise
 from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
 from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
 from iqa_cli.images.mend import describe, mend_file
 from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
-from iqa_cli.images.rendering import Flat, Wide, rasterise
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 
@@ -139,6 +139,7 @@ def prepare_decoders() -> None:
 def set_up_pillow() -> None:
     """What has to be said once a process, at the first decode because importing does nothing."""
     Image.MAX_IMAGE_PIXELS = None  # max_pixels stands in its place, and is checked before anything is decoded
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as fast for one picture, and a limit of threads would make it fail
     TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader garbles separate planes of 16 bits
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any handler, its errors go to stderr
     with suppress(OSError, AttributeError):  # where libtiff is linked into Pillow, its complaints stay on stderr

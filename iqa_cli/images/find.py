@@ -30,7 +30,7 @@ def draw_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
 
 SYSTEM_FOLDER = re.compile(
     r"@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\$RECYCLE\.BIN|System Volume Information|lost\+found"
-    r"|.+\.photoslibrary",
+    r"|__MACOSX|.+\.(photoslibrary|photolibrary|aplibrary|lrdata)",
     re.IGNORECASE,
 )
 """What NAS boxes, systems and photo programs keep in folders of their own: thumbnails, and what was thrown away."""

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from iqa_cli.images.color import Samples
+from iqa_cli.images.colors.convert import Samples
 from iqa_cli.images.tiff import read_samples
 
 BOXES = 1000  # more of them, one beside another, are nobody's photo
@@ -55,7 +55,7 @@ def read_top(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         if size == 1:
             size, first = read_number(head, 8, 8), 16
         size = size or end - start
-        if size < first or len(head) < 8:
+        if size < first or start + size > end:
             return
         if name in (b"ftyp", b"meta", b"moov"):
             file.seek(start + first)
@@ -112,7 +112,15 @@ def list_track(moov: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
 
 
-def read_avif(file: BinaryIO) -> Samples:
-    """All samples of an AVIF in its own depth, as it is stored: [h, w, 3 or 4]. Raises ValueError where OpenCV cannot."""
-    samples = read_samples(file)
+def read_avif(file: BinaryIO, size: tuple[int, int]) -> Samples | None:
+    """All samples of an AVIF in its own depth, as it is stored: [h, w, 3 or 4]; None where OpenCV does not give them.
+
+    size: its width and height.
+    """
+    try:
+        samples = read_samples(file)
+    except ValueError:  # OpenCV without AVIF
+        return None
+    if samples.shape[1::-1] != size or samples.dtype != np.uint16:
+        return None
     return np.dstack([samples] * 3) if samples.ndim == 2 else samples

@@ -11,8 +11,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.images.color import Samples
+from iqa_cli.images.colors.convert import Samples
 from iqa_cli.images.tiff import read_samples
+from iqa_cli.records import Status, Undecodable
 
 Keys = npt.NDArray[np.uint16]
 
@@ -122,9 +123,12 @@ def pare_png(file: BinaryIO) -> bytes:
 def read_png(file: BinaryIO, header: bytes, key: bytes) -> Samples:
     """All samples of a PNG of 16 bits, [h, w, 3 or 4]; those of the one transparent colour, if any, are.
 
-    header, key: the content of IHDR and tRNS. Raises ValueError where they cannot be decoded.
+    header, key: the content of IHDR and tRNS. Raises Undecodable where OpenCV, unlike Pillow, cannot.
     """
-    samples = read_samples(io.BytesIO(pare_png(file)))
+    try:
+        samples = read_samples(io.BytesIO(pare_png(file)))
+    except ValueError as error:
+        raise Undecodable(Status.UNSUPPORTED, "PNG of 16 bits that OpenCV does not decode") from error
     samples = np.dstack([samples] * 3) if samples.ndim == 2 else samples
     kind = header[9]
     if kind not in (GREY, COLOUR) or len(key) < (2 if kind == GREY else 6):

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 from PIL.TiffImagePlugin import TiffImageFile
 
-from iqa_cli.images.color import Samples, scale_to_bytes
+from iqa_cli.images.colors.convert import Samples, scale_to_bytes
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
 COLOR_MAP = 320

@@ -16,8 +16,9 @@ import torch
 from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.models import provenance
 from iqa_cli.models.card import ModelCard
+from iqa_cli.models.provenance import Teacher as TeacherFacts
+from iqa_cli.models.provenance import UnlabeledImages
 from iqa_cli.networks.checkpoint import load_tensors
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
 from iqa_cli.networks.pretrained import Pretrained, read_pretrained
@@ -292,6 +293,6 @@ def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
     """The scale, and what was trained on: labels, unlabeled images, teachers."""
     begin = describe_teacher(teachers[0].card) if job.data is None else describe_labels(job.data, job.trial)
     source = job.options.unlabeled_source or "not described"
-    unlabeled = (provenance.UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
-    taught = tuple(provenance.Teacher(teacher.card.name, teacher.card.summary) for teacher in teachers)
+    unlabeled = (UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
+    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary) for teacher in teachers)
     return replace(begin, provenance=replace(begin.provenance, unlabeled=unlabeled, teachers=taught))

@@ -14,7 +14,7 @@ from official import write_set
 from test_app import run_at_terminal
 from test_startup import HEAVY, find_loaded
 
-from iqa_cli.cli.evaluate_view import EvaluationView
+from iqa_cli.cli.views.evaluate import EvaluationView
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.find import find_root
 from iqa_cli.errors import DataError, UsageError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iqa_cli.cli.train_view import TrainingView
+from iqa_cli.cli.views.train import TrainingView
 from iqa_cli.training.events import FeaturesExtracted, StepDone, TeachersPredicted, TrialStarted
 from iqa_cli.training.plan import Trial
 

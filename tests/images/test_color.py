@@ -30,7 +30,7 @@ from pictures import (
 )
 from PIL import Image, ImageCms
 
-from iqa_cli.images.color import scale_to_bytes
+from iqa_cli.images.colors.convert import scale_to_bytes
 from iqa_cli.records import Status
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from iqa_cli.cli.evaluate_view import HEADS
-from iqa_cli.cli.terminal import open_console, print_rows, show, show_time
+from iqa_cli.cli.views.evaluate import HEADS
+from iqa_cli.cli.views.terminal import open_console, print_rows, show, show_time
 from iqa_cli.evaluation.run import FIGURES
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.training.events import (

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.cli.terminal import open_console, print_rows, show
+from iqa_cli.cli.views.terminal import open_console, print_rows, show
 from iqa_cli.evaluation.measure import Estimate
 from iqa_cli.evaluation.report import find_worst, list_rows
 from iqa_cli.evaluation.robustness import SEVERE, Robustness
@@ -154,9 +154,7 @@ def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 
 def print_robustness(outcomes: Sequence[Robustness]) -> None:
-    """Print figures of models on clean photos: tables if stdout is a terminal, else CSV. Nothing for none."""
-    if not outcomes:
-        return
+    """Print figures of models on clean photos: tables if stdout is a terminal, else CSV."""
     if not sys.stdout.isatty():
         rows = [row for outcome in outcomes for row in list_robustness(outcome)]
         print_rows([{name: "" if value is None else str(value) for name, value in row.items()} for row in rows])
@@ -194,7 +192,7 @@ def tabulate_movements(outcome: Robustness) -> Table:
 
 
 def print_worst(evaluations: Sequence[Evaluation], count: int, *, beside: bool = False) -> None:
-    """Print the images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
+    """The images on which each model and people disagree most: on stdout at a terminal, else on stderr, beside the CSV.
 
     Paths stay in one piece, however long. beside: something else is on stdout.
     """

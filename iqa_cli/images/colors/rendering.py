@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from iqa_cli.images import png
-from iqa_cli.images.color import Samples, convert_to_srgb, flatten, scale_to_bytes
-from iqa_cli.images.colorspace import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
+from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
+from iqa_cli.images.colors.hdr import find_peak, roll_off, show_hlg
+from iqa_cli.images.colors.spaces import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
 from iqa_cli.images.crops import Window
-from iqa_cli.images.hdr import find_peak, roll_off, show_hlg
-from iqa_cli.images.heif import Coding, read_avif, read_coding
+from iqa_cli.images.heif import read_avif, read_coding
 from iqa_cli.images.tiff import spread_palette
+from iqa_cli.records import Status, Undecodable
 
 STRIP = 1 << 18  # samples that are light at a time, 4 bytes each
 LEVELS = 65535  # of light, from which sRGB is looked up
@@ -96,62 +96,70 @@ def lay_on_white(rgb: npt.NDArray[np.uint8], samples: Samples, levels: int) -> n
 
 
 def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
-    """A decoded picture; from its file comes what Pillow does not say of it."""
+    """A decoded picture; from its file comes what Pillow does not say of it. Raises Undecodable for HDR without a decoder."""
     icc = picture.info.get("icc_profile")
     if kind == "PNG":
         return rasterise_png(file, picture, icc)
+    if kind == "AVIF":
+        return rasterise_avif(file, picture, icc)
     if kind == "TIFF":
         spread_palette(picture)
-    coding = read_coding(file) if kind == "AVIF" else Coding(None, 8)
-    space = name_by_cicp(*coding.cicp) if coding.cicp else None
-    if icc and not (space and space.hdr):  # a profile goes before code points, but has no tables for HDR
-        space = name_by_profile(icc)
-    if space is None or space.srgb or picture.mode not in ("L", "LA", "RGB", "RGBA"):
+    return rasterise_bytes(picture, icc, name_by_profile(icc) if icc else None)
+
+
+def rasterise_bytes(picture: Image.Image, icc: bytes | None, space: ColorSpace | None) -> Flat | Wide:
+    """A picture of 8 bits. space: where it is known, and no ICC profile tells it."""
+    if space is None or space.srgb or picture.mode in ("CMYK", "LAB"):
         return Flat(flatten(picture), icc)
-    if coding.depth > 8:
-        with suppress(ValueError):  # OpenCV without AVIF: 8 bits of the colours then have to do
-            samples = read_avif(file)
-            if samples.shape[1::-1] == picture.size and samples.dtype == np.uint16:
-                return widen(samples, (1 << coding.depth) - 1, space)
-    return widen(read_bytes(picture), 255, space)
+    return widen(np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB")), 255, space)
+
+
+def rasterise_avif(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
+    """A decoded AVIF. A profile goes before code points, but for those of HDR, for which profiles have no tables."""
+    cicp, depth = read_coding(file)
+    space = name_by_cicp(*cicp) if cicp else None
+    if icc and not (space and space.hdr):
+        space = name_by_profile(icc)
+    if space is None or space.srgb or depth <= 8:
+        return rasterise_bytes(picture, icc, space)
+    samples = read_avif(file, picture.size)
+    if samples is not None:
+        return widen(samples, (1 << depth) - 1, space)
+    if space.hdr:  # of which 8 bits are too few
+        raise Undecodable(Status.UNSUPPORTED, "HDR AVIF, which this version of OpenCV does not decode", *picture.size)
+    return rasterise_bytes(picture, None, space)
 
 
 def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
-    """A decoded PNG. Of what it says of its colours, cICP goes before iCCP, that before sRGB, and that before gAMA and cHRM."""
+    """A decoded PNG. What it says of its colours counts in this order: cICP, iCCP, sRGB, gAMA and cHRM."""
     chunks = dict(png.read_chunks(file))
-    bits = chunks[b"IHDR"][8]
-    space = find_png_space(picture, icc, chunks.get(b"cICP", b""))
-    icc = None if b"cICP" in chunks and space else icc
-    plain = space is None or space.srgb
-    key = chunks.get(b"tRNS", b"")
-    if bits == 16 and (key or not plain):
+    space = read_cicp(chunks.get(b"cICP", b""))
+    icc = None if space else icc
+    space = space or find_png_space(picture, icc)
+    bits, key = chunks[b"IHDR"][8], chunks.get(b"tRNS", b"")
+    if bits == 16 and (key or not (space is None or space.srgb)):
         samples = png.read_png(file, chunks[b"IHDR"], key)
-        if space and not plain:
+        if space and not space.srgb:
             return widen(samples, 65535, space)
-        return Flat(flatten(Image.fromarray(scale_to_bytes(samples))), icc)
-    if bits in (2, 4) and isinstance(picture.info.get("transparency"), int) and picture.mode == "L":
+        seen = Image.fromarray(scale_to_bytes(samples))
+        return Flat(flatten(seen.convert("LA") if picture.mode == "I;16" else seen), icc)
+    if bits in (2, 4) and picture.mode == "L" and "transparency" in picture.info:
         picture.info["transparency"] *= 255 // ((1 << bits) - 1)  # Pillow spreads the samples, but not the transparent one
-    if space is None or space.srgb:
-        return Flat(flatten(picture), icc)
-    return widen(read_bytes(picture), 255, space)
+    return rasterise_bytes(picture, icc, space)
 
 
-def find_png_space(picture: Image.Image, icc: bytes | None, cicp: bytes) -> ColorSpace | None:
-    """The space of a PNG; None where it is that of its ICC profile, or sRGB."""
-    if len(cicp) == 4 and cicp[2] == 0:  # RGB; nothing else is allowed
-        space = name_by_cicp(cicp[0], cicp[1], bool(cicp[3]))
-        if space:
-            return space
+def read_cicp(cicp: bytes) -> ColorSpace | None:
+    """The space of a PNG's cICP; None where there is none, or none that makes sense: a PNG is RGB."""
+    return name_by_cicp(cicp[0], cicp[1], bool(cicp[3])) if len(cicp) == 4 and cicp[2] == 0 else None
+
+
+def find_png_space(picture: Image.Image, icc: bytes | None) -> ColorSpace | None:
+    """The space of a PNG without cICP; None where it is that of its ICC profile, or sRGB."""
     if icc:
         return name_by_profile(icc)
     if "srgb" in picture.info:
         return None
     return name_by_gamma(picture.info.get("gamma"), picture.info.get("chromaticity"))
-
-
-def read_bytes(picture: Image.Image) -> npt.NDArray[Any]:
-    """The samples of 8 bits: [h, w, 3], or [h, w, 4] with alpha."""
-    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
 def widen(samples: Samples, levels: int, space: ColorSpace) -> Wide:
@@ -165,4 +173,4 @@ def measure_peak(samples: Samples, levels: int, space: ColorSpace) -> float:
     greys = np.repeat(light[:, None], 3, 1)
     shown = show_hlg(greys, space.luminance())[:, 0] if space.scene else light
     seen = samples[..., :3] if samples.shape[2] < 4 else samples[samples[..., 3] > 0][:, :3]
-    return find_peak(seen, shown) if seen.size else 1.0
+    return find_peak(seen.reshape(-1, 3), shown) if seen.size else 1.0

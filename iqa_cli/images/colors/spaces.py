@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.images.hdr import decode_hlg, decode_pq
+from iqa_cli.images.colors.hdr import decode_hlg, decode_pq
 
 Light = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]  # [3, 3]
@@ -151,7 +151,7 @@ def span_colors(chromaticities: Chromaticities) -> bool:
 
 
 def name_by_profile(icc: bytes) -> ColorSpace | None:
-    """The HDR space of an ICC profile, whose tables do not go that far: by its `cicp` tag, or by its name. None for others."""
+    """The HDR space of an ICC profile, whose tables do not go that far: by its `cicp` tag, or its name. None for others."""
     cicp = find_tag(icc, b"cicp")[8:12]
     if len(cicp) == 4:
         space = name_by_cicp(cicp[0], cicp[1], bool(cicp[3]))

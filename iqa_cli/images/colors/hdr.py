@@ -5,6 +5,7 @@ Light is relative here too: 1 is diffuse white, 203 cd/m2 (BT.2408).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ A = 0.17883277
 B, C = 1 - 4 * A, 0.5 - A * np.log(4 * A)
 SYSTEM_GAMMA = 1.2  # of a screen with HLG's peak
 BRIGHT = 0.999  # share of the pixels that the peak is not below: a few sparks may burn out
-STEPS = 4096  # of a table from black to the peak
+STEPS = 65_535  # of light, from black to the peak, that are rolled off alike
+PART = 1 << 20  # pixels that are counted at a time
 
 
 def decode_pq(values: Values) -> Values:
@@ -49,9 +51,16 @@ def show_hlg(scene: Light, luminance: Values) -> Light:
 
 def find_peak(samples: npt.NDArray[Any], light: Light) -> float:
     """The light that all but a few pixels stay below: of samples [n, 3], by what a grey of each sample has."""
-    counts = np.bincount(samples.max(-1).ravel(), minlength=len(light))
+    counts = np.zeros(len(light), np.int64)
+    for start in range(0, len(samples), PART):  # counting takes 8 bytes a pixel
+        counts += np.bincount(take_largest(samples[start : start + PART]), minlength=len(light))
     place = int(np.searchsorted(np.cumsum(counts), BRIGHT * counts.sum()))
     return float(light[place])
+
+
+def take_largest(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The largest of three channels: [..., 3] -> [...]; many times faster than `max` along so short an axis."""
+    return np.asarray(np.maximum(np.maximum(samples[..., 0], samples[..., 1]), samples[..., 2]))
 
 
 def roll_off(light: Light, peak: float) -> Light:
@@ -61,20 +70,32 @@ def roll_off(light: Light, peak: float) -> Light:
     """
     if peak <= 1:
         return light
-    steps = np.linspace(0, encode_pq(np.array(peak)), STEPS)
-    before = decode_pq(steps)
-    gains = decode_pq(bend(steps / steps[-1], float(encode_pq(np.array(1.0)) / steps[-1])) * steps[-1]) / np.maximum(
-        before, 1e-9
-    )
-    gains[before < 1e-6] = 1.0
-    largest = light.max(-1)
-    gain = np.interp(largest, before, gains) * np.minimum(1, peak / np.maximum(largest, 1e-9))
-    return np.asarray(light * gain[..., None].astype(np.float32))
+    gains = tabulate_gains(peak)
+    largest = take_largest(light)
+    gain = gains[(np.minimum(largest, peak) * np.float32(STEPS / peak) + np.float32(0.5)).astype(np.uint16)]
+    gain /= np.maximum(largest * np.float32(1 / peak), 1)  # what burns out is white at most
+    return np.asarray(light * gain[..., None])
+
+
+@lru_cache(maxsize=1)
+def tabulate_gains(peak: float) -> Light:
+    """What the roll-off multiplies light with, at STEPS of it from black to the peak."""
+    light = np.linspace(0, peak, STEPS + 1)
+    values = encode_pq(light) / encode_pq(light[-1:])
+    top = float(encode_pq(np.ones(1))[0] / encode_pq(light[-1:])[0])
+    rolled = decode_pq(bend(values, top) * encode_pq(light[-1:]))
+    gains = np.divide(rolled, light, out=np.ones_like(light), where=values > find_knee(top))
+    return gains.astype(np.float32)
+
+
+def find_knee(top: float) -> float:
+    """From which value on BT.2390's curve bends."""
+    return 1.5 * top - 0.5
 
 
 def bend(values: Values, top: float) -> Values:
     """BT.2390's EETF without its lift of blacks: values from 0 to 1 -> from 0 to `top`, straight below its knee."""
-    knee = 1.5 * top - 0.5
+    knee = find_knee(top)
     t = (np.maximum(values, knee) - knee) / (1 - knee)
     bent = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * top
     return np.where(values < knee, values, bent)

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.cli.terminal import Row, open_console, print_rows, show
+from iqa_cli.cli.views.terminal import Row, open_console, print_rows, show
 from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
 from iqa_cli.datasets.check import Finding, LabelReport
 from iqa_cli.datasets.find import find_spec
