@@ -86,7 +86,7 @@ def run_robustness(options: RobustnessOptions, output: OutputFlags) -> bool:
     from iqa_cli.evaluation import robustness, robustness_report
 
     shown = not output.takes_stdout
-    read = [part for model in options.models for part in list_model_parts(model)]
+    read = [*options.photos, *(part for model in options.models for part in list_model_parts(model))]
     check_outputs(robustness_report.list_outputs(output.csv, output.json), read, force=output.force)
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=False)
     done: list[robustness.Robustness] = []

@@ -160,13 +160,13 @@ class ResultFiles:
 
 
 def name_plot(path: Path, dataset: str, model: str) -> Path:
-    """plot.png -> plot-livec-qfm-iqm.png."""
+    """Name the plot of one evaluation: plot.png -> plot-livec-qfm-iqm.png."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.strip("/"))
     return path.with_stem(f"{path.stem}-{dataset}-{name}")
 
 
 def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
-    """The plots that an evaluation will draw. Raises as `check_target` does."""
+    """List the plots that an evaluation will draw. Raises as `check_target` does."""
     if path is None:
         return []
     check_target(path)
@@ -178,7 +178,7 @@ def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
 
 
 def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) -> list[Output]:
-    """The files among the outputs, as `outputs.check_outputs` wants them."""
+    """List the files among the outputs, for `files.outputs.check_outputs`."""
     table = begins_table(*COLUMNS)
     array = begins_json("dataset", "title", "model", "card", "protocol", opening="[{")
     return [

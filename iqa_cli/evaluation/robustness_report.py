@@ -14,7 +14,7 @@ from iqa_cli.evaluation.robustness import CHAINS, Order, Robustness
 from iqa_cli.files.atomic import STDOUT, Target, open_target
 from iqa_cli.files.outputs import Output, begins_json, begins_table
 from iqa_cli.images.distortions import HARMLESS
-from iqa_cli.scoring.writers import Value, encode_csv
+from iqa_cli.scoring.writers import Value, clean, encode_csv
 
 FIGURES = ("model", "measure", "name", "photos", "srcc", "clean_above", "median", "p95")
 """Columns of the figures. measure: "distortion", "group" (the mean over some distortions) or "change" (a harmless one)."""
@@ -69,10 +69,10 @@ def describe_orders(orders: Sequence[Order]) -> dict[str, dict[str, Any]]:
 
 
 def list_outputs(pictures: Path | None, data: Path | None) -> list[Output]:
-    """The files among the outputs, as `files.outputs.check_outputs` wants them."""
+    """List the files among the outputs, for `files.outputs.check_outputs`."""
     kinds = {
-        "--csv": (pictures, "CSV of a robustness", begins_table(*PICTURES)),
-        "--json": (data, "a JSON array of robustness", begins_json("model", "held_out", "photos", opening="[{")),
+        "--csv": (pictures, "CSV of scored pictures", begins_table(*PICTURES)),
+        "--json": (data, "a JSON array of figures", begins_json("model", "held_out", "photos", opening="[{")),
     }
     return [Output(path, option, words, check) for option, (path, words, check) in kinds.items() if path not in (None, STDOUT)]
 
@@ -90,8 +90,8 @@ class RobustnessFiles:
             rows = (row for outcome in outcomes for row in list_pictures(outcome))
             self.pictures.write(encode_csv(PICTURES) + b"".join(map(encode_csv, rows)))
         if self.data is not None:
-            text = json.dumps(list(map(describe_robustness, outcomes)), ensure_ascii=False, indent=1, allow_nan=False)
-            self.data.write(text.encode("utf-8", "backslashreplace") + b"\n")
+            entries = [clean(describe_robustness(outcome)) for outcome in outcomes]
+            self.data.write(json.dumps(entries, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n")
 
 
 @contextmanager

@@ -268,6 +268,20 @@ def test_a_photo_that_cannot_be_decoded_is_exit_code_1(iqa: Run, model: Path, tm
     assert b"none of 1 photos could be decoded" in done.stderr
 
 
+def test_an_output_never_takes_the_place_of_a_photo_and_may_be_stdout(iqa: Run, model: Path, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "a.jpg", 1, (40, 30))
+    before = photo.read_bytes()
+    done = iqa("evaluate", "--robustness", tmp_path, "-m", model, "--csv", photo)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"not CSV of scored pictures of an earlier run" in done.stderr
+    assert photo.read_bytes() == before
+    files = ["--csv", "-", "--json", tmp_path / "x.json"]
+    for _ in range(2):  # an earlier output may be replaced
+        done = iqa("evaluate", "--robustness", tmp_path, "-m", model, *files)
+        assert done.returncode == 0, done.stderr
+        assert len(read_rows(done.stdout)) == 6 * COUNT + 1 + len(HARMLESS)
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_at_a_terminal_tables_that_fit(model: Path, photos: Path, columns: int) -> None:
     code, shown = run_at_terminal(
