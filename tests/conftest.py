@@ -44,14 +44,18 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return ascii(val) if isinstance(val, str) and not val.isascii() else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PyTorch, by what its module asks for: `pytest -m "not torch"` is the quick part."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs PyTorch, by what its module asks for: `pytest -m "not torch"` is the quick part. Leave out what is slow,
+    unless -m speaks of it.
+    """
     asks: dict[Path, bool] = {}
     for item in items:
         if item.path not in asks:
             asks[item.path] = 'importorskip("torch"' in item.path.read_text(encoding="utf-8")
         if asks[item.path]:
             item.add_marker("torch")
+        if item.get_closest_marker("slow") and "slow" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="slow: .ci/run --slow runs it, or pytest -m slow"))
 
 
 def write_onnx(path: Path, nodes: Iterable[onnx.NodeProto], *, metadata: dict[str, str] | None = None) -> Path:

@@ -3,13 +3,12 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from benchmarks import speed
 from benchmarks.speed import PEERS, SIZES, Contestant, Limits, Run, Turn, make_photos, run_once, summarise
-from conftest import environment
+from conftest import environment, wait_until
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -106,21 +105,20 @@ def test_who_fails_is_told_with_his_last_words() -> None:
 
 
 def test_who_takes_too_long_is_ended() -> None:
-    code = "import time; time.sleep(60)"
-    began = time.monotonic()
+    code = "import time; time.sleep(600)"
     run = run_once(Contestant("slow", ("-c", code)), ["a.jpg", "b.jpg"], "", Limits(seconds=1))
-    assert time.monotonic() - began < 30
     assert run.failure == "over 1 s for 2 photos"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_who_takes_too_much_memory_is_ended_with_those_he_started() -> None:
-    child = "import time; held = b'x' * 300_000_000; time.sleep(60)"
+def test_who_takes_too_much_memory_is_ended_with_those_he_started(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    child = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); held = b'x' * 300_000_000; time.sleep(600)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    began = time.monotonic()
     run = run_once(Contestant("large", ("-c", code)), ["a.jpg"], "", Limits(memory=2e8))
-    assert time.monotonic() - began < 30
     assert run.failure == "over 0.2 GB for 1 photo"
+    status = Path("/proc") / note.read_text() / "status"
+    wait_until(lambda: not status.exists() or "State:\tZ" in status.read_text())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

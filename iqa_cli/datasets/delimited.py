@@ -22,10 +22,11 @@ Cells = tuple[int, list[str]]  # the number of a row, from 1, and what stands in
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
+SOMETHING = re.compile(r"[^\s,;]")  # a row without it holds nothing but delimiters
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
-SEPARATED = re.compile(r"[+-]?\d+([.,'\u2019_\s]\d+)+", re.ASCII | re.IGNORECASE)
+SEPARATED = re.compile(r"[+-]?[0-9]+([.,'\u2019_\s][0-9]+)+")  # \s: spreadsheets separate thousands by narrow spaces, too
 
 
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> list[Row]:
@@ -66,7 +67,7 @@ def read_text(path: Path) -> str:
 def split_rows(text: str, delimiter: str) -> Iterator[Cells]:
     """The rows that hold something, with their numbers. Raises csv.Error where quotation marks do not match."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    return ((number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row))
+    return ((number, row) for number, row in enumerate(rows, 1) if any(map(SOMETHING.search, row)))
 
 
 def read_header(text: str, delimiter: str) -> list[str]:

@@ -194,8 +194,10 @@ def open_results(
 ) -> Iterator[ResultFiles]:
     """Open the outputs, which are complete when the block ends, however it ends; what cannot be written is said at once.
 
-    Raises DataError where one cannot be written.
+    Raises UsageError where a plot is of no known kind, DataError where one cannot be written.
     """
+    if plot is not None:
+        check_target(plot)
     with ExitStack() as stack:
         targets = [None if path is None else stack.enter_context(open_target(path)) for path in (images, data)]
         yield ResultFiles(targets[0], targets[1], plot, worst, several)

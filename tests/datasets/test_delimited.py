@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
 from iqa_cli.datasets.delimited import read_table
 from iqa_cli.errors import DataError
@@ -28,11 +29,29 @@ def read(path: Path, content: str | bytes) -> list[dict[str, str]]:
         "image,score\na.jpg,4.9\n\nb.jpg,12\n,\n\n , \n",
         "image;score\na.jpg;4,9\nb.jpg;12\n;\n;\n",
         "image , score\na.jpg, 4.9 \nb.jpg,12\n",
+        "image,score\ra.jpg,4.9\rb.jpg,12\r",
+        '"image","score"\n"a.jpg","4.9"\n"b.jpg","12"',
+        "score;image\n4,9;a.jpg\n12;b.jpg\n",
+        'image,"score, 1; to 5",score\na.jpg,1,4.9\nb.jpg,2,12\n',
+        ",image,score\n0,a.jpg,4.9\n1,b.jpg,12\n",
+        "\n,,,\nimage,score\na.jpg,4.9\nb.jpg,12\n,,,,,\n;;\n",
         "\ufeffimage\tscore\na.jpg\t4.9\nb.jpg\t12\n".encode("utf-16-le"),
     ],
 )
 def test_a_table_is_read_however_it_is_written(tmp_path: Path, content: str | bytes) -> None:
-    assert read(tmp_path / "mine.csv", content) == WANTED
+    rows = read(tmp_path / "mine.csv", content)
+    assert [{name: row[name] for name in ("image", "score")} for row in rows] == WANTED
+
+
+@pytest.mark.parametrize("proof", ["4,25", "0,125", "1234,567", "4,5e1"])
+def test_one_cell_proves_that_a_comma_is_a_decimal_one(tmp_path: Path, proof: str) -> None:
+    rows = read(tmp_path / "mine.csv", f"image;score\na.jpg;3,125\nb.jpg;{proof}\n")
+    assert [row["score"] for row in rows] == ["3.125", proof.replace(",", ".")]
+
+
+def test_one_column_has_no_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_text("name\na.jpg\nb.jpg\n")
+    assert read_table(tmp_path / "names.csv", ("name",)) == [{"name": "a.jpg"}, {"name": "b.jpg"}]
 
 
 def test_columns_without_a_name_and_without_content_are_passed_by(tmp_path: Path) -> None:
@@ -51,6 +70,15 @@ def test_columns_without_a_name_and_without_content_are_passed_by(tmp_path: Path
         ("image;score\na.jpg;1,234\n", "row 2, column score: 1,234 may mean 1.234 or 1234; write one of these"),
         ("image;score\na.jpg;1.234,5\n", "row 2, column score: 1.234,5 is no number; write it without thousands separators"),
         ("image;score\na.jpg;1'234\n", "row 2, column score: 1'234 is no number; write it without thousands separators"),
+        ("image;score\na.jpg;1\u202f234\n", "row 2, column score: 1\u202f234 is no number; write it without thousands"),
+        ("image;score\na.jpg;1,234,567\n", "row 2, column score: 1,234,567 is no number; write it without thousands"),
+        ("image;score\na.jpg;1_234\n", "row 2, column score: 1_234 is no number; write it without thousands separators"),
+        ("image;score\na.jpg;nan\n", "row 2, column score: nan is no number"),
+        ("image,score\na.jpg,4\n\nb.jpg\n", "row 4 has fewer cells (1) than the header (2)"),
+        ("image,score\na.jpg;4\n", "row 2 has fewer cells (1) than the header (2)"),
+        ("image;score\na;b.jpg;4\n", "row 2 has more cells (3) than the header (2); put cells that hold semicolons in"),
+        ("x,image,score,y;image;score;z\n", "the header may be separated by commas or semicolons; put names that hold one in"),
+        ('image,score\n"a.jpg,4\nb.jpg,3\n', "not a CSV file in UTF-8: unexpected end of data"),
         ("image;score\na.jpg;12 %\n", "row 2, column score: 12 % is no number"),
         ("image,score\na.jpg,4\nb.jpg,\n", "row 3 has nothing in column score; fill it in, or remove the row"),
         (
@@ -64,6 +92,15 @@ def test_what_could_be_read_in_two_ways_is_refused(tmp_path: Path, content: str,
     with pytest.raises(DataError) as raised:
         read(tmp_path / "mine.csv", content)
     assert str(raised.value).startswith(f"{tmp_path / 'mine.csv'}: {said}")
+
+
+def test_the_command_line_names_the_row(tmp_path: Path, photos: Path, iqa: Run) -> None:
+    labels = tmp_path / "mine.csv"
+    labels.write_text("image,score\n01.jpg,4,1\n02.jpg,4,9\n")
+    done = iqa("evaluate", "-d", "csv", "--labels", labels, "--data-root", photos)
+    assert (done.returncode, done.stdout) == (4, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"iqa: error: {labels}: row 2 has more cells (3) than the header (2); write decimals with a point")
 
 
 def test_the_file_that_was_read_wrong_is_refused() -> None:

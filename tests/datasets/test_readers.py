@@ -142,6 +142,13 @@ def test_spaq_workbook_with_other_columns_says_which_there_are(tmp_path: Path) -
         readers.read_spaq(tmp_path)
 
 
+def test_spaq_workbook_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    rows = [["Image name", "MOS", "MOS"], ["00001.jpg", 40, 60]]
+    write_sheets(tmp_path / f"{SPAQ_STEM}.xlsx", {"Sheet1": rows})
+    with pytest.raises(DataError, match=r"scores\.xlsx: 2 columns are called MOS; rename or remove all but one"):
+        readers.read_spaq(tmp_path)
+
+
 def test_spaq_row_without_a_score_is_not_passed_over(tmp_path: Path) -> None:
     write_sheets(tmp_path / f"{SPAQ_STEM}.xlsx", {"Sheet1": [SPAQ_HEAD, ["00001.jpg"], ["00002.jpg", 1]]})
     with pytest.raises(DataError, match=r"what stands for 00001\.jpg is no number: $"):

@@ -117,6 +117,9 @@ def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
         ("image,fold\na.bmp,0\n", "no fold for 4 of 5 images: b.bmp, c.bmp, d.bmp"),
         ("image,fold\na.bmp,0\nb.bmp,1\na.bmp,1\n", "a.bmp stands there 2 times"),
         ("image,part\na.bmp,0\n", "no column fold; there are image, part"),
+        ("image,fold\na.bmp,0,1\n", "row 2 has more cells (3) than the header (2); "),
+        ("image;fold\na.bmp;0\nb.bmp\n", "row 3 has fewer cells (1) than the header (2); "),
+        ("image,fold,fold\na.bmp,0,1\n", "2 columns are called fold; "),
         ("image,fold\na.bmp,0\nb.bmp,1\nc.bmp,first\nd.bmp,1\ne.bmp,1\n", "a fold is a whole number: "),
     ],
 )

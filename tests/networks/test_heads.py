@@ -31,8 +31,8 @@ def test_an_mlp_head_takes_the_means_of_the_whole_crop() -> None:
 
 
 def test_an_mlp_head_needs_pooled_features_of_stages() -> None:
-    config = NetworkConfig("deit3_small_patch16_224", {"img_size": 64, "depth": 2}, head="mlp", units=8)
-    with pytest.raises(WeightsError, match="name layers of deit3_small_patch16_224"):
+    config = NetworkConfig("test_vit", {"img_size": 64, "depth": 2}, head="mlp", units=8)
+    with pytest.raises(WeightsError, match="name layers of test_vit"):
         build_network(config)
     network = build_network(replace(config, layers=(0, 1)))
     assert network(torch.randn(2, 3, 64, 64)).shape == (2,)
@@ -45,4 +45,4 @@ def test_an_mlp_head_needs_pooled_features_of_stages() -> None:
 )
 def test_a_head_that_is_none_is_refused(facts: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NetworkConfig("mobilenetv2_035", **facts)  # type: ignore[arg-type]
+        NetworkConfig("test_efficientnet", **facts)  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def make_batch(quality, *, image=None, reference=None, chain=None, level=None, s
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2))
+    return build_network(NetworkConfig("test_efficientnet", width=16, heads=2))
 
 
 @pytest.fixture

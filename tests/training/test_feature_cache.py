@@ -17,7 +17,7 @@ from iqa_cli.training.feature_cache import DecodedImages, FeatureStore, name_fea
 from iqa_cli.training.options import LoopOptions, SampleOptions
 from iqa_cli.training.samples import CropDataset, TrainingImage
 
-CNN = NetworkConfig("mobilenetv2_035", width=16, heads=2)
+CNN = NetworkConfig("test_efficientnet", width=16, heads=2)
 SAMPLES = SampleOptions(versions=1)
 
 

@@ -16,12 +16,12 @@ from iqa_cli.training.options import Precision
 @pytest.fixture(scope="module")
 def convolutional() -> QfmIqm:
     torch.manual_seed(0)
-    return build_network(NetworkConfig("mobilenetv2_035", width=16, heads=2))
+    return build_network(NetworkConfig("test_efficientnet", width=16, heads=2))
 
 
 @pytest.fixture(scope="module")
 def transformer() -> QfmIqm:
-    return build_network(NetworkConfig("vit_tiny_patch16_224", {"img_size": 32}))
+    return build_network(NetworkConfig("test_vit", {"img_size": 32}))
 
 
 def is_reduced(precision: Precision, network: QfmIqm) -> bool:

@@ -59,7 +59,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def choose(ratings: Path, run_dir: Path, **changes: Any) -> TrainingOptions:
     begin = TrainingOptions(
-        run_dir=run_dir, dataset="csv", labels=ratings, backbone="mobilenetv2_035", backbone_weights="none", size=64,
+        run_dir=run_dir, dataset="csv", labels=ratings, backbone="test_efficientnet", backbone_weights="none", size=64,
         fit="whole", width=16, heads=2, validation=0.25, matching=MATCHING, samples=SAMPLES, loop=LOOP,
     )  # fmt: skip
     return replace(begin, **changes)
