@@ -19,8 +19,9 @@ from iqa_cli.evaluation import metrics
 from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare, measure, measure_splits
 from iqa_cli.evaluation.published import Protocol, find_published
-from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_rows, open_results
+from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_outputs, list_rows, open_results
 from iqa_cli.evaluation.run import Evaluation
+from iqa_cli.files.outputs import check_outputs
 from iqa_cli.records import ScoreRecord, Status
 
 OPINIONS = [12.5, 80.25, 33.3, 61.0, 47.125, 55.5, 20.0, 90.0]
@@ -156,11 +157,8 @@ def test_what_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=path.name):
             write(path, kind=kind)
-    with (
-        pytest.raises(UsageError, match="one file"),
-        open_results(tmp_path / "x", tmp_path / "x", None, worst=0, several=False),
-    ):
-        pass
+    with pytest.raises(UsageError, match="one file"):
+        check_outputs(list_outputs(tmp_path / "x", tmp_path / "x", []), [])
 
 
 def test_what_was_done_before_an_interruption_is_kept(tmp_path: Path) -> None:
