@@ -90,7 +90,7 @@ def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
         yield from quote_results(given.cross_validation, given.command)
     for path in given.robustness:
         measured = read_measured(path)
-        yield quote_robustness(measured, find_own(path, measured, name), name)
+        yield from quote_robustness(measured, find_own(path, measured, name), name)
 
 
 def run(given: argparse.Namespace) -> None:
