@@ -134,11 +134,12 @@ def run_training(options: TrainingOptions, command: str, run: RunFlags) -> None:
     from iqa_cli.cli.views import train as train_view
     from iqa_cli.training.plan import make_plan
 
+    if not run.dry_run:
+        check_training_outputs(options, force=run.force)
     plan = make_plan(options)
     if run.dry_run:
         train_view.print_plan(plan)
         return
-    check_training_outputs(options, force=run.force)
     training = import_torch_module("training.run", command)
     is_main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts one talks for all
     view = train_view.TrainingView(quiet=run.quiet or not is_main)
