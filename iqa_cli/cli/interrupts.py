@@ -11,9 +11,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SOON = 0.01  # seconds
 FATAL = 128  # + the number of the signal: the exit code, as shells count
 
 received: list[int] = []
@@ -62,6 +64,8 @@ def interrupt(number: int, _: FrameType | None) -> None:
 def repeat_swallowed(unraisable: sys.UnraisableHookArgs) -> None:
     """An interrupt that came in a finalizer, where nothing can be raised, comes again; anything else is reported as always."""
     if received and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit):
-        signal.raise_signal(received[-1])
+        again = Timer(SOON, os.kill, (os.getpid(), received[-1]))  # here, too, it would be swallowed
+        again.daemon = True
+        again.start()
     else:
         sys.__unraisablehook__(unraisable)

@@ -1,0 +1,134 @@
+"""The first and the last moments of a process: signals while libraries are loaded, standard streams that are closed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import environment, read_rows, wait_until
+
+from iqa_cli.cli import interrupts
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals and streams of POSIX")
+LONG = 300  # seconds; nobody waits for them unless something hangs
+
+SLOW = """
+import pathlib, time
+pathlib.Path({marker!r}).touch()
+while True:
+    time.sleep(0.01)
+"""
+SWALLOWING = """
+import pathlib, time
+pathlib.Path({marker!r}).touch()
+try:
+    time.sleep(3600)
+except BaseException as error:
+    raise ImportError("something else") from error
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("library", ["typer", "rich", "numpy", "onnxruntime"])
+@pytest.mark.parametrize("program", [SLOW, SWALLOWING], ids=["slow", "swallowing"])
+def test_a_signal_while_a_library_is_loaded_ends_it_without_a_word(
+    model: Path, photos: Path, tmp_path: Path, library: str, program: str, number: signal.Signals, code: int
+) -> None:
+    marker, out = tmp_path / "loading", tmp_path / "out.csv"
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    (libraries / f"{library}.py").write_text(program.format(marker=str(marker)))
+    env = environment()
+    env["PYTHONPATH"] = f"{libraries}{os.pathsep}{env['PYTHONPATH']}"
+    command = [sys.executable, "-m", "iqa_cli", "score", photos, "--model", model, "--csv", out]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    wait_until(lambda: marker.exists() or process.poll() is not None)
+    process.send_signal(number)
+    said = process.communicate(timeout=LONG)
+    assert (process.returncode, *said) == (code, b"", b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["libraries", "loading"]
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As under nohup, and behind & in a script."""
+    code = (
+        "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from iqa_cli.cli import interrupts; interrupts.end_at_once()\n"
+        "with interrupts.raised(): os.kill(os.getpid(), signal.SIGINT)\n"
+        "os.kill(os.getpid(), signal.SIGINT); print('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment())
+    assert done.stdout == b"alive\n"
+
+
+def test_an_interrupt_in_a_finalizer_is_not_lost() -> None:
+    code = (
+        "import os, signal, time\nfrom iqa_cli.cli import interrupts\n"
+        "class Late:\n    def __del__(self): os.kill(os.getpid(), signal.SIGINT)\n"
+        "with interrupts.raised():\n    late = Late()\n    del late\n    time.sleep(300)\n    print('swallowed')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, env=environment())
+    assert done.stdout == b""
+    assert b"Exception ignored" not in done.stderr
+    assert done.stderr.rstrip().endswith(b"KeyboardInterrupt")
+
+
+def test_handlers_are_as_before_behind_the_block() -> None:
+    before = [signal.getsignal(number) for number in interrupts.SIGNALS]
+    with pytest.raises(KeyboardInterrupt), interrupts.raised():
+        signal.raise_signal(signal.SIGINT)
+    assert interrupts.received.pop() == signal.SIGINT
+    with pytest.raises(SystemExit) as caught, interrupts.raised():
+        signal.raise_signal(signal.SIGTERM)
+    assert interrupts.received.pop() == signal.SIGTERM
+    assert caught.value.code == 143
+    assert [signal.getsignal(number) for number in interrupts.SIGNALS] == before
+
+
+# ---- streams ----
+
+
+def run_closed(closing: str, *args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line from a shell that closes some of its streams."""
+    command = ["bash", "-c", f'exec "$0" -m iqa_cli "$@" {closing}', sys.executable, *args]
+    return subprocess.run(
+        command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=LONG, env=environment(), cwd=cwd
+    )
+
+
+def test_a_closed_stdin_is_an_empty_list(model: Path) -> None:
+    done = run_closed("<&-", "score", "-", "--model", model)
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert done.stderr == b"iqa: error: no images found; there is nothing at all\n"
+
+
+def test_a_closed_stdout_is_the_null_device(model: Path, photos: Path) -> None:
+    done = run_closed(">&-", "score", photos, "--model", model)
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"scored 12 of 12 images in ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_closed_stderr_is_the_null_device(model: Path, photos: Path) -> None:
+    done = run_closed("2>&-", "score", photos, "--model", model)
+    assert (done.returncode, len(read_rows(done.stdout))) == (0, 12)
+    assert run_closed("2>&-", "score", photos, "--model", "no-such-model").returncode == 3
+
+
+@pytest.mark.parametrize("closing", ["<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_files_are_written_with_any_streams_closed(model: Path, photos: Path, tmp_path: Path, closing: str) -> None:
+    done = run_closed(closing, "score", photos, "--model", model, "--csv", tmp_path / "out.csv")
+    assert done.returncode == 0
+    rows = read_rows((tmp_path / "out.csv").read_bytes())
+    assert [row["status"] for row in rows] == ["ok"] * 12
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["models"], ["cache", "info"], ["datasets"], ["no-such-command"]])
+@pytest.mark.parametrize("closing", [">&-", "<&- >&- 2>&-"])
+def test_every_command_bears_closed_streams(args: list[str], closing: str) -> None:
+    done = run_closed(closing, *args)
+    assert done.returncode == (2 if args == ["no-such-command"] else 0)
+    assert b"Traceback" not in done.stderr
