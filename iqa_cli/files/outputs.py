@@ -75,7 +75,9 @@ class Inputs:
     def hold(self, path: Path) -> bool:
         """Whether a file is one of them: the same name, a link, or another spelling that the file system takes for it."""
         here = identify(path)
-        if here is None:  # nothing is lost; but what was named twice was named by mistake
+        if here is None and path.exists():  # a pipe or a device, which both may be
+            return False
+        if here is None:  # nothing would be lost; but what was named twice was named by mistake
             alike = (Path(name) for name in self.inputs if not isinstance(name, int))
             return any(name_place(other) == name_place(path) for other in alike if other.name == path.name)
         if self.files is None:

@@ -181,7 +181,7 @@ def open_sinks(paths: Mapping[str, Path], *, header: bool = True, append: bool =
     header: of CSV. append: to what the files hold. Raises UsageError where two outputs are the same file or one cannot be
     appended to, DataError where one cannot be written.
     """
-    if len({path.resolve() for path in paths.values()}) < len(paths):
+    if len({path if path == STDOUT else path.resolve() for path in paths.values()}) < len(paths):
         raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths.values()))}")
     with ExitStack() as stack:
         yield SinkGroup([stack.enter_context(open_sink(*output, header=header, append=append)) for output in paths.items()])
