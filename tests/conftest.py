@@ -113,7 +113,7 @@ def read_rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
     """Wait for something to become true. Fails where it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
