@@ -166,6 +166,8 @@ def print_robustness(outcomes: Sequence[Robustness]) -> None:
         console.print(Text(f"{len(outcome.photos):,} clean photos, each distorted at {LEVELS} levels", style="dim"))
         console.print(tabulate_orders(outcome))
         console.print()
+        console.print(tabulate_falls(outcome))
+        console.print()
         console.print(tabulate_movements(outcome))
     console.print()
     console.print(Text(ROBUSTNESS_FIGURES, style="dim"))
@@ -179,6 +181,15 @@ def tabulate_orders(outcome: Robustness) -> Table:
     for order in outcome.groups:
         name = f"mean of {order.chains}: {order.name}"
         table.add_row(Text(name, style="bold"), show_figure(order.srcc), f"{order.clean_above:.1%}")
+    return table
+
+
+def tabulate_falls(outcome: Robustness) -> Table:
+    """Tabulate how often a distortion of a part of a photo lowers its score, and how far."""
+    columns = ("distortion of a part", "scored lower", "falls by, median")
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for fall in outcome.falls:
+        table.add_row(fall.fault, f"{fall.lower:.1%}", f"{fall.median:.2f}")
     return table
 
 

@@ -1,35 +1,18 @@
-"""Augmentations: what must not move a score, and the regions that distortions are confined to."""
+"""Regions: the parts of a picture that a distortion is confined to."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from iqa_cli.images.augmentations import change_harmlessly, confine, draw_region
-
-
-def test_a_harmless_change_is_grey_or_a_jpeg_of_high_quality() -> None:
-    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
-    rgb = np.stack(np.broadcast_arrays(ramp, ramp[:, None], np.uint8(90)), axis=2)
-    kinds = set()
-    for seed in range(20):
-        changed = change_harmlessly(rgb, np.random.default_rng(seed))
-        if np.ptp(changed, axis=2).max() == 0:
-            kinds.add("grey")
-            luma = rgb.astype(float) @ (0.299, 0.587, 0.114)
-            assert np.abs(changed[..., 0] - luma).max() <= 0.51
-        else:
-            kinds.add("jpeg")
-            error = np.abs(changed.astype(float) - rgb).mean()
-            assert 0 < error < 4
-    assert kinds == {"grey", "jpeg"}
+from iqa_cli.images.regions import confine, draw_region, select_frame, select_half, select_quarter
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (50, 91)])
 def test_regions_are_quarters_halves_frames_and_centers(shape: tuple[int, int]) -> None:
     shares, corners, centers = [], [], []
     for seed in range(300):
-        region = draw_region(*shape, np.random.default_rng(seed))
+        region = draw_region(shape, np.random.default_rng(seed))
         assert region.shape == shape
         shares.append(float(region.mean()))
         corners.append(int(region[[0, 0, -1, -1], [0, -1, 0, -1]].sum()))
@@ -48,3 +31,19 @@ def test_a_confined_change_leaves_the_rest_as_it_was() -> None:
     region = np.zeros((8, 8), bool)
     region[:4] = True
     assert confine(np.full_like(rgb, 9), rgb, region).tolist() == np.where(region[..., None], 9, rgb).tolist()
+
+
+def test_quarters_and_halves_are_numbered() -> None:
+    quarters = np.stack([select_quarter((5, 7), number) for number in range(4)])
+    assert quarters.sum(0).tolist() == np.ones((5, 7)).tolist()
+    assert np.argmax(quarters, 0)[[0, 0, 4, 4], [0, 6, 0, 6]].tolist() == [0, 1, 2, 3]
+    left, right, upper, lower = (select_half((5, 7), number) for number in range(4))
+    assert (left ^ right).all()
+    assert (upper ^ lower).all()
+    assert left[:, 0].all()
+    assert upper[0].all()
+
+
+def test_a_frame_has_its_share_at_each_edge() -> None:
+    assert select_frame((10, 20), 0.1).sum() == 200 - 8 * 16
+    assert select_frame((3, 3), 0.01).sum() == 8
