@@ -73,6 +73,10 @@ OWN_FACTS = (
         " correlation. Higher is better, unless --lower-is-better.",
     ),
     ("split", "80/20, drawn by a seed, by image; or by the entries of --group-column, as references or photographers."),
+    (
+        "subsets",
+        "iqa evaluate --subset-column NAME also measures the images of each entry alone; an empty cell is of no subset.",
+    ),
 )
 
 
@@ -110,6 +114,7 @@ def print_report(report: LabelReport) -> None:
     low, high = report.spec.score_range
     of = "" if report.images == report.expected else f" of {report.expected:,}"
     splits = ", ".join(f"{count:,} {side}" for side, count in sorted(report.splits.items(), reverse=True))
+    subsets = ", ".join(f"{count:,} {subset}" for subset, count in sorted(report.subsets.items()))
     groups = f"{report.references:,}" + (f" for {report.images:,} images" if report.references != report.images else "")
     print_pairs(
         [
@@ -118,6 +123,7 @@ def print_report(report: LabelReport) -> None:
             ("ratings", f"{report.lowest:g} to {report.highest:g}; the scale is {low:g} to {high:g}"),
             ("groups", groups),
             *([("official split", splits)] if splits else []),
+            *([("subsets", subsets)] if subsets else []),
             ("missing", show_finding(report.missing)),
             ("unreadable", show_finding(report.unreadable)),
             ("rated twice", show_finding(report.repeated)),
