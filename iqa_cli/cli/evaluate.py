@@ -32,6 +32,7 @@ def evaluate(
     """How well do scores agree with people? Measured on rated sets.
 
     SRCC, PLCC (raw, and after a logistic curve of four parameters), KRCC and RMSE, with bootstrap intervals.
+    Where a set has subsets, as biq2021 and --subset-column, SRCC and PLCC within each, too.
 
     With --robustness DIR: do scores of clean photos fall with distortion, and how far do harmless changes move them?
 

@@ -19,8 +19,10 @@ from iqa_cli.evaluation.measure import (
     compare,
     measure,
     measure_splits,
+    take_parts,
 )
 from iqa_cli.evaluation.published import Protocol, Published, find_published
+from iqa_cli.evaluation.subsets import SubsetMeasurement, measure_subsets
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_cards, find_model
 from iqa_cli.options import EvaluateOptions, Side
@@ -47,7 +49,7 @@ class Evaluation:
 
     model: as it was asked for. protocol: which images, in words. interval: what stands beside each figure, in words.
     measurement: of all images that were scored; parts: of several splits, whose figures then count. contamination: what
-    the model has seen. published: figures of papers that followed the same protocol.
+    the model has seen. published: figures of papers that followed the same protocol. subsets: figures within each.
     """
 
     model: str
@@ -59,6 +61,7 @@ class Evaluation:
     parts: SplitMeasurement | None
     contamination: Contamination
     published: tuple[Published, ...]
+    subsets: tuple[SubsetMeasurement, ...] = ()
 
     @property
     def labels(self) -> Labels:
@@ -117,6 +120,7 @@ def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOp
             yield Scored(name, model, len(records), images, failed)
     comparison = compare(labels, records)
     several = options.side is Side.TEST and measures_all(labels, options)
+    parts = take_parts(comparison, options.repeats, options.seed) if several else None
     contamination = find_contamination(scorer.card, find_cards())
     yield Evaluation(
         model=model,
@@ -128,6 +132,7 @@ def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOp
         parts=measure_splits(comparison, repeats=options.repeats, seed=options.seed) if several else None,
         contamination=contamination,
         published=tuple(choose_published(comparison, contamination, options)),
+        subsets=measure_subsets(comparison, parts),
     )
 
 
