@@ -43,7 +43,7 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
         ends = (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
         measured |= {name + end: round_value(value) for end, value in ends}
     begin = {"dataset": evaluation.labels.spec.name, "model": evaluation.model, "subset": None}
-    rows = [{**begin, **measured, "note": evaluation.warning}]
+    rows = [{**begin, **measured, "note": "; ".join(filter(None, (evaluation.warning, evaluation.caveat)))}]
     for row in evaluation.subsets:
         within = {name: round_value(value) if isinstance(value, float) else value for name, value in asdict(row).items()}
         rows.append(dict.fromkeys(rows[0]) | begin | {name: measured[name] for name in ("source", "protocol")} | within)
@@ -77,6 +77,7 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         "notes": list(spec.notes),
         **asdict(evaluation.card.provenance),
         "contamination": evaluation.warning,
+        "caveat": evaluation.caveat,
         "interval": evaluation.interval,
         **{name: asdict(estimate) for name, estimate in evaluation.figures.items()},
         "subsets": [asdict(row) for row in evaluation.subsets],

@@ -29,6 +29,7 @@ from iqa_cli.options import EvaluateOptions, Side
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.scorer import Scorer, open_scorer
 
+OFFICIAL_TEST = "test part of the official split"
 FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
 
 
@@ -72,6 +73,11 @@ class Evaluation:
     def warning(self) -> str:
         """Warning of contamination for the reader; empty where the model has seen none of the images."""
         return self.contamination.describe(self.labels.spec, len(self.labels.ratings))
+
+    @property
+    def caveat(self) -> str:
+        """What to know of the set's official test part, where that was measured on; else empty."""
+        return self.labels.spec.caveat if self.protocol == OFFICIAL_TEST else ""
 
     @property
     def figures(self) -> dict[str, Estimate]:
@@ -142,7 +148,7 @@ def describe_protocol(labels: Labels, options: EvaluateOptions) -> str:
     if options.side is Side.ALL:
         return "all images"
     if spec.official_split:
-        return "test part of the official split"
+        return OFFICIAL_TEST
     unit = "reference" if spec.synthetic else "image"
     if options.repeats == 1:
         return f"test part of the 80/20 split by {unit} of seed {options.seed}"

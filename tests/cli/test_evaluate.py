@@ -224,6 +224,29 @@ def test_a_set_is_described(iqa: Run) -> None:
     assert "80/20 splits, median of 10" in done.stdout.decode()  # published figures, with their protocol
 
 
+def test_near_duplicates_of_biq2021_are_told(iqa: Run, sets: Path, model: Path) -> None:
+    told = "200 images of the official test part have a near duplicate"
+    assert told in iqa("datasets", "show", "biq2021", env=without_data()).stdout.decode()
+    chosen = [
+        "-d",
+        "biq2021",
+        "--data-root",
+        str(sets),
+        "-m",
+        str(model),
+        "--rounds",
+        "5",
+        "--workers",
+        "1",
+        "--no-cache",
+        "-q",
+    ]
+    code, shown = run_at_terminal("evaluate", *chosen, "--split", "test", columns=120)
+    assert (code, f"BIQ2021: {told}" in shown) == (0, True)
+    code, shown = run_at_terminal("evaluate", *chosen, columns=120)
+    assert (code, told in shown) == (0, False)
+
+
 def test_a_folder_is_checked(iqa: Run, tmp_path: Path) -> None:
     root = write_set("tid2013", tmp_path)
     (root / "distorted_images/i01_01_1.bmp").unlink()

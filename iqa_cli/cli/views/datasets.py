@@ -97,6 +97,7 @@ def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
         ("licence", spec.licence),
         ("paper", spec.paper),
         *(("note", note) for note in spec.notes),
+        ("caveat", spec.caveat),
         *(("shares photos with", DATASETS[name].title) for name in spec.shares),
         *(("published", describe_published(row)) for row in ROWS if row.dataset == spec.name),
     ]

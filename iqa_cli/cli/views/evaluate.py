@@ -155,6 +155,7 @@ def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     yield "fitted: PLCC after a logistic curve of four parameters. RMSE: after it, in points of ratings brought to 0 to 100."
     if any(evaluation.subsets for evaluation in evaluations):
         yield f"Below a model: correlations within each subset, of at least {FEWEST} images."
+    yield from dict.fromkeys(f"{e.labels.spec.short}: {e.caveat}." for e in evaluations if e.caveat)
     own = [evaluation for evaluation in evaluations if not evaluation.labels.spec.home]
     yield from dict.fromkeys(f"{e.labels.spec.name}: {note}" for e in own for note in e.labels.spec.notes)
     for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
