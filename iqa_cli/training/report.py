@@ -23,7 +23,7 @@ from iqa_cli.models.provenance import Provenance, RatedImages
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.training.data import TrainingData
+from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.events import CurvesDrawn, EpochDone
 from iqa_cli.training.plan import Plan, Trial
 from iqa_cli.training.run_folder import RunFolder

@@ -24,7 +24,7 @@ from iqa_cli.networks.network import build_network, choose_heads
 from iqa_cli.networks.pretrained import read_pretrained
 from iqa_cli.networks.timm_models import build_backbone
 from iqa_cli.options import BackendChoice
-from iqa_cli.training import run
+from iqa_cli.training import initial_network, run
 from iqa_cli.training.events import BackboneRead, EpochDone, Event
 from iqa_cli.training.optim import layer_numbers
 from iqa_cli.training.options import LoopOptions, TrainingOptions
@@ -108,7 +108,7 @@ def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
 @pytest.mark.parametrize("backbone", ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"])
 def test_backbones_that_are_not_as_most_are_looked_through(backbone: str) -> None:
     """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs."""
-    network, crops = run.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
+    network, crops = initial_network.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
     assert isinstance(network.encoder, StagePooling)
     with torch.no_grad():
         quality = network.eval()(torch.randn(2, 3, crops.size, crops.size))
@@ -192,7 +192,7 @@ def test_the_network_begins_with_the_weights_of_the_file_and_the_training_says_s
     state = own_weights()
     torch.save(rename(state), tmp_path / "w.pth")
     options = choose(ratings, tmp_path / "run", backbone=SMALL, backbone_weights=str(tmp_path / "w.pth"))
-    network, _ = run.create_network(options)
+    network, _ = initial_network.create_network(options)
     bare = build_backbone(SMALL, {})
     bare.load_state_dict({name: state[name] for name in bare.state_dict()})
     expected = build_network(network.config, bare.state_dict()).state_dict()
@@ -292,5 +292,5 @@ def test_a_distillation_has_heads_for_any_student() -> None:
 
     assert "heads" not in DISTILLING
     for student, heads in {"tf_efficientnet_lite0": 4, "test_vit": 1, "deit_tiny_patch16_224": 3}.items():
-        network, _ = run.create_network(TrainingOptions(Path(), backbone=student, backbone_weights="none"))
+        network, _ = initial_network.create_network(TrainingOptions(Path(), backbone=student, backbone_weights="none"))
         assert network.config.heads == heads

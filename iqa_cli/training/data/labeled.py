@@ -41,6 +41,11 @@ class TrainingData:
         return [name for name, labels in self.sets.items() for _ in labels.ratings]
 
     @cached_property
+    def subsets(self) -> list[str | None]:
+        """The part of its set that each image is of [n], where the set has parts."""
+        return [rating.subset for labels in self.sets.values() for rating in labels.ratings]
+
+    @cached_property
     def names(self) -> list[str]:
         """The name of each image [n]: its path in its set."""
         return self.qualify([rating.path for labels in self.sets.values() for rating in labels.ratings])
