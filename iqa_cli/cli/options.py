@@ -180,7 +180,7 @@ class OwnFlags:
 
 @dataclass(frozen=True)
 class MeasuredFlags(OwnFlags):
-    """Ratings of one's own to measure on: of subsets, too, which no training knows."""
+    """Ratings of one's own to measure on, subset by subset, too; trainings have no option for that."""
 
     subset_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Its subsets, for figures of each.", rich_help_panel=OWN)
