@@ -55,6 +55,7 @@ TORCH_FREE = {
         "training.recipes",
         "training.data",
         "training.data.labeled",
+        "training.data.teacher_scores",
         "training.plan",
         "training.events",
     ),

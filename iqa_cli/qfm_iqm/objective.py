@@ -148,7 +148,8 @@ def common_losses(predicted: Tensor, own: Tensor, batch: Batch, weights: Weights
     if weights.label and batch.label.isfinite().any():
         losses["label"] = weights.label * smooth_l1(own, batch.label, options.beta)
     if weights.teacher and batch.teacher is not None:
-        losses["teacher"] = weights.teacher * smooth_l1(predicted, teacher_targets(batch, options), options.beta)
+        answers = torch.where(batch.label.isfinite(), predicted, own)  # of unlabeled images: on their teacher's scale
+        losses["teacher"] = weights.teacher * smooth_l1(answers, teacher_targets(batch, options), options.beta, batch.trust)
     if options.ranking_weight and bool((batch.chain >= 0).any()):
         losses["ranking"] = options.ranking_weight * ranking_loss(predicted, batch, options.margin)
     return losses
@@ -165,10 +166,15 @@ def correlation_losses(predicted: Tensor, target: Tensor, source: Tensor | None,
     return {"correlation": options.correlation_weight * terms.mean()}
 
 
-def smooth_l1(predicted: Tensor, target: Tensor, beta: float) -> Tensor:
-    """SmoothL1 over the crops [b] that have a target; zero where none has."""
+def smooth_l1(predicted: Tensor, target: Tensor, beta: float, weights: Tensor | None = None) -> Tensor:
+    """SmoothL1 over the crops [b] that have a target, its mean by their weights; zero where none has."""
     known = target.isfinite()
-    return F.smooth_l1_loss(predicted[known], target[known], beta=beta) if known.any() else predicted.sum() * 0
+    if not known.any():
+        return predicted.sum() * 0
+    if weights is None:
+        return F.smooth_l1_loss(predicted[known], target[known], beta=beta)
+    errors = F.smooth_l1_loss(predicted[known], target[known], beta=beta, reduction="none")
+    return (weights[known] * errors).sum() / weights[known].sum()
 
 
 def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:

@@ -141,6 +141,10 @@ class TrainingOptions:
         "qfm-iqm"
     )
     teachers: Annotated[tuple[str, ...], "models whose mean prediction extends the labels; {fold}: number of the fold"] = ()
+    teacher_scores: Annotated[Path | None, "CSV of path and score of unlabeled images, in place of teachers"] = None
+    teacher_range: Annotated[tuple[float, ...], "ends of their scale; none: the lowest and the highest"] = ()
+    teacher_lower_is_better: Annotated[bool, "the direction of their scale"] = False
+    teacher_licence: Annotated[str, "for the card: the terms of what made them"] = ""
     teacher_epochs: Annotated[int, "epochs whose crops the teachers predict"] = 4
     decoded: Annotated[Path | None, "folder that keeps decoded images; unset: in memory, per process"] = None
     decoded_side: Annotated[int, "px to which the shorter side of decoded images is reduced there"] = 640
@@ -226,8 +230,7 @@ def parse_weights(settings: Sequence[str]) -> dict[str, float]:
 
 def check_method(options: TrainingOptions) -> None:
     """Raises UsageError where the data does not suit the method."""
-    if options.method == "distillation" and not options.teachers:
-        raise UsageError("distillation needs a teacher: --teacher MODEL")
+    check_teaching(options)
     if options.method == "mlp" and (not options.sets or bool(options.teachers) != bool(options.unlabeled)):
         raise UsageError(
             "an MLP head learns from ratings, of --dataset, and from teachers about --unlabeled, if both are named"
@@ -238,6 +241,20 @@ def check_method(options: TrainingOptions) -> None:
         options.folds or options.repeats
     ):
         raise UsageError("{fold} in the name of a model stands for the number of a fold: add --folds, or --repeats")
+
+
+def check_teaching(options: TrainingOptions) -> None:
+    """Raises UsageError where it is not clear who teaches."""
+    if options.method == "distillation" and not options.teachers and options.teacher_scores is None:
+        raise UsageError("distillation needs a teacher: --teacher MODEL, or --teacher-scores FILE")
+    if options.teacher_scores is None:
+        return
+    if options.teachers or options.method == "mlp":
+        raise UsageError("--teacher-scores takes the place of --teacher, and is for a network, not for an MLP head")
+    if not options.unlabeled:
+        raise UsageError("--teacher-scores says something about images without labels: add --images DIR")
+    if len(options.teacher_range) not in (0, 2):
+        raise UsageError(f"teacher_range is the lower and the upper end of the scale, not {len(options.teacher_range)} numbers")
 
 
 def check_splits(options: TrainingOptions) -> None:

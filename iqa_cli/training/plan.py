@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from iqa_cli.datasets.splits import ALWAYS, OUT, fold_groups, read_folds, split_groups
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
-from iqa_cli.options import BackendChoice
-from iqa_cli.training.data.labeled import TrainingData, choose_distortions, find_unlabeled, read_data
+from iqa_cli.options import BackendChoice, OwnRatings
+from iqa_cli.training.data.labeled import TrainingData, choose_distortions, find_unlabeled, leave_out_held, read_data
+from iqa_cli.training.data.teacher_scores import TeacherScore, read_teacher_scores
 from iqa_cli.training.options import TrainingOptions, check_options
 
 SIDES = ("train", "validation", "test")
@@ -39,13 +40,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is settled before a training begins. trials: all of them; chosen: those to be done now."""
+    """All that is settled before a training begins. trials: all of them; chosen: those to be done now.
+
+    scores: what a teacher said about images, by path.
+    """
 
     options: TrainingOptions
     data: TrainingData | None
     unlabeled: list[str]
     trials: list[Trial]
     chosen: list[Trial]
+    scores: dict[str, TeacherScore] = field(default_factory=dict)
 
     def options_of(self, trial: Trial) -> TrainingOptions:
         """The options of one trial: with its seed, its teachers, and views of the size that these want."""
@@ -61,10 +66,12 @@ def make_plan(options: TrainingOptions) -> Plan:
     data = read_data(options)
     trials = plan_trials(data, options)
     chosen = choose_trials(trials, options)
-    unlabeled = find_unlabeled(options)
+    found = find_unlabeled(options)
+    scores = read_scores(options, found)
+    unlabeled = leave_out_held(found, options.samples)
     check_counts(data, chosen, len(unlabeled), options)
     check_teachers(chosen, options)
-    return Plan(options, data, unlabeled, trials, chosen)
+    return Plan(options, data, unlabeled, trials, chosen, scores)
 
 
 # ---- what is refused ----
@@ -94,6 +101,15 @@ def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: 
 
 
 # ---- teachers ----
+
+
+def read_scores(options: TrainingOptions, images: Sequence[str]) -> dict[str, TeacherScore]:
+    """What the file of teacher scores says about unlabeled images. Raises as `read_teacher_scores` does."""
+    if options.teacher_scores is None:
+        return {}
+    ends = (options.teacher_range[0], options.teacher_range[1]) if options.teacher_range else None
+    own = OwnRatings(options.teacher_scores, score_range=ends, lower_is_better=options.teacher_lower_is_better)
+    return read_teacher_scores(own, options.unlabeled, images)
 
 
 def check_teachers(trials: Sequence[Trial], options: TrainingOptions) -> None:

@@ -6,7 +6,7 @@ Here the options become a network, a dataset, an objective, a loop and a folder;
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from iqa_cli.qfm_iqm.set_scales import SetScales
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, Pixels
 from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
+from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distill import Teacher, open_teachers, predict_with_teachers
 from iqa_cli.training.distributed import ProcessGroup, open_group
 from iqa_cli.training.events import (
@@ -48,6 +49,7 @@ from iqa_cli.training.report import (
     TensorBoard,
     describe_labels,
     describe_protocol,
+    describe_scores,
     describe_teacher,
     describe_test,
     draw_curves,
@@ -61,7 +63,7 @@ from iqa_cli.training.report import (
 from iqa_cli.training.run_folder import RunFolder
 from iqa_cli.training.state import Run
 
-PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "initial_model")
+PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
 """Options that name places on one machine, which a card has no use for."""
 
 KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network", "mlp": "an MLP head"}
@@ -110,6 +112,7 @@ class Job:
     data: TrainingData | None
     unlabeled: list[str]
     folder: RunFolder
+    scores: dict[str, TeacherScore] = field(default_factory=dict)
 
     def train(self, network: QfmIqm, crops: CropSpec) -> Iterator[Progress | TrialDone]:
         """From the first weights to the card and the test."""
@@ -139,13 +142,16 @@ def train_trial(plan: Plan, trial: Trial, group: ProcessGroup) -> Iterator[Progr
     folder = RunFolder(trial.folder, group)
     with folder.lock():
         folder.begin(describe_options(options), describe_split(plan.data, trial), resume=options.resume)
-        yield from Job(trial, options, plan.data, plan.unlabeled, folder).train(network, crops)
+        yield from Job(trial, options, plan.data, plan.unlabeled, folder, plan.scores).train(network, crops)
 
 
 def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingImage]) -> Run:
     """The network and the images of a trial, and how it is trained. images: all that are labeled."""
     options, group = job.options, job.folder.group
-    unlabeled = [TrainingImage(path, number=len(images) + number) for number, path in enumerate(job.unlabeled)]
+    unlabeled = [
+        TrainingImage(path, number=number, source=find_source(job, path), teacher=job.scores.get(path))
+        for number, path in enumerate(job.unlabeled, len(images))
+    ]
     dataset = CropDataset([images[i] for i in job.trial.train] + unlabeled, crops, options.samples, open_pixels(options))
     loop = replace(options.loop, device=str(group.device or options.loop.device))
     features = options.features
@@ -153,6 +159,11 @@ def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingI
         features /= f"decoded-{options.decoded_side}"  # features of reduced images are not for others
     validation = [images[i] for i in job.trial.validation]
     return Run(network, dataset, validation, loop, job.folder, features, is_started=bool(options.initial_model))
+
+
+def find_source(job: Job, path: str) -> int:
+    """The place of an unlabeled image's scale: beside labels, teacher scores have one of their own, as a set has."""
+    return len(job.options.sets) if path in job.scores and job.options.sets else -1
 
 
 def open_pixels(options: TrainingOptions) -> Pixels:
@@ -181,7 +192,8 @@ def fit_network(run: Run, options: TrainingOptions) -> Iterator[Progress]:
 
 def choose_objective(options: TrainingOptions) -> Objective:
     """What the network is trained for."""
-    scales = SetScales(max(1, len(options.sets)), options.sets.index(options.scale) if options.scale else 0)
+    count = len(options.sets) + bool(options.sets and options.teacher_scores)
+    scales = SetScales(max(1, count), options.sets.index(options.scale) if options.scale else 0)
     if options.method == "distillation":
         return Distillation(options.distillation, scales)
     return QualityMatching(options.matching, Memory(options.matching.memory), scales)
@@ -234,8 +246,17 @@ def list_results(options: TrainingOptions) -> tuple[dict[str, Any], ...]:
 
 def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
     """The scale, and what was trained on: labels, unlabeled images, teachers."""
-    begin = describe_teacher(teachers[0].card) if job.data is None else describe_labels(job.data, job.trial)
+    begin = describe_scale(job, teachers)
     source = job.options.unlabeled_source or "not described"
     unlabeled = (UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
-    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary) for teacher in teachers)
+    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary, teacher.card.licence) for teacher in teachers)
+    if job.options.teacher_scores:
+        taught = (TeacherFacts(job.options.teacher_scores.name, f"{len(job.scores)} scores", job.options.teacher_licence),)
     return replace(begin, provenance=replace(begin.provenance, unlabeled=unlabeled, teachers=taught))
+
+
+def describe_scale(job: Job, teachers: list[Teacher]) -> Origin:
+    """The scale: of the labels, else of the teachers."""
+    if job.data is not None:
+        return describe_labels(job.data, job.trial, job.options.scale)
+    return describe_teacher(teachers[0].card) if teachers else describe_scores(job.scores)

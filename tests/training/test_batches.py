@@ -32,7 +32,7 @@ def make_dataset(small: int, large: int, unlabeled: int = 0, *, weights: tuple[f
     """A small set, a large one whose halves have two weights, and unlabeled images."""
     images = [TrainingImage(f"a{n}", 0.5, source=0) for n in range(small)]
     images += [TrainingImage(f"b{n}", 0.5, source=1, weight=weights[n >= large // 2]) for n in range(large)]
-    images += [TrainingImage(f"c{n}") for n in range(unlabeled)]
+    images += [TrainingImage(f"c{n}", source=-1) for n in range(unlabeled)]
     return CropDataset(images, CropSpec(32), SampleOptions(versions=0))
 
 

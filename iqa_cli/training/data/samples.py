@@ -22,6 +22,7 @@ from iqa_cli.images.regions import confine, draw_region
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.training.data.labeled import TrainingData, choose_distortions
 from iqa_cli.training.data.pixels import PixelCache, Pixels, RescaledPixels
+from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.options import SampleOptions, parse_weights
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
@@ -32,7 +33,8 @@ class TrainingImage:
     """One image to train on. label: 0..1, higher is better, or nan. reference: the name of its content.
 
     number: its own among all images of the data, whichever of them a trial trains on; -1: its index in the dataset.
-    source: the place of its set among those that are trained on. weight: how often it is drawn, where sets are balanced.
+    source: the place of its set among those that are trained on; -1: of none. weight: how often it is drawn, where sets are
+        balanced. teacher: what a file of teacher scores says about it.
     """
 
     path: str
@@ -41,6 +43,7 @@ class TrainingImage:
     number: int = -1
     source: int = 0
     weight: float = 1.0
+    teacher: TeacherScore | None = None
 
     @property
     def is_labeled(self) -> bool:
@@ -183,10 +186,32 @@ class CropDataset(Dataset[Batch]):
             reference=torch.full((rows,), self.references[index]),
             chain=torch.full((rows,), index if rows > 1 else -1),
             level=torch.tensor(levels, dtype=torch.float32),
-            source=torch.full((rows,), self.images[index].source if self.images[index].is_labeled else -1),
-            teacher=None if self.targets is None else self.targets[self.view_number(epoch), index, :rows].float(),
+            source=torch.full((rows,), self.images[index].source),
+            teacher=self.find_targets(epoch, index, rows),
+            trust=self.find_trust(index, rows),
             features=features,
         )
+
+    # ---- teachers ----
+
+    def find_targets(self, epoch: int, index: int, rows: int) -> Tensor | None:
+        """What teachers say about each version [versions]: nan where nothing is said; None where nothing ever is."""
+        if self.targets is not None:
+            return self.targets[self.view_number(epoch), index, :rows].float()
+        if not self.is_scored:
+            return None
+        score = self.images[index].teacher
+        return torch.tensor([score.target if score else torch.nan] + [torch.nan] * (rows - 1))
+
+    def find_trust(self, index: int, rows: int) -> Tensor | None:
+        """The weight of that [versions]; None where all have the same."""
+        score = self.images[index].teacher
+        return torch.full((rows,), score.trust if score else 1.0) if self.is_scored else None
+
+    @cached_property
+    def is_scored(self) -> bool:
+        """Whether a file says something about some images."""
+        return any(image.teacher for image in self.images)
 
 
 # ---- scoring crops ----
