@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from iqa_cli.errors import UsageError
+from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.find import find_model, verify_file
 from iqa_cli.networks.checkpoint import load_network
 from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
 from iqa_cli.networks.pretrained import Pretrained, read_pretrained
-from iqa_cli.networks.timm_models import find_facts, first_line
+from iqa_cli.networks.timm_models import find_facts, first_line, list_sizes
 from iqa_cli.options import BackendChoice
 from iqa_cli.training.optim import layer_numbers
 from iqa_cli.training.options import TrainingOptions
 
+STRIDE = 32  # px, of the last stage of a usual backbone
 ZOOM, CENTER_ZOOM = 1.2, 1.1
 """How much images are enlarged where several crops are to differ: less where these are center crops, which differ more."""
 
@@ -78,14 +80,36 @@ def check_network(options: TrainingOptions) -> None:
 
     It is tried with random weights, before a run is begun.
     """
-    network, crops = create_network(replace(options, backbone_weights="none", initial_model=""))
     try:
-        check_input(network, options.samples.crop_size or crops.size)
-        layer_numbers(network)
-    except UsageError:
+        try_network(options)
+    except (UsageError, WeightsError):
         raise
     except Exception as error:  # of any kind: each backbone has its own way to say so
+        side = "center_crop" if options.center_crop else "size"
+        fitting = find_size(options, side)
+        tried = options.center_crop or options.samples.crop_size or options.size
+        remedy = f"it can with {side}={fitting}" if fitting else "choose another backbone, or another size"
         raise UsageError(
-            f"{options.backbone} cannot be trained on crops of {crops.size} px ({first_line(error)}): choose another backbone,"
-            " or another size"
+            f"{options.backbone} cannot be trained on crops of {tried} px ({first_line(error)}): {remedy}"
         ) from error
+
+
+def try_network(options: TrainingOptions) -> None:
+    """Run a network with random weights on an empty crop. Raises whatever its backbone does where that does not fit."""
+    network, crops = create_network(replace(options, backbone_weights="none", initial_model=""))
+    check_input(network, options.samples.crop_size or crops.size)
+    layer_numbers(network)
+
+
+def find_size(options: TrainingOptions, side: str) -> int | None:
+    """The closest size with which a backbone takes the crops, of those that timm names and of multiples of 32; None: none."""
+    wanted = options.center_crop or options.size
+    sizes = {*list_sizes(options.backbone), STRIDE * round(wanted / STRIDE)}
+    for size in sorted(sizes, key=lambda size: abs(size - wanted)):
+        changes: dict[str, Any] = {side: size}
+        try:
+            try_network(replace(options, **changes))
+        except Exception:  # of any kind, as in `check_network`
+            continue
+        return size
+    return None

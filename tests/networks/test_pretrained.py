@@ -93,7 +93,12 @@ def test_heads_divide_the_width_and_have_some_64_of_it_each(width: int, heads: i
         ({"width": -1}, "width is a whole number"),
         ({"backbone": "test_vit", "layers": (99,)}, "cannot build a network of these sizes"),
         ({"backbone": "test_hiera"}, "timm knows no backbone test_hiera"),
-        ({"backbone": "halonet_h1"}, "halonet_h1 cannot be trained on crops of 224 px .* choose another backbone"),
+        (
+            {"backbone": "halonet_h1"},
+            r"halonet_h1 cannot be trained on crops of 224 px \(AssertionError: .*block_size.*\): it can with size=256",
+        ),
+        ({"backbone": "crossvit_tiny_240", "heads": 0}, r"crossvit_tiny_240 .* 224 px \(.*\): it can with size=240"),
+        ({"backbone": "test_vit", "size": 200, "heads": 0}, r"test_vit .* 200 px \(.*\): it can with size=192"),
     ],
 )
 def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
@@ -105,9 +110,13 @@ def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("backbone", ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"])
+BACKBONES = ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"]
+BACKBONES += ["hiera_tiny_224", "hieradet_small", "sam2_hiera_tiny", "pnasnet5large"]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_backbones_that_are_not_as_most_are_looked_through(backbone: str) -> None:
-    """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs."""
+    """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs, no norms."""
     network, crops = initial_network.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
     assert isinstance(network.encoder, StagePooling)
     with torch.no_grad():
