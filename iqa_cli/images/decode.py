@@ -43,7 +43,7 @@ from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
 from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
 from iqa_cli.images.mend import describe, mend_file
-from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
+from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 
@@ -206,7 +206,7 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
         if crops and kind == "JPEG":
             scale = reduce_jpeg(picture, swap_sides(crops.enough(height, width), orientation))
             stored = picture.size
-            *_, bottom = lay(choose_window(stored, orientation, crops), stored, orientation)
+            *_, bottom = find_stored_window(choose_window(stored, orientation, crops), stored, orientation)
             picture = shorten_jpeg(file, picture, bottom, scale)
         if isinstance(file, io.BytesIO):
             picture.decodermaxblock = len(file.getbuffer())  # arithmetic coding cannot wait for more in the middle
@@ -228,9 +228,9 @@ def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | N
 def make_piece(raster: Flat | Wide, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Piece:
     """What is wanted of a picture, in sRGB and upright. stored: its width and height, had it all its rows."""
     window = choose_window(stored, orientation, crops)
-    seen = raster.render(lay(window, stored, orientation))
+    seen = raster.render(find_stored_window(window, stored, orientation))
     width, height = swap_sides(stored, orientation)
-    return Piece(turn(seen, orientation), height, width, *window[:2])
+    return Piece(rotate_upright(seen, orientation), height, width, *window[:2])
 
 
 def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
