@@ -39,9 +39,9 @@ from PIL import (
 from iqa_cli.images import tiff
 from iqa_cli.images.colors.convert import flatten
 from iqa_cli.images.colors.rendering import Flat, Wide, rasterise
-from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
+from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
-from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
+from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
 from iqa_cli.images.mend import describe, mend_file
 from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
 from iqa_cli.options import MAX_PIXELS
@@ -63,17 +63,17 @@ OPENERS: dict[str, type[ImageFile.ImageFile]] = {
 class Decoded:
     """One picture, upright.
 
-    piece: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
+    region: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
     """
 
-    piece: Piece
+    region: Region
     width: int
     height: int
 
     @property
     def rgb(self) -> Rgb:
         """The pixels that there are, copied: uint8 [H, W, 3], C-contiguous, read-only."""
-        return np.asarray(self.piece.picture)
+        return np.asarray(self.region.picture)
 
 
 def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None) -> Decoded:
@@ -204,10 +204,10 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
     with naming_failures(kind, width, height):
         stored = None
         if crops and kind == "JPEG":
-            scale = reduce_jpeg(picture, swap_sides(crops.enough(height, width), orientation))
+            scale = draft_jpeg(picture, swap_sides(crops.required_size(height, width), orientation))
             stored = picture.size
             *_, bottom = find_stored_window(choose_window(stored, orientation, crops), stored, orientation)
-            picture = shorten_jpeg(file, picture, bottom, scale)
+            picture = limit_jpeg_rows(file, picture, bottom, scale)
         if isinstance(file, io.BytesIO):
             picture.decodermaxblock = len(file.getbuffer())  # arithmetic coding cannot wait for more in the middle
         picture.load()
@@ -216,7 +216,7 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
             width, height = swap_sides(picture.size, orientation)
         raster = rasterise(file, kind, picture)
         del picture  # a large one need not be held twice
-        return Decoded(make_piece(raster, stored or raster.size, orientation, crops), width, height)
+        return Decoded(make_region(raster, stored or raster.size, orientation, crops), width, height)
 
 
 def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Window:
@@ -225,12 +225,12 @@ def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | N
     return crops.window(height, width) if crops else (0, 0, width, height)
 
 
-def make_piece(raster: Flat | Wide, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Piece:
+def make_region(raster: Flat | Wide, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Region:
     """What is wanted of a picture, in sRGB and upright. stored: its width and height, had it all its rows."""
     window = choose_window(stored, orientation, crops)
     seen = raster.render(find_stored_window(window, stored, orientation))
     width, height = swap_sides(stored, orientation)
-    return Piece(rotate_upright(seen, orientation), height, width, *window[:2])
+    return Region(rotate_upright(seen, orientation), height, width, *window[:2])
 
 
 def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
@@ -246,4 +246,4 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
         flat = Flat(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
-        return Decoded(make_piece(flat, flat.size, 1, crops), *flat.size)
+        return Decoded(make_region(flat, flat.size, 1, crops), *flat.size)

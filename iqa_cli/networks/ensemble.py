@@ -144,7 +144,7 @@ def fits_crops(member: Member, crops: CropSpec) -> bool:
     if member.size:
         return member.network.fits(member.size)
     own = member.input_size or crops.size
-    return member.network.fits(reduce_side(crops.narrowest, own, crops.size, crops.multiple))
+    return member.network.fits(reduce_side(crops.min_view_side, own, crops.size, crops.multiple))
 
 
 def read_member(data: Mapping[str, Any]) -> Member:

@@ -27,7 +27,7 @@ def prepare(path: str, work: Work) -> tuple[dict[str, Any], Rgb | None]:
     """The answer for one file, and its pixels, uint8 [n, h, w, 3]; without any, why it has none."""
     try:
         image = decode_image(path, max_pixels=work.max_pixels, crops=work.crops)
-        views = cut_views(image.piece, work.crops)
+        views = cut_views(image.region, work.crops)
         return {"width": image.width, "height": image.height, "shape": views.shape}, views
     except Undecodable as failure:
         refusal = failure

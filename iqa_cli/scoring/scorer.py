@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
-from iqa_cli.images.crops import CUT, Rgb, normalise
+from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, draw_paths, find_images
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
@@ -182,7 +182,7 @@ def describe_settings(model: FoundModel, work: Work, device: str) -> dict[str, o
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
-    crops = {**asdict(work.crops), "cut": CUT}
+    crops = {**asdict(work.crops), "cut": CROP_VERSION}
     return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
 
 

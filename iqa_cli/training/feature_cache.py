@@ -25,7 +25,7 @@ from torch import Tensor
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.replacing import replacing
-from iqa_cli.images.crops import CUT, Rgb, cut_box
+from iqa_cli.images.crops import CROP_VERSION, Rgb, cut_box
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
@@ -142,7 +142,8 @@ def list_sources(dataset: CropDataset) -> dict[str, Any]:
     """All that the crops of an image depend on."""
     samples = dataset.options
     size = 0 if samples.view_size == dataset.crops.size else samples.view_size  # one view by two names
-    return {"crops": asdict(dataset.crops), "cut": CUT, "samples": asdict(replace(samples, view_size=size, held_out=0.0))}
+    samples = replace(samples, view_size=size, held_out=0.0)
+    return {"crops": asdict(dataset.crops), "cut": CROP_VERSION, "samples": asdict(samples)}
 
 
 # ---- decoded images ----
@@ -181,7 +182,7 @@ class DecodedImages:
             stat = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
         except OSError as error:
             raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
-        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CUT}"
+        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CROP_VERSION}"
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 

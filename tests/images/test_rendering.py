@@ -97,7 +97,7 @@ def test_crops_of_hdr_are_those_of_the_whole_picture(tmp_path: Path, spec: CropS
     data = write_png(deepen(to_pq(light @ BT2020.T)), cicp(9, 16), exif)
     part, whole = decode(tmp_path / "x", data, crops=spec), decode(tmp_path / "x", data)
     assert (part.width, part.height) == (whole.width, whole.height) == ((480, 48) if orientation == 1 else (48, 480))
-    assert (cut_views(part.piece, spec) == cut_views(whole.piece, spec)).all()
+    assert (cut_views(part.region, spec) == cut_views(whole.region, spec)).all()
 
 
 @pytest.mark.skipif(not DEEP_AVIF, reason="this OpenCV has no AVIF")

@@ -89,7 +89,7 @@ def test_a_process_cuts_what_this_one_would(tmp_path: Path, count: int) -> None:
         path = str(write_photo(tmp_path / f"{seed}.jpg", seed, size))
         prepared = pool.prepare(path, NEVER)
         image = decode_image(path, crops=work.crops)
-        assert np.array_equal(prepared.views, cut_views(image.piece, work.crops))
+        assert np.array_equal(prepared.views, cut_views(image.region, work.crops))
         assert (prepared.width, prepared.height) == size
 
 

@@ -161,7 +161,7 @@ def test_scores_of_crops_that_were_cut_otherwise_are_not_those_of_today(model: P
     found = find_model(str(model), BackendChoice.ONNX)
     work = plan_work(found.card, ScoreOptions())
     now, again = (describe_settings(found, work, "cpu") for _ in range(2))
-    monkeypatch.setattr("iqa_cli.scoring.scorer.CUT", 1)
+    monkeypatch.setattr("iqa_cli.scoring.scorer.CROP_VERSION", 1)
     assert now == again != describe_settings(found, work, "cpu")
 
 
