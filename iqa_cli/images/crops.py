@@ -54,12 +54,11 @@ class CropSpec:
 
     size: side in px of a square crop, or of the square whose area a whole view has.
     fit: "whole": a crop has the image's aspect ratio and, alone, shows all of it (networks of any height and width);
-        "square": a crop is size x size and, alone, shows the middle of the image (networks of fixed input).
+        "square": a crop is size x size and, alone, shows the center of the image (networks of fixed input).
     multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
-    count: crops an image, 1 to 9: the middle, then the corners, then the sides.
+    count: crops an image, 1 to 9: the center, then the corners, then the sides.
     zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
-    middle: for networks that look closely at the middle alone: a crop is the square of that many px in the middle of what it
-        would be. 0: all of that.
+    center_crop: side in px of the square center crop of each view that is the network's input; 0: all of the view is.
     mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
     """
 
@@ -68,12 +67,12 @@ class CropSpec:
     multiple: int = 32
     count: int = 1
     zoom: float = 1.2
-    middle: int = 0
+    center_crop: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        for value in (self.size, self.multiple, self.count, self.middle):  # a card is foreign bytes
+        for value in (self.size, self.multiple, self.count, self.center_crop):  # a card is foreign bytes
             if not isinstance(value, int) or value > MAX_SIDE:
                 raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
@@ -85,8 +84,8 @@ class CropSpec:
         if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
         side = self.min_view_side
-        if not 0 <= self.middle <= side:
-            raise ValueError(f"impossible crops: a center crop of {self.middle} px, and the narrowest views have {side}")
+        if not 0 <= self.center_crop <= side:
+            raise ValueError(f"impossible crops: a center crop of {self.center_crop} px, and the narrowest views have {side}")
 
     @property
     def min_view_side(self) -> int:
@@ -95,7 +94,7 @@ class CropSpec:
 
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of every crop of an image of that size."""
-        return (self.middle, self.middle) if self.middle else self.view_shape(height, width)
+        return (self.center_crop, self.center_crop) if self.center_crop else self.view_shape(height, width)
 
     def view_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of a view, of which a crop is the center or all."""
@@ -175,9 +174,9 @@ def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
 
 def crop_center(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
     """The box and the shape of the center crop of a view, given by its own box and shape; the same where there is none."""
-    if not spec.middle:
+    if not spec.center_crop:
         return box, shape
-    (rows, columns), side = shape, spec.middle
+    (rows, columns), side = shape, spec.center_crop
     top, left = (rows - side) // 2, (columns - side) // 2
     down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
     inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)

@@ -107,15 +107,22 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and isfinite(value)
 
 
+def parse_crops(data: Mapping[str, Any]) -> CropSpec:
+    """Crops from their JSON, in which older cards, such as those inside .onnx files, call the center crop "middle"."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    if "middle" in values:
+        values["center_crop"] = values.pop("middle")
+    return CropSpec(**values)
+
+
 def parse_card(data: dict[str, Any]) -> ModelCard:
     """A card from what its JSON says. Raises ValueError, TypeError, KeyError or AttributeError where that is no card."""
-    crops: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data["crops"].items()}
     files = {kind: WeightFile(**facts) for kind, facts in data.get("files", {}).items()}
     lists: dict[str, Any] = {key: tuple(data[key]) for key in ("opinions", "score_range", "results", "limits") if key in data}
     unknown = data.keys() - {f.name for f in fields(ModelCard)}
     if unknown:
         raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-    return ModelCard(**data | {"crops": CropSpec(**crops), "files": files} | lists)
+    return ModelCard(**data | {"crops": parse_crops(data["crops"]), "files": files} | lists)
 
 
 def read_card(path: Path) -> ModelCard:

@@ -35,7 +35,7 @@ from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import Work
 
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
-WORK = Work(CropSpec(64, multiple=8, middle=32), 10_000_000, 60.0)
+WORK = Work(CropSpec(64, multiple=8, center_crop=32), 10_000_000, 60.0)
 MOST = 700_000_000  # bytes that a process may have had in memory: far below WORK.memory, its bound
 
 

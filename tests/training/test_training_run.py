@@ -408,8 +408,8 @@ def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: P
     options = replace(choose(ratings, tmp_path), size=192)
     whole = run.create_network(options)[1]
     network, crops = run.create_network(replace(options, center_crop=64))
-    assert network.config.center_crop == crops.middle == 64
-    assert crops == replace(whole, middle=64, zoom=crops.zoom)
+    assert network.config.center_crop == crops.center_crop == 64
+    assert crops == replace(whole, center_crop=64, zoom=crops.zoom)
     assert crops.zoom < whole.zoom
     with pytest.raises(UsageError, match="a center crop of 256 px, and the narrowest views have 96"):
         run.create_network(replace(options, center_crop=256))
