@@ -30,7 +30,7 @@ from iqa_cli.scoring.decode_client import Prepared, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import Work
 from iqa_cli.scoring.launching import Launched
-from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
@@ -110,7 +110,7 @@ class Scorer:
         DataError where images cannot be decoded at all; an image that fails is a record.
         """
         batches = split_batches(draw_paths(paths), self.options.batch_size)
-        for records in convey(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
+        for records in map_ordered(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
             yield from records
 
     def _score_batch(self, paths: list[str], stop: Event) -> list[ScoreRecord]:

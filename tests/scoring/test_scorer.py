@@ -20,7 +20,7 @@ from iqa_cli.models.onnx_backend import Backend, OnnxBackend
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.ordered_map import PASSING
+from iqa_cli.scoring.ordered_map import MAX_WAITING
 from iqa_cli.scoring.scorer import Tally, describe_settings, open_scorer, plan_work, score_all
 
 
@@ -221,7 +221,7 @@ def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
         next(records)
     time.sleep(0.5)  # for what is under way
     so_far = next(drawn)
-    assert so_far < 10 + 3 * PASSING
+    assert so_far < 10 + 3 * MAX_WAITING
     time.sleep(0.5)
     assert next(drawn) == so_far + 1  # nobody asks for more
     records.close()
