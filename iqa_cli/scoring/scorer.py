@@ -1,7 +1,7 @@
 """Scorer: paths -> records, in order, lazily, in memory bounded by the number of workers.
 
-Each image takes this road in a thread: known already (`cache`)? else decoded and cut by another process (`pool`), which may die
-of it, then through the network, here. Threads gain because waiting and networks let go of Python's lock.
+Each image takes this way in a thread: taken from the cache; else decoded and cropped by another process (`decode_pool`), which
+may die of it, then run through the network, here. Threads gain because waiting and networks let go of Python's lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
-from iqa_cli.scoring.cache import Facts, Known, ScoreCache, find_folder, read_facts
+from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder, read_state
 from iqa_cli.scoring.decode_client import Prepared, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import Work
@@ -36,7 +36,7 @@ from iqa_cli.scoring.resources import count_workers
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
 
-THREADS_A_WORKER = 2  # one image is decoded while the network looks at another, so that nobody stands idle
+THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
@@ -46,7 +46,7 @@ class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
     found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    notes: what went wrong without being an error; reused: how many scores came from the cache, known at the end.
+    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end.
     """
 
     found: int = 0
@@ -83,7 +83,7 @@ class Scorer:
     """Scores images with one network. Several threads may use one.
 
     backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limits;
-    pool: what decodes, by default one that suits the options; cache: what is known already.
+    pool: what decodes, by default one that suits the options; cache: predictions of earlier runs.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Scorer:
         self.workers = options.workers or count_workers()
         self.pool = pool or DecoderPool(plan_work(card, options), self.workers)
         self.cache = cache
-        self.turns = BoundedSemaphore(self.workers)  # of the network: more runs at a time than cores only take memory
+        self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
 
     def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
@@ -114,30 +114,30 @@ class Scorer:
             yield from records
 
     def _score_batch(self, paths: list[str], stop: Event) -> list[ScoreRecord]:
-        """Take some paths the whole road; nothing where that is stopped."""
-        facts = [None if self.cache is None else read_facts(path) for path in paths]
+        """Score some paths; nothing where the run is stopped."""
+        states = [None if self.cache is None else read_state(path) for path in paths]
         try:
-            outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, facts, strict=True)]
+            outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, states, strict=True)]
         except Stopped:
             return []
         qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, Prepared)])
         records = []
-        for path, before, outcome in zip(paths, facts, outcomes, strict=True):
+        for path, state, outcome in zip(paths, states, outcomes, strict=True):
             if isinstance(outcome, Prepared):
-                known = Known(next(qualities), outcome.width, outcome.height)
-                records.append(self._make_record(path, known))
-                if self.cache is not None and before is not None:
-                    self.cache.keep(path, before, known)
+                prediction = Prediction(next(qualities), outcome.width, outcome.height)
+                records.append(self._make_record(path, prediction))
+                if self.cache is not None and state is not None:
+                    self.cache.put(path, state, prediction)
             else:
                 records.append(outcome)
         return records
 
-    def _look_up(self, path: str, facts: Facts | None) -> ScoreRecord | None:
-        """The record of an image that was scored before and is as it was then."""
-        known = self.cache.find(path, facts) if self.cache is not None and facts is not None else None
-        if known is None or known.width * known.height > self.pool.work.max_pixels:
+    def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
+        """The record of an image whose prediction is in the cache."""
+        prediction = self.cache.get(path, state) if self.cache is not None and state is not None else None
+        if prediction is None or prediction.width * prediction.height > self.pool.work.max_pixels:
             return None
-        return self._make_record(path, known)
+        return self._make_record(path, prediction)
 
     def _prepare(self, path: str, stop: Event) -> Prepared | ScoreRecord:
         """The crops of one image, or the record that says why there are none."""
@@ -156,20 +156,20 @@ class Scorer:
         qualities = [0.0] * len(images)
         for (count, *_), places in groups.items():
             crops = np.concatenate([normalise(images[place], self.card.crops) for place in places])  # [images * count, 3, h, w]
-            with self.turns:
+            with self.network_slots:
                 predicted = self.backend.predict(crops)  # [images * count]
             for place, own in zip(places, np.split(predicted, range(count, len(predicted), count)), strict=True):
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, path: str, known: Known) -> ScoreRecord:
+    def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
-        if not np.isfinite(known.quality):
+        if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
-        score = least + min(max(known.quality, 0.0), 1.0) * (greatest - least)
+        score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=known.width, height=known.height)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=prediction.width, height=prediction.height)
 
 
 def plan_work(card: ModelCard, options: ScoreOptions) -> Work:
@@ -244,7 +244,7 @@ def score_all(
         for record in records:
             write(record)
             tally.statuses[record.status] += 1
-    tally.reused = scorer.cache.found if scorer.cache is not None else 0
+    tally.reused = scorer.cache.hits if scorer.cache is not None else 0
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 
