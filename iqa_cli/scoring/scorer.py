@@ -26,10 +26,9 @@ from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
 from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder, read_state
-from iqa_cli.scoring.decode_client import Prepared, Stopped
+from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.decode_protocol import Work
-from iqa_cli.scoring.launching import Launched
+from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
 from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
 
@@ -98,7 +97,7 @@ class Scorer:
         self.card = card
         self.options = options
         self.workers = options.workers or count_workers()
-        self.pool = pool or DecoderPool(plan_work(card, options), self.workers)
+        self.pool = pool or DecoderPool(choose_decode_options(card, options), self.workers)
         self.cache = cache
         self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
@@ -120,10 +119,10 @@ class Scorer:
             outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, states, strict=True)]
         except Stopped:
             return []
-        qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, Prepared)])
+        qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, PreparedImage)])
         records = []
         for path, state, outcome in zip(paths, states, outcomes, strict=True):
-            if isinstance(outcome, Prepared):
+            if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
                 records.append(self._make_record(path, prediction))
                 if self.cache is not None and state is not None:
@@ -135,11 +134,11 @@ class Scorer:
     def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
         prediction = self.cache.get(path, state) if self.cache is not None and state is not None else None
-        if prediction is None or prediction.width * prediction.height > self.pool.work.max_pixels:
+        if prediction is None or prediction.width * prediction.height > self.pool.options.max_pixels:
             return None
         return self._make_record(path, prediction)
 
-    def _prepare(self, path: str, stop: Event) -> Prepared | ScoreRecord:
+    def _prepare(self, path: str, stop: Event) -> PreparedImage | ScoreRecord:
         """The crops of one image, or the record that says why there are none."""
         try:
             return self.pool.prepare(path, stop)
@@ -172,17 +171,17 @@ class Scorer:
         return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=prediction.width, height=prediction.height)
 
 
-def plan_work(card: ModelCard, options: ScoreOptions) -> Work:
-    """What the processes that decode for a model have to do."""
+def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:
+    """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
-    return Work(crops, MAX_PIXELS if options.max_pixels is None else options.max_pixels, options.timeout)
+    return DecodeOptions(crops, MAX_PIXELS if options.max_pixels is None else options.max_pixels, options.timeout)
 
 
-def describe_settings(model: FoundModel, work: Work, device: str) -> dict[str, object]:
+def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> dict[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
-    crops = {**asdict(work.crops), "cut": CROP_VERSION}
+    crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
     return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
 
 
@@ -201,19 +200,21 @@ def warn_caller(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller, launched: Launched | None = None) -> Scorer:
+def open_scorer(
+    options: ScoreOptions, warn: Callable[[str], None] = warn_caller, worker: WorkerProcess | None = None
+) -> Scorer:
     """A scorer with the model that the options name, verified and loaded. Raises WeightsError or UsageError.
 
-    warn: hears of what goes wrong with the cache. launched: a process for decoding, from now on the scorer's.
+    warn: called with what goes wrong with the cache. worker: one started before, from now on the scorer's.
     """
     model = find_model(options.model, options.backend)
-    work = plan_work(model.card, options)
-    pool = DecoderPool(work, options.workers or count_workers(), launched)
+    decoding = choose_decode_options(model.card, options)
+    pool = DecoderPool(decoding, options.workers or count_workers(), worker)
     pool.start()  # which goes on while the model is loaded
     from iqa_cli.scoring.backends import open_backend
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
-    settings = describe_settings(model, work, options.device)
+    settings = describe_settings(model, decoding, options.device)
     return Scorer(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
 
 
@@ -232,13 +233,13 @@ def score_all(
     options: ScoreOptions,
     write: Callable[[ScoreRecord], None],
     tally: Tally,
-    launched: Launched | None = None,
+    worker: WorkerProcess | None = None,
 ) -> None:
-    """Score files and folders into `write`, counting in `tally` as it goes. launched: as in `open_scorer`.
+    """Score files and folders into `write`, counting in `tally` as it goes. worker: as in `open_scorer`.
 
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
-    scorer = open_scorer(options, tally.notes.append, launched)
+    scorer = open_scorer(options, tally.notes.append, worker)
     names = NameFilter(options.include, options.exclude)
     with closing(scorer.score(count_found(find_images(paths, tally.left_out, names), tally))) as records:
         for record in records:
