@@ -38,7 +38,7 @@ from PIL import (
 
 from iqa_cli.images import tiff
 from iqa_cli.images.colors.convert import flatten
-from iqa_cli.images.colors.rendering import Flat, Wide, rasterise
+from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, rasterise
 from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, name_kind
 from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
@@ -225,7 +225,7 @@ def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | N
     return crops.window(height, width) if crops else (0, 0, width, height)
 
 
-def make_region(raster: Flat | Wide, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Region:
+def make_region(raster: ByteRaster | WideRaster, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Region:
     """What is wanted of a picture, in sRGB and upright. stored: its width and height, had it all its rows."""
     window = choose_window(stored, orientation, crops)
     seen = raster.render(find_stored_window(window, stored, orientation))
@@ -245,5 +245,5 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
     width, height = tiff.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
-        flat = Flat(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
+        flat = ByteRaster(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
         return Decoded(make_region(flat, flat.size, 1, crops), *flat.size)

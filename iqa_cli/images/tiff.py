@@ -135,7 +135,7 @@ def read_samples(file: BinaryIO) -> Samples:
     return samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]]
 
 
-def spread_palette(picture: Image.Image) -> None:
+def rescale_palette(picture: Image.Image) -> None:
     """Take a colour map without any number above 255 for one of 8 bits, as libtiff does: old scanners wrote such."""
     colors = getattr(picture, "tag_v2", {}).get(COLOR_MAP, ())
     if picture.mode in ("P", "PA") and colors and max(colors) < 256:
