@@ -3,7 +3,7 @@
 What a file is goes by its first bytes, never by its name: a photograph called `notes.txt` is scored, and a text called
 `photo.jpg` is not (`formats`). Of animations and of files with several pages the first picture counts.
 """
-# Paths stay the strings that the user gave, as in `finding`.
+# Paths stay the strings that the user gave, as in `find`.
 # ruff: noqa: PTH116, PTH122, PTH123
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from iqa_cli.images import tiff
 from iqa_cli.images.colors.convert import flatten
 from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, rasterise
 from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
-from iqa_cli.images.formats import HEAD, RAW, name_kind
+from iqa_cli.images.formats import HEAD, RAW, identify_kind
 from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
-from iqa_cli.images.mend import describe, mend_file
 from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
+from iqa_cli.images.repair import describe_failure, repair_file
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 
@@ -92,15 +92,15 @@ def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | N
         head = file.read(HEAD)
         if not head:
             raise Undecodable(Status.DAMAGED, "empty file")
-        kind = name_kind(head, os.path.splitext(path)[1].lower())
+        kind = identify_kind(head, os.path.splitext(path)[1].lower())
         if kind not in OPENERS:
             raise Undecodable(Status.UNSUPPORTED, f"{kind}: not decoded here" if kind else "not an image")
         with naming_failures(kind):
-            return decode_or_mend(file, kind, max_pixels, crops)
+            return decode_or_repair(file, kind, max_pixels, crops)
 
 
-def decode_or_mend(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
-    """The picture, if need be without what beside its pixels is broken. Raises Undecodable, or what the system refuses."""
+def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
+    """Decode a picture, if need be after a repair. Raises Undecodable, or the OSError of the system."""
     try:
         if kind == "TIFF":
             return decode_tiff(file, max_pixels, crops)
@@ -114,8 +114,8 @@ def decode_or_mend(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
             raise
         size, cause = (None, None), failure
     try:
-        mended = mend_file(file, kind, cause)
-        return decode_picture(mended.file, kind, max_pixels, crops, mended.profile)
+        repaired = repair_file(file, kind, cause)
+        return decode_picture(repaired.file, kind, max_pixels, crops, repaired.profile)
     except Undecodable as failure:
         raise Undecodable(failure.status, failure.detail, failure.width or size[0], failure.height or size[1]) from cause
 
@@ -177,7 +177,7 @@ def naming_failures(kind: str, width: int | None = None, height: int | None = No
             raise explain_refusal(cast(OSError, error)) from error
         if isinstance(error, MemoryError):
             raise Undecodable(Status.TOO_LARGE, f"{kind}: not enough memory to decode it", width, height) from error
-        raise Undecodable(Status.DAMAGED, describe(kind, error), width, height) from error
+        raise Undecodable(Status.DAMAGED, describe_failure(kind, error), width, height) from error
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

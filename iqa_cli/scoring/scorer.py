@@ -20,7 +20,7 @@ import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
-from iqa_cli.images.find import AnyPath, NameFilter, draw_paths, find_images
+from iqa_cli.images.find import AnyPath, NameFilter, find_images, iterate_paths
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
@@ -108,7 +108,7 @@ class Scorer:
         Closing the iterator, as Ctrl-C does, drops what has not been begun. Raises WeightsError where the network fails and
         DataError where images cannot be decoded at all; an image that fails is a record.
         """
-        batches = split_batches(draw_paths(paths), self.options.batch_size)
+        batches = split_batches(iterate_paths(paths), self.options.batch_size)
         for records in map_ordered(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
             yield from records
 
@@ -225,7 +225,7 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
     """
     chosen = options or ScoreOptions()
     names = NameFilter(chosen.include, chosen.exclude)
-    return open_scorer(chosen).score(find_images(draw_paths(paths), Counter(), names))
+    return open_scorer(chosen).score(find_images(iterate_paths(paths), Counter(), names))
 
 
 def score_all(

@@ -1,4 +1,4 @@
-"""What `rendering` promises: colours as screens show them, highlights rolled off, and nothing wrong taken from broken boxes."""
+"""What `rendering` promises: colours as screens show them, highlights tone mapped, and nothing wrong from broken boxes."""
 
 import random
 import struct
