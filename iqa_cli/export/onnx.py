@@ -22,7 +22,7 @@ from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import Crops, CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import find_images
-from iqa_cli.models.card import EMBEDDED, ModelCard, WeightFile, write_card
+from iqa_cli.models.card import CARD_KEY, ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.models.onnx_backend import OnnxBackend
 from iqa_cli.networks.checkpoint import load_network
@@ -97,7 +97,7 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     model = program.model_proto
     store_in_half(model.graph)
     forget_making(model.graph)
-    onnx.helper.set_model_props(model, {EMBEDDED: json.dumps(asdict(replace(card, files={})))})
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(asdict(replace(card, files={})))})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
