@@ -11,7 +11,7 @@ from pathlib import Path
 from iqa_cli.errors import UsageError
 
 DEFAULT_MODEL = "qfm-iqm-lite"
-MAX_CROPS = 9  # as many places as `crops.PLACES` has
+MAX_CROPS = 9  # as many places as `crops.POSITIONS` has
 
 MAX_PIXELS = 300_000_000
 """Above every camera's single shot (medium format 151, telephones 200 million); decoding so many takes 3 to 4 GB."""

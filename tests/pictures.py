@@ -111,7 +111,7 @@ def make_exif(orientation: int) -> Image.Exif:
     return exif
 
 
-def lay_on_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def composite_on_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[..., None] / 255
     return np.round(colour * share + 255 * (1 - share)).astype(np.uint8)
 

@@ -19,7 +19,7 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 from iqa_cli.images.find import expand_pattern, is_pattern
-from iqa_cli.scoring.launching import launch
+from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.writers import CsvSink, Sink, list_outputs, open_sinks
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
     check_outputs(list_outputs(files, append=output.append), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
-    with closing(launch()) as launched:  # it loads what decodes, while this process loads what runs the network
+    with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import scorer
 
@@ -72,7 +72,7 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
             with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(output) as sink:
-                scorer.score_all(inputs, options, sink.write, tally, launched)
+                scorer.score_all(inputs, options, sink.write, tally, worker)
     return tally
 
 

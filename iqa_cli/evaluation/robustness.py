@@ -30,7 +30,7 @@ from iqa_cli.images.distortions import DISTORTIONS, HARMLESS, LEVELS, distort_mi
 from iqa_cli.images.find import find_images
 from iqa_cli.options import RobustnessOptions
 from iqa_cli.records import Undecodable
-from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
 
 SHORT_SIDE = 512  # px, for which the strengths of distortions are given
@@ -215,7 +215,7 @@ def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustn
 
     scores: dict[str, tuple[Floats, Floats, Floats]] = {}
     failed: dict[str, str] = {}
-    with closing(convey(paths, score, threads=options.scoring.workers or count_workers())) as outcomes:
+    with closing(map_ordered(paths, score, threads=options.scoring.workers or count_workers())) as outcomes:
         for path, outcome in zip(paths, outcomes, strict=True):
             if isinstance(outcome, Undecodable):
                 failed[path] = str(outcome)

@@ -84,8 +84,8 @@ def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> Mo
 def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
     """The crops of a blend: the first member's; only where all members have center crops, the largest of these."""
     first = crops[0]
-    alike = all(own.middle and own.size == first.size for own in crops)
-    return replace(first, middle=max(own.middle for own in crops) if alike else 0)
+    alike = all(own.center_crop and own.size == first.size for own in crops)
+    return replace(first, center_crop=max(own.center_crop for own in crops) if alike else 0)
 
 
 def open_member(model: FoundModel) -> QfmIqm:

@@ -23,7 +23,7 @@ from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import Crops, CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import find_images
-from iqa_cli.models.card import EMBEDDED, ModelCard, WeightFile, write_card
+from iqa_cli.models.card import CARD_KEY, ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.models.onnx_backend import OnnxBackend
 from iqa_cli.networks.checkpoint import load_network
@@ -80,8 +80,8 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
 def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if crops are whole images."""
     spec = card.crops
-    whole = spec.fit == "whole" and not spec.middle
-    sides = (spec.size, spec.size + 2 * spec.multiple) if whole else (spec.middle or spec.size,) * 2
+    whole = spec.fit == "whole" and not spec.center_crop
+    sides = (spec.size, spec.size + 2 * spec.multiple) if whole else (spec.center_crop or spec.size,) * 2
     free = {0: torch.export.Dim("n", min=1, max=4096)}
     if whole:  # multiples of the stride, as the crops are
         rows, columns = (torch.export.Dim(name, min=2, max=256) for name in ("rows", "columns"))
@@ -94,7 +94,7 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
         model = trace(network, example, free)
     store_in_half(model.graph)
     forget_making(model.graph)
-    onnx.helper.set_model_props(model, {EMBEDDED: json.dumps(asdict(replace(card, files={})))})
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(asdict(replace(card, files={})))})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 

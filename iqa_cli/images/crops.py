@@ -1,4 +1,4 @@
-"""CropSpec and cut_crops: pixels -> network input. The one place where an image is cut, resized and normalised.
+"""CropSpec and cut_crops: pixels -> network input. The one place where an image is cropped, resized and normalised.
 
 Training, PyTorch and ONNX all come through here, so they cannot disagree about pixels. Crops lie at fixed places: the same
 image always gives the same crops, whatever the batch, the order or the machine.
@@ -22,12 +22,12 @@ Crops = npt.NDArray[np.float32]  # [n, 3, h, w], normalised
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
 Window = tuple[int, int, int, int]  # the same, whole pixels
 
-MAX_ASPECT = 3.0  # a whole view is at most this much longer than wide; of a longer panorama it is the middle
+MAX_ASPECT = 3.0  # of a whole view; of a longer panorama it shows the center
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
-ROOM = 3.0  # times the size wanted: what a box filter leaves, where it reduces a picture before
-REACH = 2.0  # how far a bicubic resize looks, in pixels that it makes, or in those of the image where they are larger
-CUT = 4  # how pictures are decoded and cut: what is kept of crops names it, so that nothing from before another way is taken
-PLACES = (  # where the slack goes, as shares of it: the middle, the corners, the middles of the sides
+REDUCING_GAP = 3.0  # a box filter that reduces first leaves at least this many times the size wanted; Pillow's term
+SUPPORT = 2.0  # of the bicubic filter to each side, in output pixels, or in input pixels where those are larger
+CROP_VERSION = 4  # version of how pictures are decoded and cropped: part of the name of whatever is cached of crops
+POSITIONS = (  # of crops, as shares of the slack: the center, the corners, the centers of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),
     *((0.5, 0.0), (0.5, 1.0), (0.0, 0.5), (1.0, 0.5)),
@@ -35,10 +35,10 @@ PLACES = (  # where the slack goes, as shares of it: the middle, the corners, th
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A picture of mode RGB, or what was decoded of it.
+class Region:
+    """A region of a picture of mode RGB, or all of it.
 
-    picture: the pixels that are there. height, width: px of the whole. left, top: where in it those pixels lie.
+    picture: its pixels. height, width: px of the whole. left, top: where in the whole the region begins.
     """
 
     picture: Image.Image
@@ -54,12 +54,11 @@ class CropSpec:
 
     size: side in px of a square crop, or of the square whose area a whole view has.
     fit: "whole": a crop has the image's aspect ratio and, alone, shows all of it (networks of any height and width);
-        "square": a crop is size x size and, alone, shows the middle of the image (networks of fixed input).
+        "square": a crop is size x size and, alone, shows the center of the image (networks of fixed input).
     multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
-    count: crops an image, 1 to 9: the middle, then the corners, then the sides.
+    count: crops an image, 1 to 9: the center, then the corners, then the sides.
     zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
-    middle: for networks that look closely at the middle alone: a crop is the square of that many px in the middle of what it
-        would be. 0: all of that.
+    center_crop: side in px of the square center crop of each view that is the network's input; 0: all of the view is.
     mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
     """
 
@@ -68,36 +67,37 @@ class CropSpec:
     multiple: int = 32
     count: int = 1
     zoom: float = 1.2
-    middle: int = 0
+    center_crop: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        for value in (self.size, self.multiple, self.count, self.middle):  # a card is foreign bytes
+        for value in (self.size, self.multiple, self.count, self.center_crop):  # a card is foreign bytes
             if not isinstance(value, int) or value > MAX_SIDE:
                 raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
             raise ValueError(f"impossible crops: a mean of {self.mean!r} and a deviation of {self.std!r} for three channels")
         if self.fit not in ("whole", "square"):
             raise ValueError(f"fit is 'whole' or 'square', not {self.fit!r}")
-        if not 1 <= self.count <= len(PLACES):
-            raise ValueError(f"the number of crops is 1 to {len(PLACES)}, not {self.count}")
+        if not 1 <= self.count <= len(POSITIONS):
+            raise ValueError(f"the number of crops is 1 to {len(POSITIONS)}, not {self.count}")
         if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
-        if not 0 <= self.middle <= self.narrowest:
-            raise ValueError(f"impossible crops: a middle of {self.middle} px, and the narrowest views have {self.narrowest}")
+        side = self.min_view_side
+        if not 0 <= self.center_crop <= side:
+            raise ValueError(f"impossible crops: a center crop of {self.center_crop} px, and the narrowest views have {side}")
 
     @property
-    def narrowest(self) -> int:
-        """The least height or width in px that views have: those of long panoramas."""
+    def min_view_side(self) -> int:
+        """The shortest side in px that a view can have: that of a long panorama."""
         return min(self.view_shape(1, round(MAX_ASPECT) + 1))
 
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of every crop of an image of that size."""
-        return (self.middle, self.middle) if self.middle else self.view_shape(height, width)
+        return (self.center_crop, self.center_crop) if self.center_crop else self.view_shape(height, width)
 
     def view_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in px of what a crop is the middle of, or else is itself."""
+        """Height and width in px of a view, of which a crop is the center or all."""
         if self.fit == "square":
             return self.size, self.size
         aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
@@ -105,77 +105,78 @@ class CropSpec:
         rows, columns = (max(2, round(side / self.multiple)) * self.multiple for side in sides)
         return rows, columns
 
-    def enough(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in px of the least picture, of the aspect of that one, whose crops are not enlarged."""
+    def required_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in px of the smallest picture of that aspect ratio whose crops need no upscaling."""
         zoom = self.zoom if self.count > 1 else 1.0
         rows, columns = self.view_shape(height, width)
         return ceil(rows * zoom), ceil(columns * zoom)
 
     def window(self, height: int, width: int) -> Window:
-        """The part of an image of that size that its crops are made of, with what resizing sees around it."""
-        boxes, shape = place_cuts(height, width, self)
-        lefts, tops, rights, bottoms = zip(*(reach(box, shape, height, width) for box in boxes), strict=True)
+        """The part of an image of that size that its crops depend on: they and the support of the resize around them."""
+        boxes, shape = place_crops(height, width, self)
+        lefts, tops, rights, bottoms = zip(*(find_support(box, shape, height, width) for box in boxes), strict=True)
         return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def place_boxes(height: int, width: int, spec: CropSpec) -> list[Box]:
-    """The parts of an image of that size that become its views: `spec.count` boxes of their aspect ratio."""
+def place_views(height: int, width: int, spec: CropSpec) -> list[Box]:
+    """The boxes of an image of that size that become its views: `spec.count`, of the views' aspect ratio."""
     rows, columns = spec.view_shape(height, width)
     zoom = spec.zoom if spec.count > 1 else 1.0
     scale = min(height / rows, width / columns) / zoom  # image pixels per crop pixel
     h, w = rows * scale, columns * scale
-    corners = [(x * max(0.0, width - w), y * max(0.0, height - h)) for x, y in PLACES[: spec.count]]
+    corners = [(x * max(0.0, width - w), y * max(0.0, height - h)) for x, y in POSITIONS[: spec.count]]
     return [(left, top, min(left + w, width), min(top + h, height)) for left, top in corners]  # never over, by rounding
 
 
 def plan_reduction(box: Box, shape: tuple[int, int]) -> tuple[int, int]:
-    """Across and down: how many pixels a box filter makes one of, before the box is resized to the shape: 1, 2, 4, ..."""
+    """The factors, across and down, of the box filter before the box is resized to the shape: 1, 2, 4, ..."""
     (left, top, right, bottom), (rows, columns) = box, shape
-    across, down = (max(1, int(scale / ROOM)).bit_length() - 1 for scale in ((right - left) / columns, (bottom - top) / rows))
+    scales = (right - left) / columns, (bottom - top) / rows
+    across, down = (max(1, int(scale / REDUCING_GAP)).bit_length() - 1 for scale in scales)
     return 1 << across, 1 << down
 
 
-def reach(box: Box, shape: tuple[int, int], height: int, width: int) -> Window:
-    """The pixels of an image of that size that take part where a box of it is resized to a shape."""
+def find_support(box: Box, shape: tuple[int, int], height: int, width: int) -> Window:
+    """The pixels of an image of that size that a box of it, resized to a shape, depends on: the support of the filter."""
     left, top, right, bottom = box
-    across, down = (REACH * max(1.0, scale) for scale in ((right - left) / shape[1], (bottom - top) / shape[0]))
+    across, down = (SUPPORT * max(1.0, scale) for scale in ((right - left) / shape[1], (bottom - top) / shape[0]))
     left, top = max(0, floor(left - across)), max(0, floor(top - down))
     return left, top, min(width, ceil(right + across)), min(height, ceil(bottom + down))
 
 
-def resize_box(piece: Piece, box: Box, shape: tuple[int, int]) -> Rgb:
-    """One part of a picture, in pixels of the whole, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
+def resize_box(region: Region, box: Box, shape: tuple[int, int]) -> Rgb:
+    """One box of a picture, in pixels of the whole, resized to (height, width) px: antialiased bicubic, uint8 [h, w, 3].
 
     Reductions by six or more go through a box filter first, far cheaper and a little softer: as far as leaves thrice the size
     wanted. Were it twice, a JPEG decoded at a half would come out softer than the whole of it; and as JPEGs are, pictures are
-    halved, or halved again. Rows come before columns: Pillow alone would choose by the size of what it is given, and a piece
+    halved, or halved again. Rows come before columns: Pillow alone would choose by the size of what it is given, and a region
     would not give what all of it does.
     """
     from PIL import Image
 
     rows, columns = shape
-    left, top, right, bottom = reach(box, shape, piece.height, piece.width)
-    window = left - piece.left, top - piece.top, right - piece.left, bottom - piece.top
+    left, top, right, bottom = find_support(box, shape, region.height, region.width)
+    window = left - region.left, top - region.top, right - region.left, bottom - region.top
     across, down = plan_reduction(box, shape)
-    seen = piece.picture.crop(window) if across == down == 1 else piece.picture.reduce((across, down), window)
+    visible = region.picture.crop(window) if across == down == 1 else region.picture.reduce((across, down), window)
     begin, end = (box[0] - left) / across, (box[2] - left) / across
-    narrower = seen.resize((columns, seen.height), Image.Resampling.BICUBIC, (begin, 0, end, seen.height))
+    narrower = visible.resize((columns, visible.height), Image.Resampling.BICUBIC, (begin, 0, end, visible.height))
     begin, end = (box[1] - top) / down, (box[3] - top) / down
     return np.asarray(narrower.resize((columns, rows), Image.Resampling.BICUBIC, (0, begin, columns, end)))
 
 
 def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
-    """One part of an image, as `resize_box` does it."""
+    """One box of an image, as `resize_box` does it."""
     from PIL import Image
 
-    return resize_box(Piece(Image.fromarray(rgb), *rgb.shape[:2]), box, shape)
+    return resize_box(Region(Image.fromarray(rgb), *rgb.shape[:2]), box, shape)
 
 
-def narrow(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
-    """What is cut out of a box that is a view of that shape, and its shape: all, or the middle that the network looks at."""
-    if not spec.middle:
+def crop_center(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
+    """The box and the shape of the center crop of a view, given by its own box and shape; the same where there is none."""
+    if not spec.center_crop:
         return box, shape
-    (rows, columns), side = shape, spec.middle
+    (rows, columns), side = shape, spec.center_crop
     top, left = (rows - side) // 2, (columns - side) // 2
     down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
     inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)
@@ -183,14 +184,14 @@ def narrow(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple
 
 
 def cut_crop(rgb: Rgb, box: Box, shape: tuple[int, int], spec: CropSpec) -> Rgb:
-    """One crop: a box as a view of that shape, see `resize_box`, or the middle of that, of which alone pixels are made."""
-    return cut_box(rgb, *narrow(box, shape, spec))
+    """One crop: a box resized to a view of that shape, or to the center crop of such a view alone; see `resize_box`."""
+    return cut_box(rgb, *crop_center(box, shape, spec))
 
 
-def place_cuts(height: int, width: int, spec: CropSpec) -> tuple[list[Box], tuple[int, int]]:
-    """The boxes that are cut out of an image of that size, and the shape that all are brought to."""
+def place_crops(height: int, width: int, spec: CropSpec) -> tuple[list[Box], tuple[int, int]]:
+    """The boxes of the crops of an image of that size, and the shape that all are resized to."""
     shape = spec.view_shape(height, width)
-    boxes, shapes = zip(*(narrow(box, shape, spec) for box in place_boxes(height, width, spec)), strict=True)
+    boxes, shapes = zip(*(crop_center(box, shape, spec) for box in place_views(height, width, spec)), strict=True)
     return list(boxes), shapes[0]
 
 
@@ -204,17 +205,17 @@ def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
     return crops
 
 
-def cut_views(piece: Piece, spec: CropSpec) -> Rgb:
+def cut_views(region: Region, spec: CropSpec) -> Rgb:
     """The crops of one picture, at fixed places, before they are normalised: uint8 [count, h, w, 3].
 
-    A piece that holds `spec.window` of the picture gives the same pixels as all of it.
+    A region that holds `spec.window` of the picture gives the same pixels as all of it.
     """
-    boxes, shape = place_cuts(piece.height, piece.width, spec)
-    return np.stack([resize_box(piece, box, shape) for box in boxes])
+    boxes, shape = place_crops(region.height, region.width, spec)
+    return np.stack([resize_box(region, box, shape) for box in boxes])
 
 
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:
     """The crops of one image, at fixed places: uint8 [H, W, 3] -> float32 [count, 3, h, w], normalised."""
     from PIL import Image
 
-    return normalise(cut_views(Piece(Image.fromarray(rgb), *rgb.shape[:2]), spec), spec)
+    return normalise(cut_views(Region(Image.fromarray(rgb), *rgb.shape[:2]), spec), spec)

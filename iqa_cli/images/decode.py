@@ -3,7 +3,7 @@
 What a file is goes by its first bytes, never by its name: a photograph called `notes.txt` is scored, and a text called
 `photo.jpg` is not (`formats`). Of animations and of files with several pages the first picture counts.
 """
-# Paths stay the strings that the user gave, as in `finding`.
+# Paths stay the strings that the user gave, as in `find`.
 # ruff: noqa: PTH116, PTH122, PTH123
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from PIL import (
 
 from iqa_cli.images import tiff
 from iqa_cli.images.colors.convert import flatten
-from iqa_cli.images.colors.rendering import Flat, Wide, rasterise
-from iqa_cli.images.crops import CropSpec, Piece, Rgb, Window
-from iqa_cli.images.formats import HEAD, RAW, name_kind
-from iqa_cli.images.jpeg import reduce_jpeg, shorten_jpeg
-from iqa_cli.images.mend import describe, mend_file
-from iqa_cli.images.orientation import lay, read_orientation, swap_sides, turn
+from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, rasterise
+from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
+from iqa_cli.images.formats import HEAD, RAW, identify_kind
+from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
+from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
+from iqa_cli.images.repair import describe_failure, repair_file
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 
@@ -63,17 +63,17 @@ OPENERS: dict[str, type[ImageFile.ImageFile]] = {
 class Decoded:
     """One picture, upright.
 
-    piece: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
+    region: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
     """
 
-    piece: Piece
+    region: Region
     width: int
     height: int
 
     @property
     def rgb(self) -> Rgb:
         """The pixels that there are, copied: uint8 [H, W, 3], C-contiguous, read-only."""
-        return np.asarray(self.piece.picture)
+        return np.asarray(self.region.picture)
 
 
 def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None) -> Decoded:
@@ -92,15 +92,15 @@ def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | N
         head = file.read(HEAD)
         if not head:
             raise Undecodable(Status.DAMAGED, "empty file")
-        kind = name_kind(head, os.path.splitext(path)[1].lower())
+        kind = identify_kind(head, os.path.splitext(path)[1].lower())
         if kind not in OPENERS:
             raise Undecodable(Status.UNSUPPORTED, f"{kind}: not decoded here" if kind else "not an image")
         with naming_failures(kind):
-            return decode_or_mend(file, kind, max_pixels, crops)
+            return decode_or_repair(file, kind, max_pixels, crops)
 
 
-def decode_or_mend(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
-    """The picture, if need be without what beside its pixels is broken. Raises Undecodable, or what the system refuses."""
+def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
+    """Decode a picture, if need be after a repair. Raises Undecodable, or the OSError of the system."""
     try:
         if kind == "TIFF":
             return decode_tiff(file, max_pixels, crops)
@@ -114,8 +114,8 @@ def decode_or_mend(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
             raise
         size, cause = (None, None), failure
     try:
-        mended = mend_file(file, kind, cause)
-        return decode_picture(mended.file, kind, max_pixels, crops, mended.profile)
+        repaired = repair_file(file, kind, cause)
+        return decode_picture(repaired.file, kind, max_pixels, crops, repaired.profile)
     except Undecodable as failure:
         raise Undecodable(failure.status, failure.detail, failure.width or size[0], failure.height or size[1]) from cause
 
@@ -177,7 +177,7 @@ def naming_failures(kind: str, width: int | None = None, height: int | None = No
             raise explain_refusal(cast(OSError, error)) from error
         if isinstance(error, MemoryError):
             raise Undecodable(Status.TOO_LARGE, f"{kind}: not enough memory to decode it", width, height) from error
-        raise Undecodable(Status.DAMAGED, describe(kind, error), width, height) from error
+        raise Undecodable(Status.DAMAGED, describe_failure(kind, error), width, height) from error
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -204,10 +204,10 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
     with naming_failures(kind, width, height):
         stored = None
         if crops and kind == "JPEG":
-            scale = reduce_jpeg(picture, swap_sides(crops.enough(height, width), orientation))
+            scale = draft_jpeg(picture, swap_sides(crops.required_size(height, width), orientation))
             stored = picture.size
-            *_, bottom = lay(choose_window(stored, orientation, crops), stored, orientation)
-            picture = shorten_jpeg(file, picture, bottom, scale)
+            *_, bottom = find_stored_window(choose_window(stored, orientation, crops), stored, orientation)
+            picture = limit_jpeg_rows(file, picture, bottom, scale)
         if isinstance(file, io.BytesIO):
             picture.decodermaxblock = len(file.getbuffer())  # arithmetic coding cannot wait for more in the middle
         picture.load()
@@ -216,7 +216,7 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
             width, height = swap_sides(picture.size, orientation)
         raster = rasterise(file, kind, picture)
         del picture  # a large one need not be held twice
-        return Decoded(make_piece(raster, stored or raster.size, orientation, crops), width, height)
+        return Decoded(make_region(raster, stored or raster.size, orientation, crops), width, height)
 
 
 def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Window:
@@ -225,12 +225,12 @@ def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | N
     return crops.window(height, width) if crops else (0, 0, width, height)
 
 
-def make_piece(raster: Flat | Wide, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Piece:
+def make_region(raster: ByteRaster | WideRaster, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Region:
     """What is wanted of a picture, in sRGB and upright. stored: its width and height, had it all its rows."""
     window = choose_window(stored, orientation, crops)
-    seen = raster.render(lay(window, stored, orientation))
+    seen = raster.render(find_stored_window(window, stored, orientation))
     width, height = swap_sides(stored, orientation)
-    return Piece(turn(seen, orientation), height, width, *window[:2])
+    return Region(rotate_upright(seen, orientation), height, width, *window[:2])
 
 
 def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
@@ -245,5 +245,5 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
     width, height = tiff.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
-        flat = Flat(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
-        return Decoded(make_piece(flat, flat.size, 1, crops), *flat.size)
+        flat = ByteRaster(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
+        return Decoded(make_region(flat, flat.size, 1, crops), *flat.size)

@@ -1,6 +1,6 @@
 """Filters behind the distortions: functions (rgb, strength, rng) -> a new uint8 [H, W, 3]; `rgb` stays as it was.
 
-Whatever has an extent (blurs, blocks, halos, the reach of the denoiser) is given in px of a picture whose short side is 512 px
+Whatever has an extent (blurs, blocks, halos, the radius of the denoiser) is given in px of a picture whose short side is 512 px
 and grows with the picture. Grain, impulses and codecs work on single pixels or fixed blocks and stay as they are.
 Nothing moves: kernels are symmetric and grids are centred, so that only the distortion tells a picture from the original.
 """
@@ -78,9 +78,9 @@ def blur_lens(rgb: Rgb, radius: float, _: np.random.Generator) -> Rgb:
     return convolve(rgb, np.clip(radius + 1 - np.hypot(cells, cells[:, None]), 0, 1))
 
 
-def kernel_cells(reach: float) -> Floats:
-    """Positions along one axis of the cells of a kernel that extends `reach` px from its middle."""
-    cells = int(np.ceil(reach))
+def kernel_cells(radius: float) -> Floats:
+    """Positions along one axis of the cells of a kernel that extends `radius` px from its center."""
+    cells = int(np.ceil(radius))
     return np.arange(-cells, cells + 1, dtype=np.float64)
 
 
@@ -160,7 +160,7 @@ def compress_avif(rgb: Rgb, quality: float, _: np.random.Generator) -> Rgb:
 # --- scaling
 
 
-def shrunk_size(rgb: Rgb, factor: float) -> tuple[int, int]:
+def reduced_size(rgb: Rgb, factor: float) -> tuple[int, int]:
     """(width, height) after a reduction by `factor` that grows with the picture."""
     factor = 1 + (factor - 1) * image_scale(rgb)
     height, width = rgb.shape[:2]
@@ -170,19 +170,19 @@ def shrunk_size(rgb: Rgb, factor: float) -> tuple[int, int]:
 def downscale(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
     """Reduce and enlarge again, both bicubic."""
     image = Image.fromarray(rgb)
-    small = image.resize(shrunk_size(rgb, factor), Image.Resampling.BICUBIC)
+    small = image.resize(reduced_size(rgb, factor), Image.Resampling.BICUBIC)
     return np.array(small.resize(image.size, Image.Resampling.BICUBIC))
 
 
 def alias(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
-    """Reduce by leaving pixels out, enlarge linearly from where they lay: jagged edges, moire, and nothing moves."""
-    width, height = shrunk_size(rgb, factor)
-    rows, y = keep_some(rgb.shape[0], height)
-    columns, x = keep_some(rgb.shape[1], width)
+    """Reduce by leaving pixels out, enlarge linearly from their places: jagged edges, moire, and nothing moves."""
+    width, height = reduced_size(rgb, factor)
+    rows, y = sample_places(rgb.shape[0], height)
+    columns, x = sample_places(rgb.shape[1], width)
     return np.asarray(cv2.remap(rgb[np.ix_(rows, columns)], *np.meshgrid(x, y), cv2.INTER_LINEAR), np.uint8)
 
 
-def keep_some(side: int, count: int) -> tuple[npt.NDArray[np.intp], Floats]:
+def sample_places(side: int, count: int) -> tuple[npt.NDArray[np.intp], Floats]:
     """`count` evenly spread places out of `side`, and where each of the `side` places lies among them."""
     kept = ((np.arange(count) + 0.5) * side / count).astype(np.intp)
     return kept, np.interp(np.arange(side), kept, np.arange(count)).astype(np.float32)
@@ -190,7 +190,7 @@ def keep_some(side: int, count: int) -> tuple[npt.NDArray[np.intp], Floats]:
 
 def pixelate(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
     """Show blocks of one colour, about `factor` px wide."""
-    small = cv2.resize(rgb, shrunk_size(rgb, factor), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(rgb, reduced_size(rgb, factor), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
@@ -204,8 +204,8 @@ def change_exposure(rgb: Rgb, stops: float, _: np.random.Generator) -> Rgb:
 
 def change_contrast(rgb: Rgb, factor: float, _: np.random.Generator) -> Rgb:
     """Bring all tones nearer to (below 1) or further from (above 1) their mean."""
-    middle = rgb.mean()
-    return map_tones(rgb, middle + (TONES - middle) * factor)
+    mean = rgb.mean()
+    return map_tones(rgb, mean + (TONES - mean) * factor)
 
 
 # --- colour

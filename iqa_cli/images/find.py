@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import BinaryIO
 
-from iqa_cli.images.formats import DECODED, HEAD, name_kind, name_promise
+from iqa_cli.images.formats import DECODED, HEAD, identify_kind, kind_of_suffix
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
-def draw_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
+def iterate_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
     """The paths of a Python program, lazily, as strings: one path, or any number of them.
 
     A string is one path, never a path a character.
@@ -67,7 +67,7 @@ class NameFilter:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def leaves_out(self, name: str, below: str, *, folder: bool) -> bool:
+    def excludes(self, name: str, below: str, *, folder: bool) -> bool:
         """Whether a file or a folder with that name and path does not count."""
         if matches(self.exclude, name, below):
             return True
@@ -117,12 +117,12 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
     while pending:
         folder = pending.pop()
         try:
-            facts = os.stat(folder)
-            if (facts.st_dev, facts.st_ino) in seen:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
                 by_link = os.path.islink(folder)
                 left_out["link to a folder already seen" if by_link else "folder already seen through a link"] += 1
                 continue
-            seen.add((facts.st_dev, facts.st_ino))
+            seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
         except OSError:
@@ -130,18 +130,18 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
             continue
         folders = []
         for entry in entries:
-            place = place_entry(entry, os.path.relpath(entry.path, top), names)
-            if place == "image":
+            kind = classify_entry(entry, os.path.relpath(entry.path, top), names)
+            if kind == "image":
                 yield entry.path
-            elif place == "folder":
+            elif kind == "folder":
                 folders.append(entry.path)
             else:
-                left_out[place] += 1
+                left_out[kind] += 1
         pending.extend(reversed(folders))
 
 
-def place_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> str:
-    """What becomes of something in a folder: "image", "folder", or in words why it is left out.
+def classify_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> str:
+    """The kind of a folder's entry: "image", "folder", or in words why it is left out.
 
     below: its path from the folder that was named.
     """
@@ -151,7 +151,7 @@ def place_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> str:
         folder = entry.is_dir()
         if folder and SYSTEM_FOLDER.fullmatch(entry.name):
             return SYSTEM_FOLDERS
-        if names.leaves_out(entry.name, below, folder=folder):
+        if names.excludes(entry.name, below, folder=folder):
             return "excluded folder" if folder else "excluded"
         if folder:
             return "folder"
@@ -160,9 +160,9 @@ def place_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> str:
     except OSError:  # links in a circle
         return "broken link"
     suffix = os.path.splitext(entry.name)[1].lower()
-    if name_promise(suffix) == "image":
+    if kind_of_suffix(suffix) == "image":
         return "image"
-    kind = name_kind(read_head(entry.path), suffix)
+    kind = identify_kind(read_head(entry.path), suffix)
     if kind in DECODED:
         return "image"
     if kind.endswith(" image"):

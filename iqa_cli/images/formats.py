@@ -1,11 +1,11 @@
-"""Kinds of image files: what a file is by its first bytes, and what its name promises."""
+"""Kinds of image files: identified by their signatures, or expected from their suffixes."""
 
 from __future__ import annotations
 
 import re
 
 DECODED = ("JPEG", "PNG", "WebP", "AVIF", "TIFF", "BMP", "GIF")
-"""What `images` decodes. JPEG includes MPO, the telephones' several pictures in one, which begins with a whole JPEG."""
+"""Decoded by `decode`. JPEG includes MPO, the telephones' several pictures in one, which begins with a whole JPEG."""
 
 RAW = "RAW image"
 HEAD = 32  # bytes that tell what a file is
@@ -28,7 +28,7 @@ SIGNATURES = (  # where they stand, what they are, what they mean
     (0, b"\x1aE\xdf\xa3", "video"),
     (8, b"AVI ", "video"),
 )
-SUFFIXES = (  # what names promise, in lower case; "image": one that is decoded here
+SUFFIXES = (  # in lower case; "image": one that is decoded here
     (re.compile(r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avifs?|tiff?|bmp|dib|gif)"), "image"),
     (re.compile(r"\.(3fr|arw|cr[23w]|dcr|dng|erf|fff|gpr|iiq|kdc|mef|mos|mrw|nef|nrw|orf|pef|raf|rw[2l]|sr[2fw]|x3f)"), RAW),
     (re.compile(r"\.(hei[cf]|hif)"), "HEIC image"),
@@ -41,31 +41,31 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes in bytes; "BM" alone may begin any text
 
 
-def name_kind(head: bytes, suffix: str) -> str:
-    """What a file is: one of DECODED; or words for a kind that is not decoded here; or "", not an image.
+def identify_kind(head: bytes, suffix: str) -> str:
+    """The kind of a file: one of DECODED; or words for one that is not decoded here; or "", not an image.
 
     The first bytes decide. The suffix does where they leave it open: most RAW formats look like TIFF.
     """
     kind = next((kind for at, magic, kind in SIGNATURES if head.startswith(magic, at)), "")
-    promise = name_promise(suffix)
+    expected = kind_of_suffix(suffix)
     if head[4:8] == b"ftyp":
-        kind = name_brand({head[8:12], *(head[at : at + 4] for at in range(16, HEAD, 4))})
+        kind = kind_of_brands({head[8:12], *(head[at : at + 4] for at in range(16, HEAD, 4))})
     elif head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BMP_HEADERS:
         kind = "BMP"
-    elif kind == "TIFF" and (promise == RAW or head[8:10] == b"CR"):
+    elif kind == "TIFF" and (expected == RAW or head[8:10] == b"CR"):
         kind = RAW
     elif kind == "WebP" and not head.startswith(b"RIFF"):
         kind = ""
-    return kind or (promise if promise != "image" else "")
+    return kind or (expected if expected != "image" else "")
 
 
-def name_promise(suffix: str) -> str:
-    """What a suffix in lower case promises: "image", words for a kind that is not decoded here, or "" for nothing."""
+def kind_of_suffix(suffix: str) -> str:
+    """The kind expected from a suffix in lower case: "image", words for one that is not decoded here, or "" for none."""
     return next((kind for pattern, kind in SUFFIXES if pattern.fullmatch(suffix)), "")
 
 
-def name_brand(brands: set[bytes]) -> str:
-    """What an ISO media file is, from its brands: AVIF, HEIC, Canon's RAW and video share the container."""
+def kind_of_brands(brands: set[bytes]) -> str:
+    """The kind of an ISO media file, from its brands: AVIF, HEIC, Canon's RAW and video share the container."""
     if brands & {b"avif", b"avis"}:
         return "AVIF"
     if brands & HEIC_BRANDS:

@@ -1,4 +1,4 @@
-"""JPEG, decoded no further than is needed: at a part of its size, and no lower than crops reach.
+"""JPEG, decoded no further than is needed: at a fraction of its size, and no more rows than the crops depend on.
 
 Nearly all the time goes into its compressed bits, which can only be read from the top to the bottom. They need not be read to
 the end: what claims in its header to be lower than it is makes any decoder stop there.
@@ -15,9 +15,9 @@ from PIL import JpegImagePlugin
 if TYPE_CHECKING:
     from PIL import ImageFile
 
-SPARE = 3.2
+DRAFT_MARGIN = 3.2
 """A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a half for views of
-480 px. What that does to scores, `tests.benchmarks.reduction` prints."""
+480 px."""
 
 SEQUENTIAL = (0xC0, 0xC1)  # markers of frames whose bits give whole pixels, block after block: baseline, and extended
 TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))  # of segments that may stand before the pixels
@@ -28,18 +28,18 @@ BLOCK = 32  # rows that at most are coded together
 CHUNK = 1 << 20  # bytes
 
 
-def reduce_jpeg(picture: ImageFile.ImageFile, enough: tuple[int, int]) -> int:
-    """Have a JPEG decoded at 1/8, 1/4 or 1/2, the least that leaves SPARE times `enough` (height, width) as it is stored.
+def draft_jpeg(picture: ImageFile.ImageFile, required: tuple[int, int]) -> int:
+    """Have a JPEG decoded at 1/8, 1/4 or 1/2: the smallest scale that leaves DRAFT_MARGIN times the (height, width) required.
 
-    Most of the transform back from frequencies then falls away. Gives 8, 4 or 2; 1 where nothing changes.
+    Most of the inverse DCT then falls away. required: of the picture as stored. Gives 8, 4 or 2; 1 where nothing changes.
     """
-    rows, columns = enough
+    rows, columns = required
     width = picture.width
-    drafted = picture.draft(None, (ceil(SPARE * columns), ceil(SPARE * rows)))
+    drafted = picture.draft(None, (ceil(DRAFT_MARGIN * columns), ceil(DRAFT_MARGIN * rows)))
     return round(width / drafted[1][2]) if drafted else 1
 
 
-def shorten_jpeg(file: BinaryIO, picture: ImageFile.ImageFile, rows: int, scale: int) -> ImageFile.ImageFile:
+def limit_jpeg_rows(file: BinaryIO, picture: ImageFile.ImageFile, rows: int, scale: int) -> ImageFile.ImageFile:
     """A JPEG that is to be decoded at 1/scale, opened again so that little more than its first `rows`, so reduced, is decoded.
 
     The pixels of those rows are what they would be. The picture itself where it is no lower, where its bits do not come from
@@ -52,7 +52,7 @@ def shorten_jpeg(file: BinaryIO, picture: ImageFile.ImageFile, rows: int, scale:
     if place is None:
         return picture
     file.seek(0)
-    opened = JpegImagePlugin.JpegImageFile(cast(BinaryIO, Lower(file, place, height)))
+    opened = JpegImagePlugin.JpegImageFile(cast(BinaryIO, HeightOverride(file, place, height)))
     opened.draft(None, (opened.width // scale, 1))
     return opened if opened.size == (picture.width, ceil(height / scale)) else picture
 
@@ -93,8 +93,8 @@ def has_end(file: BinaryIO) -> bool:
     return False
 
 
-class Lower:
-    """A file with another height in its header, as far as Pillow asks of a file."""
+class HeightOverride:
+    """A JPEG file read with another height in its header; has the methods that Pillow needs."""
 
     def __init__(self, file: BinaryIO, place: int, height: int) -> None:
         self.file = file

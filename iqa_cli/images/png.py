@@ -28,8 +28,8 @@ COLOURS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"iCCP", b"eXIf")
 """Chunks besides those of pixels that change how a picture looks, if they are whole."""
 
 
-class Cleaned(NamedTuple):
-    """A PNG without what is broken or of no use beside its pixels. profile: its ICC profile, if it had to be taken out."""
+class Repaired(NamedTuple):
+    """A file without broken metadata. profile: the ICC profile of a PNG, if it had to be taken out."""
 
     file: io.BytesIO
     profile: bytes | None
@@ -47,7 +47,7 @@ def list_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
         yield name, data, file.read(4) == struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
 
-def clean_png(file: BinaryIO) -> Cleaned:
+def clean_png(file: BinaryIO) -> Repaired:
     """A PNG without ancillary chunks that are broken or that viewers make nothing of; of pixels nothing is left out."""
     file.seek(0)
     kept, profile = [file.read(SIGNATURE)], None
@@ -57,7 +57,7 @@ def clean_png(file: BinaryIO) -> Cleaned:
         elif name in PIXELS or (name in COLOURS and intact and len(data) <= LARGEST):
             checksum = zlib.crc32(data, zlib.crc32(name)) ^ (0 if intact else 1)
             kept += [struct.pack(">I4s", len(data), name), data, struct.pack(">I", checksum)]
-    return Cleaned(io.BytesIO(b"".join(kept)), profile)
+    return Repaired(io.BytesIO(b"".join(kept)), profile)
 
 
 def unpack_profile(data: bytes) -> bytes | None:
@@ -104,8 +104,8 @@ def read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             yield name, data
 
 
-def pare_png(file: BinaryIO) -> bytes:
-    """The PNG without what it says of its pixels."""
+def strip_metadata(file: BinaryIO) -> bytes:
+    """The header and the pixels of a PNG, without any other chunk."""
     file.seek(0)
     pared, place = file.read(SIGNATURE), SIGNATURE
     for _ in range(1 << 20):
@@ -126,7 +126,7 @@ def read_png(file: BinaryIO, header: bytes, key: bytes) -> Samples:
     header, key: the content of IHDR and tRNS. Raises Undecodable where OpenCV, unlike Pillow, cannot.
     """
     try:
-        samples = read_samples(io.BytesIO(pare_png(file)))
+        samples = read_samples(io.BytesIO(strip_metadata(file)))
     except ValueError as error:
         raise Undecodable(Status.UNSUPPORTED, "PNG of 16 bits that OpenCV does not decode") from error
     samples = np.dstack([samples] * 3) if samples.ndim == 2 else samples

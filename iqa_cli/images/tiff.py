@@ -33,7 +33,7 @@ COMPRESSIONS = {
 """Compressions that libtiff, as it comes with the decoders here, may lack."""
 COLOURS = {4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv"}
 NATURAL = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 32844: 1}  # photometric interpretation -> channels
-ON_THEIR_SIDES = (5, 6, 7, 8)  # orientations that make height and width change places
+TRANSPOSED = (5, 6, 7, 8)  # orientations that make height and width change places
 
 
 def read_tags(file: BinaryIO) -> Tags:
@@ -66,7 +66,7 @@ def is_planar(tags: Tags) -> bool:
 def read_size(tags: Tags) -> tuple[int, int]:
     """Width and height of the upright picture in px. Raises KeyError where there is none."""
     width, height = tags[WIDTH], tags[HEIGHT]
-    return (height, width) if tags.get(ExifTags.Base.Orientation) in ON_THEIR_SIDES else (width, height)
+    return (height, width) if tags.get(ExifTags.Base.Orientation) in TRANSPOSED else (width, height)
 
 
 def read_deep(file: BinaryIO, tags: Tags) -> npt.NDArray[np.uint8]:
@@ -77,11 +77,11 @@ def read_deep(file: BinaryIO, tags: Tags) -> npt.NDArray[np.uint8]:
     try:
         samples = scale_to_bytes(read_samples(file))
     except ValueError:
-        samples = scale_to_bytes(read_otherwise(file))
+        samples = scale_to_bytes(read_with_pillow(file))
     return 255 - samples if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else samples
 
 
-def read_otherwise(file: BinaryIO) -> Samples:
+def read_with_pillow(file: BinaryIO) -> Samples:
     """The samples of a deep grey picture, upright, by Pillow, which knows more compressions than OpenCV. Raises ValueError."""
     file.seek(0)
     with TiffImageFile(file) as picture:
@@ -135,7 +135,7 @@ def read_samples(file: BinaryIO) -> Samples:
     return samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]]
 
 
-def spread_palette(picture: Image.Image) -> None:
+def rescale_palette(picture: Image.Image) -> None:
     """Take a colour map without any number above 255 for one of 8 bits, as libtiff does: old scanners wrote such."""
     colors = getattr(picture, "tag_v2", {}).get(COLOR_MAP, ())
     if picture.mode in ("P", "PA") and colors and max(colors) < 256:

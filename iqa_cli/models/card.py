@@ -1,4 +1,4 @@
-"""ModelCard: the facts about a set of weights, and the JSON that holds them.
+"""ModelCard: metadata of a set of weights, as JSON beside them.
 
 A card is NAME.json beside its weight files, or a text inside an .onnx file. It holds everything needed to use the weights (the
 network, the crops, the scale) and everything worth knowing about them (what they were trained on, what was measured, by which
@@ -23,7 +23,7 @@ from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.models.provenance import Provenance, read_provenance
 from iqa_cli.options import FILE_KINDS
 
-EMBEDDED = "iqa_card"  # the key under which an .onnx file may carry its card, as JSON
+CARD_KEY = "iqa_card"  # the key under which an .onnx file may carry its card, as JSON
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class WeightFile:
 
     @classmethod
     def of(cls, path: Path) -> WeightFile:
-        """The facts of a file as it now is."""
+        """The entry of a file in its present state."""
         return cls(path.name, path.stat().st_size, hash_file(path))
 
 
@@ -107,15 +107,22 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and isfinite(value)
 
 
+def parse_crops(data: Mapping[str, Any]) -> CropSpec:
+    """Crops from their JSON, in which older cards, such as those inside .onnx files, call the center crop "middle"."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    if "middle" in values:
+        values["center_crop"] = values.pop("middle")
+    return CropSpec(**values)
+
+
 def parse_card(data: dict[str, Any]) -> ModelCard:
     """A card from what its JSON says. Raises ValueError, TypeError, KeyError or AttributeError where that is no card."""
-    crops: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data["crops"].items()}
-    files = {kind: WeightFile(**facts) for kind, facts in data.get("files", {}).items()}
+    files = {kind: WeightFile(**entry) for kind, entry in data.get("files", {}).items()}
     lists: dict[str, Any] = {key: tuple(data[key]) for key in ("opinions", "score_range", "results", "limits") if key in data}
     unknown = data.keys() - {f.name for f in fields(ModelCard)}
     if unknown:
         raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-    return ModelCard(**data | {"crops": CropSpec(**crops), "files": files} | lists)
+    return ModelCard(**data | {"crops": parse_crops(data["crops"]), "files": files} | lists)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -133,7 +140,7 @@ def read_card(path: Path) -> ModelCard:
 def read_embedded_card(path: Path) -> ModelCard | None:
     """The card inside an .onnx file, or None. Raises WeightsError where it cannot be read."""
     try:
-        text = read_metadata(path).get(EMBEDDED) if path.suffix == ".onnx" else None
+        text = read_metadata(path).get(CARD_KEY) if path.suffix == ".onnx" else None
         return None if text is None else parse_card(json.loads(text))
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error

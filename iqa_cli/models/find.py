@@ -1,4 +1,4 @@
-"""Where the weights of a model are found, and whether they are intact."""
+"""Find the card and the weights of a model, and verify them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import ModelCard, WeightFile, hash_file, read_card, read_embedded_card
-from iqa_cli.models.hub import bound_waiting
+from iqa_cli.models.hub import limit_hub_timeout
 from iqa_cli.options import FILE_KINDS, BackendChoice
 
 HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
@@ -17,7 +17,7 @@ HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model and where it lies. backend: what is to run it, never AUTO."""
+    """A model and the folder of its files. backend: what is to run it, never AUTO."""
 
     card: ModelCard
     folder: Path
@@ -25,7 +25,7 @@ class FoundModel:
 
 
 def released_folder() -> Path:
-    """Where the models lie that come with the tool: in the package, or beside it in a checkout."""
+    """The folder of the models that come with the tool: in the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "released"
     return inside if inside.is_dir() else package.parent / "weights"
@@ -120,13 +120,13 @@ def fetch_model(reference: str, choice: BackendChoice) -> FoundModel:
     match = HUB.fullmatch(reference)
     if not match:
         raise UsageError(f"{reference}: a model on the Hub is named hf://owner/name or hf://owner/name@revision")
-    with bound_waiting() as silence:
+    with limit_hub_timeout() as offline:
         try:
             return download_model(match["repo"], match["revision"], choice)
         except WeightsError as error:
             raise WeightsError(f"{reference}: {error}") from error
         except Exception as error:  # of many kinds, by transport and version; the advice is the same
-            reason = silence or (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            reason = offline or (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise WeightsError(
                 f"{reference}: cannot be had from the Hugging Face Hub: {reason}. Without a network, download the card and its"
                 " weight file elsewhere and give their path: --model FOLDER"
@@ -135,7 +135,7 @@ def fetch_model(reference: str, choice: BackendChoice) -> FoundModel:
 
 def download_model(repo: str, revision: str | None, choice: BackendChoice) -> FoundModel:
     """The model of a repository, in the local cache of the Hub."""
-    import huggingface_hub  # takes 0.15 s, which only this road pays
+    import huggingface_hub  # takes 0.15 s, which only models of the Hub pay
 
     folder = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=["*.json"]))
     card = read_only_card(folder)

@@ -1,4 +1,4 @@
-"""Hub: the Hugging Face Hub answers within seconds, or what was downloaded before has to do.
+"""The Hugging Face Hub within seconds, or else its local cache alone.
 
 Its own library tries each file six times, and waits longer every time; a name that is not found takes more than a minute.
 """
@@ -9,40 +9,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
-PATIENCE = 8.0  # s until the Hub counts as out of reach
+HUB_TIMEOUT = 8.0  # s until the Hub counts as out of reach
 
 
 @contextmanager
-def bound_waiting() -> Iterator[str]:
-    """Why nothing but what was downloaded before can be had of the Hub while the block lasts; empty where it answers."""
-    from huggingface_hub import constants  # takes 0.15 s, which only this road pays
+def limit_hub_timeout() -> Iterator[str]:
+    """Use the local cache alone within the block where the Hub does not answer; yields why, or nothing where it does."""
+    from huggingface_hub import constants  # takes 0.15 s, which only models of the Hub pay
 
     before = constants.HF_HUB_OFFLINE
     reason = "HF_HUB_OFFLINE is set" if before else probe_hub()
-    silence = reason and f"it is out of reach ({reason}), and what is needed was not downloaded before"
-    constants.HF_HUB_OFFLINE = bool(silence)
+    offline = reason and f"it is out of reach ({reason}), and what is needed was not downloaded before"
+    constants.HF_HUB_OFFLINE = bool(offline)
     try:
-        yield silence
+        yield offline
     finally:
         constants.HF_HUB_OFFLINE = before
 
 
 def probe_hub() -> str:
-    """Why the Hub does not answer to one short request; empty where it does, whatever it says."""
-    answers: list[str] = []
-    asking = Thread(target=ask_hub, args=(answers,), daemon=True)  # a daemon: a name server may keep it for minutes
-    asking.start()
-    asking.join(PATIENCE)
-    return answers[0] if answers else f"no answer in {PATIENCE:g} s"
+    """Why the Hub does not answer one short request; empty where it does, whatever its status."""
+    outcomes: list[str] = []
+    request = Thread(target=request_hub, args=(outcomes,), daemon=True)  # a daemon: a name server may keep it for minutes
+    request.start()
+    request.join(HUB_TIMEOUT)
+    return outcomes[0] if outcomes else f"no answer in {HUB_TIMEOUT:g} s"
 
 
-def ask_hub(answers: list[str]) -> None:
-    """Append what became of the request: nothing to complain about, or the reason in one line."""
+def request_hub(outcomes: list[str]) -> None:
+    """Append the outcome of a request: an empty string, or the reason of its failure in one line."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
     try:
-        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
-        answers.append("")
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
+        outcomes.append("")
     except Exception as error:  # of many kinds, by transport and version
-        answers.append((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+        outcomes.append((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))

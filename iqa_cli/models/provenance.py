@@ -55,17 +55,17 @@ class Provenance:
 def read_provenance(training: Mapping[str, Any]) -> Provenance:
     """What a card's `training` says. Raises TypeError or ValueError where that is not as `Provenance` has it."""
     return Provenance(
-        tuple(RatedImages(**facts) for facts in training.get("trained_on", ())),
-        tuple(UnlabeledImages(**facts) for facts in training.get("unlabeled", ())),
-        tuple(Teacher(**facts) for facts in training.get("teachers", ())),
+        tuple(RatedImages(**fields) for fields in training.get("trained_on", ())),
+        tuple(UnlabeledImages(**fields) for fields in training.get("unlabeled", ())),
+        tuple(Teacher(**fields) for fields in training.get("teachers", ())),
     )
 
 
 def join_provenances(provenances: Iterable[Provenance]) -> Provenance:
-    """What several models learned from, each fact once."""
+    """What several models learned from, without duplicates."""
     each = list(provenances)
     return Provenance(
-        tuple(dict.fromkeys(facts for own in each for facts in own.trained_on)),
-        tuple(dict.fromkeys(facts for own in each for facts in own.unlabeled)),
-        tuple(dict.fromkeys(facts for own in each for facts in own.teachers)),
+        tuple(dict.fromkeys(entry for own in each for entry in own.trained_on)),
+        tuple(dict.fromkeys(entry for own in each for entry in own.unlabeled)),
+        tuple(dict.fromkeys(entry for own in each for entry in own.teachers)),
     )

@@ -61,7 +61,7 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
     data = card.network
     if "members" not in data:
         config = read_config(data)
-        if not config.fits(card.crops.middle or card.crops.narrowest):
+        if not config.fits(card.crops.center_crop or card.crops.min_view_side):
             raise WeightsError("the model card's network needs a larger center than its crops have")
         return build_network(config)
     try:

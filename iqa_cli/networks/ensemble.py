@@ -138,13 +138,13 @@ def build_blend(members: Sequence[Mapping[str, Any]], crops: CropSpec) -> Blend:
 
 def fits_crops(member: Member, crops: CropSpec) -> bool:
     """Whether such crops contain the member's center crop; crops that are centers alone suit members with one only."""
-    if crops.middle:
+    if crops.center_crop:
         own = member.network.center_crop
-        return member.network.fits(crops.middle) and own > 0 and not member.size and not member.reduced
+        return member.network.fits(crops.center_crop) and own > 0 and not member.size and not member.reduced
     if member.size:
         return member.network.fits(member.size)
     own = member.input_size or crops.size
-    return member.network.fits(reduce_side(crops.narrowest, own, crops.size, crops.multiple))
+    return member.network.fits(reduce_side(crops.min_view_side, own, crops.size, crops.multiple))
 
 
 def read_member(data: Mapping[str, Any]) -> Member:

@@ -13,19 +13,19 @@ from timm.models import PretrainedCfg
 from torch import nn
 
 from iqa_cli.errors import WeightsError
-from iqa_cli.models.hub import bound_waiting
+from iqa_cli.models.hub import limit_hub_timeout
 
 
 def build_backbone(name: str, options: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
     """A network of timm. Raises WeightsError for unknown names, and in seconds where the weights cannot be had."""
-    with bound_waiting() if pretrained else nullcontext("") as silence:
+    with limit_hub_timeout() if pretrained else nullcontext("") as offline:
         try:
             return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         except Exception as error:  # timm raises many kinds: unknown names, missing keys, no network
             if not pretrained:
                 raise WeightsError(f"cannot build the backbone {name}: {first_line(error)}") from error
             raise WeightsError(
-                f"cannot get the pretrained weights of {name} from the Hugging Face Hub: {silence or first_line(error)}; name a"
+                f"cannot get the pretrained weights of {name} from the Hugging Face Hub: {offline or first_line(error)}; name a"
                 " file of them by --backbone-weights FILE, or begin at random by --backbone-weights none"
             ) from error
 

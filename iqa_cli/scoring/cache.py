@@ -1,10 +1,10 @@
-"""ScoreCache: what was scored before need not be scored again. A SQLite file in the user's cache folder.
+"""ScoreCache: predictions of earlier runs, for files that have not changed since. A SQLite file in the user's cache folder.
 
-A quality is kept for a path, the facts of the file there (size, time of modification, time of change) and the settings that it
-depends on. Facts younger than the steps of a file system's clock prove nothing, so beside those the content's hash is kept, and
+A prediction is stored for a path, the state of the file (size, time of modification, time of change) and the settings that it
+depends on. A state younger than a tick of the file system's clock proves nothing, so the content's hash is stored with it, and
 compared once. Whatever goes wrong with the cache is a warning, never an error: it only saves time.
 
-Many threads and processes may use one file. A record is safe from a killed process as soon as it is kept.
+Many threads and processes may use one file. A prediction survives a killed process as soon as it is stored.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from typing import Any
 
 FILE = "scores-1.sqlite"  # the number is that of TABLE: another version of this tool may have another
 DAMAGED = "scores-1.damaged"
-PLACE = "IQA_CACHE"  # the environment variable that says where it lies
+VARIABLE = "IQA_CACHE"  # the environment variable that names its folder
 TABLE = """CREATE TABLE IF NOT EXISTS scores (
     path BLOB, settings BLOB, size INTEGER, modified INTEGER, changed INTEGER, hash BLOB,
     quality REAL, width INTEGER, height INTEGER, PRIMARY KEY (path, settings)) WITHOUT ROWID"""
-FIND = """SELECT hash, quality, width, height FROM scores
+GET = """SELECT hash, quality, width, height FROM scores
     WHERE path = ? AND settings = ? AND (size, modified, changed) = (?, ?, ?)"""
-TRUST = "UPDATE scores SET hash = NULL WHERE path = ? AND settings = ?"
-KEEP = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+DROP_HASH = "UPDATE scores SET hash = NULL WHERE path = ? AND settings = ?"
+PUT = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 RECENT = 2_000_000_000  # ns: the coarsest clock of a file system, FAT's, has steps of 2 s
-PATIENCE = 10.0  # seconds to wait for another process that writes
+BUSY_TIMEOUT = 10.0  # seconds to wait for another process that writes
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True)
-class Known:
-    """What was found out about an image: the network's quality, and the size of the upright picture in px."""
+class Prediction:
+    """The network's quality of an image, and the size of the upright picture in px."""
 
     quality: float
     width: int
@@ -48,8 +48,8 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What tells one state of a file from another: bytes, and ns of modification and of change. recent: they may not."""
+class FileState:
+    """Size in bytes, and times of modification and of change in ns; recent: too recent to tell a later change."""
 
     size: int
     modified: int
@@ -59,7 +59,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class CacheState:
-    """What lies in the cache. file: where; bytes: on the disk; scores: how many, None where the file is damaged."""
+    """Size of the cache. file: its path; bytes: on the disk; scores: how many, None where the file is damaged."""
 
     file: Path
     bytes: int
@@ -67,16 +67,16 @@ class CacheState:
 
 
 def find_folder() -> Path:
-    """Where the cache lies: as IQA_CACHE says, else where this system keeps what can be had again."""
-    if named := os.environ.get(PLACE):
+    """The folder of the cache: that of IQA_CACHE, else the one where this system has caches."""
+    if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "iqa"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iqa"
 
 
-def read_facts(path: str) -> Facts | None:
-    """The facts of a regular file as it now is; None for anything else."""
+def read_state(path: str) -> FileState | None:
+    """The current state of a regular file; None for anything else."""
     now = time.time_ns()
     try:
         found = os.stat(path)  # noqa: PTH116  # paths stay as the user named them
@@ -85,7 +85,7 @@ def read_facts(path: str) -> Facts | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     recent = max(found.st_mtime_ns, found.st_ctime_ns) > now - RECENT
-    return Facts(found.st_size, found.st_mtime_ns, found.st_ctime_ns, recent)
+    return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, recent)
 
 
 def hash_content(path: str) -> bytes | None:
@@ -100,7 +100,7 @@ def hash_content(path: str) -> bytes | None:
 def connect(folder: Path) -> sqlite3.Connection:
     """The cache in a folder, made if there is none. Raises OSError and sqlite3.Error."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the names of photos are nobody else's concern
-    connection = sqlite3.connect(folder / FILE, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(folder / FILE, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
         connection.execute(
@@ -126,9 +126,9 @@ def is_broken(error: Exception) -> bool:
 
 
 class ScoreCache:
-    """The qualities of images under some settings. Without a file that works, it knows nothing and keeps nothing.
+    """Predictions under some settings. Without a file that works, it finds nothing and stores nothing.
 
-    settings: all that a quality depends on besides the file; warn: hears in one line of what goes wrong.
+    settings: all that a quality depends on besides the file; warn: called with one line for what goes wrong.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, object], warn: Callable[[str], None]) -> None:
@@ -136,34 +136,34 @@ class ScoreCache:
         self.settings = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16).digest()
         self.warn = warn
         self.lock = Lock()
-        self.found = 0  # how many were known
+        self.hits = 0
         self.replaced = False  # a damaged one, which is done once
         self.connection: sqlite3.Connection | None = None
         self._open()
 
-    def find(self, path: str, facts: Facts) -> Known | None:
-        """What is known of a file in this state."""
-        rows = self._execute(FIND, *self._name(path), facts.size, facts.modified, facts.changed)
+    def get(self, path: str, state: FileState) -> Prediction | None:
+        """The prediction for a file in this state, if there is one."""
+        rows = self._execute(GET, *self._name(path), state.size, state.modified, state.changed)
         if not rows:
             return None
         content, quality, width, height = rows[0]
         if content is not None:
             if content != hash_content(path):
                 return None
-            if not facts.recent and facts == read_facts(path):  # from now on the facts prove enough
-                self._execute(TRUST, *self._name(path))
+            if not state.recent and state == read_state(path):  # old enough by now to be proof without a hash
+                self._execute(DROP_HASH, *self._name(path))
         with self.lock:
-            self.found += 1
-        return Known(quality, width, height)
+            self.hits += 1
+        return Prediction(quality, width, height)
 
-    def keep(self, path: str, facts: Facts, known: Known) -> None:
-        """Keep what was found out of a file that was in this state before; nothing, if it has changed meanwhile."""
-        content = hash_content(path) if facts.recent else None
-        now = read_facts(path)
-        unchanged = now and (now.size, now.modified, now.changed) == (facts.size, facts.modified, facts.changed)
-        if unchanged and (content or not facts.recent):
-            values = (facts.size, facts.modified, facts.changed, content, known.quality, known.width, known.height)
-            self._execute(KEEP, *self._name(path), *values)
+    def put(self, path: str, state: FileState, prediction: Prediction) -> None:
+        """Store the prediction for a file that was in this state before it was read; nothing, if it has changed meanwhile."""
+        content = hash_content(path) if state.recent else None
+        now = read_state(path)
+        unchanged = now and (now.size, now.modified, now.changed) == (state.size, state.modified, state.changed)
+        if unchanged and (content or not state.recent):
+            values = (prediction.quality, prediction.width, prediction.height)
+            self._execute(PUT, *self._name(path), state.size, state.modified, state.changed, content, *values)
 
     def close(self) -> None:
         """Close the file."""
@@ -215,7 +215,7 @@ def describe_cache(folder: Path) -> CacheState:
     size = sum(path.stat().st_size for path in folder.glob("scores-*") if path.is_file())
     if not file.exists():
         return CacheState(file, size, 0)
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)) as connection:
         try:
             made = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'scores'").fetchone()[0]
             count = (

@@ -1,6 +1,6 @@
-"""Decoder: one decoding process, and the conversation with it. `decoder` is the other end.
+"""Decoder: a decoding worker as its client sees it. `decode_worker` is the other end.
 
-What comes from there is checked as foreign bytes are, and never unpickled.
+Its answers are checked as foreign bytes are, and never unpickled.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ import numpy as np
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.scoring.decode_protocol import LENGTH, Work, pack
-from iqa_cli.scoring.launching import Launched
+from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, WorkerProcess, pack
 
-SLICE = 0.1  # seconds between two looks at whether the run has been stopped
-STARTING = 60.0  # seconds that a process may take to start; a busy machine needs one
-LONGEST = 1 << 16  # bytes of an answer before its pixels
+POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
+START_TIMEOUT = 60.0  # seconds that a process may take to start; a busy machine needs one
+MAX_MESSAGE = 1 << 16  # bytes of an answer before its pixels
 
 
 class Stopped(Exception):  # noqa: N818  nothing went wrong
     """The run was stopped while a decoder worked."""
 
 
-class Died(Exception):  # noqa: N818  `pool` deals with it
-    """A decoding process is no more, or says what no sound one would."""
+class WorkerDied(Exception):  # noqa: N818  `decode_pool` deals with it
+    """A worker has ended, or has sent what no healthy one would."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """An image on its way to the network: its crops before they are normalised, uint8 [n, h, w, 3]; its size upright in px."""
+class PreparedImage:
+    """The crops of an image before they are normalised, uint8 [n, h, w, 3], and its upright size in px."""
 
     views: Rgb
     width: int
@@ -47,39 +46,39 @@ class Prepared:
 class Decoder:
     """A decoding process, and what it has to do."""
 
-    def __init__(self, work: Work, launched: Launched) -> None:
-        self.work = work
-        self.launched = launched
-        self.process, self.channel = launched.process, launched.channel
+    def __init__(self, options: DecodeOptions, worker: WorkerProcess) -> None:
+        self.options = options
+        self.worker = worker
+        self.process, self.channel = worker.process, worker.channel
         self.ready = False
-        self.sound = True  # between an answer and the next request; else nobody knows what it is at
+        self.in_sync = True  # between an answer and the next request; else its state is unknown
 
-    def prepare(self, path: str, stop: Event) -> Prepared:
+    def prepare(self, path: str, stop: Event) -> PreparedImage:
         """One image.
 
-        Raises Undecodable where it has no crops or took too long, Died where the process did, Stopped where the run was,
+        Raises Undecodable where it has no crops or took too long, WorkerDied where the process did, Stopped where the run was,
         DataError where the process did not start.
         """
-        self.sound = False
+        self.in_sync = False
         if not self.ready:
             self._await_start(stop)
         began = monotonic()
         try:
-            self.channel.settimeout(STARTING)
+            self.channel.settimeout(START_TIMEOUT)
             self.channel.sendall(pack({"path": path}))
-            answer = self._read_message(began + self.work.timeout, stop)
+            answer = self._read_message(began + self.options.timeout, stop)
         except TimeoutError:
-            detail = f"decoding took longer than {self.work.timeout:g} s"
+            detail = f"decoding took longer than {self.options.timeout:g} s"
             raise Undecodable(Status.TIMEOUT, detail) from None
         except OSError as error:
-            raise Died from error
+            raise WorkerDied from error
         return self._read_outcome(answer, stop)
 
     def _await_start(self, stop: Event) -> None:
         try:
-            self._read_message(monotonic() + STARTING, stop)
-            self.channel.sendall(pack(self.work.encode()))
-        except (OSError, Died) as error:  # TimeoutError among them
+            self._read_message(monotonic() + START_TIMEOUT, stop)
+            self.channel.sendall(pack(self.options.encode()))
+        except (OSError, WorkerDied) as error:  # TimeoutError among them
             self.process.kill()
             raise DataError(f"cannot start a process for decoding: {self._read_complaint()}") from error
         self.ready = True
@@ -87,51 +86,52 @@ class Decoder:
             self.process.stderr.close()
 
     def _read_complaint(self) -> str:
-        """What a process that did not start has to say."""
+        """The last line on stderr of a process that did not start."""
         lines = self.process.stderr.read().decode("utf-8", "replace").split("\n") if self.process.stderr else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
 
-    def _read_outcome(self, answer: dict[str, Any], stop: Event) -> Prepared:
-        """An answer as what it means. Raises Died where it means nothing, which no sound process would say."""
+    def _read_outcome(self, answer: dict[str, Any], stop: Event) -> PreparedImage:
+        """Parse an answer. Raises WorkerDied for one that no healthy worker would send."""
         try:
             shape = answer.get("shape")
             if shape is None:
                 failure = read_failure(answer)
-                self.sound = True
+                self.in_sync = True
                 raise failure
             count, rows, columns, channels = map(int, shape)
-            longest = 4 * self.work.crops.size + 2 * self.work.crops.multiple
-            if (count, channels) != (self.work.crops.count, 3) or not (0 < rows <= longest and 0 < columns <= longest):
-                raise Died
-            pixels = self._read(count * rows * columns * channels, monotonic() + STARTING, stop)
-            prepared = Prepared(np.frombuffer(pixels, np.uint8).reshape(shape), int(answer["width"]), int(answer["height"]))
-            self.sound = True
+            longest = 4 * self.options.crops.size + 2 * self.options.crops.multiple
+            if (count, channels) != (self.options.crops.count, 3) or not (0 < rows <= longest and 0 < columns <= longest):
+                raise WorkerDied
+            pixels = self._read(count * rows * columns * channels, monotonic() + START_TIMEOUT, stop)
+            views = np.frombuffer(pixels, np.uint8).reshape(shape)
+            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]))
+            self.in_sync = True
             return prepared
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise Died from error
+            raise WorkerDied from error
 
     def _read_message(self, deadline: float, stop: Event) -> dict[str, Any]:
         length = int.from_bytes(self._read(LENGTH, deadline, stop), "big")
-        if length > LONGEST:
-            raise Died
+        if length > MAX_MESSAGE:
+            raise WorkerDied
         try:
-            message = json.loads(self._read(length, deadline + STARTING, stop))
+            message = json.loads(self._read(length, deadline + START_TIMEOUT, stop))
         except ValueError as error:
-            raise Died from error
+            raise WorkerDied from error
         if not isinstance(message, dict):
-            raise Died
+            raise WorkerDied
         return message
 
     def _read(self, size: int, deadline: float, stop: Event) -> bytearray:
         """So many bytes. What has arrived is read even after the deadline: then it was this side that was late.
 
-        Raises TimeoutError, Died at the end of the stream, Stopped, OSError.
+        Raises TimeoutError, WorkerDied at the end of the stream, Stopped, OSError.
         """
         data = bytearray(size)
         rest = memoryview(data)
         while rest:
             left = deadline - monotonic()
-            self.channel.settimeout(min(SLICE, max(left, 0.001)))
+            self.channel.settimeout(min(POLL_INTERVAL, max(left, 0.001)))
             try:
                 arrived = self.channel.recv_into(rest)
             except TimeoutError:
@@ -141,13 +141,13 @@ class Decoder:
                     raise
                 continue
             if not arrived:
-                raise Died
+                raise WorkerDied
             rest = rest[arrived:]
         return data
 
     def close(self) -> None:
         """End the process, now."""
-        self.launched.close()
+        self.worker.close()
 
     def describe_death(self) -> str:
         """How it ended, in words."""
@@ -161,7 +161,7 @@ class Decoder:
 
 
 def read_failure(answer: dict[str, Any]) -> Undecodable:
-    """Why a picture has no crops. Raises ValueError, TypeError or KeyError for an answer that does not say so."""
+    """The failure that an answer tells. Raises ValueError, TypeError or KeyError for an answer that does not say so."""
     status, detail = Status(answer["status"]), str(answer["detail"])
     if status is Status.OK or not detail:
         raise ValueError("neither crops nor a reason")

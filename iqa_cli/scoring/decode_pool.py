@@ -1,7 +1,7 @@
-"""DecoderPool: paths -> crops, by processes of their own that may die.
+"""DecoderPool: paths -> crops, by worker processes that may die.
 
-A decoder that hangs is ended after its time, one that crashes is noticed at once; both cost the file that did it, and nothing
-else: another process takes the place.
+A worker that hangs is killed after a timeout, one that crashes is noticed at once; both cost the file that caused it, and
+nothing else: another worker takes its place.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from threading import Event
 
 from iqa_cli.errors import DataError
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.scoring.decode_client import Decoder, Died, Prepared, Stopped
-from iqa_cli.scoring.decode_protocol import Work
-from iqa_cli.scoring.launching import Launched, launch
+from iqa_cli.scoring.decode_client import Decoder, PreparedImage, Stopped, WorkerDied
+from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess, start_worker
 
 
 class DecoderPool:
     """Up to `size` decoding processes, started as they are needed. For many threads. They end with the last user.
 
-    first: one that was launched before.
+    first: a worker that was started before.
     """
 
-    def __init__(self, work: Work, size: int, first: Launched | None = None) -> None:
-        self.work = work
+    def __init__(self, options: DecodeOptions, size: int, first: WorkerProcess | None = None) -> None:
+        self.options = options
         self.places: LifoQueue[Decoder | None] = LifoQueue()  # the last used first: a few images start few processes
         self.living: set[Decoder] = set()
         for _ in range(size - 1):
@@ -40,7 +39,7 @@ class DecoderPool:
         decoder = self.places.get()
         self.places.put(decoder or self._open())
 
-    def prepare(self, path: str, stop: Event) -> Prepared:
+    def prepare(self, path: str, stop: Event) -> PreparedImage:
         """One image, by whichever process is free, once one is.
 
         A process that dies is replaced and the file tried again: it may have been ended by something else. Raises Undecodable
@@ -52,7 +51,7 @@ class DecoderPool:
             with self._borrow(stop) as decoder:
                 try:
                     return decoder.prepare(path, stop)
-                except Died:
+                except WorkerDied:
                     death = decoder.describe_death()
         raise Undecodable(Status.CRASHED, death)
 
@@ -70,7 +69,7 @@ class DecoderPool:
                 decoder = self._open()
             yield decoder
         finally:
-            if decoder is not None and not decoder.sound:
+            if decoder is not None and not decoder.in_sync:
                 self._discard(decoder)
                 decoder = None
             self.places.put(decoder)
@@ -85,8 +84,8 @@ class DecoderPool:
                 place = self.places.get()
         return place
 
-    def _open(self, launched: Launched | None = None) -> Decoder:
-        decoder = Decoder(self.work, launched or launch())
+    def _open(self, worker: WorkerProcess | None = None) -> Decoder:
+        decoder = Decoder(self.options, worker or start_worker())
         self.living.add(decoder)
         return decoder
 

@@ -1,26 +1,41 @@
-"""Work: what decoding processes have to do, and how they are spoken to. Both ends know this module.
+"""How decoding workers are started, what they are told, and the messages between. Both ends know this module.
 
-A message is a length (4 bytes, the highest first) and that many bytes of JSON; pixels follow behind an answer that has a shape.
-A process says that it is ready, hears what its work is, and then answers a path at a time.
+A message is a length (4 bytes, big-endian) and that many bytes of JSON; pixels follow an answer that has a shape. A worker says
+that it is ready, is sent its options, and then answers a path at a time.
+
+Little is imported here: so one process can load the libraries that decode while the other loads those that run the network.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
-from iqa_cli.images.crops import CropSpec
+from iqa_cli.errors import DataError
 
-LENGTH = 4  # bytes that say how long a message is
+if TYPE_CHECKING:
+    from iqa_cli.images.crops import CropSpec
+
+LENGTH = 4  # bytes of a message's length
 BASE_MEMORY = 1 << 30  # bytes of address space: the interpreter, the libraries, and crops
 BYTES_A_PIXEL = 16  # the worst: AVIF and progressive JPEG with their planes or coefficients, the picture, and its copy in sRGB
+WORKER_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from iqa_cli.scoring.decode_worker import serve; serve(sys.argv[1])"
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "33554432"}
+"""glibc gives freed pictures back to the system, which then clears their pages for the next one; this much it may keep."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a decoding process has to do.
+class DecodeOptions:
+    """Options of a decoding worker.
 
     crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image.
     """
@@ -31,7 +46,7 @@ class Work:
 
     @property
     def memory(self) -> int:
-        """The bytes of address space that a process may have; a decoder that wants more fails."""
+        """The limit of a worker's address space in bytes; a decoder that wants more fails."""
         return BASE_MEMORY + BYTES_A_PIXEL * self.max_pixels
 
     def encode(self) -> dict[str, Any]:
@@ -39,8 +54,10 @@ class Work:
         return asdict(self)
 
     @classmethod
-    def decode(cls, message: Mapping[str, Any]) -> Work:
+    def decode(cls, message: Mapping[str, Any]) -> DecodeOptions:
         """From a message."""
+        from iqa_cli.images.crops import CropSpec
+
         crops: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in message["crops"].items()}
         return cls(CropSpec(**crops), message["max_pixels"], message["timeout"])
 
@@ -49,3 +66,47 @@ def pack(message: Mapping[str, Any]) -> bytes:
     """A message as it is sent. Undecodable bytes of file names survive as escaped surrogates."""
     data = json.dumps(message).encode("ascii")
     return len(data).to_bytes(LENGTH, "big") + data
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A decoding worker's process, and this end of the channel to it."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+
+    def close(self) -> None:
+        """End the process, now. One that the system does not let go, such as over a dead network share, is not waited for."""
+        self.channel.close()
+        self.process.kill()
+        if self.process.stderr:
+            self.process.stderr.close()
+        try:
+            self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            Thread(target=self.process.wait, daemon=True).start()  # or else it would stay in the system's list for ever
+
+
+def start_worker(program: str = WORKER_PROGRAM) -> WorkerProcess:
+    """Start a process that runs a Python program, which finds this very package. Raises DataError where that fails."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            return WorkerProcess(start_process(theirs, program), ours)
+        except OSError as error:
+            ours.close()
+            raise DataError(f"cannot start a process for decoding: {error.strerror}") from error
+
+
+def start_process(channel: socket.socket, program: str) -> subprocess.Popen[bytes]:
+    """Start a process that inherits its end of the channel. Raises OSError."""
+    places = [*sys.path, str(Path(__file__).parents[2])]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program, str(channel.fileno()), *places],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **SINGLE_THREADED, **KEEP_FREED_MEMORY},
+        pass_fds=(channel.fileno(),),
+        process_group=0,  # Ctrl-C is meant for this process, which then ends its workers
+    )

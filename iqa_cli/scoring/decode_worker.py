@@ -1,4 +1,4 @@
-"""The decoding process: paths in, crops out, over one socket. `launching` starts it, `decode_client` reads what it says.
+"""The decoding worker: paths in, crops out, over one socket. `decode_protocol` starts it, `decode_client` reads its answers.
 
 Pictures are foreign bytes, and decoders are written in C. Here one that crashes, hangs or swallows memory takes with it a
 process that is easily replaced, and one that a forged picture has taken over can say nothing but some JSON and some pixels.
@@ -18,16 +18,16 @@ from typing import Any, BinaryIO
 from iqa_cli.images.crops import Rgb, cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.scoring.decode_protocol import LENGTH, Work, pack
+from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, pack
 
-LATE = 5.0  # seconds after its time when a decoder ends itself, because whoever should have ended it is gone
+ALARM_MARGIN = 5.0  # seconds after the timeout when a worker ends itself, because the client that should have ended it is gone
 
 
-def prepare(path: str, work: Work) -> tuple[dict[str, Any], Rgb | None]:
+def prepare(path: str, options: DecodeOptions) -> tuple[dict[str, Any], Rgb | None]:
     """The answer for one file, and its pixels, uint8 [n, h, w, 3]; without any, why it has none."""
     try:
-        image = decode_image(path, max_pixels=work.max_pixels, crops=work.crops)
-        views = cut_views(image.piece, work.crops)
+        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops)
+        views = cut_views(image.region, options.crops)
         return {"width": image.width, "height": image.height, "shape": views.shape}, views
     except Undecodable as failure:
         refusal = failure
@@ -55,13 +55,13 @@ def set_alarm(seconds: float) -> None:
 
 
 def read_messages(channel: BinaryIO) -> Iterator[dict[str, Any]]:
-    """What is asked, until nobody asks any more."""
+    """The messages of the client, until it closes its end."""
     while head := channel.read(LENGTH):
         yield json.loads(channel.read(int.from_bytes(head, "big")))
 
 
 def serve(number: str) -> None:
-    """Hear what the work is, and answer until the socket of that number is closed."""
+    """Receive the options, and answer requests until the socket of that number is closed."""
     channel = socket.socket(fileno=int(number))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with channel, channel.makefile("rb") as stream, suppress(OSError):  # of a socket that is closed meanwhile
@@ -69,18 +69,18 @@ def serve(number: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders complain there; what matters is in the answers
         messages = read_messages(stream)
         first = next(messages, None)
-        if first is None:  # nobody wants anything any more
+        if first is None:  # the client is gone
             return
-        work = Work.decode(first)
-        limit_resources(work.memory)
+        options = DecodeOptions.decode(first)
+        limit_resources(options.memory)
         for request in messages:
-            answer_request(request["path"], work, channel)
+            answer_request(request["path"], options, channel)
 
 
-def answer_request(path: str, work: Work, channel: socket.socket) -> None:
+def answer_request(path: str, options: DecodeOptions, channel: socket.socket) -> None:
     """Send the answer for one file, and its pixels. Raises OSError."""
-    set_alarm(work.timeout + LATE)
-    answer, views = prepare(path, work)
+    set_alarm(options.timeout + ALARM_MARGIN)
+    answer, views = prepare(path, options)
     set_alarm(0)
     channel.sendall(pack(answer))
     if views is not None:

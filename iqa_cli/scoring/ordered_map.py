@@ -1,4 +1,4 @@
-"""convey: items -> results, by several threads, in order, lazily."""
+"""map_ordered: a bounded, ordered, cancellable map over several threads."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PASSING = 1000  # results that may wait behind one that takes long
-LEAVING = 0.1  # seconds that the end waits for whoever draws items; it may be stuck in a list that nobody continues
+MAX_WAITING = 1000  # results that may wait behind a slow one
+JOIN_TIMEOUT = 0.1  # seconds; the producer may be stuck in an iterator that never continues
 
 
-def convey(
-    items: Iterable[Item], task: Callable[[Item, Event], Result], *, threads: int, name: str = "convey"
+def map_ordered(
+    items: Iterable[Item], task: Callable[[Item, Event], Result], *, threads: int, name: str = "map"
 ) -> Generator[Result]:
-    """What the task makes of each item, in order, each as soon as it and those before it are done.
+    """Yield the result of the task for each item, in order, each as soon as it and those before it are done.
 
-    Items are drawn in a thread of their own, so that a result never waits for the next item, and no more of them than `threads`
-    ahead of what is asked for; only while the next result takes long do others pass it. Closing the generator sets the event
+    Items are drawn in a thread of their own, so that a result never waits for the next item, and at most `threads` of them
+    ahead of the consumer; more only while it waits for a slow result. Closing the generator sets the event
     that tasks get, and drops those that have not begun. Raises what the items and the tasks raise, after the results before it.
     """
-    belt: Belt[Item, Result] = Belt(threads)
+    queue: OrderedQueue[Item, Result] = OrderedQueue(threads)
     workers = ThreadPoolExecutor(threads, thread_name_prefix=name)
-    feeder = Thread(target=belt.feed, args=(items, task, workers), name=f"{name}-feeder", daemon=True)
+    producer = Thread(target=queue.produce, args=(items, task, workers), name=f"{name}-producer", daemon=True)
     workers.submit(int)  # one thread there must be
-    feeder.start()
+    producer.start()
     try:
-        while (future := belt.take()) is not None:
+        while (future := queue.get()) is not None:
             yield future.result()
     finally:
-        belt.stop()
-        feeder.join(LEAVING)
+        queue.stop()
+        producer.join(JOIN_TIMEOUT)
         workers.shutdown(cancel_futures=True)
 
 
-class Belt(Generic[Item, Result]):
-    """What is on its way, in order. room: how many items may be under way at a time."""
+class OrderedQueue(Generic[Item, Result]):
+    """Futures of the items in progress, in order. capacity: how many items may be in progress at a time."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self.changed = Condition()
         self.stopped = Event()
         self.futures: deque[Future[Result]] = deque()
         self.unfinished = 0
-        self.awaited = False  # whether somebody waits for the next result
+        self.awaited = False  # whether the consumer waits for the next result
         self.ended = False  # whether there are no more items
-        self.failure: BaseException | None = None  # of whoever drew the items
+        self.failure: BaseException | None = None  # of the iterator of items
 
-    def feed(self, items: Iterable[Item], task: Callable[[Item, Event], Result], workers: ThreadPoolExecutor) -> None:
-        """Draw items as there is room for them, until they end or `stop`."""
+    def produce(self, items: Iterable[Item], task: Callable[[Item, Event], Result], workers: ThreadPoolExecutor) -> None:
+        """Draw and submit items as there is capacity for them, until they end or `stop` is called."""
         try:
             rest = iter(items)
-            while self._await_room():
+            while self._await_capacity():
                 try:
                     item = next(rest)
                 except StopIteration:
@@ -68,28 +68,28 @@ class Belt(Generic[Item, Result]):
                     self.futures.append(future)
                 future.add_done_callback(self._note_done)
                 submit(workers, future, task, item, self.stopped)
-        except BaseException as failure:  # it belongs to whoever takes the results
+        except BaseException as failure:  # `get` raises it
             self.failure = failure
         with self.changed:
             self.ended = True
             self.changed.notify_all()
 
-    def _await_room(self) -> bool:
-        """Wait until one more item may be drawn; whether one is still wanted."""
+    def _await_capacity(self) -> bool:
+        """Wait until one more item may be drawn; False once `stop` was called."""
         with self.changed:
-            self.changed.wait_for(lambda: self.stopped.is_set() or self._has_room())
+            self.changed.wait_for(lambda: self.stopped.is_set() or self._has_capacity())
         return not self.stopped.is_set()
 
-    def _has_room(self) -> bool:
+    def _has_capacity(self) -> bool:
         waiting = len(self.futures)
-        return self.unfinished < self.room and (waiting < self.room or (self.awaited and waiting < PASSING))
+        return self.unfinished < self.capacity and (waiting < self.capacity or (self.awaited and waiting < MAX_WAITING))
 
     def _note_done(self, _: Future[Result]) -> None:
         with self.changed:
             self.unfinished -= 1
             self.changed.notify_all()
 
-    def take(self) -> Future[Result] | None:
+    def get(self) -> Future[Result] | None:
         """The next result, once it is done; None after the last. Raises what drawing the items raised."""
         with self.changed:
             self.awaited = True
@@ -103,7 +103,7 @@ class Belt(Generic[Item, Result]):
         return None
 
     def stop(self) -> None:
-        """Have `feed` end."""
+        """Make `produce` end."""
         with self.changed:
             self.stopped.set()
             self.changed.notify_all()
@@ -112,16 +112,16 @@ class Belt(Generic[Item, Result]):
 def submit(
     workers: ThreadPoolExecutor, future: Future[Result], task: Callable[[Item, Event], Result], item: Item, stopped: Event
 ) -> None:
-    """Have a task done by one of the threads that there are, if no more can be started: a limit costs speed, not the run."""
+    """Queue a task. Where no more threads can be started, those running take it: a limit costs speed, not the run."""
     try:
-        workers.submit(run_into, future, task, item, stopped)
+        workers.submit(run_task, future, task, item, stopped)
     except RuntimeError as error:
-        if "start new thread" not in str(error):  # else it has been queued already, behind what the others do
+        if "start new thread" not in str(error):  # else it has been queued already
             raise
 
 
-def run_into(future: Future[Result], task: Callable[[Item, Event], Result], item: Item, stopped: Event) -> None:
-    """Do a task, and put what becomes of it into a future."""
+def run_task(future: Future[Result], task: Callable[[Item, Event], Result], item: Item, stopped: Event) -> None:
+    """Run a task and put its result or its exception into a future."""
     try:
         future.set_result(task(item, stopped))
     except BaseException as failure:

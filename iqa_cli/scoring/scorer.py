@@ -1,7 +1,7 @@
 """Scorer: paths -> records, in order, lazily, in memory bounded by the number of workers.
 
-Each image takes this road in a thread: known already (`cache`)? else decoded and cut by another process (`pool`), which may die
-of it, then through the network, here. Threads gain because waiting and networks let go of Python's lock.
+Each image takes this way in a thread: taken from the cache; else decoded and cropped by another process (`decode_pool`), which
+may die of it, then run through the network, here. Threads gain because waiting and networks let go of Python's lock.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
-from iqa_cli.images.crops import CUT, Rgb, normalise
-from iqa_cli.images.find import AnyPath, NameFilter, draw_paths, find_images
+from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
+from iqa_cli.images.find import AnyPath, NameFilter, find_images, iterate_paths
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
-from iqa_cli.scoring.cache import Facts, Known, ScoreCache, find_folder, read_facts
-from iqa_cli.scoring.decode_client import Prepared, Stopped
+from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder, read_state
+from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.decode_protocol import Work
-from iqa_cli.scoring.launching import Launched
-from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
+from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
 
-THREADS_A_WORKER = 2  # one image is decoded while the network looks at another, so that nobody stands idle
+THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
@@ -46,7 +45,7 @@ class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
     found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    notes: what went wrong without being an error; reused: how many scores came from the cache, known at the end.
+    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end.
     """
 
     found: int = 0
@@ -83,7 +82,7 @@ class Scorer:
     """Scores images with one network. Several threads may use one.
 
     backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limits;
-    pool: what decodes, by default one that suits the options; cache: what is known already.
+    pool: what decodes, by default one that suits the options; cache: predictions of earlier runs.
     """
 
     def __init__(
@@ -98,9 +97,9 @@ class Scorer:
         self.card = card
         self.options = options
         self.workers = options.workers or count_workers()
-        self.pool = pool or DecoderPool(plan_work(card, options), self.workers)
+        self.pool = pool or DecoderPool(choose_decode_options(card, options), self.workers)
         self.cache = cache
-        self.turns = BoundedSemaphore(self.workers)  # of the network: more runs at a time than cores only take memory
+        self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
 
     def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
@@ -109,37 +108,37 @@ class Scorer:
         Closing the iterator, as Ctrl-C does, drops what has not been begun. Raises WeightsError where the network fails and
         DataError where images cannot be decoded at all; an image that fails is a record.
         """
-        batches = split_batches(draw_paths(paths), self.options.batch_size)
-        for records in convey(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
+        batches = split_batches(iterate_paths(paths), self.options.batch_size)
+        for records in map_ordered(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
             yield from records
 
     def _score_batch(self, paths: list[str], stop: Event) -> list[ScoreRecord]:
-        """Take some paths the whole road; nothing where that is stopped."""
-        facts = [None if self.cache is None else read_facts(path) for path in paths]
+        """Score some paths; nothing where the run is stopped."""
+        states = [None if self.cache is None else read_state(path) for path in paths]
         try:
-            outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, facts, strict=True)]
+            outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, states, strict=True)]
         except Stopped:
             return []
-        qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, Prepared)])
+        qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, PreparedImage)])
         records = []
-        for path, before, outcome in zip(paths, facts, outcomes, strict=True):
-            if isinstance(outcome, Prepared):
-                known = Known(next(qualities), outcome.width, outcome.height)
-                records.append(self._make_record(path, known))
-                if self.cache is not None and before is not None:
-                    self.cache.keep(path, before, known)
+        for path, state, outcome in zip(paths, states, outcomes, strict=True):
+            if isinstance(outcome, PreparedImage):
+                prediction = Prediction(next(qualities), outcome.width, outcome.height)
+                records.append(self._make_record(path, prediction))
+                if self.cache is not None and state is not None:
+                    self.cache.put(path, state, prediction)
             else:
                 records.append(outcome)
         return records
 
-    def _look_up(self, path: str, facts: Facts | None) -> ScoreRecord | None:
-        """The record of an image that was scored before and is as it was then."""
-        known = self.cache.find(path, facts) if self.cache is not None and facts is not None else None
-        if known is None or known.width * known.height > self.pool.work.max_pixels:
+    def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
+        """The record of an image whose prediction is in the cache."""
+        prediction = self.cache.get(path, state) if self.cache is not None and state is not None else None
+        if prediction is None or prediction.width * prediction.height > self.pool.options.max_pixels:
             return None
-        return self._make_record(path, known)
+        return self._make_record(path, prediction)
 
-    def _prepare(self, path: str, stop: Event) -> Prepared | ScoreRecord:
+    def _prepare(self, path: str, stop: Event) -> PreparedImage | ScoreRecord:
         """The crops of one image, or the record that says why there are none."""
         try:
             return self.pool.prepare(path, stop)
@@ -156,33 +155,33 @@ class Scorer:
         qualities = [0.0] * len(images)
         for (count, *_), places in groups.items():
             crops = np.concatenate([normalise(images[place], self.card.crops) for place in places])  # [images * count, 3, h, w]
-            with self.turns:
+            with self.network_slots:
                 predicted = self.backend.predict(crops)  # [images * count]
             for place, own in zip(places, np.split(predicted, range(count, len(predicted), count)), strict=True):
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, path: str, known: Known) -> ScoreRecord:
+    def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
-        if not np.isfinite(known.quality):
+        if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
-        score = least + min(max(known.quality, 0.0), 1.0) * (greatest - least)
+        score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=known.width, height=known.height)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=prediction.width, height=prediction.height)
 
 
-def plan_work(card: ModelCard, options: ScoreOptions) -> Work:
-    """What the processes that decode for a model have to do."""
+def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:
+    """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
-    return Work(crops, MAX_PIXELS if options.max_pixels is None else options.max_pixels, options.timeout)
+    return DecodeOptions(crops, MAX_PIXELS if options.max_pixels is None else options.max_pixels, options.timeout)
 
 
-def describe_settings(model: FoundModel, work: Work, device: str) -> dict[str, object]:
+def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> dict[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
-    crops = {**asdict(work.crops), "cut": CUT}
+    crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
     return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
 
 
@@ -201,19 +200,21 @@ def warn_caller(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def open_scorer(options: ScoreOptions, warn: Callable[[str], None] = warn_caller, launched: Launched | None = None) -> Scorer:
+def open_scorer(
+    options: ScoreOptions, warn: Callable[[str], None] = warn_caller, worker: WorkerProcess | None = None
+) -> Scorer:
     """A scorer with the model that the options name, verified and loaded. Raises WeightsError or UsageError.
 
-    warn: hears of what goes wrong with the cache. launched: a process for decoding, from now on the scorer's.
+    warn: called with what goes wrong with the cache. worker: one started before, from now on the scorer's.
     """
     model = find_model(options.model, options.backend)
-    work = plan_work(model.card, options)
-    pool = DecoderPool(work, options.workers or count_workers(), launched)
+    decoding = choose_decode_options(model.card, options)
+    pool = DecoderPool(decoding, options.workers or count_workers(), worker)
     pool.start()  # which goes on while the model is loaded
     from iqa_cli.scoring.backends import open_backend
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
-    settings = describe_settings(model, work, options.device)
+    settings = describe_settings(model, decoding, options.device)
     return Scorer(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
 
 
@@ -224,7 +225,7 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
     """
     chosen = options or ScoreOptions()
     names = NameFilter(chosen.include, chosen.exclude)
-    return open_scorer(chosen).score(find_images(draw_paths(paths), Counter(), names))
+    return open_scorer(chosen).score(find_images(iterate_paths(paths), Counter(), names))
 
 
 def score_all(
@@ -232,19 +233,19 @@ def score_all(
     options: ScoreOptions,
     write: Callable[[ScoreRecord], None],
     tally: Tally,
-    launched: Launched | None = None,
+    worker: WorkerProcess | None = None,
 ) -> None:
-    """Score files and folders into `write`, counting in `tally` as it goes. launched: as in `open_scorer`.
+    """Score files and folders into `write`, counting in `tally` as it goes. worker: as in `open_scorer`.
 
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
-    scorer = open_scorer(options, tally.notes.append, launched)
+    scorer = open_scorer(options, tally.notes.append, worker)
     names = NameFilter(options.include, options.exclude)
     with closing(scorer.score(count_found(find_images(paths, tally.left_out, names), tally))) as records:
         for record in records:
             write(record)
             tally.statuses[record.status] += 1
-    tally.reused = scorer.cache.found if scorer.cache is not None else 0
+    tally.reused = scorer.cache.hits if scorer.cache is not None else 0
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from iqa_cli.images.crops import CUT, CropSpec, Rgb, cut_crop, normalise
+from iqa_cli.images.crops import CROP_VERSION, CropSpec, Rgb, cut_crop, normalise
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model, verify_file
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
@@ -178,7 +178,7 @@ def describe_question(teachers: Sequence[Teacher], dataset: CropDataset) -> dict
     images = [[Path(i.path).name, dataset.number(index), i.is_labeled] for index, i in enumerate(dataset.images)]
     return {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
-        "cut": CUT,
+        "cut": CROP_VERSION,
         "samples": asdict(dataset.options),
         "view_size": dataset.options.view_size or dataset.crops.size,
         "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),

@@ -32,7 +32,7 @@ def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
     try:
         crops = CropSpec(
             options.size, options.fit, count=options.crops,
-            zoom=CENTER_ZOOM if options.center_crop else ZOOM, middle=options.center_crop, mean=mean, std=std,
+            zoom=CENTER_ZOOM if options.center_crop else ZOOM, center_crop=options.center_crop, mean=mean, std=std,
         )  # fmt: skip
         config = NetworkConfig(
             options.backbone, size_backbone(options), options.width, options.heads, stages=options.stages,

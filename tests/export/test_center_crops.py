@@ -22,7 +22,7 @@ from iqa_cli.networks.checkpoint import load_network
 from iqa_cli.options import BackendChoice
 
 MLP = replace(CNN, head="mlp", units=8, center_crop=64)
-CENTER = CropSpec(192, multiple=32, middle=64)
+CENTER = CropSpec(192, multiple=32, center_crop=64)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def mlp(tmp_path_factory: pytest.TempPathFactory) -> FoundModel:
 
 
 def test_members_with_one_backbone_and_two_inputs_share_it(mlp: FoundModel, tmp_path: Path) -> None:
-    whole = replace(CENTER, middle=0)
+    whole = replace(CENTER, center_crop=0)
     backbone = load_network(mlp.card, mlp.folder / "mlp.safetensors").encoder.backbone.state_dict()
     photos = [write_photo(tmp_path / f"{number}.png", number, size) for number, size in enumerate([(200, 200), (300, 430)])]
     panels = {
         "whole": write_network(tmp_path / "whole", CNN, whole, 0, backbone),
-        "closer": write_network(tmp_path / "closer", replace(CNN, center_crop=96), replace(whole, middle=96), 0, backbone),
+        "closer": write_network(tmp_path / "closer", replace(CNN, center_crop=96), replace(whole, center_crop=96), 0, backbone),
     }
     for name, panel in panels.items():
         blend = find_model(str(blend_models([panel, mlp], [1.0, 1.0], tmp_path / "out", About(name))), BackendChoice.TORCH)
@@ -50,13 +50,13 @@ def test_members_with_one_backbone_and_two_inputs_share_it(mlp: FoundModel, tmp_
             assert answers(blend, photo) == pytest.approx(expected, abs=2e-3)  # a center cut alone is rounded otherwise
     larger = write_network(tmp_path / "larger", CNN, CropSpec(256, multiple=32), 0, backbone)
     blend = find_model(str(blend_models([larger, mlp], [1.0, 1.0], tmp_path / "out", About("larger"))), BackendChoice.TORCH)
-    assert blend.card.crops.middle == 0
+    assert blend.card.crops.center_crop == 0
 
 
 def test_beside_a_center_crop_others_get_their_own_size(mlp: FoundModel, tmp_path: Path) -> None:
     whole = write_network(tmp_path / "whole", CNN, CropSpec(CENTER.size - 32), 0)
     blend = find_model(str(blend_models([mlp, whole], [1.0, 1.0], tmp_path / "out", About("both"))), BackendChoice.TORCH)
-    assert blend.card.crops == replace(CENTER, middle=0)
+    assert blend.card.crops == replace(CENTER, center_crop=0)
     network = load_network(blend.card, blend.folder / "both.safetensors")
     assert network.adapt(torch.zeros(1, 3, CENTER.size, CENTER.size), 1).shape[2:] == (CENTER.size - 32, CENTER.size - 32)
 

@@ -111,7 +111,7 @@ def test_all_that_a_blend_may_hold_is_exported_with_free_height_and_width(tmp_pa
     center = replace(CNN, head="mlp", units=8, center_crop=64)
     others = [
         write_network(tmp_path / "small", CNN, CropSpec(64), 1, backbone),
-        write_network(tmp_path / "center", center, CropSpec(192, middle=64), 2, backbone),
+        write_network(tmp_path / "center", center, CropSpec(192, center_crop=64), 2, backbone),
         write_network(tmp_path / "vit", VIT, MEANS, 3),
     ]
     folder = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""What `pixels` and `tiffs` promise: every colour model, depth and profile comes out as sRGB, unclipped, on white."""
+"""What `colors` and `tiff` promise: every colour model, depth and profile comes out as sRGB, unclipped, on white."""
 
 import struct
 from importlib import metadata
@@ -19,12 +19,12 @@ from pictures import (
     WANTED,
     assert_close,
     chunk,
+    composite_on_white,
     decode,
     encode,
     encode_any,
     forge_png,
     forge_tiff,
-    lay_on_white,
     make_profile,
     refuse,
 )
@@ -74,14 +74,14 @@ def test_cmyk_jpeg_as_adobe_writes_it_inverted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True, "exact": True})])
 def test_transparent_pixels_lie_on_white(tmp_path: Path, kind: str, options: dict[str, object]) -> None:
     data = encode(np.dstack([PICTURE, ALPHA]), kind, **options)
-    assert_close(decode(tmp_path / "x", data).rgb, lay_on_white(PICTURE, ALPHA), mean=0.5, worst=1)
+    assert_close(decode(tmp_path / "x", data).rgb, composite_on_white(PICTURE, ALPHA), mean=0.5, worst=1)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_transparent_grey_lies_on_white(tmp_path: Path, kind: str) -> None:
     grey = PICTURE[..., 0]
     data = encode(Image.merge("LA", [Image.fromarray(grey), Image.fromarray(ALPHA)]), kind)
-    assert_close(decode(tmp_path / "x", data).rgb, lay_on_white(np.dstack([grey] * 3), ALPHA), mean=0.5, worst=1)
+    assert_close(decode(tmp_path / "x", data).rgb, composite_on_white(np.dstack([grey] * 3), ALPHA), mean=0.5, worst=1)
 
 
 def test_premultiplied_tiff(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_colour_tiff_of_floats(tmp_path: Path, order: str) -> None:
     assert (decode(tmp_path / "x", forge_tiff(colour, 2, order=order)).rgb == PICTURE).all()
     with_alpha = np.dstack([PICTURE, ALPHA]).astype(np.float32) / 255
     rgb = decode(tmp_path / "x", forge_tiff(with_alpha, 2, order=order, extra={338: (2,)})).rgb
-    assert_close(rgb, lay_on_white(PICTURE, ALPHA), mean=0.5, worst=1)
+    assert_close(rgb, composite_on_white(PICTURE, ALPHA), mean=0.5, worst=1)
 
 
 def test_grey_tiff_of_12_packed_bits(tmp_path: Path) -> None:

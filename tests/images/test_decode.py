@@ -1,4 +1,4 @@
-"""What `images` promises: every kind of picture comes out upright, in sRGB and unclipped; every other file comes out as
+"""What `decode` promises: every kind of picture comes out upright, in sRGB and unclipped; every other file comes out as
 an `Undecodable` that says why.
 """
 

@@ -1,4 +1,4 @@
-"""What `finding` promises: a folder gives the same files in the same order, with nothing left out in silence."""
+"""What `find` promises: a folder gives the same files in the same order, with nothing left out in silence."""
 
 import io
 import os

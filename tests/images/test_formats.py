@@ -7,7 +7,7 @@ import pytest
 from pictures import DEEP, HEIC, KINDS, LOSSLESS, PICTURE, assert_close, decode, encode_any, forge_tiff, refuse
 
 from iqa_cli.images.decode import OPENERS
-from iqa_cli.images.formats import DECODED, HEAD, name_kind, name_promise
+from iqa_cli.images.formats import DECODED, HEAD, identify_kind, kind_of_suffix
 from iqa_cli.records import Status
 
 
@@ -70,12 +70,12 @@ def test_formats_go_by_their_first_bytes_alone(kind: str) -> None:
     head = encode_any(kind)[:HEAD]
     named = {"WEBP": "WebP"}.get(kind, kind)
     for suffix in ("", ".jpg", ".png", ".heic", ".txt"):
-        assert name_kind(head, suffix) == named
+        assert identify_kind(head, suffix) == named
 
 
 def test_a_suffix_promises_but_does_not_make_an_image() -> None:
     for suffix in (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"):
-        assert name_promise(suffix) == "image"
-        assert name_kind(b"some text", suffix) == ""
+        assert kind_of_suffix(suffix) == "image"
+        assert identify_kind(b"some text", suffix) == ""
     for suffix in ("", ".txt", ".jpg2", "jpg", ".JPG"):  # suffixes come in lower case, with their dot
-        assert name_promise(suffix) == ""
+        assert kind_of_suffix(suffix) == ""

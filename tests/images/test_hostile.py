@@ -15,7 +15,7 @@ from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.decode_protocol import DecodeOptions
 
 JPEG, PNG = encode_any("JPEG"), encode_any("PNG")
 
@@ -73,7 +73,7 @@ HARMLESS = {  # what is odd about them takes nothing from the picture
 
 @pytest.fixture(scope="module")
 def pool() -> DecoderPool:
-    return DecoderPool(Work(CropSpec(64), MAX_PIXELS, 60.0), 1)
+    return DecoderPool(DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0), 1)
 
 
 def is_unharmed(pool: DecoderPool) -> bool:
@@ -112,7 +112,7 @@ def test_bombs_and_forgeries_are_told(pool: DecoderPool, tmp_path: Path, what: s
 
 def test_a_jpeg_that_never_ends_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(make_endless_jpeg(5000))
-    pool = DecoderPool(Work(CropSpec(64), MAX_PIXELS, 1.0), 1)
+    pool = DecoderPool(DecodeOptions(CropSpec(64), MAX_PIXELS, 1.0), 1)
     with pytest.raises(Undecodable) as caught:
         pool.prepare(str(tmp_path / "x.jpg"), threading.Event())
     assert caught.value.status is Status.TIMEOUT

@@ -9,12 +9,12 @@ import pytest
 from pictures import ADOBE, STORED, assert_close, decode, encode, encode_any, make_exif, make_picture, refuse
 from PIL import Image, ImageOps
 
-from iqa_cli.images.crops import CropSpec, Piece, cut_views
-from iqa_cli.images.jpeg import Lower, find_height
+from iqa_cli.images.crops import CropSpec, Region, cut_views
+from iqa_cli.images.jpeg import HeightOverride, find_height
 from iqa_cli.records import Status
 
 LARGE = make_picture(600, 800)
-MIDDLE = CropSpec(96, multiple=8, middle=48)
+CENTER = CropSpec(96, multiple=8, center_crop=48)
 PHOTOS = Path(__file__).parents[1] / "photos"
 
 
@@ -68,7 +68,7 @@ def cut_from_all(data: bytes, scale: int, crops: CropSpec) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as picture:
         picture.draft(None, (picture.width // scale, picture.height // scale))
         upright = ImageOps.exif_transpose(picture).convert("RGB")
-    return cut_views(Piece(upright, upright.height, upright.width), crops)
+    return cut_views(Region(upright, upright.height, upright.width), crops)
 
 
 def spoil_end(data: bytes, share: float) -> bytes:
@@ -85,27 +85,27 @@ def spoil_end(data: bytes, share: float) -> bytes:
 def test_what_is_cut_is_the_same_to_the_bit(
     tmp_path: Path, orientation: int, options: dict[str, object], size: int, count: int
 ) -> None:
-    crops = CropSpec(size, multiple=1, count=count, zoom=1.1, middle=size // 2)
+    crops = CropSpec(size, multiple=1, count=count, zoom=1.1, center_crop=size // 2)
     data = compress(orientation=orientation, **options)
     decoded = decode(tmp_path / "x", data, crops=crops)
     assert (decoded.width, decoded.height) == (800, 600)
-    scale = 800 // decoded.piece.width
-    assert decoded.piece.height == 600 // scale
-    assert (cut_views(decoded.piece, crops) == cut_from_all(data, scale, crops)).all()
+    scale = 800 // decoded.region.width
+    assert decoded.region.height == 600 // scale
+    assert (cut_views(decoded.region, crops) == cut_from_all(data, scale, crops)).all()
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_grey_and_ink_too(tmp_path: Path, mode: str) -> None:
     data = encode(Image.fromarray(LARGE).convert(mode), "JPEG", quality=90)
-    decoded = decode(tmp_path / "x", data, crops=MIDDLE)
-    assert (cut_views(decoded.piece, MIDDLE) == cut_from_all(data, 2, MIDDLE)).all()
+    decoded = decode(tmp_path / "x", data, crops=CENTER)
+    assert (cut_views(decoded.region, CENTER) == cut_from_all(data, 2, CENTER)).all()
 
 
 @pytest.mark.parametrize("orientation", [1, 4, 6, 8])
 def test_only_what_is_looked_at_becomes_srgb(tmp_path: Path, orientation: int) -> None:
     data = compress(orientation=orientation, icc_profile=ADOBE)
-    crops = CropSpec(400, multiple=8, middle=200)
-    whole, seen = decode(tmp_path / "x", data).piece, decode(tmp_path / "x", data, crops=crops).piece
+    crops = CropSpec(400, multiple=8, center_crop=200)
+    whole, seen = decode(tmp_path / "x", data).region, decode(tmp_path / "x", data, crops=crops).region
     assert (cut_views(seen, crops) == cut_views(whole, crops)).all()
     assert seen.picture.width * seen.picture.height < 0.5 * whole.width * whole.height
 
@@ -114,7 +114,7 @@ def test_only_what_is_looked_at_becomes_srgb(tmp_path: Path, orientation: int) -
 def test_rows_below_are_not_decoded_at_all(tmp_path: Path, orientation: int) -> None:
     data = compress(orientation=orientation)
     spoilt = spoil_end(data, 0.12)
-    crops = decode(tmp_path / "x", data, crops=MIDDLE), decode(tmp_path / "y", spoilt, crops=MIDDLE)
+    crops = decode(tmp_path / "x", data, crops=CENTER), decode(tmp_path / "y", spoilt, crops=CENTER)
     assert (crops[0].rgb == crops[1].rgb).all()
     assert (decode(tmp_path / "x", data).rgb != decode(tmp_path / "y", spoilt).rgb).any()
 
@@ -122,8 +122,8 @@ def test_rows_below_are_not_decoded_at_all(tmp_path: Path, orientation: int) -> 
 def test_what_follows_the_picture_does_no_harm(tmp_path: Path) -> None:
     data = compress()
     for behind in (b"\0" * 3, b"\0\0\0\x18ftypmp42" + bytes(3_000_000), data):
-        decoded = decode(tmp_path / "x", spoil_end(data, 0.12) + behind, crops=MIDDLE)
-        assert (cut_views(decoded.piece, MIDDLE) == cut_from_all(data, 2, MIDDLE)).all()
+        decoded = decode(tmp_path / "x", spoil_end(data, 0.12) + behind, crops=CENTER)
+        assert (cut_views(decoded.region, CENTER) == cut_from_all(data, 2, CENTER)).all()
 
 
 NOISE = compress(np.random.default_rng(0).integers(0, 256, LARGE.shape, np.uint8))
@@ -131,7 +131,7 @@ NOISE = compress(np.random.default_rng(0).integers(0, 256, LARGE.shape, np.uint8
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
 def test_a_jpeg_cut_short_below_what_is_looked_at_is_damaged_all_the_same(tmp_path: Path, share: float) -> None:
-    refused = refuse(tmp_path / "x", NOISE[: int(share * len(NOISE))], crops=MIDDLE)
+    refused = refuse(tmp_path / "x", NOISE[: int(share * len(NOISE))], crops=CENTER)
     assert (refused.status, refused.width, refused.height) == (Status.DAMAGED, 800, 600)
 
 
@@ -139,13 +139,13 @@ def test_a_jpeg_cut_short_below_what_is_looked_at_is_damaged_all_the_same(tmp_pa
 def test_a_jpeg_that_ends_in_nothing_but_zeros_too(tmp_path: Path, nothing: int) -> None:
     data = NOISE[: len(NOISE) // 2] + bytes(nothing)  # a download that was broken off, in a file of the right size
     assert find_height(io.BytesIO(data)) is None
-    assert refuse(tmp_path / "x", data, crops=MIDDLE).args == refuse(tmp_path / "x", data).args
+    assert refuse(tmp_path / "x", data, crops=CENTER).args == refuse(tmp_path / "x", data).args
 
 
 def test_progressive_jpegs_are_decoded_whole(tmp_path: Path) -> None:
     data = compress(progressive=True)
     assert find_height(io.BytesIO(data)) is None
-    assert (cut_views(decode(tmp_path / "x", data, crops=MIDDLE).piece, MIDDLE) == cut_from_all(data, 2, MIDDLE)).all()
+    assert (cut_views(decode(tmp_path / "x", data, crops=CENTER).region, CENTER) == cut_from_all(data, 2, CENTER)).all()
 
 
 # ---- headers ----
@@ -155,8 +155,8 @@ def test_progressive_jpegs_are_decoded_whole(tmp_path: Path) -> None:
 def test_a_file_with_another_height_is_the_same_but_for_that(size: int) -> None:
     data = compress()
     place = find_height(io.BytesIO(data))
-    lower = Lower(io.BytesIO(data), place, 320)
-    read = b"".join(iter(lambda: lower.read(size), b""))
+    overridden = HeightOverride(io.BytesIO(data), place, 320)
+    read = b"".join(iter(lambda: overridden.read(size), b""))
     assert read == data[:place] + (320).to_bytes(2, "big") + data[place + 2 :]
 
 

@@ -1,4 +1,4 @@
-"""What `rendering` promises: colours as screens show them, highlights rolled off, and nothing wrong taken from broken boxes."""
+"""What `rendering` promises: colours as screens show them, highlights tone mapped, and nothing wrong from broken boxes."""
 
 import random
 import struct
@@ -26,8 +26,8 @@ from colors import (
 from pictures import ADOBE, PICTURE, assert_close, chunk, decode, encode, encode_any, forge_png, make_exif, make_profile
 from PIL import Image
 
-from iqa_cli.images.colors.hdr import decode_hlg, decode_pq, encode_pq, roll_off
-from iqa_cli.images.colors.spaces import PRIMARIES, ColorSpace, name_by_cicp, name_by_gamma, name_by_profile
+from iqa_cli.images.colors.hdr import decode_hlg, decode_pq, encode_pq, tone_map
+from iqa_cli.images.colors.spaces import PRIMARIES, ColorSpace, space_from_cicp, space_from_gamma, space_from_profile
 from iqa_cli.images.crops import CropSpec, cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.heif import read_coding
@@ -55,13 +55,13 @@ def test_the_matrix_of_bt_2020_is_that_of_bt_2087() -> None:
 
 def test_highlights_are_rolled_off_and_nothing_else_is_touched() -> None:
     grey = np.repeat(np.linspace(0, 5, 501, dtype=np.float32)[:, None], 3, 1)
-    assert (roll_off(grey, 1.0) == grey).all()
-    rolled = roll_off(grey, 5.0)[:, 0]
+    assert (tone_map(grey, 1.0) == grey).all()
+    rolled = tone_map(grey, 5.0)[:, 0]
     assert rolled[:40] == pytest.approx(grey[:40, 0], rel=1e-3)  # below 80 cd/m2
     assert all(a <= b + 1e-4 for a, b in pairwise(rolled))
     assert rolled[-1] == pytest.approx(1, abs=1e-3)
     assert 0.7 < rolled[100] < 0.9  # diffuse white makes room for what is brighter
-    assert roll_off(np.float32([[50, 25, 0]]), 5.0) == pytest.approx(np.float32([[1, 0.5, 0]]), abs=1e-3)  # hues stay
+    assert tone_map(np.float32([[50, 25, 0]]), 5.0) == pytest.approx(np.float32([[1, 0.5, 0]]), abs=1e-3)  # hues stay
 
 
 @pytest.mark.parametrize("encoding", [(to_pq, 16), (to_hlg, 18)], ids=["PQ", "HLG"])
@@ -90,14 +90,14 @@ def test_what_is_transparent_says_nothing_of_the_peak(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-@pytest.mark.parametrize("spec", [CropSpec(32, "square", 32), CropSpec(32, "whole", 16, count=3), CropSpec(48, middle=32)])
+@pytest.mark.parametrize("spec", [CropSpec(32, "square", 32), CropSpec(32, "whole", 16, count=3), CropSpec(48, center_crop=32)])
 def test_crops_of_hdr_are_those_of_the_whole_picture(tmp_path: Path, spec: CropSpec, orientation: int) -> None:
     light = to_light(np.tile(PICTURE, (1, 6, 1))) * 3
     exif = chunk(b"eXIf", make_exif(orientation).tobytes()[6:])
     data = write_png(deepen(to_pq(light @ BT2020.T)), cicp(9, 16), exif)
     part, whole = decode(tmp_path / "x", data, crops=spec), decode(tmp_path / "x", data)
     assert (part.width, part.height) == (whole.width, whole.height) == ((480, 48) if orientation == 1 else (48, 480))
-    assert (cut_views(part.piece, spec) == cut_views(whole.piece, spec)).all()
+    assert (cut_views(part.region, spec) == cut_views(whole.region, spec)).all()
 
 
 @pytest.mark.skipif(not DEEP_AVIF, reason="this OpenCV has no AVIF")
@@ -148,17 +148,17 @@ def test_gamma_of_every_kind_of_png(tmp_path: Path, picture: str) -> None:
 
 @pytest.mark.parametrize("code", [4, 5, 8, 9, 10, 17])
 def test_rare_curves_go_from_black_to_white(code: int) -> None:
-    light = name_by_cicp(1, code).tabulate(255)
+    light = space_from_cicp(1, code).tabulate(255)
     assert light[0] == 0
     assert light[255] == pytest.approx(52.37 / 48 if code == 17 else 1)
     assert (np.diff(light) >= 0).all()
 
 
 def test_a_gamma_is_followed_where_libpng_does() -> None:
-    assert name_by_gamma(0.45455, None).srgb
-    assert name_by_gamma(0.44, None).srgb
-    assert name_by_gamma(1 / 1.8, None).gamma == pytest.approx(1.8)
-    assert name_by_gamma(None, None).srgb
+    assert space_from_gamma(0.45455, None).srgb
+    assert space_from_gamma(0.44, None).srgb
+    assert space_from_gamma(1 / 1.8, None).gamma == pytest.approx(1.8)
+    assert space_from_gamma(None, None).srgb
 
 
 def test_hdr_profiles_are_known_by_tag_and_by_name() -> None:
@@ -168,12 +168,12 @@ def test_hdr_profiles_are_known_by_tag_and_by_name() -> None:
         b"HLG Rec2020 RGB": (9, 18),
         b"PQ P3 RGB": (12, 16),
     }.items():
-        assert name_by_profile(make_profile(b"RGB ", 1.0, np.eye(3), name)) == name_by_cicp(*space)
+        assert space_from_profile(make_profile(b"RGB ", 1.0, np.eye(3), name)) == space_from_cicp(*space)
     for name in (b"Rec2020 RGB", b"Display P3", b"PQR of 2020"):
-        assert name_by_profile(make_profile(b"RGB ", 1.0, np.eye(3), name)) is None
+        assert space_from_profile(make_profile(b"RGB ", 1.0, np.eye(3), name)) is None
     tag = b"cicp" + struct.pack(">II", 132 + 12, 12) + b"cicp" + bytes(4) + bytes([9, 16, 0, 1])
-    assert name_by_profile(bytes(128) + struct.pack(">I", 1) + tag) == name_by_cicp(9, 16)
-    assert name_by_profile(ADOBE[:140]) is None
+    assert space_from_profile(bytes(128) + struct.pack(">I", 1) + tag) == space_from_cicp(9, 16)
+    assert space_from_profile(ADOBE[:140]) is None
 
 
 def test_an_hdr_profile_in_jpeg_and_avif(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_any_bytes_are_read_as_boxes_profiles_and_chunks(tmp_path: Path) -> None
         path.write_bytes(data)
         with path.open("rb") as file:
             read_coding(file)
-        name_by_profile(bytes(icc))
+        space_from_profile(bytes(icc))
 
 
 # ---- files that went wrong ----

@@ -11,7 +11,7 @@ from conftest import CARD, Run, environment, toy_nodes, write_model, write_onnx
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.models.card import EMBEDDED, WeightFile, read_card, write_card
+from iqa_cli.models.card import CARD_KEY, WeightFile, read_card, write_card
 from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
 from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.options import BackendChoice, ScoreOptions
@@ -46,6 +46,12 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
         files={"onnx": facts},
     )
     assert read_card(write_card(card, tmp_path)) == card
+
+
+def test_a_card_of_before_calls_the_center_crop_middle(tmp_path: Path) -> None:
+    card = tmp_path / "card.json"
+    card.write_text(change(GOOD, crops={"size": 96, "middle": 64}))
+    assert read_card(card).crops == CropSpec(96, center_crop=64)
 
 
 def change(data: dict[str, object], **changes: object) -> str:
@@ -171,7 +177,7 @@ def test_weights_without_a_card_say_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_an_onnx_file_may_carry_its_card(tmp_path: Path) -> None:
-    path = write_onnx(tmp_path / "inside.onnx", toy_nodes(), metadata={"other": "ü", EMBEDDED: json.dumps(asdict(CARD))})
+    path = write_onnx(tmp_path / "inside.onnx", toy_nodes(), metadata={"other": "ü", CARD_KEY: json.dumps(asdict(CARD))})
     assert read_metadata(path)["other"] == "ü"
     found = find_model(str(path), AUTO)
     assert found.card == replace(CARD, files={"onnx": WeightFile.of(path)})
@@ -179,14 +185,14 @@ def test_an_onnx_file_may_carry_its_card(tmp_path: Path) -> None:
 
 
 def test_a_card_beside_goes_before_the_one_inside(tmp_path: Path) -> None:
-    path = write_onnx(tmp_path / "two.onnx", toy_nodes(), metadata={EMBEDDED: json.dumps(asdict(CARD))})
+    path = write_onnx(tmp_path / "two.onnx", toy_nodes(), metadata={CARD_KEY: json.dumps(asdict(CARD))})
     write_card(replace(CARD, name="two", files={"onnx": WeightFile.of(path)}), tmp_path)
     assert find_model(str(path), AUTO).card.name == "two"
 
 
 @pytest.mark.parametrize("inside", ["no JSON", "{}", json.dumps({**asdict(CARD), "surprise": 1})])
 def test_a_broken_card_inside_is_named(tmp_path: Path, inside: str) -> None:
-    path = write_onnx(tmp_path / "inside.onnx", toy_nodes(), metadata={EMBEDDED: inside})
+    path = write_onnx(tmp_path / "inside.onnx", toy_nodes(), metadata={CARD_KEY: inside})
     with pytest.raises(WeightsError, match=r"inside\.onnx: the card inside is not one of this tool"):
         find_model(str(path), AUTO)
 

@@ -1,4 +1,4 @@
-"""What `embedded` promises: to see whatever would have ONNX Runtime read another file, wherever in the graph it is named."""
+"""What `onnx_metadata` promises: to find whatever makes ONNX Runtime read another file, wherever in the graph."""
 
 from collections.abc import Callable
 from dataclasses import replace

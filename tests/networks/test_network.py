@@ -91,11 +91,11 @@ def test_its_input_can_be_the_center_of_a_crop_alone():
     config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
     plain = build_network(config).eval()
     crops = torch.randn(2, 3, 128, 192)
-    middle = crops[:, :, 16:112, 48:144]
+    center = crops[:, :, 16:112, 48:144]
     network = build_network(replace(config, center_crop=96)).eval()
     network.load_state_dict(plain.state_dict())
-    assert torch.allclose(network(crops), plain(middle))
-    assert torch.allclose(network(middle), plain(middle))  # crops may be cut so already
+    assert torch.allclose(network(crops), plain(center))
+    assert torch.allclose(network(center), plain(center))  # crops may be cut so already
 
 
 def test_a_shared_backbone_is_used_and_stays_another_s():

@@ -1,4 +1,4 @@
-"""What `cache` promises: what is known is true of the file as it is now, and whatever is wrong with the cache is a warning."""
+"""What `cache` promises: what it finds is true of the file as it is now, and whatever is wrong with the cache is a warning."""
 
 import os
 import sqlite3
@@ -17,16 +17,16 @@ from iqa_cli.scoring.cache import (
     DAMAGED,
     FILE,
     RECENT,
-    Known,
+    Prediction,
     ScoreCache,
     clear_cache,
     connect,
     describe_cache,
     find_folder,
-    read_facts,
+    read_state,
 )
 
-KNOWN = Known(0.1 + 0.2, 4000, 3000)
+PREDICTION = Prediction(0.1 + 0.2, 4000, 3000)
 OLD = 1_600_000_000_000_000_000  # ns: a time when nothing of today was written
 NO_SUCH_USER = os.name != "posix" or os.geteuid() == 0  # root may write everywhere
 
@@ -52,20 +52,20 @@ def file(tmp_path: Path) -> str:
 
 @pytest.fixture
 def opened(cache: Path, warned: Warned) -> Iterator[ScoreCache]:
-    with closing(ScoreCache(cache, {"model": "a"}, warned)) as known:
-        yield known
+    with closing(ScoreCache(cache, {"model": "a"}, warned)) as scores:
+        yield scores
     assert warned == []
 
 
-def look_up(known: ScoreCache, path: str) -> Known | None:
-    facts = read_facts(path)
-    return None if facts is None else known.find(path, facts)
+def look_up(scores: ScoreCache, path: str) -> Prediction | None:
+    state = read_state(path)
+    return None if state is None else scores.get(path, state)
 
 
-def keep(known: ScoreCache, path: str) -> None:
-    facts = read_facts(path)
-    assert facts is not None
-    known.keep(path, facts, KNOWN)
+def put(scores: ScoreCache, path: str) -> None:
+    state = read_state(path)
+    assert state is not None
+    scores.put(path, state, PREDICTION)
 
 
 def read_rows(folder: Path) -> list[tuple[object, ...]]:
@@ -73,34 +73,34 @@ def read_rows(folder: Path) -> list[tuple[object, ...]]:
         return connection.execute("SELECT path, hash, modified FROM scores").fetchall()
 
 
-# ---- what is known ----
+# ---- what is found ----
 
 
 def test_what_was_kept_is_known_to_the_bit(opened: ScoreCache, file: str) -> None:
     assert look_up(opened, file) is None
-    keep(opened, file)
-    assert look_up(opened, file) == KNOWN
-    assert opened.found == 1
+    put(opened, file)
+    assert look_up(opened, file) == PREDICTION
+    assert opened.hits == 1
 
 
 def test_it_is_known_to_the_next_run_and_under_every_name(opened: ScoreCache, file: str, cache: Path, warned: Warned) -> None:
-    keep(opened, file)
+    put(opened, file)
     with closing(ScoreCache(cache, {"model": "a"}, warned)) as later:
         here = os.path.relpath(file)
-        assert [look_up(later, name) for name in (file, here, f"./{here}")] == [KNOWN] * 3
+        assert [look_up(later, name) for name in (file, here, f"./{here}")] == [PREDICTION] * 3
 
 
 def test_other_settings_know_nothing_of_it(opened: ScoreCache, file: str, cache: Path, warned: Warned) -> None:
-    keep(opened, file)
+    put(opened, file)
     with closing(ScoreCache(cache, {"model": "b"}, warned)) as other:
         assert look_up(other, file) is None
-        keep(other, file)
-    assert look_up(opened, file) == KNOWN, "both are kept"
+        put(other, file)
+    assert look_up(opened, file) == PREDICTION, "both are kept"
 
 
 @pytest.mark.parametrize("change", ["append", "rewrite", "replace", "touch"])
 def test_a_file_that_has_changed_is_not_known(opened: ScoreCache, file: str, change: str) -> None:
-    keep(opened, file)
+    put(opened, file)
     path = Path(file)
     if change == "append":
         path.write_bytes(b"pixels, more")
@@ -117,7 +117,7 @@ def test_a_file_that_has_changed_is_not_known(opened: ScoreCache, file: str, cha
 
 
 def test_content_that_changes_within_a_step_of_the_clock_is_noticed(opened: ScoreCache, file: str, cache: Path) -> None:
-    keep(opened, file)
+    put(opened, file)
     Path(file).write_bytes(b"PIXELS")
     now = Path(file).stat()
     with closing(sqlite3.connect(cache / FILE)) as connection:  # as if the clock had not moved in between
@@ -126,51 +126,51 @@ def test_content_that_changes_within_a_step_of_the_clock_is_noticed(opened: Scor
     assert look_up(opened, file) is None
 
 
-def test_the_hash_is_compared_until_the_facts_are_old(opened: ScoreCache, file: str, cache: Path) -> None:
-    keep(opened, file)
+def test_the_hash_is_compared_until_the_state_is_old(opened: ScoreCache, file: str, cache: Path) -> None:
+    put(opened, file)
     ((_, content, _),) = read_rows(cache)
     assert isinstance(content, bytes)
-    assert look_up(opened, file) == KNOWN
-    assert read_rows(cache)[0][1] == content, "too early to trust the facts"
+    assert look_up(opened, file) == PREDICTION
+    assert read_rows(cache)[0][1] == content, "too early to trust the state"
     time.sleep(RECENT / 1e9 + 0.1)
-    assert look_up(opened, file) == KNOWN
+    assert look_up(opened, file) == PREDICTION
     assert read_rows(cache)[0][1] is None
-    assert look_up(opened, file) == KNOWN
+    assert look_up(opened, file) == PREDICTION
 
 
 def test_a_file_that_changes_while_it_is_scored_is_not_kept(opened: ScoreCache, file: str, cache: Path) -> None:
-    facts = read_facts(file)
-    assert facts is not None
+    state = read_state(file)
+    assert state is not None
     Path(file).write_bytes(b"pixels, and it grows")
-    opened.keep(file, facts, KNOWN)
+    opened.put(file, state, PREDICTION)
     Path(file).unlink()
-    opened.keep(file, facts, KNOWN)
+    opened.put(file, state, PREDICTION)
     assert read_rows(cache) == []
 
 
 @pytest.mark.parametrize("path", ["gone.jpg", "", "nul\0", "/dev/null", "/"])
-def test_only_regular_files_have_facts(path: str) -> None:
-    assert read_facts(path) is None
+def test_only_regular_files_have_a_state(path: str) -> None:
+    assert read_state(path) is None
 
 
 def test_files_of_impossible_ages_are_scored_without_it(opened: ScoreCache, file: str) -> None:
-    facts = read_facts(file)
-    assert facts is not None
+    state = read_state(file)
+    assert state is not None
     from dataclasses import replace
 
-    ancient = replace(facts, modified=1 << 70)
-    assert opened.find(file, ancient) is None
-    opened.keep(file, ancient, KNOWN)
-    keep(opened, file)
-    assert look_up(opened, file) == KNOWN
+    ancient = replace(state, modified=1 << 70)
+    assert opened.get(file, ancient) is None
+    opened.put(file, ancient, PREDICTION)
+    put(opened, file)
+    assert look_up(opened, file) == PREDICTION
 
 
 def test_names_are_bytes(opened: ScoreCache, tmp_path: Path) -> None:
     for name in (b"raw\xff\xfe.jpg", b"line\nend.jpg", "写真.jpg".encode()):
         path = os.fsdecode(os.path.join(os.fsencode(tmp_path), name))  # noqa: PTH118
         Path(path).write_bytes(b"pixels")
-        keep(opened, path)
-        assert look_up(opened, path) == KNOWN
+        put(opened, path)
+        assert look_up(opened, path) == PREDICTION
 
 
 # ---- several at once ----
@@ -183,26 +183,26 @@ def test_threads_share_it(opened: ScoreCache, tmp_path: Path) -> None:
 
     def work(own: list[str]) -> None:
         for path in own:
-            keep(opened, path)
-            assert look_up(opened, path) == KNOWN
+            put(opened, path)
+            assert look_up(opened, path) == PREDICTION
 
     threads = [threading.Thread(target=work, args=(paths[i::4],)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert opened.found == 40
+    assert opened.hits == 40
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from iqa_cli.scoring.cache import Known, ScoreCache, read_facts
-known = ScoreCache(Path(sys.argv[1]), {"model": "a"}, lambda text: sys.exit(text))
+from iqa_cli.scoring.cache import Prediction, ScoreCache, read_state
+scores = ScoreCache(Path(sys.argv[1]), {"model": "a"}, lambda text: sys.exit(text))
 for i in range(int(sys.argv[2]), 200, 2):
     path = f"{sys.argv[3]}/{i}"
     Path(path).write_bytes(b"pixels")
-    known.keep(path, read_facts(path), Known(i / 200, i, i))
+    scores.put(path, read_state(path), Prediction(i / 200, i, i))
     print(i, flush=True)
 """
 
@@ -217,7 +217,7 @@ def test_processes_share_it(opened: ScoreCache, cache: Path, tmp_path: Path) -> 
     for writer in writers:
         writer.communicate()
         assert writer.returncode == 0
-    assert [look_up(opened, str(tmp_path / f"{i}")) for i in range(200)] == [Known(i / 200, i, i) for i in range(200)]
+    assert [look_up(opened, str(tmp_path / f"{i}")) for i in range(200)] == [Prediction(i / 200, i, i) for i in range(200)]
 
 
 def test_what_was_kept_survives_a_kill(opened: ScoreCache, cache: Path, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_what_was_kept_survives_a_kill(opened: ScoreCache, cache: Path, tmp_path
     said = [int(writer.stdout.readline()) for _ in range(20)]
     writer.kill()
     writer.communicate()
-    assert [look_up(opened, str(tmp_path / f"{i}")) for i in said] == [Known(i / 200, i, i) for i in said]
+    assert [look_up(opened, str(tmp_path / f"{i}")) for i in said] == [Prediction(i / 200, i, i) for i in said]
 
 
 # ---- what goes wrong ----
@@ -234,12 +234,12 @@ def test_what_was_kept_survives_a_kill(opened: ScoreCache, cache: Path, tmp_path
 
 @pytest.mark.parametrize("where", ["whole", "head", "pages"])
 def test_a_damaged_cache_is_set_aside(cache: Path, file: str, warned: Warned, where: str) -> None:
-    with closing(ScoreCache(cache, {"model": "a"}, warned)) as known:
+    with closing(ScoreCache(cache, {"model": "a"}, warned)) as scores:
         for i in range(400):
-            facts = read_facts(file)
-            assert facts is not None
-            known.keep(file, facts, KNOWN)
-            known._execute("INSERT INTO scores VALUES (?, ?, 1, 1, 1, NULL, 0.5, 1, 1)", f"{i}".encode(), b"x")
+            state = read_state(file)
+            assert state is not None
+            scores.put(file, state, PREDICTION)
+            scores._execute("INSERT INTO scores VALUES (?, ?, 1, 1, 1, NULL, 0.5, 1, 1)", f"{i}".encode(), b"x")
     data = bytearray((cache / FILE).read_bytes())
     if where == "whole":
         data[:] = b"no database" * 100
@@ -247,12 +247,12 @@ def test_a_damaged_cache_is_set_aside(cache: Path, file: str, warned: Warned, wh
         at = 0 if where == "head" else 4096
         data[at : at + 9000] = b"\xff" * 9000
     (cache / FILE).write_bytes(data)
-    with closing(ScoreCache(cache, {"model": "a"}, warned)) as known:
-        assert look_up(known, file) in (None, KNOWN)
+    with closing(ScoreCache(cache, {"model": "a"}, warned)) as scores:
+        assert look_up(scores, file) in (None, PREDICTION)
         for i in range(400):
-            known._execute("SELECT quality FROM scores WHERE path = ?", f"{i}".encode())
-        keep(known, file)
-        assert look_up(known, file) == KNOWN
+            scores._execute("SELECT quality FROM scores WHERE path = ?", f"{i}".encode())
+        put(scores, file)
+        assert look_up(scores, file) == PREDICTION
     (warning,) = warned
     assert warning == f"{cache / FILE}: the cache was damaged; it is set aside as {DAMAGED}, and a new one begun"
     assert (cache / DAMAGED).read_bytes() == data
@@ -260,9 +260,9 @@ def test_a_damaged_cache_is_set_aside(cache: Path, file: str, warned: Warned, wh
 
 def assert_works_without(folder: Path, file: str, reason: str) -> None:
     warned = Warned()
-    known = ScoreCache(folder, {"model": "a"}, warned)
-    keep(known, file)
-    assert look_up(known, file) is None
+    scores = ScoreCache(folder, {"model": "a"}, warned)
+    put(scores, file)
+    assert look_up(scores, file) is None
     (warning,) = warned
     assert warning.startswith(f"{folder / FILE}: the cache cannot be used: ")
     assert reason in warning
@@ -287,13 +287,13 @@ def test_a_folder_that_may_not_be_written_is_a_warning(tmp_path: Path, file: str
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from iqa_cli.scoring.cache import Known, ScoreCache, read_facts
-known = ScoreCache(Path(sys.argv[1]), {"model": "a"}, print)
-known.keep(sys.argv[2], read_facts(sys.argv[2]), Known(0.5, 1, 1))
+from iqa_cli.scoring.cache import Prediction, ScoreCache, read_state
+scores = ScoreCache(Path(sys.argv[1]), {"model": "a"}, print)
+scores.put(sys.argv[2], read_state(sys.argv[2]), Prediction(0.5, 1, 1))
 size = (Path(sys.argv[1]) / "scores-1.sqlite-wal").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 9000, size + 9000))
 for i in range(100):
-    known.keep(sys.argv[2], read_facts(sys.argv[2]), Known(0.5, i, i))
+    scores.put(sys.argv[2], read_state(sys.argv[2]), Prediction(0.5, i, i))
 """
 
 
@@ -304,8 +304,8 @@ def test_a_full_disk_is_one_warning(cache: Path, file: str, warned: Warned) -> N
     assert done.stdout.count("\n") == 1
     assert done.stdout.startswith(f"{cache / FILE}: the cache cannot be used: ")
     assert done.stderr == ""
-    with closing(ScoreCache(cache, {"model": "a"}, warned)) as known:
-        assert look_up(known, file) is not None, "what was kept before is there"
+    with closing(ScoreCache(cache, {"model": "a"}, warned)) as scores:
+        assert look_up(scores, file) is not None, "what was kept before is there"
     assert warned == []
 
 
@@ -313,8 +313,8 @@ def test_another_process_that_writes_for_long_is_waited_for(opened: ScoreCache, 
     with closing(connect(cache)) as other:
         other.execute("BEGIN IMMEDIATE")
         threading.Timer(0.5, other.execute, ["COMMIT"]).start()
-        keep(opened, file)
-    assert look_up(opened, file) == KNOWN
+        put(opened, file)
+    assert look_up(opened, file) == PREDICTION
 
 
 # ---- where it lies, and how it is forgotten ----
@@ -337,15 +337,15 @@ def test_names_of_photos_are_for_their_owner_only(tmp_path: Path) -> None:
 
 
 def test_it_says_how_much_it_holds_and_forgets_it(opened: ScoreCache, file: str, cache: Path) -> None:
-    keep(opened, file)
+    put(opened, file)
     state = describe_cache(cache)
     assert (state.file, state.scores) == (cache / FILE, 1)
     assert state.bytes >= (cache / FILE).stat().st_size
     clear_cache(cache)
     assert describe_cache(cache).scores == 0
     assert look_up(opened, file) is None, "whoever has it open goes on"
-    keep(opened, file)
-    assert look_up(opened, file) == KNOWN
+    put(opened, file)
+    assert look_up(opened, file) == PREDICTION
 
 
 def test_nothing_is_made_by_asking(tmp_path: Path) -> None:

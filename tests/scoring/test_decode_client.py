@@ -1,4 +1,4 @@
-"""What `process` promises: a decoder that is not what it should be is dead, or says why it does not start."""
+"""What `decode_client` promises: a decoder that is not what it should be is dead, or says why it does not start."""
 
 import os
 import threading
@@ -9,11 +9,10 @@ from conftest import write_photo
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
-from iqa_cli.scoring.decode_client import Decoder, Died
-from iqa_cli.scoring.decode_protocol import Work
-from iqa_cli.scoring.launching import START, launch
+from iqa_cli.scoring.decode_client import Decoder, WorkerDied
+from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, start_worker
 
-WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
+OPTIONS = DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
@@ -23,7 +22,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_photo(tmp_path_factory.mktemp("photo") / "photo.jpg", 1))
 
 
-READY = START.split("; from")[0] + (
+READY = WORKER_PROGRAM.split("; from")[0] + (
     "; import socket; channel = socket.socket(fileno=int(sys.argv[1]))\n"
     "def say(data): channel.sendall(len(data).to_bytes(4, 'big') + data)\n"
     "say(b'{}'); channel.recv(4096); "
@@ -53,11 +52,11 @@ READY = START.split("; from")[0] + (
     ],
 )
 def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> None:
-    decoder = Decoder(WORK, launch(READY + answer))
+    decoder = Decoder(OPTIONS, start_worker(READY + answer))
     try:
-        with pytest.raises(Died):
+        with pytest.raises(WorkerDied):
             decoder.prepare(photo, NEVER)
-        assert not decoder.sound
+        assert not decoder.in_sync
     finally:
         decoder.close()
 
@@ -72,7 +71,7 @@ def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> Non
     ],
 )
 def test_a_process_that_does_not_start_says_why(photo: str, program: str, reason: str) -> None:
-    decoder = Decoder(WORK, launch(program))
+    decoder = Decoder(OPTIONS, start_worker(program))
     try:
         with pytest.raises(DataError, match=f"^cannot start a process for decoding: .*{reason}"):
             decoder.prepare(photo, NEVER)

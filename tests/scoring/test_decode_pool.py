@@ -21,11 +21,11 @@ from iqa_cli.images.crops import CropSpec, cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.scoring.decode_client import Decoder, Prepared, Stopped
+from iqa_cli.scoring.decode_client import Decoder, PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.decode_protocol import DecodeOptions
 
-WORK = Work(CropSpec(64), MAX_PIXELS, 60.0)
+OPTIONS = DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
@@ -44,7 +44,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def find_busy(pool: DecoderPool) -> Decoder | None:
-    return next((decoder for decoder in list(pool.living) if decoder.ready and not decoder.sound), None)
+    return next((decoder for decoder in list(pool.living) if decoder.ready and not decoder.in_sync), None)
 
 
 @contextmanager
@@ -83,20 +83,20 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_process_cuts_what_this_one_would(tmp_path: Path, count: int) -> None:
-    work = replace(WORK, crops=CropSpec(96, count=count))
+    work = replace(OPTIONS, crops=CropSpec(96, count=count))
     pool = DecoderPool(work, 1)
     for seed, size in enumerate([(96, 80), (2000, 1500), (60, 500)]):
         path = str(write_photo(tmp_path / f"{seed}.jpg", seed, size))
         prepared = pool.prepare(path, NEVER)
         image = decode_image(path, crops=work.crops)
-        assert np.array_equal(prepared.views, cut_views(image.piece, work.crops))
+        assert np.array_equal(prepared.views, cut_views(image.region, work.crops))
         assert (prepared.width, prepared.height) == size
 
 
 def test_what_cannot_be_decoded_says_so_as_here(tmp_path: Path, photo: str) -> None:
     (tmp_path / "text.jpg").write_text("text")
     (tmp_path / "short.jpg").write_bytes(Path(photo).read_bytes()[:400])
-    pool = DecoderPool(WORK, 1)
+    pool = DecoderPool(OPTIONS, 1)
     for path in (
         "gone.jpg",
         "",
@@ -114,7 +114,7 @@ def test_what_cannot_be_decoded_says_so_as_here(tmp_path: Path, photo: str) -> N
 
 
 def test_relative_paths_are_those_of_this_process(tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = DecoderPool(WORK, 1)
+    pool = DecoderPool(OPTIONS, 1)
     pool.start()
     (tmp_path / "here.jpg").write_bytes(Path(photo).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def test_relative_paths_are_those_of_this_process(tmp_path: Path, photo: str, mo
 
 
 def test_one_image_starts_one_process(photo: str) -> None:
-    pool = DecoderPool(WORK, 8)
+    pool = DecoderPool(OPTIONS, 8)
     pool.start()
     for _ in range(3):
         pool.prepare(photo, NEVER)
@@ -135,7 +135,7 @@ def test_one_image_starts_one_process(photo: str) -> None:
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_decoder_that_crashes_costs_its_file_only(slow: str, photo: str, number: signal.Signals) -> None:
-    pool = DecoderPool(WORK, 1)
+    pool = DecoderPool(OPTIONS, 1)
     with signalling(pool, number, 2), pytest.raises(Undecodable) as caught:
         pool.prepare(slow, NEVER)
     assert caught.value.status is Status.CRASHED
@@ -145,7 +145,7 @@ def test_a_decoder_that_crashes_costs_its_file_only(slow: str, photo: str, numbe
 
 @POSIX
 def test_a_decoder_that_is_killed_once_costs_nothing(slow: str) -> None:
-    pool = DecoderPool(WORK, 1)
+    pool = DecoderPool(OPTIONS, 1)
     with signalling(pool, signal.SIGKILL, 1) as met:
         assert pool.prepare(slow, NEVER).width == 4000
     assert len(met) == 1
@@ -153,7 +153,7 @@ def test_a_decoder_that_is_killed_once_costs_nothing(slow: str) -> None:
 
 @POSIX
 def test_a_decoder_that_dies_idle_costs_nothing(photo: str) -> None:
-    pool = DecoderPool(WORK, 1)
+    pool = DecoderPool(OPTIONS, 1)
     pool.prepare(photo, NEVER)
     (first,) = pool.living
     os.kill(first.process.pid, signal.SIGKILL)
@@ -163,7 +163,7 @@ def test_a_decoder_that_dies_idle_costs_nothing(photo: str) -> None:
 
 @POSIX
 def test_a_decoder_that_hangs_is_ended_after_its_time(slow: str, photo: str) -> None:
-    pool = DecoderPool(replace(WORK, timeout=2.0), 1)
+    pool = DecoderPool(replace(OPTIONS, timeout=2.0), 1)
     pool.prepare(photo, NEVER)
     with signalling(pool, signal.SIGSTOP, 1) as met, pytest.raises(Undecodable) as caught:
         pool.prepare(slow, NEVER)
@@ -173,7 +173,7 @@ def test_a_decoder_that_hangs_is_ended_after_its_time(slow: str, photo: str) -> 
 
 
 def test_an_image_that_takes_too_long_is_told(slow: str) -> None:
-    pool = DecoderPool(replace(WORK, timeout=0.01), 1)
+    pool = DecoderPool(replace(OPTIONS, timeout=0.01), 1)
     with pytest.raises(Undecodable) as caught:
         pool.prepare(slow, NEVER)
     assert caught.value.status is Status.TIMEOUT
@@ -181,7 +181,7 @@ def test_an_image_that_takes_too_long_is_told(slow: str) -> None:
 
 @POSIX
 def test_stopping_waits_for_no_decoder(slow: str, photo: str) -> None:
-    pool, stop = DecoderPool(WORK, 1), threading.Event()
+    pool, stop = DecoderPool(OPTIONS, 1), threading.Event()
     pool.prepare(photo, stop)
     with signalling(pool, signal.SIGSTOP, 1) as met:
         threading.Timer(1.0, stop.set).start()
@@ -192,7 +192,7 @@ def test_stopping_waits_for_no_decoder(slow: str, photo: str) -> None:
 
 
 def test_files_wait_for_a_free_process_and_none_is_lost(slow: str, photo: str) -> None:
-    pool = DecoderPool(WORK, 2)
+    pool = DecoderPool(OPTIONS, 2)
     paths = [photo, slow, "gone.jpg", photo] * 3
     outcomes: dict[int, object] = {}
 
@@ -207,7 +207,7 @@ def test_files_wait_for_a_free_process_and_none_is_lost(slow: str, photo: str) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert [isinstance(outcomes[place], Prepared) for place in range(len(paths))] == [path != "gone.jpg" for path in paths]
+    assert [isinstance(outcomes[place], PreparedImage) for place in range(len(paths))] == [path != "gone.jpg" for path in paths]
     assert len(pool.living) == 2
 
 
@@ -215,7 +215,7 @@ def test_files_wait_for_a_free_process_and_none_is_lost(slow: str, photo: str) -
 
 
 def test_processes_end_with_the_pool(photo: str) -> None:
-    pool = DecoderPool(WORK, 1)
+    pool = DecoderPool(OPTIONS, 1)
     pool.prepare(photo, NEVER)
     (pid,) = [decoder.process.pid for decoder in pool.living]
     del pool
@@ -225,9 +225,9 @@ def test_processes_end_with_the_pool(photo: str) -> None:
 USER = """
 import os, sys, threading
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.decode_protocol import DecodeOptions
 from iqa_cli.scoring.decode_pool import DecoderPool
-pool = DecoderPool(Work(CropSpec(64), 300_000_000, float(sys.argv[2])), 1)
+pool = DecoderPool(DecodeOptions(CropSpec(64), 300_000_000, float(sys.argv[2])), 1)
 pool.prepare(sys.argv[1], threading.Event())
 print(next(iter(pool.living)).process.pid, flush=True)
 exec(sys.argv[3])
@@ -256,12 +256,12 @@ def test_a_decoder_whose_user_is_gone_ends_itself() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_bounded_and_decoders_go_first_when_it_runs_out(photo: str) -> None:
-    pool = DecoderPool(replace(WORK, max_pixels=1_000_000), 1)
+    pool = DecoderPool(replace(OPTIONS, max_pixels=1_000_000), 1)
     pool.prepare(photo, NEVER)
     (decoder,) = pool.living
     place = Path("/proc") / str(decoder.process.pid)
     limits = next(line for line in (place / "limits").read_text().splitlines() if line.startswith("Max address space"))
-    assert int(limits.split()[3]) == int(limits.split()[4]) == pool.work.memory == (1 << 30) + 16_000_000
+    assert int(limits.split()[3]) == int(limits.split()[4]) == pool.options.memory == (1 << 30) + 16_000_000
     assert (place / "oom_score_adj").read_text() == "1000\n"
 
 
@@ -273,7 +273,7 @@ def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
         "import json, sys; from iqa_cli.images.crops import CropSpec\n"
         "from iqa_cli.scoring import decode_protocol, decode_worker\n"
         "decode_worker.limit_resources(300_000_000)\n"
-        "print(json.dumps(decode_worker.prepare(sys.argv[1], decode_protocol.Work(CropSpec(64), 300_000_000, 60))[0]))"
+        "print(json.dumps(decode_worker.prepare(sys.argv[1], decode_protocol.DecodeOptions(CropSpec(64), 300_000_000, 60))[0]))"
     )
     done = subprocess.run([sys.executable, "-c", code, large], check=True, capture_output=True, text=True, env=environment())
     answer = {"status": "too-large", "detail": "PNG: not enough memory to decode it", "width": 16_000, "height": 16_000}

@@ -32,11 +32,11 @@ from PIL import Image
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.decode_protocol import Work
+from iqa_cli.scoring.decode_protocol import DecodeOptions
 
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
-WORK = Work(CropSpec(64, multiple=8, middle=32), 10_000_000, 60.0)
-MOST = 700_000_000  # bytes that a process may have had in memory: far below WORK.memory, its bound
+OPTIONS = DecodeOptions(CropSpec(64, multiple=8, center_crop=32), 10_000_000, 60.0)
+MOST = 700_000_000  # bytes that a process may have had in memory: far below OPTIONS.memory, its bound
 
 
 def make_seeds() -> list[bytes]:
@@ -105,7 +105,7 @@ def read_peak(pid: int) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_damaged_file_crashes_hangs_or_swallows_memory(tmp_path: Path) -> None:
-    seeds, pool, never = make_seeds(), DecoderPool(WORK, 2), threading.Event()
+    seeds, pool, never = make_seeds(), DecoderPool(OPTIONS, 2), threading.Event()
 
     def attempt(number: int) -> str:
         dice = random.Random(number)
@@ -118,7 +118,7 @@ def test_no_damaged_file_crashes_hangs_or_swallows_memory(tmp_path: Path) -> Non
         else:
             outcome, detail = "ok", "none"
             assert prepared.views.shape[0] == 1
-            assert prepared.width * prepared.height <= WORK.max_pixels
+            assert prepared.width * prepared.height <= OPTIONS.max_pixels
         assert detail
         assert detail.isprintable()
         if outcome not in (Status.CRASHED, Status.TIMEOUT):  # those stay, to be looked at
@@ -132,4 +132,4 @@ def test_no_damaged_file_crashes_hangs_or_swallows_memory(tmp_path: Path) -> Non
     assert outcomes["ok"] > COUNT / 20
     assert outcomes[Status.DAMAGED] > COUNT / 20
     assert len(pool.living) == 2, "and none was replaced"
-    assert max(read_peak(decoder.process.pid) for decoder in pool.living) < MOST < WORK.memory
+    assert max(read_peak(decoder.process.pid) for decoder in pool.living) < MOST < OPTIONS.memory

@@ -1,4 +1,4 @@
-"""What `conveyor` promises: order, laziness, nobody waits for who is slow, and a clean end."""
+"""What `map_ordered` promises: order, laziness, nobody waits for who is slow, and a clean end."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from iqa_cli.scoring.ordered_map import PASSING, convey
+from iqa_cli.scoring.ordered_map import MAX_WAITING, map_ordered
 
 Event = threading.Event
 
@@ -24,8 +24,8 @@ def find_threads(name: str) -> list[threading.Thread]:
 
 @pytest.mark.parametrize("threads", [1, 3, 8])
 def test_results_come_in_order(threads: int) -> None:
-    assert list(convey(range(200), square, threads=threads)) == [i * i for i in range(200)]
-    assert list(convey([], square, threads=threads)) == []
+    assert list(map_ordered(range(200), square, threads=threads)) == [i * i for i in range(200)]
+    assert list(map_ordered([], square, threads=threads)) == []
 
 
 def test_a_result_does_not_wait_for_the_next_item() -> None:
@@ -36,7 +36,7 @@ def test_a_result_does_not_wait_for_the_next_item() -> None:
         assert taken.wait(30), "the result waits for the next item"
         yield 4
 
-    results = convey(draw(), square, threads=4)
+    results = map_ordered(draw(), square, threads=4)
     assert next(results) == 9
     taken.set()
     assert list(results) == [16]
@@ -44,7 +44,7 @@ def test_a_result_does_not_wait_for_the_next_item() -> None:
 
 def test_nothing_is_drawn_before_it_is_asked_for() -> None:
     drawn = count()
-    results = convey(drawn, square, threads=2)
+    results = map_ordered(drawn, square, threads=2)
     time.sleep(0.1)
     assert next(drawn) == 0
     results.close()
@@ -52,7 +52,7 @@ def test_nothing_is_drawn_before_it_is_asked_for() -> None:
 
 def test_who_stops_asking_stops_the_drawing() -> None:
     drawn = count()
-    with closing(convey(drawn, square, threads=2)) as results:
+    with closing(map_ordered(drawn, square, threads=2)) as results:
         for _ in range(5):
             next(results)
         time.sleep(0.3)  # for what is under way
@@ -72,16 +72,16 @@ def test_others_pass_one_that_takes_long_but_not_without_end() -> None:
     drawn: list[int] = []
 
     def draw() -> Iterator[int]:
-        for item in range(5 * PASSING):
+        for item in range(5 * MAX_WAITING):
             drawn.append(item)
-            if len(drawn) == PASSING:
+            if len(drawn) == MAX_WAITING:
                 threading.Timer(0.3, go.set).start()  # later than more could have been drawn
             yield item
 
-    results = convey(draw(), wait_for_first, threads=3)
+    results = map_ordered(draw(), wait_for_first, threads=3)
     assert next(results) == 0
-    assert PASSING <= len(drawn) <= PASSING + 3
-    assert list(results) == list(range(1, 5 * PASSING))
+    assert MAX_WAITING <= len(drawn) <= MAX_WAITING + 3
+    assert list(results) == list(range(1, 5 * MAX_WAITING))
 
 
 def test_closing_tells_the_tasks_and_drops_the_rest() -> None:
@@ -93,7 +93,7 @@ def test_closing_tells_the_tasks_and_drops_the_rest() -> None:
             assert stop.wait(30), "nobody told"
         return item
 
-    results = convey(range(100), linger, threads=3, name="lingering")
+    results = map_ordered(range(100), linger, threads=3, name="lingering")
     assert next(results) == 0
     results.close()
     assert len(begun) <= 5
@@ -107,7 +107,7 @@ def test_closing_does_not_wait_for_an_item_that_never_comes() -> None:
         yield 1
         never.wait()
 
-    results = convey(draw(), square, threads=2)
+    results = map_ordered(draw(), square, threads=2)
     assert next(results) == 1
     results.close()  # returns, although whoever draws the items still waits
     never.set()
@@ -126,7 +126,7 @@ def test_an_error_comes_after_the_results_before_it(where: str) -> None:
             raise OSError("the task failed")
         return item
 
-    results = convey(draw(), fail, threads=4)
+    results = map_ordered(draw(), fail, threads=4)
     assert [next(results) for _ in range(10)] == list(range(10))
     with pytest.raises(OSError, match="the list broke off" if where == "items" else "the task failed"):
         next(results)

@@ -11,7 +11,7 @@ import pytest
 from conftest import environment
 
 from iqa_cli.scoring import resources
-from iqa_cli.scoring.ordered_map import convey
+from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
 
 
@@ -64,7 +64,7 @@ def test_where_no_more_threads_can_be_started_those_there_are_do_the_work(monkey
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_two)
-    assert list(convey(range(100), lambda item, _: item * item, threads=8)) == [item * item for item in range(100)]
+    assert list(map_ordered(range(100), lambda item, _: item * item, threads=8)) == [item * item for item in range(100)]
 
 
 AS_ANOTHER = [  # root is bound by no limit of processes; somebody else who may read everything is

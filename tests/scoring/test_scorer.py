@@ -20,8 +20,8 @@ from iqa_cli.models.onnx_backend import Backend, OnnxBackend
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring.decode_pool import DecoderPool
-from iqa_cli.scoring.ordered_map import PASSING
-from iqa_cli.scoring.scorer import Tally, describe_settings, open_scorer, plan_work, score_all
+from iqa_cli.scoring.ordered_map import MAX_WAITING
+from iqa_cli.scoring.scorer import Tally, choose_decode_options, describe_settings, open_scorer, score_all
 
 
 class Constant:
@@ -42,7 +42,7 @@ def list_photos(folder: Path) -> list[str]:
     return list(find_images([str(folder)], Counter()))
 
 
-POOL = DecoderPool(plan_work(CARD, ScoreOptions()), 2)  # for tests of what comes after decoding; starting one takes a while
+POOL = DecoderPool(choose_decode_options(CARD, ScoreOptions()), 2)  # shared: starting workers takes a while
 
 
 def score_one(backend: Backend, card: ModelCard, path: str) -> ScoreRecord:
@@ -159,9 +159,9 @@ def test_the_options_crops_override_the_cards(model: Path, photos: Path) -> None
 
 def test_scores_of_crops_that_were_cut_otherwise_are_not_those_of_today(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = find_model(str(model), BackendChoice.ONNX)
-    work = plan_work(found.card, ScoreOptions())
+    work = choose_decode_options(found.card, ScoreOptions())
     now, again = (describe_settings(found, work, "cpu") for _ in range(2))
-    monkeypatch.setattr("iqa_cli.scoring.scorer.CUT", 1)
+    monkeypatch.setattr("iqa_cli.scoring.scorer.CROP_VERSION", 1)
     assert now == again != describe_settings(found, work, "cpu")
 
 
@@ -221,7 +221,7 @@ def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
         next(records)
     time.sleep(0.5)  # for what is under way
     so_far = next(drawn)
-    assert so_far < 10 + 3 * PASSING
+    assert so_far < 10 + 3 * MAX_WAITING
     time.sleep(0.5)
     assert next(drawn) == so_far + 1  # nobody asks for more
     records.close()

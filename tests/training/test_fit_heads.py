@@ -191,7 +191,7 @@ def taught(fitted: Path, ratings: Path, tmp_path_factory: pytest.TempPathFactory
 def test_it_learns_from_teachers_about_views_of_other_photos(taught: tuple[Path, list[Event]]) -> None:
     folder, events = taught
     found = find_model(str(folder), BackendChoice.TORCH)
-    assert found.card.crops.middle == found.card.network["center_crop"] == 64
+    assert found.card.crops.center_crop == found.card.network["center_crop"] == 64
     answers = load_tensors(next(folder.glob("teacher-*")))[0]["predictions"]
     assert answers.shape[0] == 2
     epochs = [event for event in events if isinstance(event, EpochDone)]

@@ -477,7 +477,7 @@ def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: P
     options = replace(choose(ratings, tmp_path), size=192)
     whole = initial_network.create_network(options)[1]
     network, crops = initial_network.create_network(replace(options, center_crop=64))
-    assert network.config.center_crop == crops.middle == 64
+    assert network.config.center_crop == crops.center_crop == 64
     assert crops == replace(whole, middle=64, zoom=crops.zoom)
     assert crops.zoom < whole.zoom
     with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest views have 96"):

@@ -17,15 +17,15 @@ Samples = npt.NDArray[Any]  # [h, w] or [h, w, channels], of any depth
 
 
 def flatten(picture: Image.Image) -> Image.Image:
-    """The picture in mode L, RGB, CMYK or LAB: 8 bits, no palette, what was transparent laid on white."""
+    """The picture in mode L, RGB, CMYK or LAB: 8 bits, no palette, composited on white."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray(scale_to_bytes(np.asarray(picture)))
     if picture.has_transparency_data:
         mode = "LA" if picture.mode in ("1", "L", "LA", "La") else "RGBA"
-        seen = picture if picture.mode == mode else picture.convert(mode)
-        opaque = seen.convert(mode[:-1])
+        visible = picture if picture.mode == mode else picture.convert(mode)
+        opaque = visible.convert(mode[:-1])
         white = Image.new(opaque.mode, opaque.size, "white")
-        white.paste(opaque, mask=seen.getchannel("A"))
+        white.paste(opaque, mask=visible.getchannel("A"))
         return white
     if picture.mode in PROFILED_MODES.values():
         return picture

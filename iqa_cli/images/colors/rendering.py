@@ -11,11 +11,11 @@ from PIL import Image
 
 from iqa_cli.images import png
 from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
-from iqa_cli.images.colors.hdr import find_peak, roll_off, show_hlg
-from iqa_cli.images.colors.spaces import ColorSpace, Light, name_by_cicp, name_by_gamma, name_by_profile
+from iqa_cli.images.colors.hdr import apply_hlg_ootf, find_peak, tone_map
+from iqa_cli.images.colors.spaces import ColorSpace, Light, space_from_cicp, space_from_gamma, space_from_profile
 from iqa_cli.images.crops import Window
 from iqa_cli.images.heif import read_avif, read_coding
-from iqa_cli.images.tiff import spread_palette
+from iqa_cli.images.tiff import rescale_palette
 from iqa_cli.records import Status, Undecodable
 
 STRIP = 1 << 18  # samples that are light at a time, 4 bytes each
@@ -23,8 +23,8 @@ LEVELS = 65535  # of light, from which sRGB is looked up
 
 
 @dataclass(frozen=True)
-class Flat:
-    """A picture of 8 bits without transparency, and its ICC profile, if any."""
+class ByteRaster:
+    """A picture of 8 bits a sample, without transparency, and its ICC profile, if any."""
 
     picture: Image.Image
     icc: bytes | None = None
@@ -36,13 +36,13 @@ class Flat:
 
     def render(self, window: Window) -> Image.Image:
         """A part of it in sRGB."""
-        seen = self.picture if window == (0, 0, *self.size) else self.picture.crop(window)
-        return convert_to_srgb(seen, self.icc)
+        visible = self.picture if window == (0, 0, *self.size) else self.picture.crop(window)
+        return convert_to_srgb(visible, self.icc)
 
 
 @dataclass(frozen=True)
-class Wide:
-    """Samples [h, w, 3 or 4] from 0 to `levels`, of RGB in a space that is not sRGB, and of alpha. peak: see `find_peak`."""
+class WideRaster:
+    """RGB, or RGB and alpha, [h, w, 3 or 4] from 0 to `levels`, in a wider color space than sRGB. peak: see `find_peak`."""
 
     samples: Samples
     levels: int
@@ -55,7 +55,7 @@ class Wide:
         return self.samples.shape[1], self.samples.shape[0]
 
     def render(self, window: Window) -> Image.Image:
-        """A part of it in sRGB, what was transparent laid on white."""
+        """A part of it in sRGB, composited on white."""
         left, top, right, bottom = window
         samples = self.samples[top:bottom, left:right]
         rgb = np.empty((*samples.shape[:2], 3), np.uint8)
@@ -63,8 +63,8 @@ class Wide:
         rows = max(1, STRIP // max(1, samples.shape[1]))
         for start in range(0, len(samples), rows):
             part = samples[start : start + rows]
-            shown = show(light[part[..., :3]], self.space, self.peak)
-            rgb[start : start + rows] = lay_on_white(codes[quantise(shown)], part, self.levels)
+            shown = convert_light(light[part[..., :3]], self.space, self.peak)
+            rgb[start : start + rows] = composite_on_white(codes[quantise(shown)], part, self.levels)
         return Image.fromarray(rgb)
 
 
@@ -80,22 +80,22 @@ def tabulate_srgb() -> npt.NDArray[np.uint8]:
     return np.asarray((255 * values + 0.5).astype(np.uint8))
 
 
-def show(light: Light, space: ColorSpace, peak: float) -> Light:
-    """The light that a plain screen shows, in sRGB's primaries."""
+def convert_light(light: Light, space: ColorSpace, peak: float) -> Light:
+    """Light of a space in sRGB's primaries, tone mapped for a plain screen where it is HDR."""
     if space.hdr:
-        light = roll_off(show_hlg(light, space.luminance()) if space.scene else light, peak)
+        light = tone_map(apply_hlg_ootf(light, space.luminance()) if space.scene else light, peak)
     return light @ space.matrix().T.astype(np.float32)
 
 
-def lay_on_white(rgb: npt.NDArray[np.uint8], samples: Samples, levels: int) -> npt.NDArray[np.uint8]:
-    """Colours laid on white by the alpha of their samples, where they have any."""
+def composite_on_white(rgb: npt.NDArray[np.uint8], samples: Samples, levels: int) -> npt.NDArray[np.uint8]:
+    """Colours composited on white by the alpha of their samples, where they have any."""
     if samples.shape[2] < 4:
         return rgb
     share = (samples[..., 3:] / np.float32(levels)).astype(np.float32)
     return (255 - (255 - rgb) * share + np.float32(0.5)).astype(np.uint8)
 
 
-def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
+def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> ByteRaster | WideRaster:
     """A decoded picture; from its file comes what Pillow does not say of it. Raises Undecodable for HDR without a decoder."""
     icc = picture.info.get("icc_profile")
     if kind == "PNG":
@@ -103,34 +103,34 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> Flat | Wide:
     if kind == "AVIF":
         return rasterise_avif(file, picture, icc)
     if kind == "TIFF":
-        spread_palette(picture)
-    return rasterise_bytes(picture, icc, name_by_profile(icc) if icc else None)
+        rescale_palette(picture)
+    return rasterise_bytes(picture, icc, space_from_profile(icc) if icc else None)
 
 
-def rasterise_bytes(picture: Image.Image, icc: bytes | None, space: ColorSpace | None) -> Flat | Wide:
+def rasterise_bytes(picture: Image.Image, icc: bytes | None, space: ColorSpace | None) -> ByteRaster | WideRaster:
     """A picture of 8 bits. space: where it is known, and no ICC profile tells it."""
     if space is None or space.srgb or picture.mode in ("CMYK", "LAB"):
-        return Flat(flatten(picture), icc)
-    return widen(np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB")), 255, space)
+        return ByteRaster(flatten(picture), icc)
+    return make_wide_raster(np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB")), 255, space)
 
 
-def rasterise_avif(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
+def rasterise_avif(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> ByteRaster | WideRaster:
     """A decoded AVIF. A profile goes before code points, but for those of HDR, for which profiles have no tables."""
     cicp, depth = read_coding(file)
-    space = name_by_cicp(*cicp) if cicp else None
+    space = space_from_cicp(*cicp) if cicp else None
     if icc and not (space and space.hdr):
-        space = name_by_profile(icc)
+        space = space_from_profile(icc)
     if space is None or space.srgb or depth <= 8:
         return rasterise_bytes(picture, icc, space)
     samples = read_avif(file, picture.size)
     if samples is not None:
-        return widen(samples, (1 << depth) - 1, space)
+        return make_wide_raster(samples, (1 << depth) - 1, space)
     if space.hdr:  # of which 8 bits are too few
         raise Undecodable(Status.UNSUPPORTED, "HDR AVIF, which this version of OpenCV does not decode", *picture.size)
     return rasterise_bytes(picture, None, space)
 
 
-def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Flat | Wide:
+def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> ByteRaster | WideRaster:
     """A decoded PNG. What it says of its colours counts in this order: cICP, iCCP, sRGB, gAMA and cHRM."""
     chunks = dict(png.read_chunks(file))
     space = read_cicp(chunks.get(b"cICP", b""))
@@ -140,9 +140,9 @@ def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Fl
     if bits == 16 and (key or not (space is None or space.srgb)):
         samples = png.read_png(file, chunks[b"IHDR"], key)
         if space and not space.srgb:
-            return widen(samples, 65535, space)
-        seen = Image.fromarray(scale_to_bytes(samples))
-        return Flat(flatten(seen.convert("LA") if picture.mode == "I;16" else seen), icc)
+            return make_wide_raster(samples, 65535, space)
+        visible = Image.fromarray(scale_to_bytes(samples))
+        return ByteRaster(flatten(visible.convert("LA") if picture.mode == "I;16" else visible), icc)
     if bits in (2, 4) and picture.mode == "L" and "transparency" in picture.info:
         picture.info["transparency"] *= 255 // ((1 << bits) - 1)  # Pillow spreads the samples, but not the transparent one
     return rasterise_bytes(picture, icc, space)
@@ -150,27 +150,27 @@ def rasterise_png(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> Fl
 
 def read_cicp(cicp: bytes) -> ColorSpace | None:
     """The space of a PNG's cICP; None where there is none, or none that makes sense: a PNG is RGB."""
-    return name_by_cicp(cicp[0], cicp[1], bool(cicp[3])) if len(cicp) == 4 and cicp[2] == 0 else None
+    return space_from_cicp(cicp[0], cicp[1], bool(cicp[3])) if len(cicp) == 4 and cicp[2] == 0 else None
 
 
 def find_png_space(picture: Image.Image, icc: bytes | None) -> ColorSpace | None:
     """The space of a PNG without cICP; None where it is that of its ICC profile, or sRGB."""
     if icc:
-        return name_by_profile(icc)
+        return space_from_profile(icc)
     if "srgb" in picture.info:
         return None
-    return name_by_gamma(picture.info.get("gamma"), picture.info.get("chromaticity"))
+    return space_from_gamma(picture.info.get("gamma"), picture.info.get("chromaticity"))
 
 
-def widen(samples: Samples, levels: int, space: ColorSpace) -> Wide:
-    """Samples with the peak of what is seen of them."""
-    return Wide(samples, levels, space, measure_peak(samples, levels, space) if space.hdr else 1.0)
+def make_wide_raster(samples: Samples, levels: int, space: ColorSpace) -> WideRaster:
+    """Samples with the peak of what is visible of them."""
+    return WideRaster(samples, levels, space, measure_peak(samples, levels, space) if space.hdr else 1.0)
 
 
 def measure_peak(samples: Samples, levels: int, space: ColorSpace) -> float:
     """The light that nearly all pixels stay below, of the whole picture, so that each part of it looks the same."""
     light = space.tabulate(levels)
     greys = np.repeat(light[:, None], 3, 1)
-    shown = show_hlg(greys, space.luminance())[:, 0] if space.scene else light
-    seen = samples[..., :3] if samples.shape[2] < 4 else samples[samples[..., 3] > 0][:, :3]
-    return find_peak(seen.reshape(-1, 3), shown) if seen.size else 1.0
+    shown = apply_hlg_ootf(greys, space.luminance())[:, 0] if space.scene else light
+    visible = samples[..., :3] if samples.shape[2] < 4 else samples[samples[..., 3] > 0][:, :3]
+    return find_peak(visible.reshape(-1, 3), shown) if visible.size else 1.0

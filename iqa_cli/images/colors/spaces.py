@@ -18,14 +18,14 @@ Light = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]  # [3, 3]
 Chromaticities = tuple[float, ...]  # x and y of white, red, green and blue: cHRM's order
 
-D65, FILM = (0.3127, 0.3290), (0.310, 0.316)
+D65, ILLUMINANT_C = (0.3127, 0.3290), (0.310, 0.316)
 PRIMARIES: dict[int, Chromaticities] = {
     1: (*D65, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060),  # BT.709, sRGB
-    4: (*FILM, 0.670, 0.330, 0.210, 0.710, 0.140, 0.080),  # BT.470 M
+    4: (*ILLUMINANT_C, 0.670, 0.330, 0.210, 0.710, 0.140, 0.080),  # BT.470 M
     5: (*D65, 0.640, 0.330, 0.290, 0.600, 0.150, 0.060),  # BT.470 BG
     6: (*D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),  # SMPTE 170M
     7: (*D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),  # SMPTE 240M
-    8: (*FILM, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),  # film
+    8: (*ILLUMINANT_C, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),  # film
     9: (*D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
     10: (1 / 3, 1 / 3, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0),  # XYZ
     11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # DCI P3
@@ -126,14 +126,14 @@ def mix_primaries(chromaticities: Chromaticities) -> Matrix:
     return np.asarray(columns * np.linalg.solve(columns, mix_white(chromaticities[:2])))
 
 
-def name_by_cicp(primaries: int, transfer: int, full: bool = True) -> ColorSpace | None:
+def space_from_cicp(primaries: int, transfer: int, full: bool = True) -> ColorSpace | None:
     """The space of two code points; None for those that mean nothing."""
-    known = (*LIKE_SRGB, *GAMMAS, *DECADES, PQ, HLG)
+    supported = (*LIKE_SRGB, *GAMMAS, *DECADES, PQ, HLG)
     chromaticities = PRIMARIES.get(1 if primaries == UNSPECIFIED else primaries)
-    return ColorSpace(chromaticities, transfer, full=full) if chromaticities and transfer in known else None
+    return ColorSpace(chromaticities, transfer, full=full) if chromaticities and transfer in supported else None
 
 
-def name_by_gamma(gamma: float | None, chromaticities: Chromaticities | None) -> ColorSpace:
+def space_from_gamma(gamma: float | None, chromaticities: Chromaticities | None) -> ColorSpace:
     """The space of PNG's gAMA and cHRM, either of which may lack, and counts as lacking where it makes no sense."""
     exponent = 1 / gamma if gamma and 0.1 <= gamma <= 10 else 0.0
     if abs(exponent / SRGB_GAMMA - 1) < GAMMA_SLACK:  # sRGB's curve is written so, too
@@ -150,17 +150,17 @@ def span_colors(chromaticities: Chromaticities) -> bool:
     return all(0 < share < 1 for share in mix_primaries(chromaticities)[1])
 
 
-def name_by_profile(icc: bytes) -> ColorSpace | None:
+def space_from_profile(icc: bytes) -> ColorSpace | None:
     """The HDR space of an ICC profile, whose tables do not go that far: by its `cicp` tag, or its name. None for others."""
     cicp = find_tag(icc, b"cicp")[8:12]
     if len(cicp) == 4:
-        space = name_by_cicp(cicp[0], cicp[1], bool(cicp[3]))
+        space = space_from_cicp(cicp[0], cicp[1], bool(cicp[3]))
         return space if space and space.hdr else None
     name = find_tag(icc, b"desc").replace(b"\0", b"")  # of ASCII, or of UTF-16
     curve, primaries = HDR_CURVE.search(name), HDR_PRIMARIES.search(name)
     if not curve or not primaries:
         return None
-    return name_by_cicp(12 if primaries[0] == b"P3" else 9, PQ if curve[0] == b"PQ" else HLG)
+    return space_from_cicp(12 if primaries[0] == b"P3" else 9, PQ if curve[0] == b"PQ" else HLG)
 
 
 def find_tag(icc: bytes, name: bytes) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iqa_cli.images.crops import CUT
+from iqa_cli.images.crops import CROP_VERSION
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
@@ -135,4 +135,8 @@ def list_sources(dataset: CropDataset) -> dict[str, Any]:
     """All that the crops of an image depend on."""
     samples = dataset.options
     size = 0 if samples.view_size == dataset.crops.size else samples.view_size  # one view by two names
-    return {"crops": asdict(dataset.crops), "cut": CUT, "samples": asdict(replace(samples, view_size=size, held_out=0.0))}
+    return {
+        "crops": asdict(dataset.crops),
+        "cut": CROP_VERSION,
+        "samples": asdict(replace(samples, view_size=size, held_out=0.0)),
+    }

@@ -18,7 +18,7 @@ import numpy as np
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.replacing import replacing
-from iqa_cli.images.crops import CUT, Rgb, cut_box
+from iqa_cli.images.crops import CROP_VERSION, Rgb, cut_box
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
 
@@ -106,7 +106,7 @@ class DecodedImages:
             stat = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
         except OSError as error:
             raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
-        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CUT}"
+        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CROP_VERSION}"
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 

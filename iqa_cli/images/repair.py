@@ -1,4 +1,4 @@
-"""What can still be made of a file that its decoder refused: the picture, the name of its kind, or how much of it is there.
+"""Repair files that a decoder refused, or name what is wrong: an unsupported variant, or how much of the file is missing.
 
 People delete what a tool calls damaged. So a file counts as damaged only where pixels are missing or broken: what stands beside
 the pixels is left out, and a whole file of a kind that is not decoded is named as that.
@@ -16,11 +16,11 @@ from iqa_cli.images import png, tiff
 from iqa_cli.images.jpeg import END, SCAN
 from iqa_cli.records import Status, Undecodable
 
-CUT_SHORT = ("truncated", "eof", "end of file", "too short", "not enough data", "needs more", "incomplete", "unpack")
-"""Words of decoders for what ends too early."""
+TRUNCATED = ("truncated", "eof", "end of file", "too short", "not enough data", "needs more", "incomplete", "unpack")
+"""Words in the messages of decoders for truncated files."""
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers of JPEG frames
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
-NAMES = {
+UNSUPPORTED_FRAMES = {
     **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
     **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
     0xF7: "JPEG-LS",
@@ -38,39 +38,39 @@ class Frame(NamedTuple):
     complete: bool
 
 
-def mend_file(file: BinaryIO, kind: str, failure: BaseException) -> png.Cleaned:
-    """The file as a decoder takes it, without what kept it from that. Raises Undecodable with what is known of it."""
+def repair_file(file: BinaryIO, kind: str, failure: BaseException) -> png.Repaired:
+    """The file without what its decoder refused. Raises Undecodable with the reason where that cannot be left out."""
     file.seek(0)
     if kind == "JPEG":
-        return png.Cleaned(mend_jpeg(file.read()), None)
+        return png.Repaired(repair_jpeg(file.read()), None)
     if kind == "PNG":
-        return mend_png(file, failure)
+        return repair_png(file, failure)
     if kind == "TIFF":
-        explain_tiff(file, failure)
-    if kind == "BMP" and (reason := name_bitmap(file.read(64))):
+        refuse_tiff(file, failure)
+    if kind == "BMP" and (reason := name_bmp_variant(file.read(64))):
         raise Undecodable(Status.UNSUPPORTED, f"BMP {reason}: not decoded here")
-    raise Undecodable(Status.DAMAGED, describe(kind, failure))
+    raise Undecodable(Status.DAMAGED, describe_failure(kind, failure))
 
 
-def describe(kind: str, failure: BaseException, share: float | None = None) -> str:
-    """In our words what is wrong with a file, from what its decoder said. share: of the rows that are there, if known."""
-    said = str(failure).lower()
+def describe_failure(kind: str, failure: BaseException, share: float | None = None) -> str:
+    """What is wrong with a file, in words, from its decoder's exception. share: of the rows that are there, if known."""
+    message = str(failure).lower()
     if share is not None and share < 1:
         return f"{kind} cut short: {100 * share:.0f} % of the rows are there"
-    if isinstance(failure, EOFError | IndexError) or any(word in said for word in CUT_SHORT):
+    if isinstance(failure, EOFError | IndexError) or any(word in message for word in TRUNCATED):
         return f"{kind} cut short"
     if isinstance(failure, SyntaxError | KeyError | TypeError):
         return f"{kind} whose header makes no sense"
     return f"{kind} whose pixels cannot be decoded: they are broken"
 
 
-def explain_tiff(file: BinaryIO, failure: BaseException) -> None:
+def refuse_tiff(file: BinaryIO, failure: BaseException) -> None:
     """Raises Undecodable for a TIFF whose end is missing, or which is of a kind that is not decoded here."""
     try:
         tags = tiff.read_tags(file)
         share, reason = tiff.count_rows(file, tags), tiff.name_unsupported(tags)
     except Exception as error:  # as in decode: broken bytes may raise anything
-        raise Undecodable(Status.DAMAGED, describe("TIFF", error)) from error
+        raise Undecodable(Status.DAMAGED, describe_failure("TIFF", error)) from error
     if share < 1:
         rows = f": {100 * share:.0f} % of the rows are there" if share else ""
         raise Undecodable(Status.DAMAGED, f"TIFF cut short{rows}")
@@ -80,23 +80,23 @@ def explain_tiff(file: BinaryIO, failure: BaseException) -> None:
         raise Undecodable(Status.UNSUPPORTED, f"TIFF {reason}: not decoded here")
 
 
-def mend_png(file: BinaryIO, failure: BaseException) -> png.Cleaned:
+def repair_png(file: BinaryIO, failure: BaseException) -> png.Repaired:
     """A PNG without broken chunks beside its pixels. Raises Undecodable for Apple's kind of PNG."""
     file.seek(png.SIGNATURE + 4)
     if file.read(4) == b"CgBI":
         raise Undecodable(Status.UNSUPPORTED, "PNG of Apple's own kind (CgBI): not decoded here")
     share = png.count_rows(file)
     if share is not None and share < 1:
-        raise Undecodable(Status.DAMAGED, describe("PNG", failure, share))
+        raise Undecodable(Status.DAMAGED, describe_failure("PNG", failure, share))
     return png.clean_png(file)
 
 
-def mend_jpeg(data: bytes) -> io.BytesIO:
+def repair_jpeg(data: bytes) -> io.BytesIO:
     """A JPEG with its end mark, if every pixel is there. Raises Undecodable for other kinds, and where rows are missing."""
     frame = read_frame(data)
     if frame is None:
         raise Undecodable(Status.DAMAGED, "JPEG whose header makes no sense")
-    if name := NAMES.get(frame.marker):
+    if name := UNSUPPORTED_FRAMES.get(frame.marker):
         raise Undecodable(Status.UNSUPPORTED, f"{name}: not decoded here")
     if frame.bits != 8:
         raise Undecodable(Status.UNSUPPORTED, f"JPEG of {frame.bits} bits: not decoded here")
@@ -110,7 +110,7 @@ def mend_jpeg(data: bytes) -> io.BytesIO:
 
 
 def read_frame(data: bytes) -> Frame | None:
-    """What the markers of a JPEG say; None where there is no frame."""
+    """The frame that the markers of a JPEG describe; None where there is none."""
     marker, bits, place = 0, 0, 2
     missing: dict[tuple[int, int], int] = {}  # (component, coefficient) -> bits that no scan has brought
     while 0 <= (place := data.find(b"\xff", place)) < len(data) - 4:
@@ -124,15 +124,15 @@ def read_frame(data: bytes) -> Frame | None:
             parts = [body[at] for at in range(6, min(len(body), 6 + 3 * body[5]), 3)]
             missing = {(part, k): 1 for part in parts for k in range(COEFFICIENTS)}
         elif mark == SCAN and body:
-            note_scan(body, missing)
+            record_scan(body, missing)
         place += length
     if not marker:
         return None
     return Frame(marker, bits, marker not in PROGRESSIVE or not any(missing.values()))
 
 
-def note_scan(body: bytes, missing: dict[tuple[int, int], int]) -> None:
-    """Take what a scan brings from what is missing."""
+def record_scan(body: bytes, missing: dict[tuple[int, int], int]) -> None:
+    """Update the bits that are missing after a scan."""
     count = body[0]
     if len(body) < 4 + 2 * count:
         return
@@ -144,15 +144,15 @@ def note_scan(body: bytes, missing: dict[tuple[int, int], int]) -> None:
 
 def count_jpeg_rows(data: bytes) -> float:
     """The share of the rows of a JPEG that are there: those that stay as they are, whatever bits follow the file."""
-    quiet, noisy = (decode_anyway(data + tail + END) for tail in (b"", NOISE))
+    quiet, noisy = (decode_truncated(data + tail + END) for tail in (b"", NOISE))
     if quiet is None or noisy is None or quiet.shape != noisy.shape:
         return 0.0
     changed = np.flatnonzero((quiet != noisy).reshape(len(quiet), -1).any(1))
     return float(changed[0]) / len(quiet) if changed.size else 1.0
 
 
-def decode_anyway(data: bytes) -> np.ndarray | None:
-    """The pixels of a JPEG whose end mark is there, as far as they can be made out; None where nothing can."""
+def decode_truncated(data: bytes) -> np.ndarray | None:
+    """The pixels of a truncated JPEG to which an end mark was added; None where it cannot be decoded."""
     try:
         picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         picture.decodermaxblock = len(data)
@@ -162,8 +162,8 @@ def decode_anyway(data: bytes) -> np.ndarray | None:
         return None
 
 
-def name_bitmap(head: bytes) -> str:
-    """In words the kind of a BMP that is whole, but not decoded here; empty for all others."""
+def name_bmp_variant(head: bytes) -> str:
+    """The variant, in words, of an intact BMP that is not decoded here; empty for all others."""
     size, compression = (int.from_bytes(head[at : at + 4], "little") for at in (14, 30))
     bits = int.from_bytes(head[28:30], "little")
     if size < 40 or bits not in (1, 2, 4, 8, 16, 24, 32):

@@ -94,7 +94,7 @@ def test_a_jpeg_without_its_end_mark_is_the_same_picture(
     kept = decode(tmp_path / "cut", data[:-cut], crops=crops)
     rows = min(len(kept.rgb), len(wanted.rgb))
     assert_close(kept.rgb[:rows], wanted.rgb[:rows], 0, 0)
-    assert kept.piece.height == wanted.piece.height
+    assert kept.region.height == wanted.region.height
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
