@@ -118,6 +118,8 @@ class StageEncoder(StagePooling):
     fitted once (`standards`), and projected to the width.
     """
 
+    dropout = 0.0  # the share of standardized features that training drops
+
     def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
         super().__init__(backbone, stages, cell)
         self.width = width
@@ -131,6 +133,7 @@ class StageEncoder(StagePooling):
         """Features [b, 1 + N, f] -> tokens [b, 1 + S + N, d]: the content, the S stages, the N windows."""
         whole = self.standards[0](features[:, 0])  # [b, f]
         windows = self.standards[1](features[:, 1:].transpose(1, 2)).transpose(1, 2)  # [b, N, f]
+        whole, windows = (F.dropout(part, self.dropout, self.training) for part in (whole, windows))
         parts = whole.split([*self.channels, *self.channels], dim=1)  # means of each stage, then deviations
         means, deviations = parts[: len(self.channels)], parts[len(self.channels) :]
         layers = zip(self.to_stage, means, deviations, strict=True)

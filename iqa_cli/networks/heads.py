@@ -41,8 +41,11 @@ class AttentionPanel(nn.Module):
     """Attention-panel decoder of DEIQT: a few queries attend to the tokens, and their outputs are averaged.
 
     Queries are J + c, with J learnt and c the content token; keys and values are the patches P. One pre-norm layer; the label
-    is the mean over the queries of one shared linear function without bias. Ours: that output is scaled by `rescale_output`.
+    is the mean over the queries of one shared linear function without bias. Ours: that output is scaled by `rescale_output`,
+    and training may drop hidden units (`dropout`).
     """
+
+    dropout = 0.0  # the share of hidden units, and of what the output is made of, that training drops
 
     def __init__(self, width: int, heads: int, queries: int) -> None:
         super().__init__()
@@ -60,8 +63,11 @@ class AttentionPanel(nn.Module):
         inner = self.norm_self(panel)
         panel = panel + self.self_attention(inner, inner)
         panel = panel + self.cross_attention(self.norm_cross(panel), patches)
-        panel = panel + self.feed(self.norm_feed(panel))
-        output: Tensor = self.score(self.norm_out(panel)).mean(dim=(1, 2))  # [b]
+        to_hidden, activation, from_hidden = self.feed
+        hidden = F.dropout(activation(to_hidden(self.norm_feed(panel))), self.dropout, self.training)
+        panel = panel + from_hidden(hidden)
+        final = F.dropout(self.norm_out(panel), self.dropout, self.training)  # [b, q, d]
+        output: Tensor = self.score(final).mean(dim=(1, 2))  # [b]
         return rescale_output(output)
 
 

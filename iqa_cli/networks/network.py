@@ -128,6 +128,14 @@ class QfmIqm(nn.Module):
         """Crops [b, 3, h, w] -> label [b]."""
         return self.predict(self.extract(crops))
 
+    def drop_out(self, features: float, hidden: float) -> None:
+        """Let training drop these shares of an encoder's standardized features and of the decoder's hidden units."""
+        for module in self.modules():
+            if isinstance(module, StageEncoder):
+                module.dropout = features
+            elif isinstance(module, AttentionPanel):
+                module.dropout = hidden
+
     def train(self, mode: bool = True) -> QfmIqm:
         """As usual, but batch norms (of a backbone, and the standards) keep their statistics: batches are small."""
         super().train(mode)

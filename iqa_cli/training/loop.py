@@ -91,6 +91,7 @@ def prepare(run: Run) -> None:
     if run.options.threads:
         torch.set_num_threads(run.options.threads)
     torch.manual_seed(run.dataset.options.seed)
+    run.network.drop_out(run.options.feature_dropout, run.options.hidden_dropout)
     run.network.to(run.device).to(memory_format=torch.channels_last)
 
 

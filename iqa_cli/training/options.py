@@ -85,6 +85,8 @@ class LoopOptions:
     head_rate: Annotated[float, "peak learning rate of head training"] = 1e-3
     relative_rate: Annotated[bool, "the backbone's rate is a share of each tensor's root mean square"] = False
     layer_decay: Annotated[float, "factor by which the backbone's rate falls with each layer from the top"] = 1.0
+    feature_dropout: Annotated[float, "share of the standardized features of stages that is dropped"] = 0.0
+    hidden_dropout: Annotated[float, "share of the attention panel's hidden units that is dropped"] = 0.0
     drop_path: Annotated[float, "share of the backbone's residual branches that are dropped, as timm does it"] = 0.0
     frozen: Annotated[float, "share of the backbone's layers, from the first on, that is never trained"] = 0.0
     schedule: Annotated[Schedule, "rates after their rise: cosine, or thirds of a phase at a tenth each"] = "cosine"
@@ -285,7 +287,8 @@ def check_loop(options: LoopOptions, *, is_run: bool) -> None:
     for name, smallest in least.items():
         if getattr(options, name) < smallest:
             raise UsageError(f"loop.{name} is {smallest} or more, not {getattr(options, name)}")
-    if not 0 <= options.drop_path < 1:
-        raise UsageError(f"loop.drop_path is a share: 0 or more, less than 1, not {options.drop_path:g}")
+    for name in ("drop_path", "feature_dropout", "hidden_dropout"):
+        if not 0 <= getattr(options, name) < 1:
+            raise UsageError(f"loop.{name} is a share: 0 or more, less than 1, not {getattr(options, name):g}")
     if is_run and not options.epochs + options.head_epochs:
         raise UsageError("loop.epochs and loop.head_epochs are both 0: there is nothing to train")

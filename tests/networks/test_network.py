@@ -167,3 +167,19 @@ def test_unknown_backbones_and_weights_that_do_not_fit_are_refused():
         build_network(NetworkConfig("no_such_net"))
     with pytest.raises(WeightsError, match=r"cannot build a network of these sizes: .*EfficientNet"):
         build_network(NetworkConfig("mobilenetv2_035"), {"conv_stem.weight": torch.zeros(1)})
+
+
+def test_dropout_is_training_s_alone_and_has_no_weights():
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig("test_efficientnet", width=16, heads=2))
+    names = set(network.state_dict())
+    features = network.eval().extract(torch.randn(2, 3, 64, 64))
+    network.project(features)
+    before = network.predict(features)
+    network.drop_out(0.3, 0.5)
+    assert torch.equal(network.predict(features), before)
+    assert set(network.state_dict()) == names
+    network.train()
+    assert not torch.equal(network.predict(features), network.predict(features))
+    network.drop_out(0.0, 0.0)
+    assert torch.equal(network.predict(features), network.predict(features))
