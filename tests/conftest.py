@@ -17,11 +17,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache as cache_results
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from in_process import run_here
 from official import WRITERS, write_set
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -44,15 +46,23 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return ascii(val) if isinstance(val, str) and not val.isascii() else None
 
 
+@cache_results
+def needs_torch(path: Path) -> bool:
+    """Whether a test module asks for PyTorch."""
+    return path.suffix == ".py" and 'importorskip("torch"' in path.read_text(encoding="utf-8")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules none of whose tests would run: importing PyTorch takes seconds."""
+    return True if config.option.markexpr == "not torch" and needs_torch(collection_path) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs PyTorch, by what its module asks for: `pytest -m "not torch"` is the quick part. Leave out what is slow,
     unless -m speaks of it.
     """
-    asks: dict[Path, bool] = {}
     for item in items:
-        if item.path not in asks:
-            asks[item.path] = 'importorskip("torch"' in item.path.read_text(encoding="utf-8")
-        if asks[item.path]:
+        if needs_torch(item.path):
             item.add_marker("torch")
         if item.get_closest_marker("slow") and "slow" not in config.option.markexpr:
             item.add_marker(pytest.mark.skip(reason="slow: .ci/run --slow runs it, or pytest -m slow"))
@@ -154,7 +164,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def iqa() -> Run:
-    """Run the command line: arguments, then whatever `subprocess.run` takes; stdout and stderr are bytes, stdin is empty."""
+    """Run the command line in this process: arguments, cwd, env, input; stdout and stderr are bytes, stdin is empty."""
+    return run_here
+
+
+@pytest.fixture(scope="session")
+def iqa_process() -> Run:
+    """The same in a process of its own: arguments, then whatever `subprocess.run` takes."""
 
     def run(*args: str | bytes | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
         stdin = {} if "input" in options else {"stdin": subprocess.DEVNULL}

@@ -1,4 +1,4 @@
-"""The command line as a user has it: real processes, their bytes, messages, exit codes and streams."""
+"""The command line as a user has it: its bytes, messages, exit codes, and what signals, disks and terminals do to it."""
 
 import base64
 import json
@@ -392,13 +392,13 @@ def test_an_error_in_the_middle_keeps_the_records_so_far(iqa: Run, broken_model:
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
-def test_a_full_disk_keeps_the_records_so_far(iqa: Run, model: Path, photos: Path, tmp_path: Path, kind: str) -> None:
+def test_a_full_disk_keeps_the_records_so_far(iqa_process: Run, model: Path, photos: Path, tmp_path: Path, kind: str) -> None:
     def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
 
     out = tmp_path / "out"
     env = environment(PYTHONDONTWRITEBYTECODE="1")
-    done = iqa("score", photos, "--model", model, f"--{kind}", out, preexec_fn=limit_files, env=env)
+    done = iqa_process("score", photos, "--model", model, f"--{kind}", out, preexec_fn=limit_files, env=env)
     assert done.returncode == 4
     assert f"iqa: error: {out}: cannot write the results: File too large" in done.stderr.decode()
     rows = read_rows(out.read_bytes()) if kind == "csv" else json.loads(out.read_bytes())
