@@ -23,12 +23,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from in_process import run_here
+from in_process import environment, run_here
 from official import WRITERS, write_set
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-import iqa_cli
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 
@@ -178,13 +177,6 @@ def iqa_process() -> Run:
         return subprocess.run([sys.executable, "-m", "iqa_cli", *args], check=False, **{**defaults, **options})
 
     return run
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with some variables changed; in it, this very package is found from any folder."""
-    package = str(Path(iqa_cli.__file__).parent.parent)
-    plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
-    return {**plain, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])), **changes}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import blended, card
-from conftest import CARD, environment, write_photo
+from conftest import CARD, write_photo
+from in_process import environment
 
 from iqa_cli import ScoreOptions
 from iqa_cli.evaluation.robustness import CHAINS, Robustness

@@ -16,32 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, read_rows, wait_until, write_photo
+from conftest import Run, read_rows, wait_until, write_photo
+from in_process import environment, run_at_terminal
 
 from iqa_cli import __version__
 from iqa_cli.records import COLUMNS
 
 HEADER = ",".join(COLUMNS)
-
-
-def run_at_terminal(*args: str | Path, columns: int = 100) -> tuple[int, str]:
-    """Run the command line at a terminal of its own: exit code, and what the terminal showed."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "iqa_cli", *args]
-    env = environment(COLUMNS=str(columns), TERM="xterm")
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, close_fds=True)
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            block = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not block:
-            break
-        shown += block
-    os.close(ours)
-    return process.wait(60), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
 # ---- streams, columns, exit codes ----

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment, read_rows, wait_until
+from conftest import read_rows, wait_until
+from in_process import environment
 
 from iqa_cli.cli import interrupts
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CARD, Run, environment, toy_nodes, write_model
+from conftest import CARD, Run, toy_nodes, write_model
+from in_process import environment, run_at_terminal
 from official import write_set
-from test_app import run_at_terminal
 from test_startup import HEAVY, find_loaded
 
 from iqa_cli.cli.views.evaluate import EvaluationView

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, read_rows, write_photo
+from conftest import Run, read_rows, write_photo
+from in_process import environment
 
 from iqa_cli.cli import score as cli_score
 from iqa_cli.errors import UsageError

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, read_rows, wait_until, write_photo
+from conftest import Run, read_rows, wait_until, write_photo
+from in_process import environment
 from pictures import forge_png
 
 from iqa_cli.scoring.cache import describe_cache

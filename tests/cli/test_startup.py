@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment
+from conftest import Run
+from in_process import environment
 
 HEAVY = {"numpy", "PIL", "cv2", "onnxruntime", "torch", "timm", "huggingface_hub", "scipy"}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import environment, wait_until
-from in_process import run_here
+from conftest import wait_until
+from in_process import environment, run_here
 from PIL import Image
 
 pytest.importorskip("torch", reason="needs the [train] extra")

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CARD, Run, environment, write_photo
+from conftest import CARD, Run, write_photo
+from in_process import environment
 from PIL import Image
 
 from iqa_cli.cli.train_outputs import check_training_outputs

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import CARD, Run, environment, toy_nodes, write_model, write_onnx
+from conftest import CARD, Run, toy_nodes, write_model, write_onnx
+from in_process import environment
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, environment, write_photo
+from conftest import Run, write_photo
+from in_process import environment
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 timm = pytest.importorskip("timm", reason="needs the [train] extra")
