@@ -83,7 +83,8 @@ class OwnRatings:
     """Ratings of one's own in a CSV file with a header. Raises UsageError for a scale that is none.
 
     labels: the file. image_column: of paths. score_column: of ratings. group_column: images with the same entry never stand on
-    two sides of a split. score_range: the ends of the scale; None: the lowest and the highest rating.
+    two sides of a split. score_range: the ends of the scale; None: the lowest and the highest rating. subset_column: which
+    subset an image is of, for figures of each; empty: of none.
     """
 
     labels: Path | None = None
@@ -92,6 +93,7 @@ class OwnRatings:
     group_column: str | None = None
     score_range: tuple[float, float] | None = None
     lower_is_better: bool = False
+    subset_column: str | None = None
 
     def __post_init__(self) -> None:
         if self.score_range is not None and not self.score_range[0] < self.score_range[1]:

@@ -49,7 +49,16 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}
 TORCH_FREE = {
-    *("qfm_iqm.options", "training.options", "training.recipes", "training.data", "training.plan", "training.events"),
+    *(
+        "qfm_iqm.options",
+        "training.options",
+        "training.recipes",
+        "training.data",
+        "training.data.labeled",
+        "training.data.teacher_scores",
+        "training.plan",
+        "training.events",
+    ),
 }
 """Of those folders, what refuses a training before PyTorch is imported."""
 

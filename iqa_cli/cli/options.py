@@ -62,13 +62,14 @@ def list_fields(group: Any) -> Iterator[Parameter]:
 
 
 def declare_optional(options: type, arguments: Mapping[str, OptionInfo]) -> Callable[[type[Group]], type[Group]]:
-    """A class decorator: the fields of `options` as options of the command line, each None where it is not given."""
+    """A class decorator: those fields of `options` as options of the command line, each None where it is not given."""
 
     def decorate(group: type[Group]) -> type[Group]:
         kinds = get_type_hints(options)
-        group.__annotations__ = {f.name: Annotated[kinds[f.name] | None, arguments[f.name]] for f in fields(options)}
-        for f in fields(options):
-            setattr(group, f.name, None)
+        names = [f.name for f in fields(options) if f.name in arguments]
+        group.__annotations__ = {name: Annotated[kinds[name] | None, arguments[name]] for name in names}
+        for name in names:
+            setattr(group, name, None)
         return group
 
     return decorate
@@ -163,15 +164,24 @@ OWN_OPTIONS: dict[str, Any] = {
     ),
     "lower_is_better": typer.Option("--lower-is-better", help="Low ratings mean good images, as DMOS do.", rich_help_panel=OWN),
 }
-"""How each field of `OwnRatings` is given on the command line."""
+"""How each field of `OwnRatings` that trainings have, too, is given on the command line."""
 
 
 @dataclass(frozen=True)
 @declare_optional(OwnRatings, OWN_OPTIONS)
 class OwnFlags:
-    """Ratings of one's own, for the set that is called csv: the fields of `OwnRatings`, None where they are not given."""
+    """Ratings of one's own, for the set that is called csv: fields of `OwnRatings`, None where they are not given."""
 
     def gather(self) -> OwnRatings:
         """Where the ratings are. Raises UsageError where that makes no sense."""
         given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         return OwnRatings(**given)
+
+
+@dataclass(frozen=True)
+class MeasuredFlags(OwnFlags):
+    """Ratings of one's own to measure on, subset by subset, too; trainings have no option for that."""
+
+    subset_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its subsets, for figures of each.", rich_help_panel=OWN)
+    ] = None

@@ -82,6 +82,22 @@ def distill(
     student: Annotated[
         str | None, typer.Option(metavar="BACKBONE", help="Any network of timm; smaller is faster.", rich_help_panel=NETWORK)
     ] = None,
+    teacher_scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of path (or SHA-256) and score of the images, by any model, in place of --teacher; if there is a column"
+            " deviation, uncertain scores count for less.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    teacher_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Ends of their scale.  \\[default: lowest and highest]", rich_help_panel=NETWORK),
+    ] = None,
+    teacher_licence: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Terms of what made them, for the card.", rich_help_panel=NETWORK)
+    ] = None,
     backbone_weights: BackboneWeights = None,
     size: Annotated[
         int | None, typer.Option(min=64, help="Side in px of the student's input.", rich_help_panel=NETWORK)
@@ -104,7 +120,8 @@ def distill(
 
     $ iqa distill --teacher qfm-iqm --student tf_efficientnet_lite0 --images photos --dataset livec --data-root DIR
     """
-    network = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
+    network: dict[str, Any] = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
+    network |= {"teacher_scores": teacher_scores, "teacher_range": teacher_range, "teacher_licence": teacher_licence}
     said = describe_flags(rated, own, splits, run, unlabeled=images, method="distillation", **network)
     run_training(gather_options(run, said, DISTILLING), "iqa distill", run)
 

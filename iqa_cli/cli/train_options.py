@@ -41,8 +41,15 @@ class RatedFlags:
             "--dataset",
             "-d",
             metavar="NAME",
-            help="Whose labels to train on, as livec; repeatable: each set's scale is brought to 0..1 by its ends, "
-            "so that higher is better. csv: your own.",
+            help="Whose labels to train on, as livec; repeatable: each set has a scale of its own. csv: your own ratings.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of several sets, the one on whose scale the model scores.  \\[default: the first]",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -104,6 +111,10 @@ class RunFlags:
         typer.Option(
             "--set", "-s", metavar="KEY=VALUE", help="Any option of a recipe, as loop.rate=1e-4.", rich_help_panel=LOOP
         ),
+    ] = None
+    initial_model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Start from the weights of a model of the same network.", rich_help_panel=NETWORK),
     ] = None
     epochs: Annotated[int | None, typer.Option(min=0, help="Of fine-tuning.", rich_help_panel=LOOP)] = None
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.", rich_help_panel=LOOP)] = None

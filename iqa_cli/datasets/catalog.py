@@ -32,8 +32,9 @@ class DatasetSpec:
     references, so that it is split by reference. reference: what tells which one an image was made from. official_split: the
     set came with a split into training and test images. layout: how its folder lies, official names. customary_input: what
     most papers show their networks. folders: what its folder is called, in any case. markers: any of these files tells its
-    folder. read: the reader of its labels. notes: where sources contradict each other, and what is done about it. shares: other
-    sets with the same photos, which leak where one is trained on and the other is measured.
+    folder. read: the reader of its labels. notes: where sources contradict each other, and what is done about it. caveat: what
+    to know of figures on the test part of the official split. shares: other sets with the same photos, which leak where one
+    is trained on and the other is measured.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DatasetSpec:
     read: Callable[[Path], list[Rating]]
     official_split: bool = False
     notes: tuple[str, ...] = ()
+    caveat: str = ""
     shares: tuple[str, ...] = ()
 
     @property
@@ -285,9 +287,10 @@ ROWS = (
         notes=(
             "Three subsets: ss01, 2,000 photos of the authors'; ss02, 2,000 spoilt while shooting (ISO, shutter, focus); ss03, "
             "8,000 from Unsplash. Their scores differ much in mean (.43, .49, .74).",
-            "200 images of the official test part have a near duplicate in the training part, so figures are a little kind.",
             "Nearly all photos were saved at one JPEG quality, so the set says nothing about compression.",
         ),
+        caveat="200 images of the official test part have a near duplicate in the training part, so figures of models that "
+        "were trained on that are a little kind",
     ),
 )
 DATASETS: Mapping[str, DatasetSpec] = {spec.name: spec for spec in ROWS}

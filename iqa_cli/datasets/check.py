@@ -35,7 +35,7 @@ class LabelReport:
     """Outcome of `check_labels`.
 
     images: ratings that there are; expected: that the whole set has. references: different ones. splits: images a side of
-    the official split. lowest, highest: rating. missing: no such file. unreadable: each with the
+    the official split. subsets: images a subset. lowest, highest: rating. missing: no such file. unreadable: each with the
     reason. repeated: rated more than once.
     """
 
@@ -45,6 +45,7 @@ class LabelReport:
     expected: int
     references: int
     splits: Mapping[str, int]
+    subsets: Mapping[str, int]
     lowest: float
     highest: float
     missing: Finding
@@ -75,6 +76,7 @@ def check_labels(labels: Labels, *, decode: bool = False) -> LabelReport:
         expected=labels.spec.images,
         references=len(set(labels.groups)),
         splits=Counter(rating.split for rating in labels.ratings if rating.split),
+        subsets=Counter(filter(None, labels.subsets)),
         lowest=float(labels.values.min()),
         highest=float(labels.values.max()),
         missing=Finding.of(name for name, found in there.items() if not found),

@@ -29,14 +29,14 @@ MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 SEPARATED = re.compile(r"[+-]?[0-9]+([.,'\u2019_\s][0-9]+)+")  # \s: spreadsheets separate thousands by narrow spaces, too
 
 
-def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = (), sparse: Sequence[str] = ()) -> list[Row]:
     """The rows of a CSV file that has at least these columns, every cell of them filled; those of numbers with decimal points.
 
-    Rows that hold nothing but delimiters are left out.
+    sparse: columns that must be there, too, but may have empty cells. Rows that hold nothing but delimiters are left out.
     """
     wanted = [*columns, *numbers]
     text = read_text(path)
-    delimiter = recognise_delimiter(path, text, wanted)
+    delimiter = recognise_delimiter(path, text, [*wanted, *sparse])
     try:
         (_, header), *rows = split_rows(text, delimiter)
     except csv.Error as error:
@@ -84,7 +84,7 @@ def recognise_delimiter(path: Path, text: str, wanted: Sequence[str]) -> str:
     found = [delimiter for delimiter, header in headers.items() if set(wanted) <= set(header)]
     if not found:
         there = max(headers.values(), key=len)
-        missing = ", ".join(column for column in wanted if column not in there)
+        missing = ", ".join(column for column in dict.fromkeys(wanted) if column not in there)
         named = ", ".join(filter(None, there)) or "none"
         raise DataError(f"{path}: no column {missing}; there are {named} (separated by commas, semicolons or tabs)")
     splitting = [delimiter for delimiter in found if len(headers[delimiter]) > 1]

@@ -61,6 +61,11 @@ class Labels:
         """What may not stand on both sides of a split [n]."""
         return [rating.reference for rating in self.ratings]
 
+    @property
+    def subsets(self) -> list[str | None]:
+        """Which part of the set each image is of, where the set has such [n]."""
+        return [rating.subset for rating in self.ratings]
+
     def take(self, places: Sequence[int]) -> Labels:
         """Those of some images. Raises DataError without any."""
         return replace(self, ratings=tuple(self.ratings[place] for place in places))

@@ -33,23 +33,34 @@ def read_own_labels(own: OwnRatings, root: Path | None = None, *, allow_missing:
 def read_own(_root: Path, path: Path, own: OwnRatings) -> list[Rating]:
     """The ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
 
-    An image in several rows has the mean of their ratings. What files are read is said in `delimited`.
+    An image in several rows has the mean of their ratings, and the subset that any of them names. What files are read is said
+    in `delimited`.
     """
     columns = [own.image_column, *([own.group_column] if own.group_column else [])]
+    sparse = [own.subset_column] if own.subset_column else []
     values: dict[str, list[float]] = {}
     groups: dict[str, str] = {}
-    for row in read_table(path, columns, numbers=(own.score_column,)):
-        name, group = row[own.image_column], row[own.group_column or own.image_column]
+    subsets: dict[str, str] = {}
+    for row in read_table(path, columns, numbers=(own.score_column,), sparse=sparse):
+        name = row[own.image_column]
         values.setdefault(name, []).append(parse_number(row[own.score_column], path, name))
-        if groups.setdefault(name, group) != group:
-            raise DataError(f"{path}: {name} stands in two groups, {groups[name]} and {group}")
-    return [average_rows(name, rows, groups[name]) for name, rows in values.items()]
+        place_once(path, groups, name, row[own.group_column or own.image_column], "groups")
+        for subset in filter(None, (row[column].strip() for column in sparse)):
+            place_once(path, subsets, name, subset, "subsets")
+    return [average_rows(name, rows, groups[name], subsets.get(name)) for name, rows in values.items()]
 
 
-def average_rows(name: str, values: list[float], group: str) -> Rating:
+def place_once(path: Path, places: dict[str, str], name: str, place: str, kind: str) -> None:
+    """Note where an image stands. Raises DataError where it stands elsewhere already."""
+    if places.setdefault(name, place) != place:
+        raise DataError(f"{path}: {name} stands in two {kind}, {places[name]} and {place}")
+
+
+def average_rows(name: str, values: list[float], group: str, subset: str | None) -> Rating:
     """One image's rating from the rows that it has."""
     std = stdev(values) if len(values) > 1 else None
-    return Rating(name, values[0] if len(values) == 1 else fmean(values), std, group, rows=len(values))
+    value = values[0] if len(values) == 1 else fmean(values)
+    return Rating(name, value, std, group, rows=len(values), subset=subset)
 
 
 def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> DatasetSpec:
@@ -90,4 +101,7 @@ def describe_reading(own: OwnRatings, ratings: Sequence[Rating], scale: tuple[fl
     if rows:
         several = f"{len(rows):,} of {len(ratings):,} images"
         notes.append(f"More than one row, up to {max(rows)}, for {several}: their means are the ratings.")
+    outside = sum(rating.subset is None for rating in ratings)
+    if own.subset_column and outside:
+        notes.append(f"In no subset, so in the figures of all only: {outside:,} of {len(ratings):,} images.")
     return tuple(notes)

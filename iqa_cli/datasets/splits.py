@@ -83,11 +83,18 @@ def is_held_out(name: str, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
+ALWAYS, OUT = -1, -2
+"""In place of a fold: an image that is trained on with every fold, and one that none trains on."""
+
+WORDS = {"train": ALWAYS, "out": OUT}
+"""What a file of folds calls them."""
+
+
 def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
     """The fold of each labelled image [n] from a CSV file with the columns image and fold.
 
     An image goes by its path in the set, or by its file name where no other image has the same. Rows of other images do no
-    harm. Raises DataError where an image has no fold, or two.
+    harm. `train` is `ALWAYS`, `out` is `OUT`. Raises DataError where an image has no fold, or two.
     """
     rows = read_table(path, ("image", "fold"))
     folds = {row["image"]: row["fold"] for row in rows}
@@ -103,6 +110,6 @@ def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
     if missing:
         raise DataError(f"{path}: no fold for {len(missing)} of {len(found)} images: {', '.join(missing[:3])}")
     try:
-        return np.array([int(str(fold)) for fold in found], dtype=np.int64)
+        return np.array([WORDS.get(str(fold)) or int(str(fold)) for fold in found], dtype=np.int64)
     except ValueError as error:
-        raise DataError(f"{path}: a fold is a whole number: {error}") from error
+        raise DataError(f"{path}: a fold is a whole number, train or out: {error}") from error

@@ -24,12 +24,16 @@ from iqa_cli.records import ScoreRecord
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One image with a score. mos: 0 to 100, higher is better; score: the model's; group: what a split keeps whole."""
+    """One image with a score.
+
+    group: what a split keeps whole. mos: 0 to 100, higher is better. score: the model's. subset: of the set, if of any.
+    """
 
     path: str
     group: str
     mos: float
     score: float
+    subset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Comparison:
     @cached_property
     def pairs(self) -> list[Pair]:
         """The images that have a score, in their order."""
-        rows = zip(self.records, self.labels.groups, self.labels.mos, strict=True)
-        return [Pair(r.path, group, float(mos), r.score) for r, group, mos in rows if r.score is not None]
+        rows = zip(self.records, self.labels.groups, self.labels.mos, self.labels.subsets, strict=True)
+        return [Pair(r.path, group, float(mos), r.score, subset) for r, group, mos, subset in rows if r.score is not None]
 
     @property
     def failed(self) -> list[ScoreRecord]:
@@ -202,17 +206,10 @@ def compute_figures(scores: Floats, mos: Floats) -> tuple[Figures, Logistic]:
 def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) -> SplitMeasurement:
     """The figures over the test parts (see `splits.take_test`) with the seeds `seed`, `seed` + 1, and so on.
 
-    For models that were trained on none of the images: of others, a test part holds images that they have seen. The parts do
-    not depend on which images failed. Raises DataError where a part has fewer than two scores or there is but one group,
-    UsageError without repeats.
+    For models that were trained on none of the images: of others, a test part holds images that they have seen. Raises
+    DataError where a part has fewer than two scores or there is but one group, UsageError without repeats.
     """
-    if repeats < 1:
-        raise UsageError(f"repeats is at least 1, not {repeats}")
-    parts = []
-    for repeat in range(repeats):
-        test = {str(path) for path in take_test(comparison.labels, seed + repeat).paths}
-        part = [pair for pair in comparison.pairs if pair.path in test]
-        parts.append(compute_figures(*take_rows(comparison, part))[0])
+    parts = [compute_figures(*take_rows(comparison, part))[0] for part in take_parts(comparison, repeats, seed)]
     medians = {figure.name: find_median([getattr(part, figure.name) for part in parts]) for figure in fields(Figures)}
     return SplitMeasurement(
         dataset=comparison.labels.spec.name,
@@ -222,6 +219,14 @@ def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) 
         parts=tuple(parts),
         median=Figures(**medians),
     )
+
+
+def take_parts(comparison: Comparison, repeats: int, seed: int) -> list[list[Pair]]:
+    """The images of each test part that have a score; the parts do not depend on which have. Raises as `measure_splits`."""
+    if repeats < 1:
+        raise UsageError(f"repeats is at least 1, not {repeats}")
+    tests = [{str(path) for path in take_test(comparison.labels, seed + repeat).paths} for repeat in range(repeats)]
+    return [[pair for pair in comparison.pairs if pair.path in test] for test in tests]
 
 
 def find_median(values: Sequence[float]) -> float:

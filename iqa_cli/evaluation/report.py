@@ -18,9 +18,12 @@ from iqa_cli.files.outputs import Output, begins_json, begins_table, is_plot
 from iqa_cli.options import OWN, EvaluateOptions
 from iqa_cli.scoring.writers import Value, clean, encode_csv
 
-COLUMNS = ("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail")
+COLUMNS = (
+    *("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail"),
+    "subset",
+)
 """Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;
-fitted: the score on the scale of the MOS; residual: fitted less MOS.
+fitted: the score on the scale of the MOS; residual: fitted less MOS; subset: of the set, if of any.
 """
 DECIMALS = 4  # more than ratings have, so that whoever computes a correlation from the file gets the same one
 
@@ -34,12 +37,16 @@ def round_value(value: float | None) -> Value:
 
 
 def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
-    """The evaluation in one flat row, and one for each published figure that may stand beside it."""
+    """The evaluation in one flat row, and one for each subset and each published figure that may stand beside it."""
     measured = {"source": "measured", "protocol": evaluation.protocol, **count_images(evaluation)}
     for name, estimate in evaluation.figures.items():
         ends = (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
         measured |= {name + end: round_value(value) for end, value in ends}
-    rows = [{"dataset": evaluation.labels.spec.name, "model": evaluation.model, **measured, "note": evaluation.warning}]
+    begin = {"dataset": evaluation.labels.spec.name, "model": evaluation.model, "subset": None}
+    rows = [{**begin, **measured, "note": "; ".join(filter(None, (evaluation.warning, evaluation.caveat)))}]
+    for row in evaluation.subsets:
+        within = {name: round_value(value) if isinstance(value, float) else value for name, value in asdict(row).items()}
+        rows.append(dict.fromkeys(rows[0]) | begin | {name: measured[name] for name in ("source", "protocol")} | within)
     for paper in evaluation.published:
         figures = {"srcc": paper.srcc, "plcc": paper.plcc}
         facts = {"dataset": paper.dataset, "model": paper.model, "source": "published", "protocol": str(paper.protocol)}
@@ -70,8 +77,10 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         "notes": list(spec.notes),
         **asdict(evaluation.card.provenance),
         "contamination": evaluation.warning,
+        "caveat": evaluation.caveat,
         "interval": evaluation.interval,
         **{name: asdict(estimate) for name, estimate in evaluation.figures.items()},
+        "subsets": [asdict(row) for row in evaluation.subsets],
         "logistic": asdict(evaluation.measurement.logistic),
         "parts": [asdict(part) for part in evaluation.parts.parts] if evaluation.parts else [],
         "published": [asdict(row) | {"paper": row.paper} for row in evaluation.published],
@@ -120,6 +129,7 @@ def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
             round_value(None if fitted is None else fitted - mos),
             str(record.status),
             record.detail,
+            rating.subset,
         )
 
 
@@ -179,7 +189,7 @@ def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
 
 def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) -> list[Output]:
     """List the files among the outputs, for `files.outputs.check_outputs`."""
-    table = begins_table(*COLUMNS)
+    table = begins_table(*COLUMNS[:-1])  # tables without the last column are earlier ones
     array = begins_json("dataset", "title", "model", "card", "protocol", opening="[{")
     return [
         *(Output(path, "--csv", "CSV of an evaluation", table) for path in [images] if path not in (None, STDOUT)),

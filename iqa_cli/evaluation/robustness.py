@@ -1,4 +1,4 @@
-"""Robustness of models on clean photos: scores fall with distortion, and hardly move under harmless changes.
+"""Robustness of models on clean photos: scores fall with distortion, of a part too, and hardly move under harmless changes.
 
 Each photo is reduced to a short side of 512 px where it is larger, so that the levels of `images.distortions` mean what they
 say, and distorted at levels 1 to 5 with each kind and with mixtures. What is random in a distortion hangs on the seed, the
@@ -21,6 +21,7 @@ import numpy as np
 from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError
 from iqa_cli.evaluation.array_scorer import ArrayScorer, open_scorers, score_pictures
+from iqa_cli.evaluation.local_faults import GRAIN, PICTURES, Fall, spoil
 from iqa_cli.evaluation.metrics import Floats, srcc
 from iqa_cli.evaluation.run import Scored
 from iqa_cli.images.crops import Rgb
@@ -83,6 +84,7 @@ class Robustness:
 
     model: as it was asked for. photos: those that could be decoded; failed: the others, path -> reason.
     distorted: scores [photos, chains, 6], level 0 first. changed: scores [photos, 1 + changes], the photo as it is first.
+    local: scores [photos, pictures] of `local_faults.PICTURES`.
     held_out, seed: as in `RobustnessOptions`.
     """
 
@@ -91,6 +93,7 @@ class Robustness:
     failed: dict[str, str]
     distorted: Floats
     changed: Floats
+    local: Floats
     held_out: float = 1.0
     seed: int = 0
 
@@ -113,6 +116,17 @@ class Robustness:
         moved = np.abs(self.changed[:, 1:] - self.changed[:, :1])  # [photos, changes]
         medians, highs = np.percentile(moved, [50, 95], axis=0)
         return [Movement(*row) for row in zip(HARMLESS, medians.tolist(), highs.tolist(), strict=True)]
+
+    @property
+    def falls(self) -> list[Fall]:
+        """The figures of each local fault; a fault of the photo in its own size is compared with the photo as it is."""
+        falls = []
+        for name in dict.fromkeys(name for name, _ in PICTURES):
+            clean = self.changed[:, 0] if name == GRAIN else self.distorted[:, 0, 0]
+            own = self.local[:, [place for place, (fault, _) in enumerate(PICTURES) if fault == name]]
+            drop = clean[:, None] - own  # [photos, pictures]
+            falls.append(Fall(name, drop.size, float(np.mean(drop > 0)), float(np.median(drop))))
+        return falls
 
 
 def correlate_levels(scores: Floats) -> float:
@@ -177,6 +191,11 @@ def score_changed(scorers: Sequence[ArrayScorer], rgb: Rgb) -> Floats:
     return score_pictures(scorers, (change(rgb) for change in (lambda same: same, *HARMLESS.values())))
 
 
+def score_local(scorers: Sequence[ArrayScorer], rgb: Rgb, name: str, seed: int) -> Floats:
+    """Scores of a photo with each local fault [models, pictures]."""
+    return score_pictures(scorers, spoil(limit_short_side(rgb, SHORT_SIDE), rgb, [seed, hash_text(name)]))
+
+
 def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustness]:
     """Measure all models on the same photos: an event a photo, then the outcome of each model.
 
@@ -185,14 +204,16 @@ def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustn
     paths = choose_photos(options.photos, options.held_out, options.limit)
     scorers = open_scorers(options.models, options.scoring)
 
-    def score(path: str, _: Event) -> tuple[Floats, Floats] | Undecodable:
+    def score(path: str, _: Event) -> tuple[Floats, Floats, Floats] | Undecodable:
         try:
             rgb = decode_image(path).rgb
         except Undecodable as failure:
             return failure
-        return score_distorted(scorers, rgb, Path(path).name, options.seed), score_changed(scorers, rgb)
+        name = Path(path).name
+        distorted = score_distorted(scorers, rgb, name, options.seed)
+        return distorted, score_changed(scorers, rgb), score_local(scorers, rgb, name, options.seed)
 
-    scores: dict[str, tuple[Floats, Floats]] = {}
+    scores: dict[str, tuple[Floats, Floats, Floats]] = {}
     failed: dict[str, str] = {}
     with closing(map_ordered(paths, score, threads=options.scoring.workers or count_workers())) as outcomes:
         for path, outcome in zip(paths, outcomes, strict=True):
@@ -204,5 +225,5 @@ def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustn
     if not scores:
         raise DataError(f"none of {len(paths)} photos could be decoded; the first: {paths[0]}: {failed[paths[0]]}")
     for place, scorer in enumerate(scorers):
-        distorted, changed = (np.stack([own[part][place] for own in scores.values()]) for part in (0, 1))
-        yield Robustness(scorer.name, tuple(scores), failed, distorted, changed, options.held_out, options.seed)
+        distorted, changed, local = (np.stack([own[part][place] for own in scores.values()]) for part in range(3))
+        yield Robustness(scorer.name, tuple(scores), failed, distorted, changed, local, options.held_out, options.seed)

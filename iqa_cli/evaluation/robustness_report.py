@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from iqa_cli.evaluation.local_faults import PICTURES as LOCAL
 from iqa_cli.evaluation.report import round_value
 from iqa_cli.evaluation.robustness import CHAINS, Order, Robustness
 from iqa_cli.files.atomic import STDOUT, Target, open_target
@@ -17,7 +18,8 @@ from iqa_cli.images.distortions import HARMLESS
 from iqa_cli.scoring.writers import Value, clean, encode_csv
 
 FIGURES = ("model", "measure", "name", "photos", "srcc", "clean_above", "median", "p95")
-"""Columns of the figures. measure: "distortion", "group" (the mean over some distortions) or "change" (a harmless one)."""
+"""Columns of the figures. measure: "distortion", "group" (the mean over some distortions), "local" (a distortion of a part; its
+median is the fall of the score) or "change" (a harmless one)."""
 PICTURES = ("model", "path", "measure", "name", "level", "score")
 """Columns of the file with a line a picture. name: empty for the photo as it is; level: of a distortion, 0 to 5."""
 
@@ -30,6 +32,7 @@ def list_rows(robustness: Robustness) -> list[dict[str, Value]]:
         for measure, orders in (("distortion", robustness.orders), ("group", robustness.groups))
         for order in orders
     ]
+    rows += [{"measure": "local", "name": f.fault, "clean_above": f.lower, "median": f.median} for f in robustness.falls]
     rows += [{"measure": "change", "name": m.change, "median": m.median, "p95": m.p95} for m in robustness.movements]
     return [{name: round_figure({**facts, **row}.get(name)) for name in FIGURES} for row in rows]
 
@@ -45,6 +48,8 @@ def list_pictures(robustness: Robustness) -> Iterator[tuple[Value, ...]]:
         for chain, scores in zip(CHAINS, robustness.distorted[place].tolist(), strict=True):
             for level, score in enumerate(scores):
                 yield robustness.model, path, "distortion", chain, level, round_value(score)
+        for (fault, _), score in zip(LOCAL, robustness.local[place].tolist(), strict=True):
+            yield robustness.model, path, "local", fault, None, round_value(score)
         for change, score in zip(("", *HARMLESS), robustness.changed[place].tolist(), strict=True):
             yield robustness.model, path, "change", change, None, round_value(score)
 
@@ -59,6 +64,7 @@ def describe_robustness(robustness: Robustness) -> dict[str, Any]:
         "failed": robustness.failed,
         "distortions": describe_orders(robustness.orders),
         "groups": describe_orders(robustness.groups),
+        "local": {f.fault: {"pictures": f.pictures, "lower": f.lower, "median": f.median} for f in robustness.falls},
         "changes": {m.change: {"median": m.median, "p95": m.p95} for m in robustness.movements},
     }
 

@@ -19,14 +19,17 @@ from iqa_cli.evaluation.measure import (
     compare,
     measure,
     measure_splits,
+    take_parts,
 )
 from iqa_cli.evaluation.published import Protocol, Published, find_published
+from iqa_cli.evaluation.subsets import SubsetMeasurement, measure_subsets
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_cards, find_model
 from iqa_cli.options import EvaluateOptions, Side
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.scorer import Scorer, open_scorer
 
+OFFICIAL_TEST = "test part of the official split"
 FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
 
 
@@ -47,7 +50,7 @@ class Evaluation:
 
     model: as it was asked for. protocol: which images, in words. interval: what stands beside each figure, in words.
     measurement: of all images that were scored; parts: of several splits, whose figures then count. contamination: what
-    the model has seen. published: figures of papers that followed the same protocol.
+    the model has seen. published: figures of papers that followed the same protocol. subsets: figures within each.
     """
 
     model: str
@@ -59,6 +62,7 @@ class Evaluation:
     parts: SplitMeasurement | None
     contamination: Contamination
     published: tuple[Published, ...]
+    subsets: tuple[SubsetMeasurement, ...] = ()
 
     @property
     def labels(self) -> Labels:
@@ -69,6 +73,11 @@ class Evaluation:
     def warning(self) -> str:
         """Warning of contamination for the reader; empty where the model has seen none of the images."""
         return self.contamination.describe(self.labels.spec, len(self.labels.ratings))
+
+    @property
+    def caveat(self) -> str:
+        """What to know of the set's official test part, where that was measured on; else empty."""
+        return self.labels.spec.caveat if self.protocol == OFFICIAL_TEST else ""
 
     @property
     def figures(self) -> dict[str, Estimate]:
@@ -117,6 +126,7 @@ def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOp
             yield Scored(name, model, len(records), images, failed)
     comparison = compare(labels, records)
     several = options.side is Side.TEST and measures_all(labels, options)
+    parts = take_parts(comparison, options.repeats, options.seed) if several else None
     contamination = find_contamination(scorer.card, find_cards())
     yield Evaluation(
         model=model,
@@ -128,6 +138,7 @@ def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOp
         parts=measure_splits(comparison, repeats=options.repeats, seed=options.seed) if several else None,
         contamination=contamination,
         published=tuple(choose_published(comparison, contamination, options)),
+        subsets=measure_subsets(comparison, parts),
     )
 
 
@@ -137,7 +148,7 @@ def describe_protocol(labels: Labels, options: EvaluateOptions) -> str:
     if options.side is Side.ALL:
         return "all images"
     if spec.official_split:
-        return "test part of the official split"
+        return OFFICIAL_TEST
     unit = "reference" if spec.synthetic else "image"
     if options.repeats == 1:
         return f"test part of the 80/20 split by {unit} of seed {options.seed}"

@@ -8,9 +8,10 @@ import json
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,6 +87,20 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
         rows, columns = (torch.export.Dim(name, min=2, max=256) for name in ("rows", "columns"))
         free |= {2: spec.multiple * rows, 3: spec.multiple * columns}
     example = torch.zeros(2, 3, *sides)
+    try:
+        model = trace(network, example, free)
+    except torch.onnx.OnnxExporterError:  # which knows fused attention over batches and heads alone, not over windows, too
+        unfuse_attention(network)
+        model = trace(network, example, free)
+    store_in_half(model.graph)
+    forget_making(model.graph)
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(asdict(replace(card, files={})))})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def trace(network: nn.Module, example: torch.Tensor, free: Mapping[int, Any]) -> onnx.ModelProto:
+    """The network as a graph. free: dimensions of its input that are."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter chats
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -94,12 +109,14 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
             input_names=["crops"], output_names=["quality"], verbose=False, optimize=True,
         )  # fmt: skip
     assert program is not None
-    model = program.model_proto
-    store_in_half(model.graph)
-    forget_making(model.graph)
-    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(asdict(replace(card, files={})))})
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    return program.model_proto
+
+
+def unfuse_attention(network: nn.Module) -> None:
+    """Let timm's layers of attention compute it by the operations that it is made of, in place; the function stays the same."""
+    for module in network.modules():
+        if getattr(module, "fused_attn", False):
+            module.fused_attn = False  # type: ignore[assignment]
 
 
 def store_in_half(graph: onnx.GraphProto) -> None:

@@ -152,11 +152,28 @@ def crop_border(rgb: Rgb, share: float) -> Rgb:
     return np.ascontiguousarray(rgb[y : height - y, x : width - x])
 
 
+GREY = np.array((0.299, 0.587, 0.114), np.float32)  # luma of BT.601, as a JPEG has it
+QUALITY = 82, 97  # of JPEGs in which nobody sees a difference
+
+
+def desaturate(rgb: Rgb) -> Rgb:
+    """The picture in black and white."""
+    return np.repeat(np.rint(rgb.astype(np.float32) @ GREY).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def change_harmlessly(rgb: Rgb, generator: np.random.Generator) -> Rgb:
+    """The picture in black and white, or saved again as a JPEG of high quality, by chance: what training may show as it is."""
+    if generator.random() < 0.5:
+        return desaturate(rgb)
+    return distortion_filters.compress(rgb, "JPEG", quality=int(generator.integers(*QUALITY)))
+
+
 HARMLESS: dict[str, Callable[[Rgb], Rgb]] = {
     "JPEG quality 95": lambda rgb: distortion_filters.compress(rgb, "JPEG", quality=95),  # colours at half the resolution
     "resized to 90 %": lambda rgb: resize(rgb, 0.9),
     "resized to 110 %": lambda rgb: resize(rgb, 1.1),
     "mirrored": mirror,
     "cropped by 2 %": lambda rgb: crop_border(rgb, 0.01),
+    "black and white": desaturate,
 }
-"""Changes that hardly anyone notices."""
+"""Changes that hardly anyone notices, or that take nothing from a good photo."""

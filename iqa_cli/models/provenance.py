@@ -32,10 +32,11 @@ class UnlabeledImages:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model whose predictions were learned from. name, summary: as in its card."""
+    """A model whose predictions were learned from. name, summary, licence: as in its card; or a file of scores."""
 
     name: str
     summary: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def read_config(data: Mapping[str, Any]) -> NetworkConfig:
     if unknown:
         raise WeightsError(f"the model card's network has unknown keys: {', '.join(sorted(unknown))}")
     try:
-        return NetworkConfig(**data)
+        return NetworkConfig(**{**data, "layers": tuple(data.get("layers", ()))})
     except (TypeError, ValueError) as error:
         raise WeightsError(f"the model card's network cannot be: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,6 +39,8 @@ class TransformerEncoder(Encoder):
     def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, d], which are the tokens already."""
         out = self.active_backbone.forward_features(crops)  # [b, prefix + N, d], after the last norm
+        if out.ndim > 3:  # a map [b, h, w, d], as some without a class token give
+            out = out.flatten(1, 2)
         prefix = self.active_backbone.num_prefix_tokens
         patches = out[:, prefix:]  # [b, N, d]
         has_class = getattr(self.active_backbone, "cls_token", None) is not None
@@ -74,9 +77,7 @@ class StagePooling(Encoder):
         f is twice the channels of all stages together: the means of each stage in turn, then the deviations. The backbone
         alone is in here, so these can be cached while it is frozen.
         """
-        maps = self.active_backbone.forward_intermediates(
-            crops, indices=self.stages, norm=True, intermediates_only=True, output_fmt="NCHW"
-        )  # each [b, c_s, h / reduction, w / reduction]
+        maps = self.read_stages(crops)
         cells = [self.pool_cells(m.float(), r) for m, r in zip(maps, self.reductions, strict=True)]
         mean, square = (torch.cat(align_maps(parts), dim=1) for parts in zip(*cells, strict=True))  # each [b, c, h/32, w/32]
         windows = [F.avg_pool2d(m, 2, stride=1).flatten(2) for m in (mean, square)]  # each [b, c, N]
@@ -84,6 +85,17 @@ class StagePooling(Encoder):
         means, squares = (torch.cat(pair, dim=2) for pair in zip(wholes, windows, strict=True))  # each [b, c, 1 + N]
         deviations = ((squares - means * means).clamp_min(0) + self.tiny).sqrt()
         return torch.cat([means, deviations], dim=1).transpose(1, 2)  # [b, 1 + N, f]
+
+    def read_stages(self, crops: Tensor) -> list[Tensor]:
+        """Crops [b, 3, h, w] -> a map [b, c_s, h / reduction, w / reduction] of each stage, normalized where it has a norm."""
+        read = partial(
+            self.active_backbone.forward_intermediates,
+            crops, indices=self.stages, intermediates_only=True, output_fmt="NCHW",
+        )  # fmt: skip
+        try:
+            return list(read(norm=True))
+        except AssertionError:  # so say hierarchical transformers, before they begin, that stages have no norms
+            return list(read(norm=False))
 
     def pool_cells(self, maps: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
         """The mean and the mean square of the features in each cell: [b, c, h, w] -> two of [b, c, h/32, w/32]."""
@@ -93,7 +105,7 @@ class StagePooling(Encoder):
 
 def align_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Maps [b, c, h, w] of one height and width: where convolutions without padding leave some smaller, all are that small."""
-    if torch.compiler.is_exporting():  # a comparison of sizes would tie the graph to them
+    if any(isinstance(side, torch.SymInt) for m in maps for side in m.shape[2:]):  # a comparison would tie the graph to sizes
         return maps
     smallest = min(m.shape[2] for m in maps), min(m.shape[3] for m in maps)
     return tuple(m if m.shape[2:] == smallest else F.adaptive_avg_pool2d(m, smallest) for m in maps)

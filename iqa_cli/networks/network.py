@@ -43,6 +43,7 @@ class NetworkConfig:
     heads, queries: of the attention panel (DEIQT: 6 and 6). A network that is built with 0 heads takes as many as suit the
         width of its tokens, and its config then says how many.
     units: hidden units of the MLP head.
+    folds_norms: whether the batch norms of a convolutional backbone are folded into its convolutions, as first models have it.
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the features of stages are pooled.
@@ -60,6 +61,7 @@ class NetworkConfig:
     center_crop: int = 0
     head: HeadKind = "panel"
     units: int = 0
+    folds_norms: bool = True
 
     def __post_init__(self) -> None:
         if self.head not in get_args(HeadKind):
@@ -147,7 +149,7 @@ def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEnco
     stages: Sequence[int] = config.layers
     if len(reductions) > 1 or not hasattr(backbone, "num_prefix_tokens"):
         stages = range(len(backbone.feature_info))[: config.stages]  # type: ignore[arg-type]
-        backbone = fix_padding(fold_batch_norms(backbone))
+        backbone = fix_padding(fold_batch_norms(backbone) if config.folds_norms else backbone)
     elif not stages:
         return TransformerEncoder(backbone)
     if config.head == "mlp":
@@ -164,13 +166,15 @@ def build_head(config: NetworkConfig, encoder: TransformerEncoder | StagePooling
     return MlpHead(sum(encoder.channels), config.units)
 
 
-def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False) -> QfmIqm:
+def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False, drop_path: float = 0.0) -> QfmIqm:
     """A network with new weights, its backbone's pretrained on demand.
 
-    pretrained: tensors of the backbone under timm's names; or True: from the hub that timm names.
+    pretrained: tensors of the backbone under timm's names; or True: from the hub that timm names. drop_path: the share of its
+    residual branches that training drops.
     Raises WeightsError where the name is unknown, the weights do not fit or cannot be had.
     """
-    backbone = build_backbone(config.backbone, config.backbone_options, pretrained=pretrained is True)
+    regularized = {"drop_path_rate": drop_path} if drop_path else {}
+    backbone = build_backbone(config.backbone, {**config.backbone_options, **regularized}, pretrained=pretrained is True)
     try:
         if isinstance(pretrained, Mapping):
             backbone.load_state_dict(pretrained, strict=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -36,6 +38,16 @@ def find_facts(name: str) -> PretrainedCfg:
     return facts
 
 
+def list_sizes(name: str) -> list[int]:
+    """Sides in px of the crops that a backbone was trained and tested on, as timm knows them."""
+    facts = find_facts(name)
+    sizes = (facts.input_size, facts.test_input_size, facts.min_input_size)
+    return [int(size[-1]) for size in sizes if size is not None]
+
+
 def first_line(error: Exception) -> str:
-    """What an error of a foreign library says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What an error of a foreign library says, in one line; of an assertion without words, the line of timm's that made it."""
+    said = str(error).strip().splitlines()
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "timm" in Path(frame.filename).parts]
+    kind = ": ".join(filter(None, (type(error).__name__, frames[-1].line if frames else "")))
+    return (said or [kind])[0].rstrip(".")

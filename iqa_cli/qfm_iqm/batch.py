@@ -15,7 +15,10 @@ class Batch:
 
     image, reference: numbers that name the image, and its content, of which synthetic sets have several versions.
     chain: crops of one number are one crop with rising distortion, by `level`; -1 stands alone.
-    teacher: the teachers' predictions. features: what the backbone extracted from the crops, where that is cached.
+    source: the set that the image is of, by its place among them, where there are several: their labels are on scales of their
+        own.
+    teacher: the teachers' predictions; trust: their weights.
+    features: what the backbone extracted from the crops, where that is cached.
     """
 
     crops: Tensor  # [b, 3, h, w]
@@ -24,7 +27,9 @@ class Batch:
     reference: Tensor  # [b]
     chain: Tensor  # [b]
     level: Tensor  # [b], 0 undistorted
+    source: Tensor | None = None  # [b], -1 unlabeled
     teacher: Tensor | None = None  # [b], nan where there is no prediction
+    trust: Tensor | None = None  # [b]
     features: Tensor | None = None  # [b, n, f]
 
     def __len__(self) -> int:
@@ -33,8 +38,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; the layout of the crops is the one that convolutions prefer."""
         crops = self.crops.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        teacher = None if self.teacher is None else self.teacher.to(device)
-        return replace(self, crops=crops, label=self.label.to(device), level=self.level.to(device), teacher=teacher)
+        moved = {"label": self.label, "level": self.level, "source": self.source}
+        moved |= {"teacher": self.teacher, "trust": self.trust}
+        return replace(self, crops=crops, **{name: value.to(device) for name, value in moved.items() if value is not None})
 
 
 def join_batches(parts: Sequence[Batch]) -> Batch:

@@ -10,23 +10,25 @@ with tokens T, decoder D, label y in 0..1, teacher prediction t, L = SmoothL1, s
 
     loss  =  L(D(T), t)  +  label_weight * L(D(T), y)
 
-Both have two more terms of ours, for which see `correlation_loss` and `ranking_loss`. Teacher predictions come with the batch
-(`training.distill` puts them there), so no teacher is near the gradient.
+Of several sets each has labels on a scale of its own: L(D(T), y) is taken on that (`set_scales`), correlation and matching
+within a set. Both have two more terms of ours, for which see `correlation_loss` and `ranking_loss`. Teacher predictions come
+with the batch (`training.distill` puts them there), so no teacher is near the gradient.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.options import DistillationOptions, LossOptions, MatchingOptions
 from iqa_cli.qfm_iqm.semantic_noise import Memory, draw_noise, perturb
+from iqa_cli.qfm_iqm.set_scales import SetScales
 
 
 class Outcome(NamedTuple):
@@ -42,6 +44,9 @@ class Objective(Protocol):
     def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
         """The losses of one batch."""
 
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained beside the network."""
+
     def state(self) -> dict[str, Tensor]:
         """All that it keeps, so that a resumed run goes on as if uninterrupted."""
 
@@ -55,32 +60,39 @@ class QualityMatching:
 
     options: MatchingOptions
     memory: Memory
+    scales: SetScales = field(default_factory=lambda: SetScales(1))
 
     def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
         o = self.options
         tokens = encode(network, batch)  # [b, t, d]
         predicted = network.decode(tokens)  # [b]
-        losses = common_losses(predicted, batch, o, label_weight=1.0, teacher_weight=o.teacher_weight)
-        losses |= correlation_losses(predicted, batch.label, o)
+        own = self.scales(predicted, batch.source)  # [b]
+        losses = common_losses(predicted, own, batch, Weights(o, 1.0, o.teacher_weight))
+        losses |= correlation_losses(predicted, batch.label, batch.source, o)
         rates = {}
         labeled = batch.label.isfinite()
         if o.noise != "none" and self.memory.is_full and labeled.any():
             noise, found = draw_noise(tokens, batch, self.memory, o)
             noisy = network.decode(perturb(tokens, noise, o.strength, o.perturbed))  # [b]
-            losses["noisy"] = o.noisy_weight * smooth_l1(noisy, batch.label, o.beta)
+            losses["noisy"] = o.noisy_weight * smooth_l1(self.scales(noisy, batch.source), batch.label, o.beta)
             losses["sensitivity"] = o.sensitivity_weight * (noisy - predicted.detach())[labeled].abs().mean()
             rates["matched"] = float(found[labeled.cpu()].float().mean())
         if o.noise != "none":
             self.memory.add(tokens, batch)
         return Outcome(losses, rates)
 
+    def parameters(self) -> list[nn.Parameter]:
+        """The scales of the sets."""
+        return list(self.scales.parameters())
+
     def state(self) -> dict[str, Tensor]:
-        """The memory."""
-        return self.memory.state()
+        """The memory and the scales."""
+        return {**self.memory.state(), **self.scales.state_dict()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The opposite of `state`."""
         self.memory.restore(state)
+        self.scales.load_state_dict({name: state[name] for name in self.scales.state_dict()})
 
 
 @dataclass(frozen=True)
@@ -88,20 +100,27 @@ class Distillation:
     """Fit the teacher predictions, beside human labels: see the module's docstring."""
 
     options: DistillationOptions
+    scales: SetScales = field(default_factory=lambda: SetScales(1))
 
     def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
         predicted = network.decode(encode(network, batch))  # [b]
-        losses = common_losses(predicted, batch, self.options, label_weight=self.options.label_weight, teacher_weight=1.0)
+        own = self.scales(predicted, batch.source)
+        losses = common_losses(predicted, own, batch, Weights(self.options, self.options.label_weight, 1.0))
         if batch.teacher is not None:
-            losses |= correlation_losses(predicted, teacher_targets(batch, self.options), self.options)
+            losses |= correlation_losses(predicted, teacher_targets(batch, self.options), None, self.options)
         return Outcome(losses, {})
 
+    def parameters(self) -> list[nn.Parameter]:
+        """The scales of the sets."""
+        return list(self.scales.parameters())
+
     def state(self) -> dict[str, Tensor]:
-        """Nothing is kept between batches."""
-        return {}
+        """The scales."""
+        return dict(self.scales.state_dict())
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Nothing was kept."""
+        """The opposite of `state`."""
+        self.scales.load_state_dict(state)
 
 
 def encode(network: QfmIqm, batch: Batch) -> Tensor:
@@ -112,32 +131,50 @@ def encode(network: QfmIqm, batch: Batch) -> Tensor:
 # ---- terms ----
 
 
-def common_losses(
-    predicted: Tensor, batch: Batch, options: LossOptions, *, label_weight: float, teacher_weight: float
-) -> dict[str, Tensor]:
-    """The terms that both objectives have, by name; none without a weight, or without what it is about."""
-    losses = {}
-    if label_weight and batch.label.isfinite().any():
-        losses["label"] = label_weight * smooth_l1(predicted, batch.label, options.beta)
-    if teacher_weight and batch.teacher is not None:
-        losses["teacher"] = teacher_weight * smooth_l1(predicted, teacher_targets(batch, options), options.beta)
+class Weights(NamedTuple):
+    """The options of an objective's common terms, and the weights of labels and of teacher predictions."""
+
+    options: LossOptions
+    label: float
+    teacher: float
+
+
+def common_losses(predicted: Tensor, own: Tensor, batch: Batch, weights: Weights) -> dict[str, Tensor]:
+    """The terms that both objectives have, by name; none without a weight, or without what it is about.
+
+    predicted, own: predictions [b] on the network's scale, and on that of each image's set.
+    """
+    losses, options = {}, weights.options
+    if weights.label and batch.label.isfinite().any():
+        losses["label"] = weights.label * smooth_l1(own, batch.label, options.beta)
+    if weights.teacher and batch.teacher is not None:
+        answers = torch.where(batch.label.isfinite(), predicted, own)  # of unlabeled images: on their teacher's scale
+        losses["teacher"] = weights.teacher * smooth_l1(answers, teacher_targets(batch, options), options.beta, batch.trust)
     if options.ranking_weight and bool((batch.chain >= 0).any()):
         losses["ranking"] = options.ranking_weight * ranking_loss(predicted, batch, options.margin)
     return losses
 
 
-def correlation_losses(predicted: Tensor, target: Tensor, options: LossOptions) -> dict[str, Tensor]:
-    """The correlation term, where it has a weight and there are targets [b]; nan is no target."""
+def correlation_losses(predicted: Tensor, target: Tensor, source: Tensor | None, options: LossOptions) -> dict[str, Tensor]:
+    """The correlation term, where it has a weight and there are targets [b]; nan is no target. The mean over the sets [b]."""
     known = target.isfinite()
     if not options.correlation_weight or not known.any():
         return {}
-    return {"correlation": options.correlation_weight * correlation_loss(predicted[known], target[known])}
+    sets = torch.zeros_like(target) if source is None else source
+    parts = [known & (sets == number) for number in sorted(set(sets[known].tolist()))]
+    terms = torch.stack([correlation_loss(predicted[part], target[part]) for part in parts])
+    return {"correlation": options.correlation_weight * terms.mean()}
 
 
-def smooth_l1(predicted: Tensor, target: Tensor, beta: float) -> Tensor:
-    """SmoothL1 over the crops [b] that have a target; zero where none has."""
+def smooth_l1(predicted: Tensor, target: Tensor, beta: float, weights: Tensor | None = None) -> Tensor:
+    """SmoothL1 over the crops [b] that have a target, its mean by their weights; zero where none has."""
     known = target.isfinite()
-    return F.smooth_l1_loss(predicted[known], target[known], beta=beta) if known.any() else predicted.sum() * 0
+    if not known.any():
+        return predicted.sum() * 0
+    if weights is None:
+        return F.smooth_l1_loss(predicted[known], target[known], beta=beta)
+    errors = F.smooth_l1_loss(predicted[known], target[known], beta=beta, reduction="none")
+    return (weights[known] * errors).sum() / weights[known].sum()
 
 
 def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:

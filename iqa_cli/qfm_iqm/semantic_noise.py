@@ -1,6 +1,6 @@
 """Semantic noise: tokens of other images of similar quality and different content, added to an image's own.
 
-    candidates       |y - y_j| <= tolerance, another image and another reference
+    candidates       |y - y_j| <= tolerance, the same set, another image and another reference
     match            the k candidates whose content tokens have the lowest cosine similarity to c; their mean is the noise n
     perturbation     T~ = T + strength * n * |T| / |n|
 
@@ -21,6 +21,10 @@ PERTURBED: dict[Perturbed, slice] = {"all": slice(None), "content": slice(1), "p
 """The tokens that noise is added to."""
 
 
+ENTRY = ("label", "image", "reference")
+"""What an entry of the memory has beside its tokens and its set, under the names of a batch."""
+
+
 class Memory:
     """First in, first out: the tokens of recent crops with their labels, detached and in half precision.
 
@@ -34,6 +38,7 @@ class Memory:
         self.label = torch.full((capacity,), torch.nan)
         self.image = torch.full((capacity,), -1)
         self.reference = torch.full((capacity,), -1)
+        self.source = torch.full((capacity,), -1)
 
     @property
     def is_full(self) -> bool:
@@ -48,19 +53,19 @@ class Memory:
             self.tokens = torch.empty(self.capacity, *tokens.shape[1:], dtype=torch.float16, device=tokens.device)
         entries = (torch.arange(rows) + self.count) % self.capacity
         self.tokens[entries] = tokens.detach()[labeled].to(torch.float16)
-        for name in ("label", "image", "reference"):
+        for name in ENTRY:
             getattr(self, name)[entries] = getattr(batch, name)[labeled].cpu()
+        self.source[entries] = source_of(batch)[labeled.cpu()]
         self.count += rows
 
     def state(self) -> dict[str, Tensor]:
         """All of it as tensors, so that a resumed run goes on as if uninterrupted."""
-        names = ("tokens", "label", "image", "reference")
-        return {"count": torch.tensor(self.count), **{name: getattr(self, name) for name in names}}
+        return {"count": torch.tensor(self.count), **{name: getattr(self, name) for name in ("tokens", "source", *ENTRY)}}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The opposite of `state`."""
         self.count = int(state["count"])
-        for name in ("tokens", "label", "image", "reference"):
+        for name in ("tokens", "source", *ENTRY):
             setattr(self, name, state[name])
 
 
@@ -78,11 +83,17 @@ def draw_noise(tokens: Tensor, batch: Batch, memory: Memory, options: MatchingOp
 
 
 def find_candidates(batch: Batch, memory: Memory, tolerance: float) -> Tensor:
-    """Which entries [b, m] are of similar quality, another image and another reference."""
+    """Which entries [b, m] are of similar quality on the scale of one set, another image and another reference."""
     near = (batch.label.cpu()[:, None] - memory.label).abs() <= tolerance  # nan is near nothing
     other_image = batch.image.cpu()[:, None] != memory.image
     other_reference = batch.reference.cpu()[:, None] != memory.reference
-    return near & other_image & other_reference
+    same_set = source_of(batch)[:, None] == memory.source
+    return near & same_set & other_image & other_reference
+
+
+def source_of(batch: Batch) -> Tensor:
+    """The set of each image [b], on the CPU: one and the same where there are not several."""
+    return torch.zeros_like(batch.image).cpu() if batch.source is None else batch.source.cpu()
 
 
 def match_contents(

@@ -23,11 +23,11 @@ from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.networks.ensemble import Blend
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
+from iqa_cli.training.data.feature_cache import FeatureStore
+from iqa_cli.training.data.samples import CropDataset, View
 from iqa_cli.training.events import FeaturesExtracted, TeachersPredicted
-from iqa_cli.training.feature_cache import FeatureStore
 from iqa_cli.training.optim import knows_bf16
 from iqa_cli.training.options import LoopOptions
-from iqa_cli.training.samples import CropDataset, View
 
 GROUP = 8  # images at once: enough to keep a processor busy, few enough for its cache
 KEPT = 64 * GROUP  # images until the predictions of an epoch under way are saved once more

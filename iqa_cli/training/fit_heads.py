@@ -20,13 +20,13 @@ from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.heads import CENTER, UNIT, MlpHead
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.objective import cap_targets
+from iqa_cli.training.data.feature_cache import FeatureStore, ImageStore
+from iqa_cli.training.data.samples import CropDataset, load_scoring_crops
 from iqa_cli.training.events import EpochDone, FeaturesExtracted
-from iqa_cli.training.feature_cache import FeatureStore, ImageStore
-from iqa_cli.training.loop import Run
 from iqa_cli.training.optim import device_of
 from iqa_cli.training.options import MlpOptions
 from iqa_cli.training.run_folder import Snapshot
-from iqa_cli.training.samples import CropDataset, load_scoring_crops
+from iqa_cli.training.state import Run
 
 
 class Examples(NamedTuple):

@@ -6,77 +6,29 @@ next to nothing; then the network is fine-tuned whole (or from some layer on) on
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from iqa_cli.errors import UsageError
-from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.networks.encoders import StageEncoder
 from iqa_cli.networks.network import QfmIqm
-from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import Objective
-from iqa_cli.training.distributed import ProcessGroup, ShardedNetwork
+from iqa_cli.training.data.batches import draw_epoch, load_epoch
+from iqa_cli.training.data.feature_cache import FeatureStore
+from iqa_cli.training.distributed import ShardedNetwork
 from iqa_cli.training.events import EpochDone, FeaturesExtracted, PhaseStopped, StepDone
-from iqa_cli.training.feature_cache import FeatureStore
-from iqa_cli.training.optim import autocast, build_optimizer, set_rates
+from iqa_cli.training.optim import autocast, set_rates
 from iqa_cli.training.options import LoopOptions
-from iqa_cli.training.run_folder import RunFolder, Snapshot
-from iqa_cli.training.samples import CropDataset, EpochSampler, Pixels, TrainingImage, load_epoch, load_scoring_crops
+from iqa_cli.training.state import Run, State, begin, choose_optimizer, snapshot
 
 STANDARD = 1000  # images on which features are standardized: enough for a mean and a deviation
-
-
-@dataclass(frozen=True)
-class Run:
-    """A network, its data, how it is trained, and where that is kept.
-
-    features: where those of the frozen backbone are cached for other trainings; None: in the run folder, for head training.
-    """
-
-    network: QfmIqm
-    dataset: CropDataset
-    validation: Sequence[TrainingImage]
-    options: LoopOptions
-    folder: RunFolder
-    features: Path | None = None
-
-    @property
-    def group(self) -> ProcessGroup:
-        """The processes that train it together, all with the same run; one of them writes."""
-        return self.folder.group
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return choose_device(self.options.device)
-
-    def predict(self, network: QfmIqm, images: Sequence[TrainingImage], pixels: Pixels) -> npt.NDArray[np.float64]:
-        """The label [n] of each image as scoring would predict it: the mean over its crops.
-
-        Of several processes each predicts a shard of the images, and all get all labels.
-        """
-        crops = load_scoring_crops(self.group.shard(images), self.dataset.scoring_crops, pixels)
-        own = [float(predict_crops(network, each, self.device).mean()) for each in crops]
-        return torch.cat(self.group.gather(torch.tensor(own, dtype=torch.float64))).numpy()
-
-    def validate(self, network: QfmIqm) -> tuple[float | None, float | None]:
-        """SRCC and PLCC of the validation images, None where there are too few."""
-        if len(self.validation) < 3:
-            return None, None
-        predicted = self.predict(network, self.validation, self.dataset.pixels)
-        labels = np.array([image.label for image in self.validation])
-        return srcc(predicted, labels), plcc(predicted, labels)
 
 
 @dataclass(frozen=True)
@@ -96,18 +48,6 @@ class Phase:
         return cls("fine-tuning", options.head_epochs, options.epochs, head_only=False)
 
 
-@dataclass
-class State:
-    """What changes while a network is trained."""
-
-    averaged: QfmIqm  # the moving average of the weights: what is validated and kept
-    objective: Objective
-    optimizer: torch.optim.AdamW
-    epoch: int = 0  # how many are done
-    steps: int = 0  # of the averaging
-    rows: list[dict[str, Any]] = field(default_factory=list)  # the epochs so far, as stats.jsonl holds them
-
-
 class Batches(Sized, Iterable[Batch], Protocol):
     """The batches of an epoch."""
 
@@ -124,10 +64,10 @@ def fit(run: Run, objective: Objective) -> Iterator[FeaturesExtracted | StepDone
     for epoch in range(state.epoch, run.options.head_epochs + run.options.epochs):
         phase = Phase.of(epoch, run.options)
         if epoch == run.options.head_epochs:
-            state.optimizer = build_optimizer(run.network, run.options, head_only=False)
+            state.optimizer = choose_optimizer(run, objective, head_only=False)
         if find_stall(state.rows, phase.name, run.options.patience) is not None:
             continue
-        standardizes = epoch == 0 and isinstance(run.network.encoder, StageEncoder)
+        standardizes = epoch == 0 and not run.is_started and isinstance(run.network.encoder, StageEncoder)
         if standardizes or (phase.head_only and store is None):
             store = yield from extract_features(run)
         if standardizes and store is not None:
@@ -217,7 +157,7 @@ def load_batches(run: Run, epoch: int, store: FeatureStore | None) -> Batches:
         features = store.load_epoch(epoch, o)
         features.sampler.batches = [list(run.group.shard(batch)) for batch in features.sampler.batches]
         return features
-    sampler = EpochSampler(len(run.dataset), o.batch_size, epoch, run.dataset.options.seed, o.crops_per_epoch)
+    sampler = draw_epoch(run.dataset, o, epoch)
     sampler.batches = [list(run.group.shard(batch)) for batch in sampler.batches]
     return load_epoch(run.dataset, sampler, o.workers)
 
@@ -231,7 +171,13 @@ def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], d
     state.optimizer.zero_grad(set_to_none=True)
     if not losses:  # a batch without labels, teacher predictions or chains teaches nothing
         return {}, rates
-    torch.stack([loss.float() for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    total = torch.stack([loss.float() for loss in losses.values()]).sum()
+    if not total.isfinite():
+        raise UsageError(
+            f"{run.folder.path}: training diverged in epoch {len(state.rows) + 1}, whose loss is {float(total.detach())}; the"
+            " weights of the epoch before it are kept there; train anew with lower rates"
+        )
+    total.backward()  # type: ignore[no-untyped-call]
     run.group.sum_gradients(run.network)
     trained = [p for group in state.optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, run.options.clip)
@@ -248,46 +194,3 @@ def average(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean by name over the rows that have it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: round(float(np.mean([row[name] for row in rows if name in row])), 6) for name in names}
-
-
-@torch.no_grad()
-def predict_crops(network: QfmIqm, crops: Tensor, device: torch.device) -> Tensor:
-    """Crops [n, 3, h, w] -> label [n], on the CPU, in single precision."""
-    network.eval()
-    return network(crops.to(device).contiguous(memory_format=torch.channels_last)).cpu()  # type: ignore[no-any-return]
-
-
-# ---- between epochs ----
-
-
-def begin(run: Run, objective: Objective) -> State:
-    """The state to go on from: that of the run folder's snapshot, or a new one where there is none."""
-    state = State(copy.deepcopy(run.network), objective, build_optimizer(run.network, run.options, head_only=True))
-    found = run.folder.read_snapshot()
-    if found is None:
-        return state
-    run.network.load_state_dict(found.part("network"))
-    state.averaged.load_state_dict(found.part("averaged"))
-    objective.restore(found.part("objective"))
-    state.optimizer = build_optimizer(run.network, run.options, head_only=found.epoch <= run.options.head_epochs)
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in found.part("optimizer").items():
-        number, name = key.split(".")
-        moments.setdefault(int(number), {})[name] = value
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    torch.set_rng_state(found.tensors["random"])
-    state.epoch, state.steps = found.epoch, found.steps
-    state.rows = [row for row in run.folder.read_stats() if row["epoch"] <= found.epoch]
-    return state
-
-
-def snapshot(run: Run, state: State, epoch: int) -> Snapshot:
-    """Everything that the next epoch depends on."""
-    tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
-    tensors |= {f"averaged.{k}": v for k, v in state.averaged.state_dict().items()}
-    tensors |= {f"objective.{k}": v for k, v in state.objective.state().items()}
-    for number, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{k}": v for k, v in moments.items()}
-    tensors["random"] = torch.get_rng_state()
-    return Snapshot(epoch, state.steps, tensors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -34,8 +35,10 @@ def layer_numbers(network: QfmIqm) -> dict[str, int]:
     return groups
 
 
-def build_optimizer(network: QfmIqm, options: LoopOptions, *, head_only: bool) -> torch.optim.AdamW:
-    """AdamW over what the phase trains; the rest of the parameters want no gradient.
+def build_optimizer(
+    network: QfmIqm, options: LoopOptions, *, head_only: bool, others: Sequence[nn.Parameter] = ()
+) -> torch.optim.AdamW:
+    """AdamW over what the phase trains; the rest of the parameters want no gradient. others: what an objective trains itself.
 
     No weight decay on biases, norms, positions, class tokens and queries, as DEIQT. The backbone's rate falls from its last
     layer to its first; in head training and in the frozen share of its layers it is zero. Where it is relative each tensor of
@@ -55,9 +58,11 @@ def build_optimizer(network: QfmIqm, options: LoopOptions, *, head_only: bool) -
         decay = options.weight_decay if parameter.ndim > 1 and not name.endswith(("pos_embed", "cls_token", "judges")) else 0.0
         own = name if options.relative_rate and layer is not None else ""
         groups.setdefault((rate, decay, own), []).append(parameter)
+    if others:
+        groups[(options.head_rate if head_only else options.rate, 0.0, "others")] = list(others)
     return torch.optim.AdamW(
         [
-            {"params": members, "lr": rate, "peak": rate, "weight_decay": decay, "relative": bool(own)}
+            {"params": members, "lr": rate, "peak": rate, "weight_decay": decay, "relative": bool(own) and own != "others"}
             for (rate, decay, own), members in groups.items()
         ]
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,14 +48,20 @@ class MlpOptions:
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How crops are drawn, `training.samples`. Unlabeled images always come with distorted versions."""
+    """How crops are drawn, `training.data.samples`. Unlabeled images always come with distorted versions."""
 
     max_zoom: Annotated[float, "a training crop shows the image at 1 to this many times the size at which it is scored"] = 1.25
     distorted: Annotated[float, "share of the labeled images that come with distorted versions of the same crop"] = 0.0
     versions: Annotated[int, "how many distorted versions"] = 2
+    partial: Annotated[float, "share of the distortions that are confined to a quarter, a half, the frame or the center"] = 0.0
+    harmless: Annotated[float, "share of the training crops that are shown grey, or saved again as JPEG: the label stays"] = 0.0
     distortions: Annotated[tuple[DistortionName, ...], "kinds, of which each view gets one; none named: all"] = ()
+    crop_size: Annotated[int, "px of a side of the training crops; 0: size"] = 0
     view_size: Annotated[int, "px of a view before it is resized for the network; 0: that size, or a teacher's largest"] = 0
     held_out: Annotated[float, "share of the unlabeled images kept out, to measure on, by a hash of the file's name"] = 0.0
+    subset_weights: Annotated[
+        tuple[str, ...], "NAME=WEIGHT: how often a subset is drawn, against 1, where sets are balanced"
+    ] = ()
     seed: Annotated[int, "of everything random"] = 0
 
 
@@ -72,11 +79,13 @@ class LoopOptions:
     views: Annotated[int, "random crops of an image whose features are extracted for that"] = 2
     crops_per_epoch: Annotated[int, "crops of an image that an epoch of fine-tuning shows"] = 1
     batch_size: Annotated[int, "images a step"] = 16
+    balanced: Annotated[bool, "as many images of each set in each batch; an epoch is one pass over the smallest set"] = False
     rate: Annotated[float, "peak learning rate of fine-tuning, of all but the backbone"] = 2e-4
     backbone_rate: Annotated[float, "peak learning rate of the backbone's last layer"] = 5e-5
     head_rate: Annotated[float, "peak learning rate of head training"] = 1e-3
     relative_rate: Annotated[bool, "the backbone's rate is a share of each tensor's root mean square"] = False
     layer_decay: Annotated[float, "factor by which the backbone's rate falls with each layer from the top"] = 1.0
+    drop_path: Annotated[float, "share of the backbone's residual branches that are dropped, as timm does it"] = 0.0
     frozen: Annotated[float, "share of the backbone's layers, from the first on, that is never trained"] = 0.0
     schedule: Annotated[Schedule, "rates after their rise: cosine, or thirds of a phase at a tenth each"] = "cosine"
     weight_decay: Annotated[float, "of AdamW"] = 0.05
@@ -93,8 +102,9 @@ class LoopOptions:
 class TrainingOptions:
     """`iqa train`: which data, which network, which part of the data, and where the run is kept.
 
-    Each set's scale, with its direction, is brought to 0..1 by the ends of the scale (`DatasetSpec.score_range`), so that 0 and
-    1 are the worst and the best that could be said in each; sets are not otherwise aligned.
+    Each set's scale, with its direction, is brought to 0..1 by the ends of the scale (`DatasetSpec.score_range`). Of several
+    sets each has an affine map from the network's output to its own labels, learnt with it and dropped at the end; that of
+    `scale` is the identity, so the network answers on the scale of that set.
     Teachers extend the labels: {fold} in the name of one stands for the number of the fold or of the split, so that no teacher
     saw its student's test images.
     Decoded images that are kept in a folder serve all epochs, loader processes and trainings; reducing them changes what
@@ -106,6 +116,7 @@ class TrainingOptions:
     run_dir: Annotated[Path, "where the run is kept"]
     name: Annotated[str, "of the model and its files"] = "model"
     dataset: Annotated[str | tuple[str, ...], "a set of the catalog, csv for ratings of your own, or several"] = "livec"
+    scale: Annotated[str, "of several sets, the one on whose scale the network answers; unset: the first"] = ""
     data_root: Annotated[Path | tuple[Path, ...] | None, "folder of the set, or one for each; unset: $IQA_DATA"] = None
     labels: Annotated[Path | None, "of csv: the file of ratings"] = None
     image_column: Annotated[str, "of csv: its column of paths"] = "image"
@@ -116,6 +127,7 @@ class TrainingOptions:
     unlabeled: Annotated[tuple[Path, ...], "folders of unlabeled clean images, for the ranking and teacher terms"] = ()
     backbone: Annotated[str, "any network of timm"] = "deit3_small_patch16_224.fb_in1k"
     backbone_weights: Annotated[str | None, "file of its pretrained weights; unset: from the hub; none: random"] = None
+    initial_model: Annotated[str, "a model of the same network, to start from its weights; {fold}: number of the fold"] = ""
     size: Annotated[int, "px of a side of the crops"] = 224
     fit: Annotated[Literal["whole", "square"], "what of an image a crop shows: the whole, or the largest square"] = "square"
     crops: Annotated[int, "crops of an image when it is scored"] = 1
@@ -129,6 +141,10 @@ class TrainingOptions:
         "qfm-iqm"
     )
     teachers: Annotated[tuple[str, ...], "models whose mean prediction extends the labels; {fold}: number of the fold"] = ()
+    teacher_scores: Annotated[Path | None, "CSV of path and score of unlabeled images, in place of teachers"] = None
+    teacher_range: Annotated[tuple[float, ...], "ends of their scale; none: the lowest and the highest"] = ()
+    teacher_lower_is_better: Annotated[bool, "the direction of their scale"] = False
+    teacher_licence: Annotated[str, "for the card: the terms of what made them"] = ""
     teacher_epochs: Annotated[int, "epochs whose crops the teachers predict"] = 4
     decoded: Annotated[Path | None, "folder that keeps decoded images; unset: in memory, per process"] = None
     decoded_side: Annotated[int, "px to which the shorter side of decoded images is reduced there"] = 640
@@ -183,22 +199,62 @@ def check_options(options: TrainingOptions) -> None:
     check_splits(options)
     check_mlp(options.mlp)
     check_loop(options.loop, is_run=options.method != "mlp")
-    if not 0 <= options.samples.held_out <= 1:
+    check_samples(options.samples)
+    if options.scale and options.scale not in options.sets:
+        raise UsageError(f"--scale {options.scale}: none of the sets that are trained on: {', '.join(options.sets) or 'none'}")
+
+
+def check_samples(options: SampleOptions) -> None:
+    """Raises UsageError for shares, sizes and weights that are none."""
+    if not 0 <= options.held_out <= 1:
         raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
+    for name in ("distorted", "partial", "harmless"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise UsageError(f"samples.{name} is a share: 0 to 1")
+    parse_weights(options.subset_weights)
+
+
+def parse_weights(settings: Sequence[str]) -> dict[str, float]:
+    """{subset: weight} of "NAME=WEIGHT". Raises UsageError for a weight that is none."""
+    weights = {}
+    for setting in settings:
+        name, _, text = setting.rpartition("=")
+        try:
+            weights[name] = float(text)
+        except ValueError:
+            weights[name] = -1.0
+        if not name or not 0 < weights[name] < float("inf"):
+            raise UsageError(f"samples.subset_weights: {setting!r} is no NAME=WEIGHT with a weight of more than 0, as ss01=1.5")
+    return weights
 
 
 def check_method(options: TrainingOptions) -> None:
     """Raises UsageError where the data does not suit the method."""
-    if options.method == "distillation" and not options.teachers:
-        raise UsageError("distillation needs a teacher: --teacher MODEL")
+    check_teaching(options)
     if options.method == "mlp" and (not options.sets or bool(options.teachers) != bool(options.unlabeled)):
         raise UsageError(
             "an MLP head learns from ratings, of --dataset, and from teachers about --unlabeled, if both are named"
         )
     if not options.sets and (options.method == "qfm-iqm" or not options.unlabeled or options.has_test):
         raise UsageError("without --dataset there are no ratings: distil from a teacher on --images DIR, without folds")
-    if any("{fold}" in teacher for teacher in options.teachers) and not (options.folds or options.repeats):
-        raise UsageError("{fold} in the name of a teacher stands for the number of a fold: add --folds, or --repeats")
+    if any("{fold}" in model for model in (*options.teachers, options.initial_model)) and not (
+        options.folds or options.repeats
+    ):
+        raise UsageError("{fold} in the name of a model stands for the number of a fold: add --folds, or --repeats")
+
+
+def check_teaching(options: TrainingOptions) -> None:
+    """Raises UsageError where it is not clear who teaches."""
+    if options.method == "distillation" and not options.teachers and options.teacher_scores is None:
+        raise UsageError("distillation needs a teacher: --teacher MODEL, or --teacher-scores FILE")
+    if options.teacher_scores is None:
+        return
+    if options.teachers or options.method == "mlp":
+        raise UsageError("--teacher-scores takes the place of --teacher, and is for a network, not for an MLP head")
+    if not options.unlabeled:
+        raise UsageError("--teacher-scores says something about images without labels: add --images DIR")
+    if len(options.teacher_range) not in (0, 2):
+        raise UsageError(f"teacher_range is the lower and the upper end of the scale, not {len(options.teacher_range)} numbers")
 
 
 def check_splits(options: TrainingOptions) -> None:
@@ -229,5 +285,7 @@ def check_loop(options: LoopOptions, *, is_run: bool) -> None:
     for name, smallest in least.items():
         if getattr(options, name) < smallest:
             raise UsageError(f"loop.{name} is {smallest} or more, not {getattr(options, name)}")
+    if not 0 <= options.drop_path < 1:
+        raise UsageError(f"loop.drop_path is a share: 0 or more, less than 1, not {options.drop_path:g}")
     if is_run and not options.epochs + options.head_epochs:
         raise UsageError("loop.epochs and loop.head_epochs are both 0: there is nothing to train")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.datasets.splits import fold_groups, read_folds, split_groups
+from iqa_cli.datasets.splits import ALWAYS, OUT, fold_groups, read_folds, split_groups
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
-from iqa_cli.options import BackendChoice
-from iqa_cli.training.data import TrainingData, choose_distortions, find_unlabeled, read_data
+from iqa_cli.options import BackendChoice, OwnRatings
+from iqa_cli.training.data.labeled import TrainingData, choose_distortions, find_unlabeled, leave_out_held, read_data
+from iqa_cli.training.data.teacher_scores import TeacherScore, read_teacher_scores
 from iqa_cli.training.options import TrainingOptions, check_options
 
 SIDES = ("train", "validation", "test")
@@ -39,18 +40,23 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is settled before a training begins. trials: all of them; chosen: those to be done now."""
+    """All that is settled before a training begins. trials: all of them; chosen: those to be done now.
+
+    scores: what a teacher said about images, by path.
+    """
 
     options: TrainingOptions
     data: TrainingData | None
     unlabeled: list[str]
     trials: list[Trial]
     chosen: list[Trial]
+    scores: dict[str, TeacherScore] = field(default_factory=dict)
 
     def options_of(self, trial: Trial) -> TrainingOptions:
         """The options of one trial: with its seed, its teachers, and views of the size that these want."""
         options = replace(self.options, samples=replace(self.options.samples, seed=trial.seed))
-        return replace(choose_view_size(options, trial), teachers=tuple(name_teachers(trial, options)))
+        initial = name_fold(options.initial_model, trial)
+        return replace(choose_view_size(options, trial), teachers=tuple(name_teachers(trial, options)), initial_model=initial)
 
 
 def make_plan(options: TrainingOptions) -> Plan:
@@ -60,10 +66,12 @@ def make_plan(options: TrainingOptions) -> Plan:
     data = read_data(options)
     trials = plan_trials(data, options)
     chosen = choose_trials(trials, options)
-    unlabeled = find_unlabeled(options)
+    found = find_unlabeled(options)
+    scores = read_scores(options, found)
+    unlabeled = leave_out_held(found, options.samples)
     check_counts(data, chosen, len(unlabeled), options)
     check_teachers(chosen, options)
-    return Plan(options, data, unlabeled, trials, chosen)
+    return Plan(options, data, unlabeled, trials, chosen, scores)
 
 
 # ---- what is refused ----
@@ -95,16 +103,31 @@ def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: 
 # ---- teachers ----
 
 
+def read_scores(options: TrainingOptions, images: Sequence[str]) -> dict[str, TeacherScore]:
+    """What the file of teacher scores says about unlabeled images. Raises as `read_teacher_scores` does."""
+    if options.teacher_scores is None:
+        return {}
+    ends = (options.teacher_range[0], options.teacher_range[1]) if options.teacher_range else None
+    own = OwnRatings(options.teacher_scores, score_range=ends, lower_is_better=options.teacher_lower_is_better)
+    return read_teacher_scores(own, options.unlabeled, images)
+
+
 def check_teachers(trials: Sequence[Trial], options: TrainingOptions) -> None:
-    """Raises WeightsError for a teacher of one of the trials that is not there; those on the hub are looked for later."""
-    for name in dict.fromkeys(name for trial in trials for name in name_teachers(trial, options)):
+    """Raises WeightsError for a teacher, or an initial model, of a trial that is not there; the hub is asked later."""
+    starts = [name_fold(options.initial_model, trial) for trial in trials if options.initial_model]
+    for name in dict.fromkeys([*starts, *(name for trial in trials for name in name_teachers(trial, options))]):
         if not name.startswith("hf://"):
             find_model(name, BackendChoice.TORCH)
 
 
 def name_teachers(trial: Trial, options: TrainingOptions) -> list[str]:
     """The teachers of one trial."""
-    return [name.replace("{fold}", str(trial.fold)) for name in options.teachers]
+    return [name_fold(name, trial) for name in options.teachers]
+
+
+def name_fold(model: str, trial: Trial) -> str:
+    """The name of a model in one trial."""
+    return model.replace("{fold}", str(trial.fold))
 
 
 def choose_view_size(options: TrainingOptions, trial: Trial) -> TrainingOptions:
@@ -145,7 +168,10 @@ def plan_trials(data: TrainingData | None, options: TrainingOptions) -> list[Tri
 
 
 def plan_folds(data: TrainingData, options: TrainingOptions) -> list[Trial]:
-    """A trial for each fold, which is its test; the images of each set are dealt out by themselves."""
+    """A trial for each fold, which is its test; the images of each set are dealt out by themselves.
+
+    What a fold file names `train` is trained on in every trial, what it names `out` in none.
+    """
     fold = np.concatenate(
         [
             read_folds(options.fold_file, labels)
@@ -155,8 +181,13 @@ def plan_folds(data: TrainingData, options: TrainingOptions) -> list[Trial]:
         ]
     )
     return [
-        replace(hold_back(data, (find_true(fold != f), find_true(fold == f)), options.run_dir / f"fold{f}", options), fold=f)
-        for f in sorted(set(fold.tolist()))
+        replace(
+            hold_back(
+                data, (find_true((fold != f) & (fold != OUT)), find_true(fold == f)), options.run_dir / f"fold{f}", options
+            ),
+            fold=f,
+        )
+        for f in sorted({*fold.tolist()} - {ALWAYS, OUT})
     ]
 
 

@@ -23,7 +23,8 @@ from iqa_cli.models.provenance import Provenance, RatedImages
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.training.data import TrainingData
+from iqa_cli.training.data.labeled import TrainingData
+from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.events import CurvesDrawn, EpochDone
 from iqa_cli.training.plan import Plan, Trial
 from iqa_cli.training.run_folder import RunFolder
@@ -180,14 +181,28 @@ class Origin:
     provenance: Provenance
 
 
-def describe_labels(data: TrainingData, trial: Trial) -> Origin:
-    """The scale is that of the labels that were trained on."""
-    quantiles = 100 * np.quantile(data.labels[trial.train + trial.validation], np.linspace(0, 1, 101))
+def describe_labels(data: TrainingData, trial: Trial, scale: str = "") -> Origin:
+    """The scale is that of the labels that were trained on: of several sets, of the one that is named, or the first."""
+    own = scale or next(iter(data.sets))
+    trained = [index for index in trial.train + trial.validation if data.origins[index] == own]
     counts = Counter(data.origins[index] for index in trial.train)
     specs = {name: labels.spec for name, labels in data.sets.items()}
     rated = tuple(RatedImages(name, counts[name], s.title, s.licence, s.paper) for name, s in specs.items())
-    meaning = f"the mean opinion score of {data.title}, brought to 0..100, higher is better"
-    return Origin(data.title, tuple(round(float(value), 3) for value in quantiles), meaning, Provenance(rated))
+    meaning = f"the mean opinion score of {specs[own].title}, brought to 0..100, higher is better"
+    return Origin(data.title, list_quantiles(data.labels[trained]), meaning, Provenance(rated))
+
+
+def describe_scores(scores: Mapping[str, TeacherScore]) -> Origin:
+    """Without labels, and without teachers that are models, the scale is that of a file of scores."""
+    targets = np.array([score.target for score in scores.values()])
+    return Origin(
+        "teacher scores", list_quantiles(targets), "teacher scores, brought to 0..100, higher is better", Provenance()
+    )
+
+
+def list_quantiles(labels: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """The quantiles 0, .01, ..., 1 of labels in 0..1, in points."""
+    return tuple(round(float(value), 3) for value in 100 * np.quantile(labels, np.linspace(0, 1, 101)))
 
 
 def describe_teacher(card: ModelCard) -> Origin:

@@ -6,27 +6,26 @@ Here the options become a network, a dataset, an objective, a loop and a folder;
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.provenance import Teacher as TeacherFacts
 from iqa_cli.models.provenance import UnlabeledImages
 from iqa_cli.networks.checkpoint import load_tensors
-from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
-from iqa_cli.networks.pretrained import Pretrained, read_pretrained
-from iqa_cli.networks.timm_models import find_facts, first_line
+from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Distillation, Objective, QualityMatching
 from iqa_cli.qfm_iqm.semantic_noise import Memory
-from iqa_cli.training.data import TrainingData
+from iqa_cli.qfm_iqm.set_scales import SetScales
+from iqa_cli.training.data.labeled import TrainingData
+from iqa_cli.training.data.pixels import DecodedImages, PixelCache, Pixels
+from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
+from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distill import Teacher, open_teachers, predict_with_teachers
 from iqa_cli.training.distributed import ProcessGroup, open_group
 from iqa_cli.training.events import (
@@ -39,10 +38,9 @@ from iqa_cli.training.events import (
     TrialDone,
     TrialStarted,
 )
-from iqa_cli.training.feature_cache import DecodedImages
 from iqa_cli.training.fit_heads import fit_head
-from iqa_cli.training.loop import Run, fit
-from iqa_cli.training.optim import layer_numbers
+from iqa_cli.training.initial_network import check_network, create_network, find_pretrained
+from iqa_cli.training.loop import fit
 from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.plan import Plan, Trial, describe_split
 from iqa_cli.training.recipes import describe_options, leave_out
@@ -51,6 +49,7 @@ from iqa_cli.training.report import (
     TensorBoard,
     describe_labels,
     describe_protocol,
+    describe_scores,
     describe_teacher,
     describe_test,
     draw_curves,
@@ -62,12 +61,9 @@ from iqa_cli.training.report import (
     write_weights,
 )
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import CropDataset, PixelCache, Pixels, TrainingImage, list_images
+from iqa_cli.training.state import Run
 
-ZOOM, CENTER_ZOOM = 1.2, 1.1
-"""How much images are enlarged where several crops are to differ: less where these are center crops, which differ more."""
-
-PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers")
+PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
 """Options that name places on one machine, which a card has no use for."""
 
 KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network", "mlp": "an MLP head"}
@@ -116,11 +112,12 @@ class Job:
     data: TrainingData | None
     unlabeled: list[str]
     folder: RunFolder
+    scores: dict[str, TeacherScore] = field(default_factory=dict)
 
     def train(self, network: QfmIqm, crops: CropSpec) -> Iterator[Progress | TrialDone]:
         """From the first weights to the card and the test."""
         options, trial, folder = self.options, self.trial, self.folder
-        images = list_images(self.data)
+        images = list_images(self.data, options.samples)
         run = build_run(self, network, crops, images)
         teachers = open_teachers(options.teachers, run.options.device)
         run = yield from extend_labels(run, teachers, options)
@@ -145,72 +142,28 @@ def train_trial(plan: Plan, trial: Trial, group: ProcessGroup) -> Iterator[Progr
     folder = RunFolder(trial.folder, group)
     with folder.lock():
         folder.begin(describe_options(options), describe_split(plan.data, trial), resume=options.resume)
-        yield from Job(trial, options, plan.data, plan.unlabeled, folder).train(network, crops)
-
-
-def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
-    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
-    facts = find_facts(options.backbone)
-    mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
-    mlp = options.method == "mlp"
-    try:
-        crops = CropSpec(
-            options.size, options.fit, count=options.crops,
-            zoom=CENTER_ZOOM if options.center_crop else ZOOM, center_crop=options.center_crop, mean=mean, std=std,
-        )  # fmt: skip
-        config = NetworkConfig(
-            options.backbone, size_backbone(options), options.width, options.heads, stages=options.stages,
-            layers=options.layers, cell=options.cell, center_crop=options.center_crop, head="mlp" if mlp else "panel",
-            units=options.mlp.count * options.mlp.units if mlp else 0,
-        )  # fmt: skip
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    found = find_pretrained(options)
-    torch.manual_seed(options.samples.seed)
-    return build_network(config, found.tensors if found else options.backbone_weights is None), crops
-
-
-def find_pretrained(options: TrainingOptions) -> Pretrained | None:
-    """What a file of weights has for the backbone; None where none is named. Raises WeightsError where it has nothing."""
-    if options.backbone_weights in (None, "none"):
-        return None
-    return read_pretrained(Path(options.backbone_weights), options.backbone, size_backbone(options))
-
-
-def size_backbone(options: TrainingOptions) -> dict[str, int]:
-    """The size of the crops, for timm, where a backbone has a position for each patch."""
-    fixed = find_facts(options.backbone).fixed_input_size
-    return {"img_size": options.center_crop or options.size} if fixed else {}
-
-
-def check_network(options: TrainingOptions) -> None:
-    """Raises UsageError, or WeightsError for an unknown backbone, where no network of these sizes takes the crops.
-
-    It is tried with random weights, before a run is begun.
-    """
-    network, crops = create_network(replace(options, backbone_weights="none"))
-    try:
-        check_input(network, crops.size)
-        layer_numbers(network)
-    except UsageError:
-        raise
-    except Exception as error:  # of any kind: each backbone has its own way to say so
-        raise UsageError(
-            f"{options.backbone} cannot be trained on crops of {crops.size} px ({first_line(error)}): choose another backbone,"
-            " or another size"
-        ) from error
+        yield from Job(trial, options, plan.data, plan.unlabeled, folder, plan.scores).train(network, crops)
 
 
 def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingImage]) -> Run:
     """The network and the images of a trial, and how it is trained. images: all that are labeled."""
     options, group = job.options, job.folder.group
-    unlabeled = [TrainingImage(path, number=len(images) + number) for number, path in enumerate(job.unlabeled)]
+    unlabeled = [
+        TrainingImage(path, number=number, source=find_source(job, path), teacher=job.scores.get(path))
+        for number, path in enumerate(job.unlabeled, len(images))
+    ]
     dataset = CropDataset([images[i] for i in job.trial.train] + unlabeled, crops, options.samples, open_pixels(options))
     loop = replace(options.loop, device=str(group.device or options.loop.device))
     features = options.features
     if features is not None and options.decoded is not None:
         features /= f"decoded-{options.decoded_side}"  # features of reduced images are not for others
-    return Run(network, dataset, [images[i] for i in job.trial.validation], loop, job.folder, features)
+    validation = [images[i] for i in job.trial.validation]
+    return Run(network, dataset, validation, loop, job.folder, features, is_started=bool(options.initial_model))
+
+
+def find_source(job: Job, path: str) -> int:
+    """The place of an unlabeled image's scale: beside labels, teacher scores have one of their own, as a set has."""
+    return len(job.options.sets) if path in job.scores and job.options.sets else -1
 
 
 def open_pixels(options: TrainingOptions) -> Pixels:
@@ -239,9 +192,11 @@ def fit_network(run: Run, options: TrainingOptions) -> Iterator[Progress]:
 
 def choose_objective(options: TrainingOptions) -> Objective:
     """What the network is trained for."""
+    count = len(options.sets) + bool(options.sets and options.teacher_scores)
+    scales = SetScales(max(1, count), options.sets.index(options.scale) if options.scale else 0)
     if options.method == "distillation":
-        return Distillation(options.distillation)
-    return QualityMatching(options.matching, Memory(options.matching.memory))
+        return Distillation(options.distillation, scales)
+    return QualityMatching(options.matching, Memory(options.matching.memory), scales)
 
 
 def follow(events: Iterator[Progress], run: Run, options: TrainingOptions) -> Iterator[Progress]:
@@ -291,8 +246,17 @@ def list_results(options: TrainingOptions) -> tuple[dict[str, Any], ...]:
 
 def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
     """The scale, and what was trained on: labels, unlabeled images, teachers."""
-    begin = describe_teacher(teachers[0].card) if job.data is None else describe_labels(job.data, job.trial)
+    begin = describe_scale(job, teachers)
     source = job.options.unlabeled_source or "not described"
     unlabeled = (UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
-    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary) for teacher in teachers)
+    taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary, teacher.card.licence) for teacher in teachers)
+    if job.options.teacher_scores:
+        taught = (TeacherFacts(job.options.teacher_scores.name, f"{len(job.scores)} scores", job.options.teacher_licence),)
     return replace(begin, provenance=replace(begin.provenance, unlabeled=unlabeled, teachers=taught))
+
+
+def describe_scale(job: Job, teachers: list[Teacher]) -> Origin:
+    """The scale: of the labels, else of the teachers."""
+    if job.data is not None:
+        return describe_labels(job.data, job.trial, job.options.scale)
+    return describe_teacher(teachers[0].card) if teachers else describe_scores(job.scores)

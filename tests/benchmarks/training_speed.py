@@ -29,14 +29,17 @@ from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import Objective, Outcome
+from iqa_cli.training import initial_network
 from iqa_cli.training import run as training_run
-from iqa_cli.training.data import read_data
+from iqa_cli.training.data.batches import draw_epoch, load_epoch
+from iqa_cli.training.data.labeled import read_data
+from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
 from iqa_cli.training.events import StepDone
-from iqa_cli.training.loop import Run, fit
+from iqa_cli.training.loop import fit
 from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import CropDataset, EpochSampler, TrainingImage, list_images, load_epoch
+from iqa_cli.training.state import Run
 
 from .common import print_table, read_seed, run_whole, show_figure, write_json
 
@@ -85,6 +88,10 @@ class Timed:
         outcome = self.objective(network, batch)
         self.watch.lap("forward")
         return outcome
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The objective's."""
+        return self.objective.parameters()
 
     def state(self) -> dict[str, torch.Tensor]:
         """The objective's."""
@@ -148,7 +155,7 @@ def time_phase(
 
 def begin(options: TrainingOptions, photos: Sequence[TrainingImage]) -> tuple[QfmIqm, CropDataset]:
     """The network and the samples of a training."""
-    network, crops = training_run.create_network(options)
+    network, crops = initial_network.create_network(options)
     return network, CropDataset(photos, crops, options.samples, training_run.open_pixels(options))
 
 
@@ -164,7 +171,7 @@ def sum_up(phase: str, watch: Stopwatch) -> Phase:
 def time_loader(options: TrainingOptions, photos: Sequence[TrainingImage], steps: int, trained: Phase) -> Loading:
     """The batches of fine-tuning, drawn and thrown away."""
     _, dataset = begin(options, photos)
-    order = EpochSampler(len(photos), options.loop.batch_size, 0, options.samples.seed)
+    order = draw_epoch(dataset, options.loop, 0)
     order.batches = order.batches[: steps + LEFT_OUT]
     counts, times = [], []
     for batch in load_epoch(dataset, order, options.loop.workers):
@@ -176,7 +183,7 @@ def time_loader(options: TrainingOptions, photos: Sequence[TrainingImage], steps
 
 def gather_photos(options: TrainingOptions, count: int) -> list[TrainingImage]:
     """So many photos of the set, over and over where it has fewer. Raises DataError where there are none."""
-    photos = list_images(read_data(options))
+    photos = list_images(read_data(options), options.samples)
     if not photos:
         raise DataError("a recipe without a set of rated images cannot be timed: say which with -s dataset=NAME")
     return [replace(photos[i % len(photos)], number=i) for i in range(count)]

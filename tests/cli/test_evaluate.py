@@ -73,6 +73,44 @@ def test_at_a_terminal_a_table_that_fits(sets: Path, model: Path, columns: int) 
     assert "\\n" not in shown
 
 
+def test_subsets_have_figures_of_their_own(iqa: Run, sets: Path, model: Path) -> None:
+    chosen = ["-d", "biq2021", "-d", "csiq", "--data-root", str(sets), "-m", str(model), "--rounds", "5", "--workers", "1"]
+    code, shown = run_at_terminal("evaluate", *chosen, "--no-cache", "-q", columns=80)
+    assert code == 0, shown
+    lines = [line.split() for line in shown.splitlines()]
+    rows = [row for row in read_rows(iqa("evaluate", *chosen, "--no-cache").stdout) if row["subset"]]
+    assert [(row["dataset"], row["subset"], row["images"]) for row in rows] == [
+        ("biq2021", name, "8") for name in ("ss01", "ss02", "ss03")
+    ]
+    for row in rows:
+        (line,) = (line for line in lines if line[:1] == [f"{row['subset']}:"])
+        assert (line[1:3], line[5:]) == (["8", "images"], ["-"] * 3)
+        assert [float(figure) for figure in line[3:5]] == pytest.approx([float(row["srcc"]), float(row["plcc"])], abs=6e-4)
+    assert "Below a model: correlations within each subset, of at least 3 images." in shown
+
+
+def test_subsets_of_own_ratings(iqa: Run, photos: Path, model: Path, tmp_path: Path) -> None:
+    names = [f"{i:02}.jpg" for i in (1, 2, 4, 5, 7, 8)]
+    scored = [
+        (row["path"], row["score"]) for row in read_rows(iqa("score", *(photos / name for name in names), "-m", model).stdout)
+    ]
+    kinds = ["day", "day", "day", "", "night", "night"]
+    rows = [f"{path},{score},{kind}" for (path, score), kind in zip(scored, kinds, strict=True)]
+    (tmp_path / "mine.csv").write_text("\n".join(["image,score,kind", *rows]))
+    chosen = ["-d", "csv", "--labels", tmp_path / "mine.csv", "-m", model, "--rounds", "5", "--workers", "1"]
+    done = iqa("evaluate", *chosen, "--subset-column", "kind")
+    assert done.returncode == 0, done.stderr
+    shown = [[row[name] for name in ("subset", "images", "srcc")] for row in read_rows(done.stdout)]
+    assert shown == [["", "6", "1.0"], ["day", "3", "1.0"], ["night", "2", ""]]
+    done = iqa("evaluate", *chosen, "--subset-column", "place")
+    assert (done.returncode, done.stdout) == (4, b"")
+    said = f"iqa: error: {tmp_path / 'mine.csv'}: no column place; there are image, score, kind (separated by commas"
+    assert done.stderr.decode().startswith(said)
+    assert done.stderr.count(b"\n") == 1
+    done = iqa("datasets", "show", *chosen[1:4], "--subset-column", "kind")
+    assert "subsets: 3 day, 2 night" in done.stdout.decode().splitlines()
+
+
 def test_a_model_that_saw_the_images_is_told_apart(iqa: Run, sets: Path, tmp_path: Path) -> None:
     seen = [{"set": "livec", "images": 1162, "title": DATASETS["livec"].title}]
     model = write_model(tmp_path, toy_nodes(), replace(CARD, training={"trained_on": seen}))
@@ -184,6 +222,29 @@ def test_a_set_is_described(iqa: Run) -> None:
     assert facts["split"] == "80/20 by image, drawn by a seed"
     assert "verdict" not in facts
     assert "80/20 splits, median of 10" in done.stdout.decode()  # published figures, with their protocol
+
+
+def test_near_duplicates_of_biq2021_are_told(iqa: Run, sets: Path, model: Path) -> None:
+    told = "200 images of the official test part have a near duplicate"
+    assert told in iqa("datasets", "show", "biq2021", env=without_data()).stdout.decode()
+    chosen = [
+        "-d",
+        "biq2021",
+        "--data-root",
+        str(sets),
+        "-m",
+        str(model),
+        "--rounds",
+        "5",
+        "--workers",
+        "1",
+        "--no-cache",
+        "-q",
+    ]
+    code, shown = run_at_terminal("evaluate", *chosen, "--split", "test", columns=120)
+    assert (code, f"BIQ2021: {told}" in shown) == (0, True)
+    code, shown = run_at_terminal("evaluate", *chosen, columns=120)
+    assert (code, told in shown) == (0, False)
 
 
 def test_a_folder_is_checked(iqa: Run, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:
 
 
 def test_what_was_said_is_written_as_a_recipe_says_it() -> None:
-    rated = RatedFlags(["livec"], [Path("a"), Path("b")])
+    rated = RatedFlags(["livec"], data_root=[Path("a"), Path("b")])
     own = OwnFlags(score_range=(1.0, 5.0), lower_is_better=False)
     run = RunFlags(epochs=0, seed=3, run_dir=Path("r"), settings=["name=x"], quiet=True)
     assert describe_flags(rated, own, SplitFlags(split=SplitChoice.OFFICIAL), run, photos=[], teachers=["t"], size=None) == {

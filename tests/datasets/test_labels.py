@@ -280,6 +280,31 @@ def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
         read(path, tmp_path / "photos", group_column="photo")
 
 
+def test_subsets_are_read_and_an_empty_cell_is_of_none(tmp_path: Path) -> None:
+    path = write_own(tmp_path, "file,stars,kind\na.jpg,1, night\nb.jpg,2,\na.jpg,4,\nsub/c.jpg,3,day\na.jpg,4,night \n")
+    labels = read(path, tmp_path / "photos", subset_column="kind")
+    assert labels.subsets == ["night", None, "day"]
+    assert labels.groups == ["a.jpg", "b.jpg", "sub/c.jpg"]
+    assert labels.spec.notes[-1] == "In no subset, so in the figures of all only: 1 of 3 images."
+    assert check.check_labels(labels).subsets == {"night": 1, "day": 1}
+    unread = read(path, tmp_path / "photos")
+    assert unread.subsets == [None] * 3
+    assert len(unread.spec.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("file,stars,kind\na.jpg,1,day\na.jpg,2,night\nb.jpg,3,day\n", r"a\.jpg stands in two subsets, day and night"),
+        ("file,stars\na.jpg,1\nb.jpg,2\n", r"mine\.csv: no column kind; there are file, stars \(separated by"),
+        ("file;stars,kind\na.jpg;1,day\n", r"mine\.csv: no column (file|stars|kind|, )+; there are"),
+    ],
+)
+def test_subsets_that_are_wrong(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(write_own(tmp_path, content), tmp_path / "photos", subset_column="kind")
+
+
 # ---- checking ----
 
 

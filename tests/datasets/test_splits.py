@@ -104,6 +104,12 @@ def test_folds_of_a_file_go_by_path_or_by_name(tmp_path: Path) -> None:
     assert folds.dtype == np.int64
 
 
+def test_an_image_may_be_in_every_training_or_in_none(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("image,fold\na.bmp,train\nb.bmp,out\nc.bmp,0\n")
+    assert splits.read_folds(path, label("a.bmp", "b.bmp", "c.bmp")).tolist() == [splits.ALWAYS, splits.OUT, 0]
+
+
 def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "folds.csv"
     path.write_text("image,fold\nimg1.bmp,1\nwn/img1.bmp,2\n")
@@ -120,7 +126,7 @@ def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
         ("image,fold\na.bmp,0,1\n", "row 2 has more cells (3) than the header (2); "),
         ("image;fold\na.bmp;0\nb.bmp\n", "row 3 has fewer cells (1) than the header (2); "),
         ("image,fold,fold\na.bmp,0,1\n", "2 columns are called fold; "),
-        ("image,fold\na.bmp,0\nb.bmp,1\nc.bmp,first\nd.bmp,1\ne.bmp,1\n", "a fold is a whole number: "),
+        ("image,fold\na.bmp,0\nb.bmp,1\nc.bmp,first\nd.bmp,1\ne.bmp,1\n", "a fold is a whole number, train or out: "),
     ],
 )
 def test_wrong_folds_are_refused_in_words(tmp_path: Path, content: str, said: str) -> None:

@@ -136,6 +136,23 @@ def test_a_published_figure_is_a_row_of_its_own_and_marked() -> None:
     assert str(rows[1]["note"]).startswith("trained on livec; Data-Efficient")
 
 
+def test_near_duplicates_in_an_official_test_part_are_told_beside_its_figures() -> None:
+    caveat = DATASETS["biq2021"].caveat
+    assert caveat.startswith("200 images of the official test part have a near duplicate in the training part")
+    scores = [score / 100 for score in OPINIONS]
+    of_all = evaluate(dataset="koniq10k")
+    labels = replace(
+        of_all.labels,
+        spec=DATASETS["biq2021"],
+        ratings=tuple(replace(rating, value=value) for rating, value in zip(of_all.labels.ratings, scores, strict=True)),
+    )
+    of_all = replace(of_all, comparison=compare(labels, of_all.comparison.records))
+    of_test = replace(of_all, protocol="test part of the official split")
+    assert (describe_evaluation(of_all, 0)["caveat"], describe_evaluation(of_test, 0)["caveat"]) == ("", caveat)
+    assert list_rows(of_all)[0]["note"] == of_all.warning
+    assert list_rows(of_test)[0]["note"] == f"{of_all.warning}; {caveat}"
+
+
 # ---- files ----
 
 

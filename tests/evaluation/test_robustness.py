@@ -18,6 +18,7 @@ from iqa_cli import ScoreOptions
 from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.evaluation.array_scorer import ArrayScorer, open_scorers, score_pictures
+from iqa_cli.evaluation.local_faults import GRAIN, LOCAL_FAULTS, PICTURES, spoil
 from iqa_cli.evaluation.metrics import Floats
 from iqa_cli.evaluation.robustness import (
     CHAINS,
@@ -67,10 +68,11 @@ class LevelBackend:
         return np.asarray(0.5 + self.sign * levels / 100, np.float32)
 
 
-def measure(distorted: Floats, changed: Floats | None = None) -> Robustness:
+def measure(distorted: Floats, changed: Floats | None = None, local: Floats | None = None) -> Robustness:
     flat = np.zeros((len(distorted), 1 + len(HARMLESS)))
     names = tuple(f"{i}.jpg" for i in range(len(distorted)))
-    return Robustness("toy", names, {}, distorted, flat if changed is None else changed)
+    parts = np.zeros((len(distorted), len(PICTURES)))
+    return Robustness("toy", names, {}, distorted, flat if changed is None else changed, parts if local is None else local)
 
 
 def by_name(orders: Sequence[Order]) -> dict[str, Order]:
@@ -120,10 +122,38 @@ def test_movements_are_quantiles_of_absolute_changes() -> None:
     changed[:, 1] += np.arange(101) * np.where(np.arange(101) % 2, 1, -1)
     first, *others = measure(np.zeros((101, COUNT, 6)), changed).movements
     assert (first.median, first.p95) == (50, 95)
-    assert [(other.median, other.p95) for other in others] == [(0, 0)] * 4
+    assert [(other.median, other.p95) for other in others] == [(0, 0)] * 5
+
+
+def test_falls_are_shares_and_medians_over_photos_and_parts() -> None:
+    distorted, changed = np.full((2, COUNT, 6), 50.0), np.full((2, 1 + len(HARMLESS)), 60.0)
+    local = np.full((2, len(PICTURES)), 50.0)
+    local[:, :4] = [[40, 50, 60, 49], [30, 48, 47, 51]]  # blocks in a quarter
+    local[:, PICTURES.index((GRAIN, 0))] = [59, 61]
+    falls = {fall.fault: fall for fall in measure(distorted, changed, local).falls}
+    first = falls["blocks in a quarter"]
+    assert (first.pictures, first.lower, first.median) == (8, 5 / 8, 1.5)
+    assert (falls["blur in a half"].pictures, falls["blur in a half"].lower, falls["blur in a half"].median) == (8, 0, 0)
+    assert (falls[GRAIN].pictures, falls[GRAIN].lower, falls[GRAIN].median) == (2, 0.5, 0)
 
 
 # ---- pictures ----
+
+
+def test_a_local_fault_changes_its_part_alone(rgb: Rgb) -> None:
+    large = np.repeat(np.repeat(rgb, 2, axis=0), 2, axis=1)
+    pictures = dict(zip(PICTURES, spoil(rgb, large, [0, 1]), strict=True))
+    assert len(pictures) == len(PICTURES) == 16
+    height, width = rgb.shape[:2]
+    lower_right = np.any(pictures["noise in a quarter", 3] != rgb, axis=2)
+    assert lower_right[height // 2 :, width // 2 :].mean() > 0.9
+    assert not lower_right[: height // 2].any()
+    assert not lower_right[:, : width // 2].any()
+    frame = np.any(pictures["noise in the frame", 0] != rgb, axis=2)
+    assert 0.4 < frame.mean() < 0.55
+    assert not frame[height // 4 : -height // 4, width // 4 : -width // 4].any()
+    assert pictures[GRAIN, 0].shape == large.shape
+    assert all(map(np.array_equal, pictures.values(), spoil(rgb, large, [0, 1])))
 
 
 def test_the_pattern_of_a_distortion_hangs_on_photo_kind_and_seed(rgb: Rgb) -> None:
@@ -240,7 +270,7 @@ def test_in_a_pipe_csv_and_both_files(iqa: Run, model: Path, photos: Path, tmp_p
     done = iqa("evaluate", "--robustness", photos, "--limit", "2", *models, *files)
     assert done.returncode == 0, done.stderr
     rows = read_rows(done.stdout)
-    assert len(rows) == 2 * (COUNT + len(GROUPS) + len(HARMLESS))
+    assert len(rows) == 2 * (COUNT + len(GROUPS) + len(LOCAL_FAULTS) + 1 + len(HARMLESS))
     jpeg, mirrored = (next(row for row in rows if row["name"] == name) for name in ("jpeg", "mirrored"))
     assert (jpeg["model"], jpeg["measure"], jpeg["photos"], jpeg["median"]) == (str(model), "distortion", "2", "")
     assert (mirrored["measure"], mirrored["srcc"]) == ("change", "")
@@ -251,7 +281,7 @@ def test_in_a_pipe_csv_and_both_files(iqa: Run, model: Path, photos: Path, tmp_p
     assert float(mirrored["p95"]) == pytest.approx(first["changes"]["mirrored"]["p95"], abs=1e-4)
     with (tmp_path / "x.csv").open(newline="") as file:
         pictures = list(csv.DictReader(file))
-    assert len(pictures) == 2 * 2 * (6 * COUNT + 1 + len(HARMLESS))
+    assert len(pictures) == 2 * 2 * (6 * COUNT + len(PICTURES) + 1 + len(HARMLESS))
     plain = [float(row["score"]) for row in pictures if (row["measure"], row["name"]) == ("change", "")]
     assert plain == pytest.approx([*first["photos"].values()] * 2, abs=1e-4)
 
@@ -279,7 +309,7 @@ def test_an_output_never_takes_the_place_of_a_photo_and_may_be_stdout(iqa: Run, 
     for _ in range(2):  # an earlier output may be replaced
         done = iqa("evaluate", "--robustness", tmp_path, "-m", model, *files)
         assert done.returncode == 0, done.stderr
-        assert len(read_rows(done.stdout)) == 6 * COUNT + 1 + len(HARMLESS)
+        assert len(read_rows(done.stdout)) == 6 * COUNT + len(PICTURES) + 1 + len(HARMLESS)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -50,6 +50,14 @@ def write_network(folder, config, crops, seed, trunk=None):
     return find_model(str(folder), BackendChoice.TORCH)
 
 
+def test_attention_over_windows_is_exported(tmp_path):
+    config = NetworkConfig("hiera_tiny_224", {"img_size": 64}, width=16, heads=2)
+    model = write_network(tmp_path / "hiera", config, CropSpec(64, "square"), 0)
+    path, difference = export_model(model, None, [str(write_photo(tmp_path / "a.png", 0, (80, 70)))])
+    assert path.is_file()
+    assert difference < 1e-3
+
+
 def test_a_network_that_fails_on_its_crops_is_named(tmp_path):
     model = write_network(tmp_path / "odd", replace(CNN, heads=3), CropSpec(64), 0)
     backend = open_backend(model.card, model.folder, BackendChoice.TORCH, "cpu")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from iqa_cli.images.crops import Rgb
-from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, distort, distort_mixture
+from iqa_cli.images.distortions import DISTORTIONS, HELD_OUT, LEVELS, change_harmlessly, distort, distort_mixture
 from iqa_cli.training.options import DistortionName
 
 KINDS = list(DISTORTIONS)
@@ -155,3 +155,20 @@ def test_what_is_held_out_exists_and_is_of_two_families_that_are_trained_otherwi
     assert set(get_args(DistortionName)) == DISTORTIONS.keys() - set(HELD_OUT)  # what recipes may name
     assert len(families) == len(HELD_OUT) >= 2
     assert families <= trained
+
+
+def test_a_harmless_change_is_grey_or_a_jpeg_of_high_quality() -> None:
+    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
+    rgb = np.stack(np.broadcast_arrays(ramp, ramp[:, None], np.uint8(90)), axis=2)
+    kinds = set()
+    for seed in range(20):
+        changed = change_harmlessly(rgb, np.random.default_rng(seed))
+        if np.ptp(changed, axis=2).max() == 0:
+            kinds.add("grey")
+            luma = rgb.astype(float) @ (0.299, 0.587, 0.114)
+            assert np.abs(changed[..., 0] - luma).max() <= 0.51
+        else:
+            kinds.add("jpeg")
+            error = np.abs(changed.astype(float) - rgb).mean()
+            assert 0 < error < 4
+    assert kinds == {"grey", "jpeg"}

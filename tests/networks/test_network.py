@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 import timm
 
 from iqa_cli.errors import WeightsError
-from iqa_cli.networks.backbone import fold_batch_norms, run_probe
+from iqa_cli.networks.backbone import EvenConv2d, fix_padding, fold_batch_norms, run_probe
 from iqa_cli.networks.network import NetworkConfig, StageEncoder, TransformerEncoder, build_network
 
 CONVOLUTIONAL = ["mobilenetv2_035", "resnet10t", "convnext_atto"]
@@ -32,6 +32,28 @@ def test_a_transformer_gives_its_class_token_and_its_patches():
     crops = torch.randn(2, 3, 64, 64)
     assert torch.equal(network.encode(crops), network.encoder.backbone.forward_features(crops))
     assert network.encode(crops).shape == (2, 1 + 16, 384)
+
+
+@pytest.mark.parametrize("name", ["qwen3_vit_88m", "qwen3_vit_88m_enc", "deepseek_vit_412m"])
+def test_a_transformer_that_gives_a_map_gives_its_patches_and_their_mean(name):
+    network = build_network(NetworkConfig(name, {"depth": 1}, heads=4)).eval()
+    crops = torch.randn(2, 3, 112, 224)
+    patches = network.encoder.backbone.forward_features(crops)  # [b, h, w, d]
+    tokens = network.encode(crops)
+    assert tokens.shape == (2, 1 + patches.shape[1] * patches.shape[2], patches.shape[3])
+    assert torch.equal(tokens[:, 1:].unflatten(1, patches.shape[1:3]), patches)
+    assert torch.allclose(tokens[:, 0], patches.mean((1, 2)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["hiera_tiny_224", "hieradet_small"])
+def test_stages_without_norms_are_read_as_they_are(name):
+    network = build_network(
+        NetworkConfig(name, {"img_size": 128} if name == "hiera_tiny_224" else {}, width=16, heads=2)
+    ).eval()
+    crops = torch.randn(2, 3, 128, 128)
+    maps = network.encoder.backbone.forward_intermediates(crops, indices=[0, 1, 2, 3], intermediates_only=True)
+    assert [m.shape[2] for m in maps] == [32, 16, 8, 4]
+    assert torch.allclose(network.extract(crops)[:, 0, :1440], torch.cat([m.mean((2, 3)) for m in maps], 1), atol=1e-4)
 
 
 def test_layers_of_a_transformer_are_read_as_stages_are():
@@ -111,6 +133,16 @@ def test_folding_norms_keeps_the_function(name):
     expected = run_probe(backbone)
     folded = run_probe(fold_batch_norms(backbone))
     assert torch.allclose(folded, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("name", "even"), [("tf_efficientnet_lite0", True), ("nasnetalarge", False)])
+def test_padding_is_fixed_where_that_is_the_same_function(name, even):
+    """NASNet begins with a convolution without padding, so that its sizes are odd."""
+    backbone = timm.create_model(name, num_classes=0).eval()
+    expected = run_probe(backbone)
+    fixed = fix_padding(backbone)
+    assert torch.equal(run_probe(fixed), expected)
+    assert any(isinstance(module, EvenConv2d) for module in fixed.modules()) == even
 
 
 def test_all_norms_of_an_efficientnet_are_folded_and_training_mode_changes_nothing():

@@ -25,7 +25,7 @@ from iqa_cli.networks.network import build_network, choose_heads
 from iqa_cli.networks.pretrained import read_pretrained
 from iqa_cli.networks.timm_models import build_backbone
 from iqa_cli.options import BackendChoice
-from iqa_cli.training import run
+from iqa_cli.training import initial_network, run
 from iqa_cli.training.events import BackboneRead, EpochDone, Event
 from iqa_cli.training.optim import layer_numbers
 from iqa_cli.training.options import LoopOptions, TrainingOptions
@@ -94,7 +94,12 @@ def test_heads_divide_the_width_and_have_some_64_of_it_each(width: int, heads: i
         ({"width": -1}, "width is a whole number"),
         ({"backbone": "test_vit", "layers": (99,)}, "cannot build a network of these sizes"),
         ({"backbone": "test_hiera"}, "timm knows no backbone test_hiera"),
-        ({"backbone": "halonet_h1"}, "halonet_h1 cannot be trained on crops of 224 px .* choose another backbone"),
+        (
+            {"backbone": "halonet_h1"},
+            r"halonet_h1 cannot be trained on crops of 224 px \(AssertionError: .*block_size.*\): it can with size=256",
+        ),
+        ({"backbone": "crossvit_tiny_240", "heads": 0}, r"crossvit_tiny_240 .* 224 px \(.*\): it can with size=240"),
+        ({"backbone": "test_vit", "size": 200, "heads": 0}, r"test_vit .* 200 px \(.*\): it can with size=192"),
     ],
 )
 def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
@@ -106,10 +111,14 @@ def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("backbone", ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"])
+BACKBONES = ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"]
+BACKBONES += ["hiera_tiny_224", "hieradet_small", "sam2_hiera_tiny", "pnasnet5large"]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_backbones_that_are_not_as_most_are_looked_through(backbone: str) -> None:
-    """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs."""
-    network, crops = run.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
+    """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs, no norms."""
+    network, crops = initial_network.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
     assert isinstance(network.encoder, StagePooling)
     with torch.no_grad():
         quality = network.eval()(torch.randn(2, 3, crops.size, crops.size))
@@ -193,7 +202,7 @@ def test_the_network_begins_with_the_weights_of_the_file_and_the_training_says_s
     state = own_weights()
     torch.save(rename(state), tmp_path / "w.pth")
     options = choose(ratings, tmp_path / "run", backbone=SMALL, backbone_weights=str(tmp_path / "w.pth"))
-    network, _ = run.create_network(options)
+    network, _ = initial_network.create_network(options)
     bare = build_backbone(SMALL, {})
     bare.load_state_dict({name: state[name] for name in bare.state_dict()})
     expected = build_network(network.config, bare.state_dict()).state_dict()
@@ -293,5 +302,5 @@ def test_a_distillation_has_heads_for_any_student() -> None:
 
     assert "heads" not in DISTILLING
     for student, heads in {"tf_efficientnet_lite0": 4, "test_vit": 1, "deit_tiny_patch16_224": 3}.items():
-        network, _ = run.create_network(TrainingOptions(Path(), backbone=student, backbone_weights="none"))
+        network, _ = initial_network.create_network(TrainingOptions(Path(), backbone=student, backbone_weights="none"))
         assert network.config.heads == heads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,14 +11,22 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.qfm_iqm.batch import Batch
-from iqa_cli.qfm_iqm.objective import Distillation, QualityMatching, cap_targets, correlation_loss, ranking_loss
+from iqa_cli.qfm_iqm.objective import (
+    Distillation,
+    QualityMatching,
+    cap_targets,
+    correlation_loss,
+    correlation_losses,
+    ranking_loss,
+)
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 from iqa_cli.qfm_iqm.semantic_noise import Memory, average_matches, draw_noise, find_candidates, match_contents, perturb
+from iqa_cli.qfm_iqm.set_scales import SetScales
 
 OPTIONS = MatchingOptions(memory=6)
 
 
-def make_batch(quality, *, image=None, reference=None, chain=None, level=None, seed=0):
+def make_batch(quality, *, image=None, reference=None, chain=None, level=None, sets=None, seed=0):
     rows = len(quality)
     source = torch.Generator().manual_seed(seed)
     return Batch(
@@ -27,6 +36,7 @@ def make_batch(quality, *, image=None, reference=None, chain=None, level=None, s
         reference=torch.tensor(reference or image or list(range(rows))),
         chain=torch.tensor(chain or [-1] * rows),
         level=torch.tensor(level or [0.0] * rows),
+        source=None if sets is None else torch.tensor(sets),
     )
 
 
@@ -239,3 +249,52 @@ def test_both_objectives_cap_on_demand(network):
     memory = Memory(8)
     one, other = (QualityMatching(MatchingOptions(noise="none", cap_targets=each), memory) for each in (True, False))
     assert one(network, batch).losses["teacher"] == other(network, low).losses["teacher"]
+
+
+# ---- several sets ----
+
+
+def test_a_candidate_is_of_the_same_set():
+    memory = Memory(2)
+    memory.add(torch.randn(2, 3, 4), make_batch([0.5, 0.5], image=[10, 11], sets=[0, 1]))
+    batch = make_batch([0.5, 0.5, 0.5], image=[1, 2, 3], sets=[1, 0, 1])
+    assert find_candidates(batch, memory, 0.05).tolist() == [[False, True], [True, False], [False, True]]
+
+
+def test_each_set_has_a_scale_and_the_network_keeps_that_of_the_reference():
+    scales = SetScales(3, reference=1)
+    with torch.no_grad():
+        scales.gain.copy_(torch.tensor([2.0, 5.0, 0.5]))
+        scales.shift.copy_(torch.tensor([0.1, 5.0, 0.0]))
+    predicted = torch.tensor([0.6, 0.6, 0.6, 0.6])
+    assert scales(predicted, torch.tensor([0, 1, 2, -1])).tolist() == pytest.approx([0.8, 0.6, 0.55, 0.6])
+    assert scales(predicted, None) is predicted
+
+
+@pytest.mark.parametrize("kind", ["matching", "distillation"])
+def test_labels_on_two_scales_teach_one_quality(kind):
+    """The scale of the second set is learnt beside the network; what is learnt of it comes back with the state."""
+    objective = QualityMatching(replace(OPTIONS, noise="none"), Memory(2), SetScales(2))
+    if kind == "distillation":
+        objective = Distillation(DistillationOptions(label_weight=1.0), SetScales(2))
+    quality = torch.linspace(0.2, 0.8, 8)
+    batch = make_batch((0.5 * quality + 0.4).tolist(), sets=[1] * 8)
+    fixed = SimpleNamespace(encode=torch.flatten, decode=lambda _: quality)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
+    for _ in range(600):
+        optimizer.zero_grad()
+        sum(objective(fixed, batch).losses.values()).backward()
+        optimizer.step()
+    assert objective.scales(quality, torch.ones(8, dtype=int)).tolist() == pytest.approx(batch.label.tolist(), abs=0.01)
+    twin = replace(objective, scales=SetScales(2))
+    twin.restore(objective.state())
+    assert twin.scales.gain.tolist() == objective.scales.gain.tolist()
+
+
+def test_correlation_is_within_a_set():
+    predicted = torch.tensor([0.1, 0.2, 0.3, 0.9, 0.8, 0.7])
+    target = torch.tensor([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
+    options = MatchingOptions(correlation_weight=1.0)
+    apart = correlation_losses(predicted, target, torch.tensor([0, 0, 0, 1, 1, 1]), options)["correlation"]
+    assert float(apart) == pytest.approx(1.0)  # the mean of 0 and 2
+    assert float(correlation_losses(predicted, target, None, options)["correlation"]) < 0.1

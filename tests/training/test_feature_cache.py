@@ -12,10 +12,11 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors, save_weights
 from iqa_cli.networks.network import NetworkConfig, build_network
+from iqa_cli.training.data.feature_cache import FeatureStore, name_features
+from iqa_cli.training.data.pixels import DecodedImages
+from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.distill import describe_question
-from iqa_cli.training.feature_cache import DecodedImages, FeatureStore, name_features
 from iqa_cli.training.options import LoopOptions, SampleOptions
-from iqa_cli.training.samples import CropDataset, TrainingImage
 
 CNN = NetworkConfig("test_efficientnet", width=16, heads=2)
 SAMPLES = SampleOptions(versions=1)
@@ -60,7 +61,7 @@ def test_a_store_is_named_by_what_features_depend_on_and_by_nothing_else(network
 def test_what_was_kept_of_pictures_that_were_cut_otherwise_is_not_taken(network, paths, tmp_path, monkeypatch):
     dataset, decoded = see(paths), DecodedImages(tmp_path, 64, 0)
     now = name_features(network, dataset), describe_question([], dataset), decoded.locate(paths[0])
-    for module in ("feature_cache", "distill"):
+    for module in ("data.feature_cache", "data.pixels", "distill"):
         monkeypatch.setattr(f"iqa_cli.training.{module}.CROP_VERSION", 1)
     before = name_features(network, dataset), describe_question([], dataset), decoded.locate(paths[0])
     assert all(one != other for one, other in zip(now, before, strict=True))

@@ -24,12 +24,12 @@ from iqa_cli.networks.checkpoint import load_network, load_tensors
 from iqa_cli.networks.heads import MlpHead
 from iqa_cli.networks.network import StageEncoder
 from iqa_cli.options import BackendChoice
-from iqa_cli.training import run
+from iqa_cli.training import initial_network
+from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.events import EpochDone, Event, FeaturesExtracted
 from iqa_cli.training.fit_heads import Examples, HeadView, fit_mlp, list_views, load_crops, make_targets
 from iqa_cli.training.options import MlpOptions, SampleOptions
 from iqa_cli.training.plan import check_options
-from iqa_cli.training.samples import CropDataset, TrainingImage
 
 SMALL = MlpOptions(count=2, units=32, epochs=40, dropout=0.0, hidden_dropout=0.1)
 
@@ -156,7 +156,7 @@ def test_it_joins_a_blend_and_shares_the_backbone(fitted: Path, tmp_path: Path) 
 def test_center_crops_are_enlarged_less_so_that_they_differ(ratings: Path, tmp_path: Path) -> None:  # noqa: F811
     whole = choose(ratings, tmp_path, method="mlp", size=128)
     center = replace(whole, center_crop=64)
-    assert run.create_network(center)[1].zoom < run.create_network(whole)[1].zoom
+    assert initial_network.create_network(center)[1].zoom < initial_network.create_network(whole)[1].zoom
 
 
 @pytest.mark.parametrize(

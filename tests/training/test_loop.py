@@ -27,12 +27,12 @@ from iqa_cli.qfm_iqm.options import MatchingOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.scorer import open_scorer
 from iqa_cli.training import run
+from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.distill import open_teachers, predict_with_teachers
 from iqa_cli.training.events import EpochDone, StepDone, TeachersPredicted, TrialDone
 from iqa_cli.training.optim import build_optimizer, set_rates
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import make_plan
-from iqa_cli.training.samples import CropDataset, TrainingImage
 
 RECIPE = {
     "matching": MatchingOptions(memory=8, tolerance=0.5, ranking_weight=0.5),

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from iqa_cli.errors import DataError, UsageError, WeightsError
-from iqa_cli.training.data import TrainingData, find_unlabeled, read_data
-from iqa_cli.training.options import SampleOptions, TrainingOptions
+from iqa_cli.training.data.labeled import TrainingData, find_unlabeled, read_data
+from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import (
     Trial,
     check_options,
@@ -132,6 +132,17 @@ def test_folds_of_several_sets_are_dealt_out_set_by_set(data: Path) -> None:
     assert [[found.origins[place] for place in trial.test] for trial in trials] == [["koniq10k"] * 2 + ["csv"] * 2] * 5
 
 
+def test_a_file_of_folds_may_keep_images_in_every_training_or_out_of_all(data: Path, tmp_path: Path) -> None:
+    found = read(data, "koniq10k", "csv")
+    words = ["0", "1"] * 5 + ["train"] * 4 + ["out"] * 6
+    rows = "".join(f"{name.partition('/')[2]},{word}\n" for name, word in zip(found.names, words, strict=True))
+    (tmp_path / "folds.csv").write_text(f"image,fold\n{rows}")
+    trials = plan_trials(found, options(data, "koniq10k", "csv", folds=2, fold_file=tmp_path / "folds.csv"))
+    assert [trial.fold for trial in trials] == [0, 1]
+    assert [trial.test for trial in trials] == [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
+    assert [trial.train for trial in trials] == [[1, 3, 5, 7, 9, 10, 11, 12, 13], [0, 2, 4, 6, 8, 10, 11, 12, 13]]
+
+
 def test_a_split_is_shown_by_its_counts_and_first_names(data: Path) -> None:
     given = options(data, "koniq10k", split="official")
     assert describe_plan(make_plan(given)) == [
@@ -170,6 +181,12 @@ def test_each_set_may_have_a_folder_of_its_own(data: Path) -> None:
         ({"folds": 2, "repeats": 2}, "leave out --repeats"),
         ({"folds": 2, "split": "official"}, "leave out --repeats and --split"),
         ({"test_share": 0.0}, "test_share"),
+        ({"scale": "livec"}, "--scale livec: none of the sets that are trained on: koniq10k"),
+        ({"initial_model": "stage{fold}"}, "{fold} in the name of a model stands for the number of a fold"),
+        ({"samples": SampleOptions(partial=1.5)}, "samples.partial is a share: 0 to 1"),
+        ({"samples": SampleOptions(subset_weights=("ss01=none",))}, "'ss01=none' is no NAME=WEIGHT"),
+        ({"samples": SampleOptions(subset_weights=("ss01=0",))}, "'ss01=0' is no NAME=WEIGHT"),
+        ({"loop": LoopOptions(drop_path=1.0)}, "loop.drop_path is a share: 0 or more, less than 1, not 1"),
         ({"validation": 1.0}, "validation"),
         ({"dataset": "", "method": "distillation", "teachers": ("any",), "unlabeled": (Path(),), "repeats": 2}, "no ratings"),
     ],

@@ -21,22 +21,24 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from conftest import write_photo
 from test_locks import holding
 
-from iqa_cli.errors import DataError, ExtraMissing, UsageError
+from iqa_cli.errors import DataError, ExtraMissing, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors
-from iqa_cli.training import loop, run
-from iqa_cli.training.data import choose_distortions
+from iqa_cli.training import initial_network, run
+from iqa_cli.training.data.batches import draw_epoch, load_epoch
+from iqa_cli.training.data.labeled import choose_distortions
+from iqa_cli.training.data.pixels import DecodedImages, PixelCache, bound_image
+from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.distributed import SINGLE, ProcessGroup, open_group
 from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, PhaseStopped
-from iqa_cli.training.feature_cache import DecodedImages, bound_image
-from iqa_cli.training.loop import Run, find_stall
+from iqa_cli.training.loop import find_stall, fit
 from iqa_cli.training.optim import set_rates
 from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import make_plan
 from iqa_cli.training.recipes import describe_options, leave_out, write_recipe
 from iqa_cli.training.report import TensorBoard, draw_curves
 from iqa_cli.training.run_folder import RunFolder
-from iqa_cli.training.samples import CropDataset, EpochSampler, PixelCache, TrainingImage
+from iqa_cli.training.state import Run
 
 MATCHING = MatchingOptions(memory=6, tolerance=0.5, ranking_weight=0.5, correlation_weight=0.2)
 SAMPLES = SampleOptions(distorted=0.5, versions=1, seed=3)
@@ -220,6 +222,73 @@ def test_a_stalled_head_training_makes_way_and_a_resumed_run_stays_ended(ratings
     assert not [event for event in again if isinstance(event, EpochDone | PhaseStopped)]
 
 
+# ---- where a training begins ----
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(path)[0]
+
+
+def test_a_training_may_begin_with_a_trained_model(ratings: Path, tmp_path: Path) -> None:
+    """Its weights are taken, standards and all; without an epoch that moves them they are what comes out."""
+    list(train(choose(ratings, tmp_path / "first", name="first")))
+    still = replace(LOOP, head_epochs=0, epochs=1, rate=0.0, backbone_rate=0.0)
+    second = choose(ratings, tmp_path / "second", initial_model=str(tmp_path / "first" / "first.json"), loop=still)
+    list(train(second))
+    before, after = (load_weights(tmp_path / f"{name}.safetensors") for name in ("first/first", "second/model"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_another_network_is_no_beginning(ratings: Path, tmp_path: Path) -> None:
+    list(train(choose(ratings, tmp_path / "first")))
+    other = choose(ratings, tmp_path / "second", initial_model=str(tmp_path / "first" / "model.json"), width=32)
+    with pytest.raises(UsageError, match=r"model\.json: not the network that is to be trained"):
+        list(train(other))
+    gone = choose(ratings, tmp_path / "second", initial_model=str(tmp_path / "none.json"))
+    with pytest.raises(WeightsError, match=r"none\.json"):
+        make_plan(gone)
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_training_that_diverges_stops_and_keeps_the_last_good_weights(ratings: Path, tmp_path: Path) -> None:
+    wild = replace(LOOP, head_epochs=1, epochs=3, rate=1e30, backbone_rate=1e30, clip=1e30)
+    with pytest.raises(UsageError, match=r"training diverged in epoch 2, whose loss is nan; .* train anew with lower rates"):
+        list(train(choose(ratings, tmp_path, loop=wild)))
+    for name in ("best", "last"):
+        assert all(value.isfinite().all() for value in load_weights(tmp_path / f"{name}.safetensors").values())
+
+
+# ---- several sets ----
+
+
+def test_two_sets_on_scales_of_their_own_make_one_network_on_the_scale_of_one(ratings: Path, tmp_path: Path) -> None:
+    """BIQ2021's scale is half of one's own and its images are the same: the network answers as one's own ratings say."""
+    root = tmp_path / "BIQ2021"
+    (root / "Images").mkdir(parents=True)
+    for number in range(16):
+        (root / "Images" / f"ss0{1 + number % 2} ({number}).jpg").write_bytes((ratings.parent / f"{number}.png").read_bytes())
+    for part, numbers in (("Train", range(12)), ("Test", range(12, 16))):
+        rows = "".join(f"ss0{1 + n % 2} ({n}).jpg,{0.5 - 0.02 * n:g},,\n" for n in numbers)
+        (root / f"{part} (Images and MOS).csv").write_text(f"Image Name,MOS,,\n{rows}")
+    both = choose(
+        ratings, tmp_path / "run", dataset=("csv", "biq2021"), data_root=(ratings.parent, root), score_range=(-5.0, 95.0),
+        loop=replace(LOOP, head_epochs=25, epochs=1, head_rate=1e-2, balanced=True), matching=replace(MATCHING, noise="none"),
+        samples=replace(SAMPLES, distorted=0.0, subset_weights=("ss01=2",)), scale="csv",
+    )  # fmt: skip
+    events = list(train(both))
+    done = [event for event in events if isinstance(event, EpochDone)]
+    assert done[-1].losses["label"] < 0.5 * done[0].losses["label"]
+    state = load_weights(tmp_path / "run" / "state.safetensors")
+    gain, shift = state["objective.gain"], state["objective.shift"]
+    assert gain[0] == 1
+    assert shift[0] == 0
+    assert gain[1] < 0.9  # on the way to a third
+    assert "gain" not in str(load_weights(tmp_path / "run" / "model.safetensors").keys())
+    with pytest.raises(UsageError, match=r"samples\.subset_weights: no images of a subset ss09; there are: ss01, ss02"):
+        list(train(replace(both, run_dir=tmp_path / "other", samples=SampleOptions(subset_weights=("ss09=2",)))))
+
+
 def test_patience_needs_a_validation_part(ratings: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs a validation part"):
         list(train(choose(ratings, tmp_path, validation=0.0, loop=replace(LOOP, patience=1))))
@@ -238,9 +307,10 @@ def test_thirds_fall_to_a_tenth_and_a_tenth_of_it() -> None:
 
 
 def test_several_draws_show_each_photo_so_often_in_other_crops() -> None:
-    once = [place for batch in EpochSampler(7, 7, 2, seed=5) for place in batch]
+    images = CropDataset([TrainingImage(str(place), 0.5) for place in range(7)], CropSpec(32), SampleOptions())
+    once = [place for batch in draw_epoch(images, LoopOptions(batch_size=7), 2) for place in batch]
     assert sorted(once) == [(2, place) for place in range(7)]
-    order = EpochSampler(7, 3, 2, seed=5, crops_per_epoch=3)
+    order = draw_epoch(images, LoopOptions(batch_size=3, crops_per_epoch=3), 2)
     shown = [place for batch in order for place in batch]
     assert sorted(shown) == [(epoch, place) for epoch in (6, 7, 8) for place in range(7)]
     assert [len(batch) for batch in order] == [3] * 7
@@ -308,8 +378,7 @@ def test_crops_of_kept_images_are_those_of_the_files_and_loader_processes_share_
     photos, crops = [TrainingImage(str(photo), 0.5)], CropSpec(32, "square")
     images = DecodedImages(tmp_path / "kept", 100, 10**6)
     plain, kept = CropDataset(photos, crops, SAMPLES), CropDataset(photos, crops, SAMPLES, images)
-    order = EpochSampler(1, 1, 0, seed=0)
-    (loaded,) = loop.load_epoch(kept, order, workers=1)
+    (loaded,) = load_epoch(kept, draw_epoch(kept, LOOP, 0), workers=1)
     assert torch.equal(loaded.crops, plain[0, 0].crops)
     assert images.used.value == PixelCache(0).load(str(photo)).nbytes  # counted here, written there
     assert len(list((tmp_path / "kept").rglob("*.npy"))) == 1
@@ -406,13 +475,13 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
 
 def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
     options = replace(choose(ratings, tmp_path), size=192)
-    whole = run.create_network(options)[1]
-    network, crops = run.create_network(replace(options, center_crop=64))
+    whole = initial_network.create_network(options)[1]
+    network, crops = initial_network.create_network(replace(options, center_crop=64))
     assert network.config.center_crop == crops.center_crop == 64
-    assert crops == replace(whole, center_crop=64, zoom=crops.zoom)
+    assert crops == replace(whole, middle=64, zoom=crops.zoom)
     assert crops.zoom < whole.zoom
-    with pytest.raises(UsageError, match="a center crop of 256 px, and the narrowest views have 96"):
-        run.create_network(replace(options, center_crop=256))
+    with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest views have 96"):
+        initial_network.create_network(replace(options, center_crop=256))
 
 
 def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
@@ -431,11 +500,11 @@ def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:
 
 def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: Path) -> None:
     options = choose(ratings, tmp_path)
-    network, crops = run.create_network(options)
+    network, crops = initial_network.create_network(options)
     dataset = CropDataset([TrainingImage("any", 0.5)] * 8, crops, SAMPLES)
     folder = RunFolder(tmp_path, ProcessGroup(0, 5))
     with pytest.raises(UsageError, match="5 processes cannot share batches of 4 images"):
-        next(iter(loop.fit(Run(network, dataset, [], LOOP, folder), run.choose_objective(options))))
+        next(iter(fit(Run(network, dataset, [], LOOP, folder), run.choose_objective(options))))
 
 
 # ---- how fast it is ----

@@ -73,6 +73,10 @@ OWN_FACTS = (
         " correlation. Higher is better, unless --lower-is-better.",
     ),
     ("split", "80/20, drawn by a seed, by image; or by the entries of --group-column, as references or photographers."),
+    (
+        "subsets",
+        "iqa evaluate --subset-column NAME also measures the images of each entry alone; an empty cell is of no subset.",
+    ),
 )
 
 
@@ -93,6 +97,7 @@ def list_facts(spec: DatasetSpec) -> list[tuple[str, str]]:
         ("licence", spec.licence),
         ("paper", spec.paper),
         *(("note", note) for note in spec.notes),
+        ("caveat", spec.caveat),
         *(("shares photos with", DATASETS[name].title) for name in spec.shares),
         *(("published", describe_published(row)) for row in ROWS if row.dataset == spec.name),
     ]
@@ -110,6 +115,7 @@ def print_report(report: LabelReport) -> None:
     low, high = report.spec.score_range
     of = "" if report.images == report.expected else f" of {report.expected:,}"
     splits = ", ".join(f"{count:,} {side}" for side, count in sorted(report.splits.items(), reverse=True))
+    subsets = ", ".join(f"{count:,} {subset}" for subset, count in sorted(report.subsets.items()))
     groups = f"{report.references:,}" + (f" for {report.images:,} images" if report.references != report.images else "")
     print_pairs(
         [
@@ -118,6 +124,7 @@ def print_report(report: LabelReport) -> None:
             ("ratings", f"{report.lowest:g} to {report.highest:g}; the scale is {low:g} to {high:g}"),
             ("groups", groups),
             *([("official split", splits)] if splits else []),
+            *([("subsets", subsets)] if subsets else []),
             ("missing", show_finding(report.missing)),
             ("unreadable", show_finding(report.unreadable)),
             ("rated twice", show_finding(report.repeated)),

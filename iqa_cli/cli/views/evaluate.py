@@ -19,6 +19,7 @@ from iqa_cli.evaluation.report import find_worst, list_rows
 from iqa_cli.evaluation.robustness import SEVERE, Robustness
 from iqa_cli.evaluation.robustness_report import list_rows as list_robustness
 from iqa_cli.evaluation.run import FIGURES, Evaluation, Scored
+from iqa_cli.evaluation.subsets import FEWEST
 from iqa_cli.images.distortions import LEVELS
 
 HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
@@ -127,6 +128,11 @@ def add_evaluation(table: Table, evaluation: Evaluation) -> None:
     failed = f"{evaluation.measurement.failed:,} images failed" if evaluation.measurement.failed else ""
     notes = Text("; ".join(filter(None, (evaluation.warning, failed))), style="yellow")
     table.add_row(notes, *(Text(show_ends(figures[name], name), style="dim") for name in FIGURES))
+    for row in evaluation.subsets:
+        images = f"{row.images:,} {'image' if row.images == 1 else 'images'}"
+        failed = f", {row.failed:,} failed" if row.failed else ""
+        within = Text(show(f"  {row.subset}: {images}{failed}"))
+        table.add_row(within, show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
 
 
 def show_figure(value: float | None, name: str = "srcc") -> str:
@@ -147,6 +153,9 @@ def explain(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     yield ""
     yield f"Below each figure: {'; '.join(dict.fromkeys(evaluation.interval for evaluation in evaluations))}."
     yield "fitted: PLCC after a logistic curve of four parameters. RMSE: after it, in points of ratings brought to 0 to 100."
+    if any(evaluation.subsets for evaluation in evaluations):
+        yield f"Below a model: correlations within each subset, of at least {FEWEST} images."
+    yield from dict.fromkeys(f"{e.labels.spec.short}: {e.caveat}." for e in evaluations if e.caveat)
     own = [evaluation for evaluation in evaluations if not evaluation.labels.spec.home]
     yield from dict.fromkeys(f"{e.labels.spec.name}: {note}" for e in own for note in e.labels.spec.notes)
     for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
@@ -166,6 +175,8 @@ def print_robustness(outcomes: Sequence[Robustness]) -> None:
         console.print(Text(f"{len(outcome.photos):,} clean photos, each distorted at {LEVELS} levels", style="dim"))
         console.print(tabulate_orders(outcome))
         console.print()
+        console.print(tabulate_falls(outcome))
+        console.print()
         console.print(tabulate_movements(outcome))
     console.print()
     console.print(Text(ROBUSTNESS_FIGURES, style="dim"))
@@ -179,6 +190,15 @@ def tabulate_orders(outcome: Robustness) -> Table:
     for order in outcome.groups:
         name = f"mean of {order.chains}: {order.name}"
         table.add_row(Text(name, style="bold"), show_figure(order.srcc), f"{order.clean_above:.1%}")
+    return table
+
+
+def tabulate_falls(outcome: Robustness) -> Table:
+    """Tabulate how often a distortion of a part of a photo lowers its score, and how far."""
+    columns = ("distortion of a part", "scored lower", "falls by, median")
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for fall in outcome.falls:
+        table.add_row(fall.fault, f"{fall.lower:.1%}", f"{fall.median:.2f}")
     return table
 
 

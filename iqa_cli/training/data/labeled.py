@@ -41,6 +41,11 @@ class TrainingData:
         return [name for name, labels in self.sets.items() for _ in labels.ratings]
 
     @cached_property
+    def subsets(self) -> list[str | None]:
+        """The part of its set that each image is of [n], where the set has parts."""
+        return [rating.subset for labels in self.sets.values() for rating in labels.ratings]
+
+    @cached_property
     def names(self) -> list[str]:
         """The name of each image [n]: its path in its set."""
         return self.qualify([rating.path for labels in self.sets.values() for rating in labels.ratings])
@@ -112,18 +117,22 @@ def gather_own(options: TrainingOptions) -> OwnRatings:
 
 
 def find_unlabeled(options: TrainingOptions) -> list[str]:
-    """The unlabeled images, but for the share held out.
+    """All unlabeled images.
 
     Raises DataError for a folder that is not there, and where folders were named and none is in them.
     """
     for folder in options.unlabeled:
         if not folder.exists():
             raise DataError(f"{folder}: no such folder of images")
-    found = find_images([str(folder) for folder in options.unlabeled], Counter())
-    kept = [path for path in found if not is_held_out(Path(path).name, options.samples.held_out)]
-    if options.unlabeled and not kept:
+    found = list(find_images([str(folder) for folder in options.unlabeled], Counter()))
+    if options.unlabeled and not leave_out_held(found, options.samples):
         raise DataError(f"{', '.join(map(str, options.unlabeled))}: no images to train on")
-    return kept
+    return found
+
+
+def leave_out_held(images: Sequence[str], options: SampleOptions) -> list[str]:
+    """The images that are trained on: all but the share held out."""
+    return [path for path in images if not is_held_out(Path(path).name, options.held_out)]
 
 
 def choose_distortions(options: SampleOptions) -> dict[bool, list[str]]:

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
-from iqa_cli.errors import DataError
+from iqa_cli.errors import UsageError
 from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
-from iqa_cli.images.decode import decode_image
-from iqa_cli.images.distortions import LEVELS, distort
-from iqa_cli.qfm_iqm.batch import Batch, join_batches
-from iqa_cli.records import Undecodable
-from iqa_cli.training.data import TrainingData, choose_distortions
-from iqa_cli.training.options import SampleOptions
+from iqa_cli.images.distortions import LEVELS, change_harmlessly, distort
+from iqa_cli.images.regions import confine, draw_region
+from iqa_cli.qfm_iqm.batch import Batch
+from iqa_cli.training.data.labeled import TrainingData, choose_distortions
+from iqa_cli.training.data.pixels import PixelCache, Pixels, RescaledPixels
+from iqa_cli.training.data.teacher_scores import TeacherScore
+from iqa_cli.training.options import SampleOptions, parse_weights
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
 
@@ -33,12 +33,17 @@ class TrainingImage:
     """One image to train on. label: 0..1, higher is better, or nan. reference: the name of its content.
 
     number: its own among all images of the data, whichever of them a trial trains on; -1: its index in the dataset.
+    source: the place of its set among those that are trained on; -1: of none. weight: how often it is drawn, where sets are
+        balanced. teacher: what a file of teacher scores says about it.
     """
 
     path: str
     label: float = float("nan")
     reference: str = ""
     number: int = -1
+    source: int = 0
+    weight: float = 1.0
+    teacher: TeacherScore | None = None
 
     @property
     def is_labeled(self) -> bool:
@@ -46,12 +51,21 @@ class TrainingImage:
         return self.label == self.label
 
 
-def list_images(data: TrainingData | None) -> list[TrainingImage]:
-    """Every labeled image."""
+def list_images(data: TrainingData | None, options: SampleOptions) -> list[TrainingImage]:
+    """Every labeled image. Raises UsageError for a weight of a subset that no set has."""
     if data is None:
         return []
-    rows = enumerate(zip(data.paths, data.labels, data.groups, strict=True))
-    return [TrainingImage(str(path), float(label), group, number) for number, (path, label, group) in rows]
+    weights = parse_weights(options.subset_weights)
+    unknown = weights.keys() - set(data.subsets)
+    if unknown:
+        there = ", ".join(sorted(name for name in set(data.subsets) if name)) or "none"
+        raise UsageError(f"samples.subset_weights: no images of a subset {sorted(unknown)[0]}; there are: {there}")
+    sources = list(data.sets)
+    rows = enumerate(zip(data.paths, data.labels, data.groups, data.origins, data.subsets, strict=True))
+    return [
+        TrainingImage(str(path), float(label), group, number, sources.index(origin), weights.get(subset or "", 1.0))
+        for number, (path, label, group, origin, subset) in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -62,65 +76,14 @@ class View:
     levels: list[float]
 
 
-# ---- pixels ----
-
-
-class Pixels(Protocol):
-    """Where decoded images come from."""
-
-    def load(self, path: str) -> Rgb:
-        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
-
-
-def decode_or_raise(path: str) -> Rgb:
-    """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded: a training knows no rows with a status."""
-    try:
-        return decode_image(path).rgb
-    except Undecodable as error:
-        raise DataError(f"{path}: cannot train on this image: {error.detail}") from error
-
-
-class PixelCache:
-    """Decoded images, kept in memory up to a budget; those beyond it are decoded at each use."""
-
-    def __init__(self, budget: int = CACHE_BYTES) -> None:
-        self.left = budget  # bytes
-        self.kept: dict[str, Rgb] = {}
-
-    def load(self, path: str) -> Rgb:
-        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
-        if path in self.kept:
-            return self.kept[path]
-        rgb = decode_or_raise(path)
-        if rgb.nbytes <= self.left:
-            self.left -= rgb.nbytes
-            self.kept[path] = rgb
-        return rgb
-
-
-@dataclass(frozen=True)
-class RescaledPixels:
-    """The images of another source, reduced by a share of their sides."""
-
-    source: Pixels
-    share: float
-
-    def load(self, path: str) -> Rgb:
-        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
-        rgb = self.source.load(path)
-        height, width = rgb.shape[:2]
-        rows, columns = (max(1, round(side * (1 - self.share))) for side in (height, width))
-        return cut_box(rgb, (0, 0, width, height), (rows, columns))
-
-
 # ---- crops ----
 
 
 @dataclass(frozen=True, eq=False)
 class CropDataset(Dataset[Batch]):
-    """(epoch, index) -> the batch of one image: a random crop, flipped or not, and at times distorted versions of it.
+    """(view, index) -> the batch of one image: a random crop, flipped or not, and at times distorted versions of it.
 
-    scoring_crops: the network's input. Training crops are squares of its size: all of one shape, so that they make a batch.
+    scoring_crops: the network's input. Training crops are squares, of its size or their own: of one shape, to make a batch.
     targets: teacher predictions [epochs, images, versions]; then only the crops of those epochs are drawn, over and over.
     """
 
@@ -133,7 +96,7 @@ class CropDataset(Dataset[Batch]):
     @cached_property
     def crops(self) -> CropSpec:
         """How training crops are cut."""
-        return replace(self.scoring_crops, fit="square")
+        return replace(self.scoring_crops, fit="square", size=self.options.crop_size or self.scoring_crops.size)
 
     @cached_property
     def references(self) -> list[int]:
@@ -186,12 +149,17 @@ class CropDataset(Dataset[Batch]):
         image = self.images[index]
         generator = np.random.default_rng((self.options.seed, number, self.number(index)))
         rgb = self.cut_view(self.pixels.load(image.path), generator)
+        if self.options.harmless and generator.random() < self.options.harmless:
+            rgb = change_harmlessly(rgb, generator)
         if not self.options.versions or (image.is_labeled and generator.random() >= self.options.distorted):
             return View([rgb], [0.0])
         kinds = self.distortions[image.is_labeled]  # a labeled image may have faults; others are taken to be clean
         kind, pattern = kinds[generator.integers(len(kinds))], int(generator.integers(2**32))
         levels = sorted(generator.uniform(0.5, LEVELS, self.options.versions))
         distorted = [distort(rgb, kind, level, np.random.default_rng(pattern)) for level in levels]
+        if self.options.partial and generator.random() < self.options.partial:
+            region = draw_region((rgb.shape[0], rgb.shape[1]), generator)
+            distorted = [confine(version, rgb, region) for version in distorted]
         return View([rgb, *distorted], [0.0, *levels])
 
     def cut_view(self, rgb: Rgb, generator: np.random.Generator) -> Rgb:
@@ -218,50 +186,35 @@ class CropDataset(Dataset[Batch]):
             reference=torch.full((rows,), self.references[index]),
             chain=torch.full((rows,), index if rows > 1 else -1),
             level=torch.tensor(levels, dtype=torch.float32),
-            teacher=None if self.targets is None else self.targets[self.view_number(epoch), index, :rows].float(),
+            source=torch.full((rows,), self.images[index].source),
+            teacher=self.find_targets(epoch, index, rows),
+            trust=self.find_trust(index, rows),
             features=features,
         )
 
+    # ---- teachers ----
 
-# ---- batches ----
+    def find_targets(self, epoch: int, index: int, rows: int) -> Tensor | None:
+        """What teachers say about each version [versions]: nan where nothing is said; None where nothing ever is."""
+        if self.targets is not None:
+            return self.targets[self.view_number(epoch), index, :rows].float()
+        if not self.is_scored:
+            return None
+        score = self.images[index].teacher
+        return torch.tensor([score.target if score else torch.nan] + [torch.nan] * (rows - 1))
 
+    def find_trust(self, index: int, rows: int) -> Tensor | None:
+        """The weight of that [versions]; None where all have the same."""
+        score = self.images[index].teacher
+        return torch.full((rows,), score.trust if score else 1.0) if self.is_scored else None
 
-class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """The batches of one epoch as lists of (epoch, index), shuffled by (seed, epoch).
-
-    A last incomplete batch is left out unless it is the only one. With several crops an epoch an image stands there so often,
-    each time under an epoch number of its own, so that its crops differ.
-    """
-
-    def __init__(self, images: int, batch_size: int, epoch: int, seed: int, crops_per_epoch: int = 1) -> None:
-        total = images * crops_per_epoch
-        order = np.random.default_rng((seed, epoch)).permutation(total)
-        drawn = [(epoch * crops_per_epoch + int(draw) // images, int(draw) % images) for draw in order]
-        ends = range(batch_size, total + 1, batch_size) if total >= batch_size else [total]
-        self.batches = [drawn[max(0, end - batch_size) : end] for end in ends]
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
+    @cached_property
+    def is_scored(self) -> bool:
+        """Whether a file says something about some images."""
+        return any(image.teacher for image in self.images)
 
 
-def load_epoch(dataset: Dataset[Batch], sampler: EpochSampler, workers: int) -> DataLoader[Batch]:
-    """The batches of one epoch."""
-    return DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=join_batches)
-
-
-def load_in_order(
-    dataset: CropDataset, epoch: int, indices: Sequence[int], workers: int, count: int = 8
-) -> Iterator[tuple[Sequence[int], list[Batch]]]:
-    """Images once, in order, a few at a time: enough to keep a processor busy, few enough for its cache."""
-    parts = [indices[start : start + count] for start in range(0, len(indices), count)]
-    groups = [[(epoch, index) for index in part] for part in parts]
-    loader: DataLoader[Any] = DataLoader(
-        cast("Dataset[Any]", dataset), batch_sampler=groups, num_workers=workers, collate_fn=list
-    )
-    return zip(parts, loader, strict=True)
+# ---- scoring crops ----
 
 
 def load_scoring_crops(images: Sequence[TrainingImage], crops: CropSpec, pixels: Pixels) -> Iterator[Tensor]:

@@ -1,20 +1,14 @@
-"""Caches on disk: features of a frozen backbone, a file for each image and view, and decoded images.
+"""Caches on disk: features of a frozen backbone, a file for each image and view.
 
 A network whose backbone does not change need see no crop twice. A feature store is named by all that it depends on, so
 trainings of other folds, seeds of the head or recipes share one; and it is read a batch at a time, so memory stays flat.
-
-Decoding a photo of many megapixels takes longer than training on a crop of it, and loader processes share no memory. So each
-image is kept as a file of plain pixels, reduced to a bounded size, which processes map into memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iqa_cli.errors import DataError
-from iqa_cli.files.replacing import replacing
-from iqa_cli.images.crops import CROP_VERSION, Rgb, cut_box
+from iqa_cli.images.crops import CROP_VERSION
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
+from iqa_cli.training.data.batches import EpochSampler, draw_epoch, load_in_order
+from iqa_cli.training.data.samples import CropDataset
 from iqa_cli.training.events import FeaturesExtracted
 from iqa_cli.training.optim import device_of, knows_bf16
 from iqa_cli.training.options import LoopOptions
-from iqa_cli.training.samples import CropDataset, EpochSampler, decode_or_raise, load_in_order
 
 # ---- features ----
 
@@ -94,7 +87,7 @@ class FeatureStore(ImageStore):
 
         Only views with teacher predictions, where there are any.
         """
-        sampler = EpochSampler(len(self.dataset), options.batch_size, epoch, self.dataset.options.seed)
+        sampler = draw_epoch(self.dataset, options, epoch, crops=1)
         views = options.views if self.dataset.targets is None else min(options.views, len(self.dataset.targets))
         return FeatureEpoch(self, epoch % max(1, views), sampler)
 
@@ -142,67 +135,8 @@ def list_sources(dataset: CropDataset) -> dict[str, Any]:
     """All that the crops of an image depend on."""
     samples = dataset.options
     size = 0 if samples.view_size == dataset.crops.size else samples.view_size  # one view by two names
-    samples = replace(samples, view_size=size, held_out=0.0)
-    return {"crops": asdict(dataset.crops), "cut": CROP_VERSION, "samples": asdict(samples)}
-
-
-# ---- decoded images ----
-
-
-class DecodedImages:
-    """The images below a folder, by where they came from and how large they are at most.
-
-    side: in px: an image whose shorter side is longer is reduced to it; none is enlarged. budget: bytes that the folder may
-    hold; images beyond it are decoded at each use. Several processes may use one folder; each counts what was there when it
-    began and what it and its loader processes have added.
-    """
-
-    def __init__(self, folder: Path, side: int, budget: int) -> None:
-        self.folder = folder / f"side-{side}"
-        self.side = side
-        self.budget = budget
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{self.folder}: cannot keep decoded images there: {error.strerror}") from error
-        self.used = multiprocessing.Value("q", sum(file.stat().st_size for file in folder.rglob("*.npy")))
-
-    def load(self, path: str) -> Rgb:
-        """uint8 [H, W, 3], read-only. Raises DataError for an image that cannot be decoded."""
-        file = self.locate(path)
-        with suppress(OSError, ValueError):  # not there yet, or not whole
-            return np.asarray(np.load(file, mmap_mode="r"))
-        rgb = bound_image(decode_or_raise(path), self.side)
-        self.keep(file, rgb)
-        return rgb
-
-    def locate(self, path: str) -> Path:
-        """The file of an image; another one once the image has changed."""
-        try:
-            stat = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
-        except OSError as error:
-            raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
-        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CROP_VERSION}"
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        return self.folder / digest[:2] / f"{digest}.npy"
-
-    def keep(self, file: Path, rgb: Rgb) -> None:
-        """Write an image, whole or not at all, where the budget and the disk allow it."""
-        with self.used.get_lock():
-            if self.used.value + rgb.nbytes > self.budget:
-                return
-            self.used.value += rgb.nbytes
-        with suppress(OSError):  # a full disk costs speed, no more
-            file.parent.mkdir(exist_ok=True)
-            with replacing(file) as aside, aside.open("wb") as opened:
-                np.save(opened, rgb)
-
-
-def bound_image(rgb: Rgb, side: int) -> Rgb:
-    """An image with its shorter side at no more than `side` px, the aspect ratio kept."""
-    height, width = rgb.shape[:2]
-    shorter = min(height, width)
-    if shorter <= side:
-        return rgb
-    shape = (round(height * side / shorter), round(width * side / shorter))
-    return cut_box(rgb, (0, 0, width, height), shape)
+    return {
+        "crops": asdict(dataset.crops),
+        "cut": CROP_VERSION,
+        "samples": asdict(replace(samples, view_size=size, held_out=0.0)),
+    }

@@ -1,0 +1,115 @@
+"""The network that a training begins with: new, with a pretrained backbone, or a trained model's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.find import find_model, verify_file
+from iqa_cli.networks.checkpoint import load_network
+from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network, check_input
+from iqa_cli.networks.pretrained import Pretrained, read_pretrained
+from iqa_cli.networks.timm_models import find_facts, first_line, list_sizes
+from iqa_cli.options import BackendChoice
+from iqa_cli.training.optim import layer_numbers
+from iqa_cli.training.options import TrainingOptions
+
+STRIDE = 32  # px, of the last stage of a usual backbone
+ZOOM, CENTER_ZOOM = 1.2, 1.1
+"""How much images are enlarged where several crops are to differ: less where these are center crops, which differ more."""
+
+
+def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
+    """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
+    facts = find_facts(options.backbone)
+    mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
+    mlp = options.method == "mlp"
+    try:
+        crops = CropSpec(
+            options.size, options.fit, count=options.crops,
+            zoom=CENTER_ZOOM if options.center_crop else ZOOM, center_crop=options.center_crop, mean=mean, std=std,
+        )  # fmt: skip
+        config = NetworkConfig(
+            options.backbone, size_backbone(options), options.width, options.heads, stages=options.stages,
+            layers=options.layers, cell=options.cell, center_crop=options.center_crop, head="mlp" if mlp else "panel",
+            units=options.mlp.count * options.mlp.units if mlp else 0, folds_norms=mlp or options.loop.relative_rate,
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    torch.manual_seed(options.samples.seed)
+    if options.initial_model:
+        return start_from(options.initial_model, config, options.loop.drop_path), crops
+    found = find_pretrained(options)
+    pretrained = found.tensors if found else options.backbone_weights is None
+    return build_network(config, pretrained, options.loop.drop_path), crops
+
+
+def start_from(model: str, config: NetworkConfig, drop_path: float) -> QfmIqm:
+    """A network with the weights of a trained one. Raises UsageError where that is another kind of network."""
+    found = find_model(model, BackendChoice.TORCH)
+    network = build_network(config, drop_path=drop_path)
+    theirs = load_network(found.card, verify_file(found.card, found.folder, BackendChoice.TORCH))
+    if not isinstance(theirs, QfmIqm) or theirs.config != network.config:
+        raise UsageError(
+            f"{model}: not the network that is to be trained; name its backbone, sizes and layers by the same options"
+        )
+    network.load_state_dict(theirs.state_dict())
+    return network
+
+
+def find_pretrained(options: TrainingOptions) -> Pretrained | None:
+    """What a file of weights has for the backbone; None where none is named. Raises WeightsError where it has nothing."""
+    if options.backbone_weights in (None, "none") or options.initial_model:
+        return None
+    return read_pretrained(Path(options.backbone_weights), options.backbone, size_backbone(options))
+
+
+def size_backbone(options: TrainingOptions) -> dict[str, int]:
+    """The size of the crops, for timm, where a backbone has a position for each patch."""
+    fixed = find_facts(options.backbone).fixed_input_size
+    return {"img_size": options.center_crop or options.size} if fixed else {}
+
+
+def check_network(options: TrainingOptions) -> None:
+    """Raises UsageError, or WeightsError for an unknown backbone, where no network of these sizes takes the crops.
+
+    It is tried with random weights, before a run is begun.
+    """
+    try:
+        try_network(options)
+    except (UsageError, WeightsError):
+        raise
+    except Exception as error:  # of any kind: each backbone has its own way to say so
+        side = "center_crop" if options.center_crop else "size"
+        fitting = find_size(options, side)
+        tried = options.center_crop or options.samples.crop_size or options.size
+        remedy = f"it can with {side}={fitting}" if fitting else "choose another backbone, or another size"
+        raise UsageError(
+            f"{options.backbone} cannot be trained on crops of {tried} px ({first_line(error)}): {remedy}"
+        ) from error
+
+
+def try_network(options: TrainingOptions) -> None:
+    """Run a network with random weights on an empty crop. Raises whatever its backbone does where that does not fit."""
+    network, crops = create_network(replace(options, backbone_weights="none", initial_model=""))
+    check_input(network, options.samples.crop_size or crops.size)
+    layer_numbers(network)
+
+
+def find_size(options: TrainingOptions, side: str) -> int | None:
+    """The closest size with which a backbone takes the crops, of those that timm names and of multiples of 32; None: none."""
+    wanted = options.center_crop or options.size
+    sizes = {*list_sizes(options.backbone), STRIDE * round(wanted / STRIDE)}
+    for size in sorted(sizes, key=lambda size: abs(size - wanted)):
+        changes: dict[str, Any] = {side: size}
+        try:
+            try_network(replace(options, **changes))
+        except Exception:  # of any kind, as in `check_network`
+            continue
+        return size
+    return None
