@@ -17,16 +17,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache as cache_results
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from in_process import environment, run_here
 from official import WRITERS, write_set
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-import iqa_cli
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 
@@ -44,15 +45,23 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return ascii(val) if isinstance(val, str) and not val.isascii() else None
 
 
+@cache_results
+def needs_torch(path: Path) -> bool:
+    """Whether a test module asks for PyTorch."""
+    return path.suffix == ".py" and 'importorskip("torch"' in path.read_text(encoding="utf-8")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules none of whose tests would run: importing PyTorch takes seconds."""
+    return True if config.option.markexpr == "not torch" and needs_torch(collection_path) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs PyTorch, by what its module asks for: `pytest -m "not torch"` is the quick part. Leave out what is slow,
     unless -m speaks of it.
     """
-    asks: dict[Path, bool] = {}
     for item in items:
-        if item.path not in asks:
-            asks[item.path] = 'importorskip("torch"' in item.path.read_text(encoding="utf-8")
-        if asks[item.path]:
+        if needs_torch(item.path):
             item.add_marker("torch")
         if item.get_closest_marker("slow") and "slow" not in config.option.markexpr:
             item.add_marker(pytest.mark.skip(reason="slow: .ci/run --slow runs it, or pytest -m slow"))
@@ -154,7 +163,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def iqa() -> Run:
-    """Run the command line: arguments, then whatever `subprocess.run` takes; stdout and stderr are bytes, stdin is empty."""
+    """Run the command line in this process: arguments, cwd, env, input; stdout and stderr are bytes, stdin is empty."""
+    return run_here
+
+
+@pytest.fixture(scope="session")
+def iqa_process() -> Run:
+    """The same in a process of its own: arguments, then whatever `subprocess.run` takes."""
 
     def run(*args: str | bytes | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
         stdin = {} if "input" in options else {"stdin": subprocess.DEVNULL}
@@ -162,13 +177,6 @@ def iqa() -> Run:
         return subprocess.run([sys.executable, "-m", "iqa_cli", *args], check=False, **{**defaults, **options})
 
     return run
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with some variables changed; in it, this very package is found from any folder."""
-    package = str(Path(iqa_cli.__file__).parent.parent)
-    plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
-    return {**plain, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])), **changes}
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import blended, card
-from conftest import CARD, environment, write_photo
+from conftest import CARD, write_photo
+from in_process import environment
 
 from iqa_cli import ScoreOptions
+from iqa_cli.evaluation.local_faults import PICTURES
 from iqa_cli.evaluation.robustness import CHAINS, Robustness
 from iqa_cli.evaluation.robustness_report import describe_robustness
 from iqa_cli.images.distortions import HARMLESS
@@ -103,7 +105,8 @@ def measure(model: str, photos: tuple[str, ...], step: float) -> dict[str, objec
     """The JSON entry of a model whose scores fall by a step a level, and by two after a change."""
     distorted = np.tile(90.0 - step * np.arange(6), (len(photos), len(CHAINS), 1))
     changed = np.tile([90.0] + [88.0] * len(HARMLESS), (len(photos), 1)) + np.arange(len(photos))[:, None] * step
-    return describe_robustness(Robustness(model, photos, {}, distorted, changed, held_out=0.2))
+    local = np.full((len(photos), len(PICTURES)), 80.0)
+    return describe_robustness(Robustness(model, photos, {}, distorted, changed, local, held_out=0.2))
 
 
 def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_path, capsys):

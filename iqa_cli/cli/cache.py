@@ -46,7 +46,7 @@ def clear() -> None:
     try:
         before = cache.describe_cache(folder)
         cache.clear_cache(folder)
-        freed = before.bytes - cache.describe_cache(folder).bytes
+        freed = max(0, before.bytes - cache.describe_cache(folder).bytes)  # another run's log of changes may grow
     except (OSError, sqlite3.Error) as error:
         raise DataError(f"{folder}: the cache cannot be cleared: {error}") from error
     terminal.print_line(describe_removal(before, freed))

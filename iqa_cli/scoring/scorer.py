@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from threading import BoundedSemaphore, Event
@@ -241,7 +241,8 @@ def score_all(
     """
     scorer = open_scorer(options, tally.notes.append, worker)
     names = NameFilter(options.include, options.exclude)
-    with closing(scorer.score(count_found(find_images(paths, tally.left_out, names), tally))) as records:
+    images = count_found(find_images(paths, tally.left_out, names), tally)
+    with closing(scorer.cache) if scorer.cache else nullcontext(), closing(scorer.score(images)) as records:
         for record in records:
             write(record)
             tally.statuses[record.status] += 1

@@ -1,4 +1,4 @@
-"""The command line as a user has it: real processes, their bytes, messages, exit codes and streams."""
+"""The command line as a user has it: its bytes, messages, exit codes, and what signals, disks and terminals do to it."""
 
 import base64
 import json
@@ -16,32 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, read_rows, wait_until, write_photo
+from conftest import Run, read_rows, wait_until, write_photo
+from in_process import environment, run_at_terminal
 
 from iqa_cli import __version__
 from iqa_cli.records import COLUMNS
 
 HEADER = ",".join(COLUMNS)
-
-
-def run_at_terminal(*args: str | Path, columns: int = 100) -> tuple[int, str]:
-    """Run the command line at a terminal of its own: exit code, and what the terminal showed."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "iqa_cli", *args]
-    env = environment(COLUMNS=str(columns), TERM="xterm")
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, close_fds=True)
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            block = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not block:
-            break
-        shown += block
-    os.close(ours)
-    return process.wait(60), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
 # ---- streams, columns, exit codes ----
@@ -392,13 +373,13 @@ def test_an_error_in_the_middle_keeps_the_records_so_far(iqa: Run, broken_model:
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
-def test_a_full_disk_keeps_the_records_so_far(iqa: Run, model: Path, photos: Path, tmp_path: Path, kind: str) -> None:
+def test_a_full_disk_keeps_the_records_so_far(iqa_process: Run, model: Path, photos: Path, tmp_path: Path, kind: str) -> None:
     def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
 
     out = tmp_path / "out"
     env = environment(PYTHONDONTWRITEBYTECODE="1")
-    done = iqa("score", photos, "--model", model, f"--{kind}", out, preexec_fn=limit_files, env=env)
+    done = iqa_process("score", photos, "--model", model, f"--{kind}", out, preexec_fn=limit_files, env=env)
     assert done.returncode == 4
     assert f"iqa: error: {out}: cannot write the results: File too large" in done.stderr.decode()
     rows = read_rows(out.read_bytes()) if kind == "csv" else json.loads(out.read_bytes())

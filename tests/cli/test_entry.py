@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import environment, read_rows, wait_until
+from conftest import read_rows, wait_until
+from in_process import environment
 
 from iqa_cli.cli import interrupts
 
@@ -49,6 +51,31 @@ def test_a_signal_while_a_library_is_loaded_ends_it_without_a_word(
     said = process.communicate(timeout=LONG)
     assert (process.returncode, *said) == (code, b"", b"")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["libraries", "loading"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("after", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
+def test_a_signal_at_any_time_of_the_start_ends_without_a_traceback(
+    model: Path, photos: Path, number: signal.Signals, code: int, after: float
+) -> None:
+    command = [sys.executable, "-m", "iqa_cli", "score", "-", "--model", str(model)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(os.fsencode(photos / "01.jpg") + b"\n")
+        process.stdin.flush()  # and it waits for more
+        time.sleep(after)
+        process.send_signal(number)
+        process.wait(60)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    if b"iqa_cli" not in said and process.returncode not in (code, 1):  # Python itself had not come to our first line
+        assert process.returncode == -number
+    elif b"Traceback" in said:
+        assert b"iqa_cli" not in said, said.decode()
+    else:
+        assert process.returncode == code
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

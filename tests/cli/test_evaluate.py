@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CARD, Run, environment, toy_nodes, write_model
+from conftest import CARD, Run, toy_nodes, write_model
+from in_process import environment, run_at_terminal
 from official import write_set
-from test_app import run_at_terminal
 from test_startup import HEAVY, find_loaded
 
 from iqa_cli.cli.views.evaluate import EvaluationView
@@ -164,10 +164,10 @@ def test_evaluating_with_onnx_loads_no_torch(sets: Path, model: Path) -> None:
     assert not {"torch", "timm", "matplotlib", "scipy", "huggingface_hub"} & loaded
 
 
-def test_help_loads_nothing_heavy_and_fits(iqa: Run) -> None:
+def test_help_loads_nothing_heavy_and_fits(iqa_process: Run) -> None:
     assert not HEAVY & find_loaded("-m", "iqa_cli", "evaluate", "--help")
     for command in (("evaluate",), ("datasets",), ("datasets", "show")):
-        text = iqa(*command, "--help", env=environment(COLUMNS="80", TERMINAL_WIDTH="80")).stdout.decode()
+        text = iqa_process(*command, "--help", env=environment(COLUMNS="80", TERMINAL_WIDTH="80")).stdout.decode()
         assert max(map(len, text.splitlines())) <= 80
         assert "--data-root" in text
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment, read_rows, write_photo
+from conftest import Run, read_rows, write_photo
+from in_process import environment
 
 from iqa_cli.cli import score as cli_score
 from iqa_cli.errors import UsageError
@@ -209,9 +210,9 @@ def test_a_file_is_itself_whatever_its_name(tmp_path: Path, monkeypatch: pytest.
         (["-"], "iqa score -"),
     ],
 )
-def test_photos_in_the_place_of_a_command_are_understood(iqa: Run, tmp_path: Path, args: list[str], meant: str) -> None:
+def test_photos_in_the_place_of_a_command_are_understood(iqa_process: Run, tmp_path: Path, args: list[str], meant: str) -> None:
     (tmp_path / "photos").mkdir()
-    done = iqa(*args, cwd=tmp_path, env=environment(COLUMNS="200", TERMINAL_WIDTH="200"))
+    done = iqa_process(*args, cwd=tmp_path, env=environment(COLUMNS="200", TERMINAL_WIDTH="200"))
     assert done.returncode == 2
     assert f"Did you mean: {meant}" in done.stderr.decode()
 
@@ -261,8 +262,9 @@ def test_the_example_of_the_help_sorts_right(model: Path, tmp_path: Path) -> Non
     assert len(set(scores)) == 5
 
 
-def test_help_tells_how_undecodable_names_come(iqa: Run) -> None:
-    text = " ".join(iqa("score", "--help", env=environment(COLUMNS="200", TERMINAL_WIDTH="200")).stdout.decode().split())
+def test_help_tells_how_undecodable_names_come(iqa_process: Run) -> None:
+    done = iqa_process("score", "--help", env=environment(COLUMNS="200", TERMINAL_WIDTH="200"))
+    text = " ".join(done.stdout.decode().split())
     assert "path_base64" in text
     assert "- is stdout" in text
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from in_process import environment
 
 ONCE_SWITCHED_OFF = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "OMP_NUM_THREADS")  # not CI, which libraries hush at

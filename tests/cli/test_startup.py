@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment
+from conftest import Run
+from in_process import environment
 
 HEAVY = {"numpy", "PIL", "cv2", "onnxruntime", "torch", "timm", "huggingface_hub", "scipy"}
 
@@ -72,8 +73,8 @@ def test_help_takes_less_than_a_quarter_of_a_second() -> None:
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
-def test_help_fits_the_terminal_and_names_what_it_must(iqa: Run, columns: str) -> None:
-    text = iqa("score", "--help", env=environment(COLUMNS=columns, TERMINAL_WIDTH=columns)).stdout.decode()
+def test_help_fits_the_terminal_and_names_what_it_must(iqa_process: Run, columns: str) -> None:
+    text = iqa_process("score", "--help", env=environment(COLUMNS=columns, TERMINAL_WIDTH=columns)).stdout.decode()
     assert max(map(len, text.splitlines())) <= int(columns)
     for option in (
         "--csv",
@@ -89,10 +90,10 @@ def test_help_fits_the_terminal_and_names_what_it_must(iqa: Run, columns: str) -
         assert option in text
 
 
-def test_help_names_the_limit_that_holds(iqa: Run) -> None:
+def test_help_names_the_limit_that_holds(iqa_process: Run) -> None:
     from iqa_cli.options import MAX_PIXELS
 
-    text = iqa("score", "--help", env=environment(COLUMNS="200", TERMINAL_WIDTH="200")).stdout.decode()
+    text = iqa_process("score", "--help", env=environment(COLUMNS="200", TERMINAL_WIDTH="200")).stdout.decode()
     assert f"[default: {MAX_PIXELS}]" in text
     assert "hf://owner/name[@revision]" in text
 

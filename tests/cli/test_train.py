@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import wait_until
+from in_process import environment, run_here
 from PIL import Image
 
 pytest.importorskip("torch", reason="needs the [train] extra")
@@ -26,10 +28,11 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "iqa_cli", *map(str, arguments)]
 
 
-def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if name != "IQA_DATA"} | environment
-    clean["PYTHONPATH"] = str(Path(__file__).parents[2])
-    return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, env=clean, timeout=300, check=False)
+def run(*arguments: object, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, as importing PyTorch takes seconds; stdout and stderr are text."""
+    clean = {name: value for name, value in environment().items() if name != "IQA_DATA"} | changes
+    done = run_here(*map(str, arguments), cwd=cwd, env=clean)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +92,7 @@ def test_folds_print_a_table_and_the_run_folder_has_a_name_of_its_own(tmp_path: 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path) -> None:
     loop = ["-s", "loop.head_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     arguments = command("train", "-d", "livec", "--data-root", livec, "-r", tmp_path / "run", *QUICK, *loop)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()) as process:
         assert process.stderr is not None
         lines = list(itertools.takewhile(lambda line: not line.startswith("epoch 2"), process.stderr))
         process.send_signal(signal.SIGINT)
@@ -105,8 +107,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path)
 def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(tmp_path: Path, livec: Path) -> None:
     loop = ["-s", "loop.head_epochs=500", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     arguments = ["train", "-d", "livec", "--data-root", livec, "-r", "run", *QUICK, *loop]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()) as process:
         assert process.stderr is not None
         assert any(line.startswith("epoch 1") for line in process.stderr)
         second = run(*arguments, "--resume", "--quiet", cwd=tmp_path)
@@ -122,14 +123,12 @@ def test_a_run_folder_in_use_is_left_alone_and_free_once_its_process_is_killed(t
 def test_folds_may_be_shared_out_among_processes_and_make_one_table(tmp_path: Path, livec: Path) -> None:
     loop = ["-s", "loop.head_epochs=1", "--epochs", "0", "-s", "validation=0.0", "-s", "loop.batch_size=2"]
     shared = ["train", "-d", "livec", "--data-root", livec, "--folds", "3", "-r", "cv", *QUICK, *loop]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    chosen = (["--only", "0"], ["--only", "1", "--only", "2"])
-    both = [
-        subprocess.Popen(command(*shared, *only), stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
-        for only in chosen
-    ]
-    tables = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    child = command(*shared, "--only", "0")
+    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()) as process:
+        wait_until(lambda: (tmp_path / "cv" / "fold0").exists() or process.poll() is not None)
+        here = run(*shared, "--only", "1", "--only", "2", cwd=tmp_path)
+        tables = [process.communicate(timeout=600)[0], here.stdout]
+    assert (process.returncode, here.returncode) == (0, 0)
     results = json.loads((tmp_path / "cv" / "results.json").read_text())
     rows = [json.loads((tmp_path / "cv" / f"fold{n}" / "test.json").read_text()) for n in range(3)]
     assert results["trials"] == rows

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CARD, Run, environment, read_rows, write_photo
-from test_app import run_at_terminal
+from conftest import CARD, Run, read_rows, write_photo
+from in_process import environment, run_at_terminal
 from test_startup import find_loaded
 
 from iqa_cli import ScoreOptions

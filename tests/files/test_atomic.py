@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from in_process import environment
 
 from iqa_cli.files.atomic import open_target
 

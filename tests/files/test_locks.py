@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from in_process import environment
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.locks import lock_folder

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CARD, Run, environment, write_photo
+from conftest import CARD, Run, write_photo
+from in_process import environment
 from PIL import Image
 
 from iqa_cli.cli.train_outputs import check_training_outputs
@@ -93,9 +94,9 @@ def test_evaluate_leaves_every_file_as_it_was(iqa: Run, model: Path, folder: Pat
     assert read_all(folder) == before
 
 
-def test_the_list_on_stdin_is_an_input(iqa: Run, model: Path, folder: Path) -> None:
+def test_the_list_on_stdin_is_an_input(iqa_process: Run, model: Path, folder: Path) -> None:
     with (folder / "list.txt").open("rb") as listing:
-        done = iqa("score", "-", "--csv", "list.txt", "--model", model, cwd=folder, stdin=listing)
+        done = iqa_process("score", "-", "--csv", "list.txt", "--model", model, cwd=folder, stdin=listing)
     assert done.returncode == 2
     assert b"this is also an input" in done.stderr
 

@@ -218,13 +218,13 @@ def test_whatever_imagemagick_opens_without_a_warning_is_not_damaged(tmp_path: P
     for number, options in enumerate(FORMS[suffix]):
         path = tmp_path / f"{number}.{suffix}"
         subprocess.run([str(MAGICK), tmp_path / "source.png", *options, path], check=False, capture_output=True)
-        read = subprocess.run([str(MAGICK), path, "null:"], check=False, capture_output=True)
-        if read.returncode or read.stderr or not path.exists():
+        if not path.exists():
             continue
         try:
             decode(path)
         except Undecodable as refused:
-            if refused.status is not Status.UNSUPPORTED:
+            read = subprocess.run([str(MAGICK), path, "null:"], check=False, capture_output=True)
+            if refused.status is not Status.UNSUPPORTED and not read.returncode and not read.stderr:
                 called.append((options, str(refused)))
     assert not called
 

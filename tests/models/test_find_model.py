@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import CARD, Run, environment, toy_nodes, write_model, write_onnx
+from conftest import CARD, Run, toy_nodes, write_model, write_onnx
+from in_process import environment
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
@@ -317,16 +318,18 @@ def hub(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("suffix", ["", "@main", f"@{COMMIT}"])
 def test_a_model_of_the_hub_scores_from_the_cache(
-    iqa: Run, hub: dict[str, str], photos: Path, model: Path, suffix: str
+    iqa_process: Run, hub: dict[str, str], photos: Path, model: Path, suffix: str
 ) -> None:
-    done = iqa("score", photos, "--model", f"hf://owner/toy{suffix}", "-q", env=hub)
+    done = iqa_process("score", photos, "--model", f"hf://owner/toy{suffix}", "-q", env=hub)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == iqa("score", photos, "--model", model, "-q").stdout
+    assert done.stdout == iqa_process("score", photos, "--model", model, "-q").stdout
 
 
 @pytest.mark.parametrize("reference", ["hf://owner/other", "hf://owner/toy@other"])
-def test_what_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, str], photos: Path, reference: str) -> None:
-    done = iqa("score", photos, "--model", reference, env=hub)
+def test_what_the_cache_has_not_cannot_be_had_offline(
+    iqa_process: Run, hub: dict[str, str], photos: Path, reference: str
+) -> None:
+    done = iqa_process("score", photos, "--model", reference, env=hub)
     assert done.returncode == 3
     assert done.stderr.decode().startswith(
         f"iqa: error: {reference}: cannot be had from the Hugging Face Hub: it is out of reach (HF_HUB_OFFLINE is set)"
@@ -334,17 +337,19 @@ def test_what_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, s
     assert b"--model FOLDER" in done.stderr
 
 
-def test_a_download_that_is_not_what_the_card_says_is_refused(iqa: Run, hub: dict[str, str], photos: Path) -> None:
+def test_a_download_that_is_not_what_the_card_says_is_refused(iqa_process: Run, hub: dict[str, str], photos: Path) -> None:
     weights = Path(hub["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
-    done = iqa("score", photos, "--model", "hf://owner/toy", env=hub)
+    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=hub)
     assert (done.returncode, done.stdout) == (3, b"")
     assert b"toy.onnx: not the file of the card: SHA-256 " in done.stderr
 
 
-def test_a_weight_file_that_the_cache_has_not_cannot_be_had_offline(iqa: Run, hub: dict[str, str], photos: Path) -> None:
+def test_a_weight_file_that_the_cache_has_not_cannot_be_had_offline(
+    iqa_process: Run, hub: dict[str, str], photos: Path
+) -> None:
     (Path(hub["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx").unlink()
-    done = iqa("score", photos, "--model", "hf://owner/toy", env=hub)
+    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=hub)
     assert done.returncode == 3
     assert b"cannot be had" in done.stderr
 

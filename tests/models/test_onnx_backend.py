@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CARD, environment, toy_nodes, write_onnx
+from conftest import CARD, toy_nodes, write_onnx
+from in_process import environment
 from onnx import helper
 
 from iqa_cli.errors import UsageError, WeightsError

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, environment, write_photo
+from conftest import Run, write_photo
+from in_process import environment
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 timm = pytest.importorskip("timm", reason="needs the [train] extra")
@@ -258,10 +259,11 @@ def test_a_hub_that_does_not_answer_is_asked_once(silent_hub: socket.socket) -> 
     assert constants.HF_HUB_OFFLINE is False  # for whoever else uses it in this process
 
 
-def test_without_a_hub_the_command_says_what_to_do_and_leaves_nothing(iqa: Run, ratings: Path, tmp_path: Path) -> None:
+def test_without_a_hub_the_command_says_what_to_do_and_leaves_nothing(iqa_process: Run, ratings: Path, tmp_path: Path) -> None:
     nowhere = environment(HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE="0")
     nowhere = {name: value for name, value in nowhere.items() if not name.lower().endswith("_proxy")}
-    done = iqa("train", "--backbone", "resnet18", "-d", "csv", "--labels", ratings, "-r", "run", cwd=tmp_path, env=nowhere)
+    given = ["--backbone", "resnet18", "-d", "csv", "--labels", ratings, "-r", "run"]
+    done = iqa_process("train", *given, cwd=tmp_path, env=nowhere)
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 3
     assert len(lines) == 2, lines  # the training that begins, and why it does not

@@ -11,7 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Run, environment
+from conftest import Run
+from in_process import environment
 
 from iqa_cli.scoring.cache import (
     DAMAGED,

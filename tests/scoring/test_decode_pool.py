@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import environment, wait_until, write_photo
+from conftest import wait_until, write_photo
+from in_process import environment
 from pictures import forge_png
 
 from iqa_cli.images.crops import CropSpec, cut_views

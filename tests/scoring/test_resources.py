@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from in_process import environment
 
 from iqa_cli.scoring import resources
 from iqa_cli.scoring.ordered_map import map_ordered

@@ -3,6 +3,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from iqa_cli.models.find import find_model
 from iqa_cli.models.onnx_backend import Backend, OnnxBackend
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.scoring.backends import open_backend
 from iqa_cli.scoring.decode_pool import DecoderPool
+from iqa_cli.scoring.decode_protocol import DecodeOptions
 from iqa_cli.scoring.ordered_map import MAX_WAITING
 from iqa_cli.scoring.scorer import Tally, choose_decode_options, describe_settings, open_scorer, score_all
 
@@ -42,7 +45,13 @@ def list_photos(folder: Path) -> list[str]:
     return list(find_images([str(folder)], Counter()))
 
 
-POOL = DecoderPool(choose_decode_options(CARD, ScoreOptions()), 2)  # shared: starting workers takes a while
+@cache
+def share_pool(options: DecodeOptions) -> DecoderPool:
+    """A pool for all tests with these options: starting workers takes a while."""
+    return DecoderPool(options, 3)
+
+
+POOL = share_pool(choose_decode_options(CARD, ScoreOptions()))
 
 
 def score_one(backend: Backend, card: ModelCard, path: str) -> ScoreRecord:
@@ -51,7 +60,9 @@ def score_one(backend: Backend, card: ModelCard, path: str) -> ScoreRecord:
 
 
 def score_with(options: ScoreOptions, paths: list[str]) -> list[ScoreRecord]:
-    return list(open_scorer(options).score(paths))
+    found = find_model(options.model, options.backend)
+    backend = open_backend(found.card, found.folder, found.backend, options.device)
+    return list(Scorer(backend, found.card, options, share_pool(choose_decode_options(found.card, options))).score(paths))
 
 
 # ---- laws ----
@@ -67,7 +78,7 @@ def test_scores_are_spread_so_that_a_mix_up_would_show(model: Path, photos: Path
 @pytest.mark.parametrize("crops", [1, 5])
 def test_neither_batch_size_nor_workers_change_a_record(model: Path, photos: Path, crops: int) -> None:
     paths = [*list_photos(photos), "missing.jpg", *list_photos(photos)[::-1]]
-    expected = score_with(ScoreOptions(str(model), batch_size=1, workers=1, crops=crops), paths)
+    expected = list(open_scorer(ScoreOptions(str(model), batch_size=1, workers=1, crops=crops)).score(paths))
     assert [record.path for record in expected] == paths
     for batch_size, workers in ((1, 2), (1, 3), (5, 1), (7, 3), (100, 2)):
         assert score_with(ScoreOptions(str(model), batch_size=batch_size, workers=workers, crops=crops), paths) == expected
@@ -215,7 +226,7 @@ def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
         for _ in drawn:  # without end
             yield path
 
-    records = Scorer(Constant(0.5), CARD, ScoreOptions(workers=2, batch_size=3)).score(draw())
+    records = Scorer(Constant(0.5), CARD, ScoreOptions(workers=2, batch_size=3), POOL).score(draw())
     assert next(drawn) == 0
     for _ in range(10):
         next(records)
@@ -228,10 +239,11 @@ def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
 
 
 class Waiting:
-    """A backend that waits until it is told to go on."""
+    """A backend that waits whenever it is told to."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
+        self.go.set()
         self.runs = 0
 
     def predict(self, crops: Crops) -> np.ndarray:
@@ -242,11 +254,14 @@ class Waiting:
 
 def test_closing_drops_what_has_not_begun(photos: Path) -> None:
     backend = Waiting()
-    records = Scorer(backend, CARD, ScoreOptions(workers=1)).score(list_photos(photos) * 10)
-    threading.Timer(0.3, backend.go.set).start()
+    records = Scorer(backend, CARD, ScoreOptions(workers=1), POOL).score(list_photos(photos) * 1000)
     next(records)
+    backend.go.clear()
+    time.sleep(0.3)  # for what is under way
+    runs = backend.runs
+    threading.Timer(0.3, backend.go.set).start()
     records.close()
-    assert backend.runs <= 3
+    assert backend.runs <= runs + 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("score")]
 
 
@@ -258,7 +273,7 @@ def test_workers_work_at_the_same_time(photos: Path) -> None:
             meeting.wait(30)  # breaks unless three come
             return np.full(len(crops), 0.5, np.float32)
 
-    assert len(list(Scorer(Meeting(), CARD, ScoreOptions(workers=3)).score(list_photos(photos)))) == 12
+    assert len(list(Scorer(Meeting(), CARD, ScoreOptions(workers=3), POOL).score(list_photos(photos)))) == 12
 
 
 def test_a_record_comes_before_the_next_path_is_there(photos: Path) -> None:

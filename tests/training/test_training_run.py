@@ -478,9 +478,9 @@ def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: P
     whole = initial_network.create_network(options)[1]
     network, crops = initial_network.create_network(replace(options, center_crop=64))
     assert network.config.center_crop == crops.center_crop == 64
-    assert crops == replace(whole, middle=64, zoom=crops.zoom)
+    assert crops == replace(whole, center_crop=64, zoom=crops.zoom)
     assert crops.zoom < whole.zoom
-    with pytest.raises(UsageError, match="a middle of 256 px, and the narrowest views have 96"):
+    with pytest.raises(UsageError, match="a center crop of 256 px, and the narrowest views have 96"):
         initial_network.create_network(replace(options, center_crop=256))
 
 
