@@ -131,11 +131,11 @@ class StageEncoder(StagePooling):
 
     def project(self, features: Tensor) -> Tensor:
         """Features [b, 1 + N, f] -> tokens [b, 1 + S + N, d]: the content, the S stages, the N windows."""
-        whole = self.standards[0](features[:, 0])  # [b, f]
+        pooled = self.standards[0](features[:, 0])  # [b, f]
         windows = self.standards[1](features[:, 1:].transpose(1, 2)).transpose(1, 2)  # [b, N, f]
-        whole = F.dropout(whole, self.dropout, self.training)
+        whole: Tensor = F.dropout(pooled, self.dropout, self.training)
         windows = F.dropout(windows, self.dropout, self.training)
-        parts = whole.split([*self.channels, *self.channels], dim=1)  # means of each stage, then deviations
+        parts = torch.split(whole, [*self.channels, *self.channels], dim=1)  # means of each stage, then deviations
         means, deviations = parts[: len(self.channels)], parts[len(self.channels) :]
         layers = zip(self.to_stage, means, deviations, strict=True)
         stages = torch.stack([to_token(torch.cat(pair, dim=1)) for to_token, *pair in layers], dim=1)  # [b, S, d]
