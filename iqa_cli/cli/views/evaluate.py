@@ -195,19 +195,21 @@ def tabulate_orders(outcome: Robustness) -> Table:
 
 def tabulate_falls(outcome: Robustness) -> Table:
     """Tabulate how often a distortion of a part of a photo lowers its score, and how far."""
-    columns = ("distortion of a part", "scored lower", "falls by, median")
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for fall in outcome.falls:
-        table.add_row(fall.fault, f"{fall.lower:.1%}", f"{fall.median:.2f}")
-    return table
+    rows = [(fall.fault, f"{fall.lower:.1%}", f"{fall.median:.2f}") for fall in outcome.falls]
+    return tabulate(("distortion of a part", "scored lower", "falls by, median"), rows)
 
 
 def tabulate_movements(outcome: Robustness) -> Table:
     """Tabulate how far each harmless change moves scores."""
-    columns = ("harmless change", "moved, median", "95th percentile")
+    rows = [(moved.change, f"{moved.median:.2f}", f"{moved.p95:.2f}") for moved in outcome.movements]
+    return tabulate(("harmless change", "moved, median", "95th percentile"), rows)
+
+
+def tabulate(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table."""
     table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for movement in outcome.movements:
-        table.add_row(movement.change, f"{movement.median:.2f}", f"{movement.p95:.2f}")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
