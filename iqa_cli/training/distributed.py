@@ -88,15 +88,16 @@ class ProcessGroup:
         facts = {f.name: getattr(batch, f.name) for f in fields(Batch) if f.name not in own}
         return replace(batch, **{name: torch.cat(self.gather(v)) for name, v in facts.items() if v is not None})
 
-    def sum_gradients(self, network: QfmIqm) -> None:
-        """Make the gradient of each process that of the whole batch.
+    def sum_gradients(self, network: QfmIqm, others: Sequence[nn.Parameter] = ()) -> None:
+        """Make the gradient of each process that of the whole batch. others: what an objective trains beside the network.
 
-        The encoder's is summed over the shards. The decoder has seen all of the batch everywhere, so its gradients agree but
-        for rounding, which must not grow: they are averaged.
+        The encoder's is summed over the shards. The decoder, and an objective, have seen all of the batch everywhere, so their
+        gradients agree but for rounding, which must not grow: they are averaged.
         """
         if self.size == 1:
             return
-        known = [(name, p) for name, p in network.named_parameters() if p.grad is not None]
+        trained = [*network.named_parameters(), *(("", p) for p in others)]
+        known = [(name, p) for name, p in trained if p.grad is not None]
         flat = torch.cat([p.grad.flatten() / (1 if name.startswith("encoder.") else self.size) for name, p in known])  # type: ignore[union-attr]
         total = self.tools.reduce(flat, reduction="sum")
         for (_, p), part in zip(known, total.split([p.numel() for _, p in known]), strict=True):

@@ -179,7 +179,7 @@ def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], d
             " weights of the epoch before it are kept there; train anew with lower rates"
         )
     total.backward()  # type: ignore[no-untyped-call]
-    run.group.sum_gradients(run.network)
+    run.group.sum_gradients(run.network, state.objective.parameters())
     trained = [p for group in state.optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, run.options.clip)
     state.optimizer.step()
