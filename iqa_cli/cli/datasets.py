@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.options import DATA, DataRoot, MeasuredFlags, spread
+from iqa_cli.cli.options import DATA, DataRoot, OwnFlags, spread
 
 app = typer.Typer(
     help="List the rated sets, or show one: where to get it, how its folder must look, and whether it is whole.",
@@ -41,7 +41,7 @@ def show_dataset(
     decode: Annotated[
         bool, typer.Option("--decode", help="Decode every image whole, which finds those cut short.", rich_help_panel=DATA)
     ] = False,
-    own: MeasuredFlags,
+    own: OwnFlags,
 ) -> None:
     """What a set is, where to get it, and how its folder must look; with a data root, whether all of it is there.
 

@@ -16,7 +16,7 @@ from iqa_cli.cli.evaluate_options import (
     gather_robustness,
     refuse_ratings,
 )
-from iqa_cli.cli.options import MeasuredFlags, RuntimeFlags, spread
+from iqa_cli.cli.options import OwnFlags, RuntimeFlags, spread
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none, 2 us
 
 @spread
 def evaluate(
-    *, sets: SetFlags, own: MeasuredFlags, measure: MeasureFlags, output: OutputFlags, models: ModelFlags, runtime: RuntimeFlags
+    *, sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags, models: ModelFlags, runtime: RuntimeFlags
 ) -> None:
     """How well do scores agree with people? Measured on rated sets.
 

@@ -16,7 +16,7 @@ from iqa_cli.cli.options import (
     CsvFile,
     DataRoots,
     Force,
-    MeasuredFlags,
+    OwnFlags,
     RuntimeFlags,
     parse_output,
 )
@@ -129,7 +129,7 @@ class ModelFlags:
 
 
 def gather_evaluation(
-    sets: SetFlags, own: MeasuredFlags, measure: MeasureFlags, models: ModelFlags, runtime: RuntimeFlags
+    sets: SetFlags, own: OwnFlags, measure: MeasureFlags, models: ModelFlags, runtime: RuntimeFlags
 ) -> EvaluateOptions:
     """The options of an evaluation on rated sets. Raises UsageError where they make no sense."""
     if sets.limit is not None or sets.held_out != RobustnessOptions.held_out:
@@ -158,7 +158,7 @@ def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: RuntimeFlags)
     )
 
 
-def refuse_ratings(sets: SetFlags, own: MeasuredFlags, measure: MeasureFlags, output: OutputFlags) -> None:
+def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags) -> None:
     """Refuse options about ratings where clean photos are measured on. Raises UsageError."""
     given = {
         "--dataset": sets.dataset,

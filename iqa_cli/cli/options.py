@@ -163,8 +163,9 @@ OWN_OPTIONS: dict[str, Any] = {
         metavar="LOW HIGH", help=r"Ends of the scale.  \[default: of the ratings]", rich_help_panel=OWN
     ),
     "lower_is_better": typer.Option("--lower-is-better", help="Low ratings mean good images, as DMOS do.", rich_help_panel=OWN),
+    "subset_column": typer.Option(metavar="NAME", help="Its subsets.", rich_help_panel=OWN),
 }
-"""How each field of `OwnRatings` that trainings have, too, is given on the command line."""
+"""How each field of `OwnRatings` is given on the command line."""
 
 
 @dataclass(frozen=True)
@@ -176,12 +177,3 @@ class OwnFlags:
         """Where the ratings are. Raises UsageError where that makes no sense."""
         given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         return OwnRatings(**given)
-
-
-@dataclass(frozen=True)
-class MeasuredFlags(OwnFlags):
-    """Ratings of one's own to measure on, subset by subset, too; trainings have no option for that."""
-
-    subset_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its subsets, for figures of each.", rich_help_panel=OWN)
-    ] = None

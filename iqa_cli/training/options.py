@@ -124,6 +124,7 @@ class TrainingOptions:
     image_column: Annotated[str, "of csv: its column of paths"] = "image"
     score_column: Annotated[str, "of csv: its column of ratings"] = "score"
     group_column: Annotated[str | None, "of csv: images of one group never stand on two sides of a split"] = None
+    subset_column: Annotated[str | None, "of csv: its column of subsets, for samples.subset_weights"] = None
     score_range: Annotated[tuple[float, ...], "of csv: ends of the scale; none: its lowest and its highest rating"] = ()
     lower_is_better: Annotated[bool, "of csv: the direction of the scale"] = False
     unlabeled: Annotated[tuple[Path, ...], "folders of unlabeled clean images, for the ranking and teacher terms"] = ()

@@ -113,6 +113,7 @@ def gather_own(options: TrainingOptions) -> OwnRatings:
         options.group_column,
         (options.score_range[0], options.score_range[1]) if options.score_range else None,
         options.lower_is_better,
+        options.subset_column,
     )
 
 
