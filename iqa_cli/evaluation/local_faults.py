@@ -12,7 +12,7 @@ import numpy as np
 
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.distortions import distort
-from iqa_cli.images.regions import Region, Shape, confine, select_frame, select_half, select_quarter
+from iqa_cli.images.masks import Mask, Shape, confine, select_frame, select_half, select_quarter
 
 LEVEL = 4  # of the distortion, of 1 to 5
 FRAME = 0.15  # of the sides: half of the area
@@ -29,8 +29,8 @@ class LocalFault:
     distortion: str
     place: str
 
-    def regions(self, shape: Shape) -> list[Region]:
-        """Its regions of a picture of that height and width."""
+    def masks(self, shape: Shape) -> list[Mask]:
+        """Its parts of a picture of that height and width."""
         if self.place == "frame":
             return [select_frame(shape, FRAME)]
         return [(select_quarter if self.place == "quarter" else select_half)(shape, number) for number in range(4)]
@@ -46,7 +46,7 @@ LOCAL_FAULTS = tuple(
 PICTURES = [(fault.name, number) for fault in LOCAL_FAULTS for number in range(1 if fault.place == "frame" else 4)] + [
     (GRAIN, 0)
 ]
-"""What a photo becomes: the name of a fault, and which of its regions has it."""
+"""What a photo becomes: the name of a fault, and which of its parts has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,6 @@ def spoil(reduced: Rgb, rgb: Rgb, seed: list[int]) -> Iterator[Rgb]:
     """The pictures of PICTURES in order. reduced: of the photo in its own size, rgb."""
     for fault in LOCAL_FAULTS:
         changed = distort(reduced, fault.distortion, LEVEL, np.random.default_rng(seed))
-        for region in fault.regions((reduced.shape[0], reduced.shape[1])):
-            yield confine(changed, reduced, region)
+        for mask in fault.masks((reduced.shape[0], reduced.shape[1])):
+            yield confine(changed, reduced, mask)
     yield distort(rgb, "sensor_noise", LEVEL - 1, np.random.default_rng(seed))

@@ -110,7 +110,7 @@ def test_noise_planted_in_the_scores_is_averaged_out(tmp_path: Path) -> None:
 
     rng = np.random.default_rng(0)
     clean = {}
-    for side, count in (("train", 400), ("test", 60)):
+    for side, count in (("train", 900), ("test", 60)):
         (tmp_path / side).mkdir()
         for number in range(count):
             clean[f"{side}/{number}.png"] = quality = rng.uniform(0, 1)
@@ -128,7 +128,7 @@ def test_noise_planted_in_the_scores_is_averaged_out(tmp_path: Path) -> None:
     )  # fmt: skip
     list(run.train(make_plan(options)))
     card = json.loads((tmp_path / "run" / "model.json").read_text())
-    assert card["training"]["teachers"] == [{"name": "scores.csv", "summary": "400 scores", "licence": "CC0"}]
+    assert card["training"]["teachers"] == [{"name": "scores.csv", "summary": "900 scores", "licence": "CC0"}]
     given = ScoreOptions(model=str(tmp_path / "run" / "model.json"), backend=BackendChoice.TORCH)
     records = list(score_images(tmp_path / "test", given))
     found = {f"test/{Path(record.path).name}": record.score for record in records}

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from iqa_cli.errors import UsageError
 from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
 from iqa_cli.images.distortions import LEVELS, change_harmlessly, distort
-from iqa_cli.images.regions import confine, draw_region
+from iqa_cli.images.masks import confine, draw_mask
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.training.data.labeled import TrainingData, choose_distortions
 from iqa_cli.training.data.pixels import PixelCache, Pixels, RescaledPixels
@@ -158,8 +158,8 @@ class CropDataset(Dataset[Batch]):
         levels = sorted(generator.uniform(0.5, LEVELS, self.options.versions))
         distorted = [distort(rgb, kind, level, np.random.default_rng(pattern)) for level in levels]
         if self.options.partial and generator.random() < self.options.partial:
-            region = draw_region((rgb.shape[0], rgb.shape[1]), generator)
-            distorted = [confine(version, rgb, region) for version in distorted]
+            mask = draw_mask((rgb.shape[0], rgb.shape[1]), generator)
+            distorted = [confine(version, rgb, mask) for version in distorted]
         return View([rgb, *distorted], [0.0, *levels])
 
     def cut_view(self, rgb: Rgb, generator: np.random.Generator) -> Rgb:

@@ -1,18 +1,18 @@
-"""Regions: the parts of a picture that a distortion is confined to."""
+"""Masks: the parts of a picture that a distortion is confined to."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from iqa_cli.images.regions import confine, draw_region, select_frame, select_half, select_quarter
+from iqa_cli.images.masks import confine, draw_mask, select_frame, select_half, select_quarter
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (50, 91)])
 def test_regions_are_quarters_halves_frames_and_centers(shape: tuple[int, int]) -> None:
     shares, corners, centers = [], [], []
     for seed in range(300):
-        region = draw_region(shape, np.random.default_rng(seed))
+        region = draw_mask(shape, np.random.default_rng(seed))
         assert region.shape == shape
         shares.append(float(region.mean()))
         corners.append(int(region[[0, 0, -1, -1], [0, -1, 0, -1]].sum()))
