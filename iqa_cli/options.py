@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 from iqa_cli.errors import UsageError
 
@@ -82,23 +83,22 @@ class Side(StrEnum):
 class OwnRatings:
     """Ratings of one's own in a CSV file with a header. Raises UsageError for a scale that is none.
 
-    labels: the file. image_column: of paths. score_column: of ratings. group_column: images with the same entry never stand on
-    two sides of a split. score_range: the ends of the scale; None: the lowest and the highest rating. subset_column: which
-    subset an image is of, for figures of each; empty: of none.
+    An image without an entry in the column of subsets is of none.
     """
 
-    labels: Path | None = None
-    image_column: str = "image"
-    score_column: str = "score"
-    group_column: str | None = None
-    score_range: tuple[float, float] | None = None
-    lower_is_better: bool = False
-    subset_column: str | None = None
+    labels: Annotated[Path | None, "the file of ratings"] = None
+    image_column: Annotated[str, "its column of paths"] = "image"
+    score_column: Annotated[str, "its column of ratings"] = "score"
+    group_column: Annotated[str | None, "images of one group never stand on two sides of a split"] = None
+    score_range: Annotated[tuple[float, float] | None, "ends of the scale; unset: its lowest and its highest rating"] = None
+    lower_is_better: Annotated[bool, "the direction of the scale"] = False
+    subset_column: Annotated[str | None, "its column of subsets, for figures of each and samples.subset_weights"] = None
 
     def __post_init__(self) -> None:
-        if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
-            low, high = self.score_range
-            raise UsageError(f"a score range is the lower and the upper end of a scale, not {low:g} and {high:g}")
+        ends = self.score_range
+        if ends is not None and (len(ends) != 2 or not ends[0] < ends[1]):
+            given = " and ".join(f"{end:g}" for end in ends)
+            raise UsageError(f"a score range is the lower and the upper end of a scale, not {given}")
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class RunFlags:
 NO_SETTINGS = ("recipe", "settings", "run_dir", "resume", "dry_run", "force", "quiet")
 """Flags about the command, not about the training."""
 
-TABLES = {"epochs": "loop", "device": "loop", "seed": "samples"}
+TABLES = {"epochs": "loop", "device": "loop", "seed": "samples", **{f.name: "own" for f in fields(OwnFlags)}}
 """Flags that stand in a table of a recipe."""
 
 

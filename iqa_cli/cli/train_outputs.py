@@ -67,9 +67,10 @@ def list_run_files(folder: Path, name: str) -> list[Output]:
 
 def list_inputs(options: TrainingOptions) -> Iterator[str | Path]:
     """The files that a training reads."""
-    yield from (path for path in (options.labels, options.fold_file, options.measured) if path is not None)
+    files = (options.own.labels, options.fold_file, options.measured, options.teacher_scores)
+    yield from (path for path in files if path is not None)
     if options.backbone_weights not in (None, "none"):
         yield str(options.backbone_weights)
-    for teacher in options.teachers:
+    for teacher in filter(None, (*options.teachers, options.initial_model)):
         for place in glob(teacher.replace("{fold}", "*")):  # noqa: PTH207  # may be absolute
             yield from list_model_parts(place)

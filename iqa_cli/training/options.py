@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from iqa_cli.errors import UsageError
+from iqa_cli.options import OwnRatings
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 
 Method = Literal["qfm-iqm", "distillation", "mlp"]
@@ -117,16 +118,9 @@ class TrainingOptions:
 
     run_dir: Annotated[Path, "where the run is kept"]
     name: Annotated[str, "of the model and its files"] = "model"
-    dataset: Annotated[str | tuple[str, ...], "a set of the catalog, csv for ratings of your own, or several"] = "livec"
+    dataset: Annotated[str | tuple[str, ...], "a set of the catalog, csv for your own ratings, or several"] = "livec"
     scale: Annotated[str, "of several sets, the one on whose scale the network answers; unset: the first"] = ""
     data_root: Annotated[Path | tuple[Path, ...] | None, "folder of the set, or one for each; unset: $IQA_DATA"] = None
-    labels: Annotated[Path | None, "of csv: the file of ratings"] = None
-    image_column: Annotated[str, "of csv: its column of paths"] = "image"
-    score_column: Annotated[str, "of csv: its column of ratings"] = "score"
-    group_column: Annotated[str | None, "of csv: images of one group never stand on two sides of a split"] = None
-    subset_column: Annotated[str | None, "of csv: its column of subsets, for samples.subset_weights"] = None
-    score_range: Annotated[tuple[float, ...], "of csv: ends of the scale; none: its lowest and its highest rating"] = ()
-    lower_is_better: Annotated[bool, "of csv: the direction of the scale"] = False
     unlabeled: Annotated[tuple[Path, ...], "folders of unlabeled clean images, for the ranking and teacher terms"] = ()
     backbone: Annotated[str, "any network of timm"] = "deit3_small_patch16_224.fb_in1k"
     backbone_weights: Annotated[str | None, "file of its pretrained weights; unset: from the hub; none: random"] = None
@@ -168,6 +162,7 @@ class TrainingOptions:
     unlabeled_source: Annotated[str, "for the card: where the unlabeled images are from"] = ""
     limits: Annotated[tuple[str, ...], "for the card: what the model is not for"] = ()
     resume: Annotated[bool, "go on with the run in the folder"] = False
+    own: OwnRatings = field(default_factory=OwnRatings)
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     mlp: MlpOptions = field(default_factory=MlpOptions)

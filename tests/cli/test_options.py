@@ -23,6 +23,7 @@ from iqa_cli.cli.train_options import (
     gather_options,
 )
 from iqa_cli.errors import UsageError
+from iqa_cli.options import OwnRatings
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 
 
@@ -66,7 +67,7 @@ def test_help_and_errors_are_those_of_options_declared_one_by_one() -> None:
 def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:
     flags = {f.name for group in (RatedFlags, OwnFlags, SplitFlags, RunFlags) for f in fields(group)} - set(NO_SETTINGS)
     assert flags - set(TABLES) <= {f.name for f in fields(TrainingOptions)}
-    tables = {"loop": LoopOptions, "samples": SampleOptions}
+    tables = {"loop": LoopOptions, "samples": SampleOptions, "own": OwnRatings}
     assert all(name in {f.name for f in fields(tables[table])} for name, table in TABLES.items())
 
 
@@ -77,8 +78,7 @@ def test_what_was_said_is_written_as_a_recipe_says_it() -> None:
     assert describe_flags(rated, own, SplitFlags(split=SplitChoice.OFFICIAL), run, photos=[], teachers=["t"], size=None) == {
         "dataset": "livec",
         "data_root": ["a", "b"],
-        "score_range": [1.0, 5.0],
-        "lower_is_better": False,
+        "own": {"score_range": [1.0, 5.0], "lower_is_better": False},
         "split": "official",
         "loop": {"epochs": 0},
         "samples": {"seed": 3},

@@ -217,7 +217,7 @@ def test_too_few_images_are_one_line_before_a_run_begins(
 ) -> None:
     rows = "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(images))
     (tmp_path / "own.csv").write_text(f"image,score\n{rows}")
-    own = ["-d", "csv", "--labels", "own.csv", "-s", "score_range=[0, 9]", "-r", "run", *QUICK]
+    own = ["-d", "csv", "--labels", "own.csv", "-s", "own.score_range=[0, 9]", "-r", "run", *QUICK]
     done = run("train", *own, *given, *(["--dry-run"] if dry else []), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr

@@ -27,6 +27,7 @@ from iqa_cli.files.outputs import (
     list_model_files,
 )
 from iqa_cli.models.card import WeightFile, write_card
+from iqa_cli.options import OwnRatings
 from iqa_cli.records import COLUMNS
 from iqa_cli.scoring.writers import KINDS
 from iqa_cli.training.options import TrainingOptions
@@ -147,8 +148,10 @@ def test_a_run_keeps_its_own_files_and_never_its_inputs(tmp_path: Path) -> None:
     check_training_outputs(options, force=True)
     (tmp_path / "options.json").write_text('{"backbone": 1, "samples": {}, "loop": {}}')  # a run was begun here
     check_training_outputs(options)
-    with pytest.raises(UsageError, match="also an input"):
-        check_training_outputs(TrainingOptions(run_dir=tmp_path, fold_file=tmp_path / "test.csv"))
+    table: Path = tmp_path / "test.csv"
+    for read in ({"fold_file": table}, {"own": OwnRatings(table)}, {"teacher_scores": table}, {"initial_model": str(table)}):
+        with pytest.raises(UsageError, match="also an input"):
+            check_training_outputs(replace(TrainingOptions(run_dir=tmp_path), **read))  # type: ignore[arg-type]
     (tmp_path / "fold1").mkdir()
     (tmp_path / "fold1" / "best.safetensors").write_text("mine")
     with pytest.raises(UsageError, match=r"fold1/best\.safetensors"):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from iqa_cli.errors import DataError, UsageError, WeightsError
+from iqa_cli.options import OwnRatings
 from iqa_cli.training.data.labeled import TrainingData, find_unlabeled, leave_out_held, read_data
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import (
@@ -58,11 +59,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(data: Path, *sets: str, **changes: object) -> TrainingOptions:
     begin = TrainingOptions(
-        run_dir=Path("run"), dataset=sets, data_root=data, validation=0.0, image_column="photo", score_column="badness",
-        group_column="scene", lower_is_better=True, samples=SampleOptions(seed=4),
+        run_dir=Path("run"), dataset=sets, data_root=data, validation=0.0, samples=SampleOptions(seed=4),
+        own=OwnRatings(None, "photo", "badness", "scene", lower_is_better=True),
     )  # fmt: skip
     if "csv" in sets:
-        begin = replace(begin, labels=data / "own" / "ratings.csv")
+        begin = replace(begin, own=replace(begin.own, labels=data / "own" / "ratings.csv"))
     return replace(begin, **changes)  # type: ignore[arg-type]
 
 
@@ -90,9 +91,8 @@ def test_one_set_keeps_its_own_names(data: Path) -> None:
 
 
 def test_a_scale_of_ones_own_can_be_named(data: Path) -> None:
-    assert read(data, "csv", data_root=data / "own", score_range=(0.0, 18.0)).labels.tolist() == pytest.approx(
-        1 - np.arange(10) / 18
-    )
+    own = replace(options(data, "csv").own, score_range=(0.0, 18.0))
+    assert read(data, "csv", data_root=data / "own", own=own).labels.tolist() == pytest.approx(1 - np.arange(10) / 18)
 
 
 @pytest.mark.parametrize("sets", [("koniq10k",), ("tid2013",), ("koniq10k", "tid2013", "csv")])
@@ -159,7 +159,7 @@ def test_a_split_is_shown_by_its_counts_and_first_names(data: Path) -> None:
         ({"dataset": ("koniq10k", "koniq10k")}, "koniq10k is named twice"),
         ({"dataset": "noset"}, "no data set 'noset'"),
         ({"dataset": "csv"}, "needs the file with the ratings: --labels FILE"),
-        ({"labels": Path("own.csv")}, "add --dataset csv"),
+        ({"own": OwnRatings(Path("own.csv"))}, "add --dataset csv"),
         ({"data_root": (Path("a"), Path("b"))}, "2 times --data-root for 1 sets"),
     ],
 )

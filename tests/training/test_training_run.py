@@ -24,6 +24,7 @@ from test_locks import holding
 from iqa_cli.errors import DataError, ExtraMissing, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors
+from iqa_cli.options import OwnRatings
 from iqa_cli.training import initial_network, run
 from iqa_cli.training.data.batches import draw_epoch, load_epoch
 from iqa_cli.training.data.labeled import choose_distortions
@@ -61,7 +62,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def choose(ratings: Path, run_dir: Path, **changes: Any) -> TrainingOptions:
     begin = TrainingOptions(
-        run_dir=run_dir, dataset="csv", labels=ratings, backbone="test_efficientnet", backbone_weights="none", size=64,
+        run_dir=run_dir, dataset="csv", own=OwnRatings(ratings), backbone="test_efficientnet", backbone_weights="none", size=64,
         fit="whole", width=16, heads=2, validation=0.25, matching=MATCHING, samples=SAMPLES, loop=LOOP,
     )  # fmt: skip
     return replace(begin, **changes)
@@ -272,7 +273,8 @@ def test_two_sets_on_scales_of_their_own_make_one_network_on_the_scale_of_one(ra
         rows = "".join(f"ss0{1 + n % 2} ({n}).jpg,{0.5 - 0.02 * n:g},,\n" for n in numbers)
         (root / f"{part} (Images and MOS).csv").write_text(f"Image Name,MOS,,\n{rows}")
     both = choose(
-        ratings, tmp_path / "run", dataset=("csv", "biq2021"), data_root=(ratings.parent, root), score_range=(-5.0, 95.0),
+        ratings, tmp_path / "run", dataset=("csv", "biq2021"), data_root=(ratings.parent, root),
+        own=OwnRatings(ratings, score_range=(-5.0, 95.0)),
         loop=replace(LOOP, head_epochs=25, epochs=1, head_rate=1e-2, balanced=True), matching=replace(MATCHING, noise="none"),
         samples=replace(SAMPLES, distorted=0.0, subset_weights=("ss01=2",)), scale="csv",
     )  # fmt: skip

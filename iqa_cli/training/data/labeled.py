@@ -22,7 +22,7 @@ from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images.distortions import DISTORTIONS
 from iqa_cli.images.find import find_images
-from iqa_cli.options import OwnRatings, RatedSets
+from iqa_cli.options import RatedSets
 from iqa_cli.training.options import DistortionName, SampleOptions, TrainingOptions
 
 
@@ -98,23 +98,8 @@ def read_data(options: TrainingOptions) -> TrainingData | None:
 
     Raises UsageError for sets that are unknown, named twice or nowhere to be found, DataError as `read_labels` does.
     """
-    sets = read_sets(RatedSets(options.sets, options.roots, gather_own(options)))
+    sets = read_sets(RatedSets(options.sets, options.roots, options.own))
     return TrainingData(sets) if sets else None
-
-
-def gather_own(options: TrainingOptions) -> OwnRatings:
-    """Where one's own ratings are. Raises UsageError for a scale that is none."""
-    if len(options.score_range) not in (0, 2):
-        raise UsageError(f"score_range is the lower and the upper end of the scale, not {len(options.score_range)} numbers")
-    return OwnRatings(
-        options.labels,
-        options.image_column,
-        options.score_column,
-        options.group_column,
-        (options.score_range[0], options.score_range[1]) if options.score_range else None,
-        options.lower_is_better,
-        options.subset_column,
-    )
 
 
 def find_unlabeled(options: TrainingOptions) -> list[str]:
