@@ -53,16 +53,16 @@ def needs_torch(path: Path) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out modules none of whose tests would run: importing PyTorch takes seconds."""
-    return True if config.option.markexpr == "not torch" and needs_torch(collection_path) else None
+    return True if config.option.markexpr in ("quick", "not torch") and needs_torch(collection_path) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs PyTorch, by what its module asks for: `pytest -m "not torch"` is the quick part. Leave out what is slow,
-    unless -m speaks of it.
-    """
+    """Mark what needs PyTorch, as its module says, and what is quick. Leave out what is slow, unless -m speaks of it."""
     for item in items:
         if needs_torch(item.path):
             item.add_marker("torch")
+        if not any(item.get_closest_marker(name) for name in ("torch", "process", "slow")):
+            item.add_marker("quick")
         if item.get_closest_marker("slow") and "slow" not in config.option.markexpr:
             item.add_marker(pytest.mark.skip(reason="slow: .ci/run --slow runs it, or pytest -m slow"))
 

@@ -10,6 +10,8 @@ from benchmarks.speed import PEERS, SIZES, Contestant, Limits, Run, Turn, make_p
 from conftest import wait_until
 from PIL import Image
 
+pytestmark = pytest.mark.process
+
 # ---- contestants ----
 
 

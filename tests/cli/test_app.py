@@ -22,6 +22,8 @@ from in_process import environment, run_at_terminal
 from iqa_cli import __version__
 from iqa_cli.records import COLUMNS
 
+pytestmark = pytest.mark.process
+
 HEADER = ",".join(COLUMNS)
 
 

@@ -13,7 +13,7 @@ from in_process import environment
 
 from iqa_cli.cli import interrupts
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals and streams of POSIX")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(os.name != "posix", reason="needs signals and streams of POSIX")]
 LONG = 300  # seconds; nobody waits for them unless something hangs
 
 SLOW = """

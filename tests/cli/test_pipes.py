@@ -19,6 +19,8 @@ from iqa_cli.images.find import expand_pattern
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
 from iqa_cli.scoring.writers import open_sinks
 
+pytestmark = pytest.mark.process
+
 HEADER = ",".join(COLUMNS)
 GOOD = ScoreRecord("a.jpg", Status.OK, "toy", 74.3, 88.0, width=4, height=3)
 

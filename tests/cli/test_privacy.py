@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from in_process import environment
 
+pytestmark = pytest.mark.process
+
 ONCE_SWITCHED_OFF = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "OMP_NUM_THREADS")  # not CI, which libraries hush at
 

@@ -17,6 +17,8 @@ from pictures import forge_png
 
 from iqa_cli.scoring.cache import describe_cache
 
+pytestmark = pytest.mark.process
+
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

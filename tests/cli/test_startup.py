@@ -9,6 +9,8 @@ import pytest
 from conftest import Run
 from in_process import environment
 
+pytestmark = pytest.mark.process
+
 HEAVY = {"numpy", "PIL", "cv2", "onnxruntime", "torch", "timm", "huggingface_hub", "scipy"}
 
 

@@ -26,6 +26,8 @@ from iqa_cli.scoring.decode_client import Decoder, PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 
+pytestmark = pytest.mark.process
+
 OPTIONS = DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")

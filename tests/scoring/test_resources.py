@@ -14,6 +14,8 @@ from iqa_cli.scoring import resources
 from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
