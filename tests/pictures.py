@@ -62,7 +62,7 @@ def forge_tiff(
     deflate: bool = False,
     size: tuple[int, int] | None = None,
     bits: int | None = None,
-    extra: dict[int, tuple[int, ...]] | None = None,
+    extra: dict[int, tuple[float, ...]] | None = None,
 ) -> bytes:
     """A TIFF of samples [h, w, channels] of any dtype and byte order, in one strip or one for each plane."""
     height, width, channels = samples.shape
@@ -82,8 +82,9 @@ def forge_tiff(
     tags[273] = tuple(strips_at + sum(map(len, strips[:i])) for i in range(len(strips)))
     entries = outside = b""
     for tag, values in sorted(tags.items()):
-        packed = struct.pack(f"{order}{len(values)}I", *values)
-        entries += struct.pack(order + "HHI", tag, 4, len(values))
+        kind, code = (11, "f") if isinstance(values[0], float) else (4, "I")
+        packed = struct.pack(f"{order}{len(values)}{code}", *values)
+        entries += struct.pack(order + "HHI", tag, kind, len(values))
         if len(values) > 1:
             entries += struct.pack(order + "I", start + len(outside))
             outside += packed

@@ -37,8 +37,7 @@ from PIL import (
 )
 
 from iqa_cli.images import tiff
-from iqa_cli.images.colors.convert import flatten
-from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, rasterise
+from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, find_tiff_space, rasterise, rasterise_bytes
 from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, identify_kind
 from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
@@ -245,5 +244,6 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
     width, height = tiff.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):
-        flat = ByteRaster(flatten(Image.fromarray(tiff.read_deep(file, tags))), tags.get(tiff.ICC_PROFILE))
+        icc = tags.get(tiff.ICC_PROFILE)
+        flat = rasterise_bytes(Image.fromarray(tiff.read_deep(file, tags)), icc, find_tiff_space(tags, icc))
         return Decoded(make_region(flat, flat.size, 1, crops), *flat.size)

@@ -7,6 +7,7 @@ takes those.
 from __future__ import annotations
 
 import io
+from numbers import Real
 from typing import BinaryIO
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from iqa_cli.images.colors.convert import Samples, scale_to_bytes
 
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339
-COLOR_MAP = 320
+WHITE, PRIMARIES, COLOR_MAP = 318, 319, 320
 ICC_PROFILE, DNG_VERSION = 34675, 50706
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
 SENSOR_DATA = (32803, 34892)
@@ -31,6 +32,7 @@ COMPRESSIONS = {
     34677: "SGI's LogLuv", 32766: "NeXT's", 32809: "ThunderScan", 34933: "PNG", 34934: "JPEG XR",
 }  # fmt: skip
 """Compressions that libtiff, as it comes with the decoders here, may lack."""
+COLOURFUL = (2, 3, 6)  # photometric interpretations: RGB, a palette, YCbCr
 COLOURS = {4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv"}
 NATURAL = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 32844: 1}  # photometric interpretation -> channels
 TRANSPOSED = (5, 6, 7, 8)  # orientations that make height and width change places
@@ -61,6 +63,14 @@ def is_deep(tags: Tags) -> bool:
 def is_planar(tags: Tags) -> bool:
     """Whether each colour lies apart, which OpenCV garbles."""
     return tags.get(PLANES, 1) != 1 and len(tags.get(BITS, (1,))) > 1
+
+
+def read_chromaticities(tags: Tags) -> tuple[float, ...] | None:
+    """The x and y of white, red, green and blue, where a colour picture says them all; they may make no sense."""
+    white, primaries = tags.get(WHITE, ()), tags.get(PRIMARIES, ())
+    said = (*white, *primaries) if isinstance(white, tuple) and isinstance(primaries, tuple) else ()
+    known = (len(white), len(primaries)) == (2, 6) and all(isinstance(value, Real) for value in said)
+    return tuple(float(value) for value in said) if known and tags.get(PHOTOMETRIC) in COLOURFUL else None
 
 
 def read_size(tags: Tags) -> tuple[int, int]:

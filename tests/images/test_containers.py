@@ -34,6 +34,7 @@ PHOTO = Path(__file__).parents[1] / "photos" / "coffee.jpg"
 HALF_A_POINT = 0.5
 P3 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])  # XYZ of D50
 P3_PROFILE = make_profile(b"RGB ", ADOBE_GAMMA, P3)
+P3_TAGS = {318: (0.3127, 0.329), 319: (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)}  # white; red, green and blue
 
 COLOUR = np.asarray(Image.open(PHOTO).convert("RGB"))
 GREY = np.asarray(Image.fromarray(COLOUR).convert("L"))
@@ -164,6 +165,17 @@ ENCODERS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "TIFF, alpha": ("cut out", lambda: encode(rgba(COLOUR), "TIFF")),
     "TIFF, palette": ("palette", lambda: map_colors(eight_bits=False)),
     "TIFF, palette of 8 bits": ("palette", lambda: map_colors(eight_bits=True)),
+    "TIFF of P3 by its tags": ("colour", lambda: encode(deepen(to_srgb(wide(DISPLAY_P3)), 8), "TIFF", tiffinfo=P3_TAGS)),
+    "TIFF of P3 by its tags, 16 bits": (
+        "colour",
+        lambda: forge_tiff(deepen(to_srgb(wide(DISPLAY_P3))), 2, extra={tag: tuple(P3_TAGS[tag]) for tag in (318, 319)}),
+    ),
+    "TIFF with the tags of P3 and a profile": (
+        "colour",
+        lambda: encode(profiled(), "TIFF", icc_profile=P3_PROFILE, tiffinfo={**P3_TAGS, 319: (0.7, 0.3, 0.2, 0.7, 0.1, 0.1)}),
+    ),
+    "TIFF with tags that make no sense": ("colour", lambda: encode(COLOUR, "TIFF", tiffinfo={**P3_TAGS, 319: (0.1,) * 6})),
+    "TIFF, grey, with tags of colours": ("grey", lambda: encode(GREY, "TIFF", tiffinfo=P3_TAGS)),
     "AVIF": ("colour", lambda: write_avif(COLOUR, 1, 13)),
     "AVIF, video's curve": ("colour", lambda: write_avif(COLOUR, 1, 1)),
     "AVIF, grey": ("grey", lambda: encode(GREY, "AVIF", quality=100)),

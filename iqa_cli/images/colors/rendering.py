@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
 from iqa_cli.images import png
 from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
@@ -15,7 +16,7 @@ from iqa_cli.images.colors.hdr import apply_hlg_ootf, find_peak, tone_map
 from iqa_cli.images.colors.spaces import ColorSpace, Light, space_from_cicp, space_from_gamma, space_from_profile
 from iqa_cli.images.crops import Window
 from iqa_cli.images.heif import read_avif, read_coding
-from iqa_cli.images.tiff import rescale_palette
+from iqa_cli.images.tiff import read_chromaticities, rescale_palette
 from iqa_cli.records import Status, Undecodable
 
 STRIP = 1 << 18  # samples that are light at a time, 4 bytes each
@@ -104,6 +105,7 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> ByteRaster | W
         return rasterise_avif(file, picture, icc)
     if kind == "TIFF":
         rescale_palette(picture)
+        return rasterise_bytes(picture, icc, find_tiff_space(getattr(picture, "tag_v2", Tags()), icc))
     return rasterise_bytes(picture, icc, space_from_profile(icc) if icc else None)
 
 
@@ -112,6 +114,14 @@ def rasterise_bytes(picture: Image.Image, icc: bytes | None, space: ColorSpace |
     if space is None or space.srgb or picture.mode in ("CMYK", "LAB"):
         return ByteRaster(flatten(picture), icc)
     return make_wide_raster(np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB")), 255, space)
+
+
+def find_tiff_space(tags: Tags, icc: bytes | None) -> ColorSpace | None:
+    """The space of a TIFF, by its ICC profile or its own primaries; None where it is that of its profile, or sRGB."""
+    if icc:
+        return space_from_profile(icc)
+    chromaticities = read_chromaticities(tags)
+    return space_from_gamma(None, chromaticities) if chromaticities else None
 
 
 def rasterise_avif(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> ByteRaster | WideRaster:
