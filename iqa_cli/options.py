@@ -44,6 +44,7 @@ class ScoreOptions:
     timeout: seconds after which the decoding of an image is given up and reported.
     cache: whether scores are kept in the user's cache folder, and images that have not changed since are not scored again.
     include, exclude: shell patterns of what counts in folders, matched with names and with paths below the named folder.
+    max_depth: how many levels of a folder are looked into, 1: the files in it alone; None: all.
     """
 
     model: str = DEFAULT_MODEL
@@ -57,9 +58,10 @@ class ScoreOptions:
     cache: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    max_depth: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1)):
+        for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1), ("max_depth", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} is at least {least}, not {value}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,23 +14,27 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.options import STREAM, RuntimeFlags, spread
-from iqa_cli.cli.score_options import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
+from iqa_cli.cli.score_options import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 from iqa_cli.images.find import expand_pattern, is_pattern
 from iqa_cli.scoring.decode_protocol import start_worker
+from iqa_cli.scoring.selection import Selection, selecting
 from iqa_cli.scoring.writers import CsvSink, Sink, list_outputs, open_sinks
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
-    from iqa_cli.scoring.scorer import Tally
 
-EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files."
+EXIT_CODES = (
+    "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files, 5 all have"
+    " one, and some is below --fail-under."
+)
+FAILING = 5
 
 
 @spread
-def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
+def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
     The percentile says what share of the photographs that people rated scores no higher.
@@ -47,18 +51,19 @@ def score(*, images: InputFlags, output: OutputFlags, model: ModelFlags, runtime
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - --jsonl scores.jsonl --append
 
+    $ iqa score photos --bottom 20 --format paths -0 | xargs -0 cp -t worst
+
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-6), $0}' | sort -g
     """
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime)
-    tally = run_scoring(options, images, output)
-    raise typer.Exit(tally.exit_code)
+    raise typer.Exit(run_scoring(options, images, choice.gather(), output))
 
 
-def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) -> Tally:
-    """Score the images, show and write what becomes of them, and count it. What is done is kept, however the run ends."""
-    paths, files = images.paths or [], output.list_files()
+def run_scoring(options: ScoreOptions, images: InputFlags, selection: Selection, output: OutputFlags) -> int:
+    """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
+    paths, files = images.paths or [], output.list_files(null=images.null)
     read = list_inputs(paths, images.files_from, options.model)
     check_outputs(list_outputs(files, append=output.append), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
@@ -71,9 +76,12 @@ def run_scoring(options: ScoreOptions, images: InputFlags, output: OutputFlags) 
             tally = scorer.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            with terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count), open_output(output) as sink:
-                scorer.score_all(inputs, options, sink.write, tally, worker)
-    return tally
+            follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits)
+            with follow as hide, open_output(files, output) as sink, selecting(selection, sink, hide) as chosen:
+                scorer.score_all(inputs, options, chosen.write, tally, worker)
+                if chosen.failing:
+                    tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
+    return tally.exit_code or (FAILING if chosen.failing else 0)
 
 
 def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:
@@ -137,15 +145,15 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
 
     if not paths or STDIN in paths or files_from is not None:
         return None
-    names = NameFilter(options.include, options.exclude)
+    names = NameFilter(options.include, options.exclude, options.max_depth)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 
-def open_output(output: OutputFlags) -> AbstractContextManager[Sink]:
+def open_output(files: Mapping[str, Path], output: OutputFlags) -> AbstractContextManager[Sink]:
     """Where records go: the files, or stdout. Raises UsageError and DataError."""
     from iqa_cli.cli.views import terminal
 
-    if files := output.list_files():
+    if files:
         return open_sinks(files, header=not output.no_header, append=output.append)
     if sys.stdout.isatty():
         return nullcontext(terminal.TableSink(header=not output.no_header))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,9 @@ import typer
 from iqa_cli.cli.options import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
 from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
+from iqa_cli.scoring.selection import Order, Selection
 
-INPUT = "Input"  # a panel of the help
+INPUT, CHOICE = "Input", "Choice"  # panels of the help
 STDIN = "-"
 
 
@@ -32,7 +34,13 @@ class InputFlags:
         ),
     ] = None
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="Lists end each path with a NUL, as find -print0 does.", rich_help_panel=INPUT)
+        bool,
+        typer.Option(
+            "--null",
+            "-0",
+            help="Lists end each path with a NUL, as find -print0 does; --format paths, too.",
+            rich_help_panel=INPUT,
+        ),
     ] = False
     include: Annotated[
         list[str] | None,
@@ -46,6 +54,12 @@ class InputFlags:
         list[str] | None,
         typer.Option(
             metavar="GLOB", help="Leave out files and folders like this, as '*thumb*'; repeatable.", rich_help_panel=INPUT
+        ),
+    ] = None
+    max_depth: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Look into N levels of each folder; 1: the files in it alone.", rich_help_panel=INPUT
         ),
     ] = None
     max_pixels: Annotated[
@@ -72,6 +86,46 @@ class InputFlags:
 
 
 @dataclass(frozen=True)
+class ChoiceFlags:
+    """Which records are written; one that has no score always is."""
+
+    sort: Annotated[
+        Order | None,
+        typer.Option(help="Write records at the end, sorted; -score: the best first.", rich_help_panel=CHOICE),
+    ] = None
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the N best, best first.", rich_help_panel=CHOICE)
+    ] = None
+    bottom: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only the N worst, worst first; with --top, both.", rich_help_panel=CHOICE),
+    ] = None
+    lowest: Annotated[
+        float | None, typer.Option("--min", metavar="S", help="Only scores of S or more.", rich_help_panel=CHOICE)
+    ] = None
+    highest: Annotated[
+        float | None, typer.Option("--max", metavar="S", help="Only scores of S or less.", rich_help_panel=CHOICE)
+    ] = None
+    fail_under: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Exit with 5 if some score is below S, written or not.", rich_help_panel=CHOICE),
+    ] = None
+
+    def gather(self) -> Selection:
+        """What is selected. Raises UsageError where nothing can be."""
+        return Selection(self.sort, self.top, self.bottom, self.lowest, self.highest, self.fail_under)
+
+
+class Format(StrEnum):
+    """What records are written as on stdout. PATHS: of images that have a score, a path a line."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    JSON = "json"
+    PATHS = "paths"
+
+
+@dataclass(frozen=True)
 class OutputFlags:
     """Files to write, instead of stdout."""
 
@@ -86,6 +140,10 @@ class OutputFlags:
         ),
     ] = None
     json: JsonFile = None
+    format: Annotated[
+        Format | None,
+        typer.Option(help="What to write on stdout; paths: of images that have a score.", rich_help_panel=OUTPUT),
+    ] = None
     no_header: Annotated[
         bool, typer.Option("--no-header", help="Without the line of column names.", rich_help_panel=OUTPUT)
     ] = False
@@ -100,13 +158,20 @@ class OutputFlags:
         bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors stay.", rich_help_panel=OUTPUT)
     ] = False
 
-    def list_files(self) -> dict[str, Path]:
-        """The outputs that are named, format -> path. Raises UsageError where the flags do not go together."""
+    def list_files(self, *, null: bool = False) -> dict[str, Path]:
+        """The outputs that are named, format -> path. Raises UsageError where the flags do not go together.
+
+        null: paths end with a NUL.
+        """
         named = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json}
         files = {kind: path for kind, path in named.items() if path is not None}
+        if self.format is not None and files:
+            raise UsageError("--format is about stdout: leave it out, or the files")
+        if self.format is not None:
+            files = {"paths0" if null and self.format is Format.PATHS else str(self.format): STREAM}
         if list(files.values()).count(STREAM) > 1:
             raise UsageError("only one of the outputs can be stdout")
-        if self.no_header and files and self.csv is None:
+        if self.no_header and files and "csv" not in files:
             raise UsageError("--no-header is about CSV: add --csv FILE, or leave it out")
         if self.append and self.json is not None:
             raise UsageError("--append: nothing can be added to a JSON array; write JSON Lines, by --jsonl")
@@ -148,4 +213,5 @@ def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags)
         cache=images.has_many() if model.cache is None else model.cache,
         include=tuple(images.include or ()),
         exclude=tuple(images.exclude or ()),
+        max_depth=images.max_depth,
     )

@@ -61,11 +61,13 @@ def split_at_null(stream: BinaryIO) -> Iterator[bytes]:
 class NameFilter:
     """Which names in folders count: shell patterns, each matched with the name and with the path below the named folder.
 
-    include: of files, any of these; none: all. exclude: of files and folders, none of these.
+    include: of files, any of these; none: all. exclude: of files and folders, none of these. max_depth: how many levels of the
+    named folder count; None: all.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    max_depth: int | None = None
 
     def excludes(self, name: str, below: str, *, folder: bool) -> bool:
         """Whether a file or a folder with that name and path does not count."""
@@ -130,7 +132,10 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
             continue
         folders = []
         for entry in entries:
-            kind = classify_entry(entry, os.path.relpath(entry.path, top), names)
+            below = os.path.relpath(entry.path, top)
+            kind = classify_entry(entry, below, names)
+            if kind == "folder" and names.max_depth is not None and below.count(os.sep) + 1 >= names.max_depth:
+                kind = "deeper folder"
             if kind == "image":
                 yield entry.path
             elif kind == "folder":

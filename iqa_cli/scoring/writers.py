@@ -9,6 +9,7 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -123,7 +124,25 @@ class JsonSink:
         self.before = b",\n"
 
 
-SINKS: dict[str, Callable[[Target], Sink]] = {"csv": CsvSink, "jsonl": JsonlSink, "json": JsonSink}
+class PathSink:
+    """The paths of images that have a score, each with an end; bytes that are no UTF-8 are as they are."""
+
+    def __init__(self, target: Target, *, end: bytes = b"\n") -> None:
+        self.target, self.end = target, end
+
+    def write(self, record: ScoreRecord) -> None:
+        """One path; nothing of a failure, which is no path to go on with."""
+        if record.status is Status.OK:
+            self.target.write(os.fsencode(record.path) + self.end)
+
+
+SINKS: dict[str, Callable[[Target], Sink]] = {
+    "csv": CsvSink,
+    "jsonl": JsonlSink,
+    "json": JsonSink,
+    "paths": PathSink,
+    "paths0": partial(PathSink, end=b"\0"),
+}
 
 
 # ---- files of them ----

@@ -61,23 +61,26 @@ def print_line(text: str) -> None:
 
 
 @contextmanager
-def follow(tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[[], int] | None) -> Iterator[None]:
+def follow(
+    tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[[], int] | None, held: bool = False
+) -> Iterator[Callable[[], None]]:
     """Show a run while the block lasts and sum it up at its end; if it is cut short, say what is kept.
 
     files: where records go, none or STDOUT for stdout. count: finds out how many images there will be, in a thread of its
-    own; None where that cannot be known beforehand.
+    own; None where that cannot be known beforehand. held: nothing is written before the end; what the block is given ends the
+    progress, so that it can be.
     """
     console = open_console(stderr=True)
     shown = not files or STDOUT in files
-    table_grows = shown and sys.stdout.isatty()  # which is progress enough, and would tear a bar to pieces
+    table_grows = shown and not held and sys.stdout.isatty()  # which is progress enough, and would tear a bar to pieces
     try:
         if quiet or table_grows or not sys.stderr.isatty():
-            yield
+            yield lambda: None
         else:
             draw = Progress(tally, count).render
             live = Live(console=console, get_renderable=draw, transient=True, redirect_stdout=False, redirect_stderr=False)
             with live:  # which leaves stdout to the records
-                yield
+                yield live.stop
     except (KeyboardInterrupt, SystemExit, IqaError):
         if tally.recorded:
             kept = [show(str(file)) for file in files if file != STDOUT]
