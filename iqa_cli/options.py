@@ -45,6 +45,7 @@ class ScoreOptions:
     cache: whether scores are kept in the user's cache folder, and images that have not changed since are not scored again.
     include, exclude: shell patterns of what counts in folders, matched with names and with paths below the named folder.
     max_depth: how many levels of a folder are looked into, 1: the files in it alone; None: all.
+    follow_symlinks: whether links in folders are followed, though never to a folder twice, or left out.
     """
 
     model: str = DEFAULT_MODEL
@@ -59,6 +60,7 @@ class ScoreOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_depth: int | None = None
+    follow_symlinks: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1), ("max_depth", 1)):

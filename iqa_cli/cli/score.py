@@ -145,7 +145,7 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
 
     if not paths or STDIN in paths or files_from is not None:
         return None
-    names = NameFilter(options.include, options.exclude, options.max_depth)
+    names = NameFilter(options.include, options.exclude, options.max_depth, options.follow_symlinks)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 

@@ -62,6 +62,14 @@ class InputFlags:
             min=1, metavar="N", help="Look into N levels of each folder; 1: the files in it alone.", rich_help_panel=INPUT
         ),
     ] = None
+    follow_symlinks: Annotated[
+        bool,
+        typer.Option(
+            "--follow-symlinks/--no-follow-symlinks",
+            help="Whether links in folders count as what they lead to.",
+            rich_help_panel=INPUT,
+        ),
+    ] = ScoreOptions.follow_symlinks
     max_pixels: Annotated[
         int | None,
         typer.Option(
@@ -214,4 +222,5 @@ def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags)
         include=tuple(images.include or ()),
         exclude=tuple(images.exclude or ()),
         max_depth=images.max_depth,
+        follow_symlinks=images.follow_symlinks,
     )

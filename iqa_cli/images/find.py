@@ -62,12 +62,13 @@ class NameFilter:
     """Which names in folders count: shell patterns, each matched with the name and with the path below the named folder.
 
     include: of files, any of these; none: all. exclude: of files and folders, none of these. max_depth: how many levels of the
-    named folder count; None: all.
+    named folder count; None: all. follow: whether links in folders are followed, or left out.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_depth: int | None = None
+    follow: bool = True
 
     def excludes(self, name: str, below: str, *, folder: bool) -> bool:
         """Whether a file or a folder with that name and path does not count."""
@@ -152,6 +153,8 @@ def classify_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> st
     """
     if entry.name.startswith("."):
         return "hidden"
+    if not names.follow and entry.is_symlink():
+        return "link"
     try:
         folder = entry.is_dir()
         if folder and SYSTEM_FOLDER.fullmatch(entry.name):
@@ -164,10 +167,15 @@ def classify_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> st
             return "not a regular file" if os.path.exists(entry.path) else "broken link"
     except OSError:  # links in a circle
         return "broken link"
-    suffix = os.path.splitext(entry.name)[1].lower()
+    return classify_file(entry.path)
+
+
+def classify_file(path: str) -> str:
+    """The kind of a regular file: "image", or in words what else it is."""
+    suffix = os.path.splitext(path)[1].lower()
     if kind_of_suffix(suffix) == "image":
         return "image"
-    kind = identify_kind(read_head(entry.path), suffix)
+    kind = identify_kind(read_head(path), suffix)
     if kind in DECODED:
         return "image"
     if kind.endswith(" image"):

@@ -224,7 +224,7 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
     Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
     """
     chosen = options or ScoreOptions()
-    names = NameFilter(chosen.include, chosen.exclude, chosen.max_depth)
+    names = NameFilter(chosen.include, chosen.exclude, chosen.max_depth, chosen.follow_symlinks)
     return open_scorer(chosen).score(find_images(iterate_paths(paths), Counter(), names))
 
 
@@ -240,7 +240,7 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
     scorer = open_scorer(options, tally.notes.append, worker)
-    names = NameFilter(options.include, options.exclude, options.max_depth)
+    names = NameFilter(options.include, options.exclude, options.max_depth, options.follow_symlinks)
     images = count_found(find_images(paths, tally.left_out, names), tally)
     with closing(scorer.cache) if scorer.cache else nullcontext(), closing(scorer.score(images)) as records:
         for record in records:

@@ -35,3 +35,13 @@ def test_folders_are_looked_into_as_deep_as_asked(iqa: Run, model: Path, photos:
         done = iqa("score", tmp_path, "--model", model, "--max-depth", depth)
         assert len(read_rows(done.stdout)) == count
         assert said in done.stderr
+
+
+def test_links_in_folders_may_be_left_out(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(sorted(photos.glob("*.*g"))[0].read_bytes())
+    (tmp_path / "2.jpg").symlink_to("1.jpg")
+    (tmp_path / "more").symlink_to(photos)
+    assert len(read_rows(iqa("score", tmp_path, "--model", model).stdout)) > 2
+    done = iqa("score", tmp_path, "--model", model, "--no-follow-symlinks")
+    assert [row["path"] for row in read_rows(done.stdout)] == [str(tmp_path / "1.jpg")]
+    assert b"left out: 2 link" in done.stderr
