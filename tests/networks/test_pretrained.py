@@ -24,7 +24,7 @@ from iqa_cli.networks.encoders import StagePooling
 from iqa_cli.networks.network import build_network, choose_heads
 from iqa_cli.networks.pretrained import read_pretrained
 from iqa_cli.networks.timm_models import build_backbone
-from iqa_cli.options import BackendChoice
+from iqa_cli.options import BackendChoice, OwnRatings
 from iqa_cli.training import initial_network, run
 from iqa_cli.training.events import BackboneRead, EpochDone, Event
 from iqa_cli.training.optim import layer_numbers
@@ -56,7 +56,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def choose(ratings: Path, run_dir: Path, **changes: Any) -> TrainingOptions:
     """The default recipe, but for random weights and one epoch of a step in each of its phases."""
     loop = LoopOptions(epochs=1, head_epochs=1)
-    begin = TrainingOptions(run_dir, dataset="csv", labels=ratings, backbone_weights="none", loop=loop)
+    begin = TrainingOptions(run_dir, dataset="csv", own=OwnRatings(ratings), backbone_weights="none", loop=loop)
     return replace(begin, **changes)
 
 

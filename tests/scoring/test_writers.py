@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,13 @@ def test_json_is_the_array_of_the_jsonl_objects_at_any_time() -> None:
 
 @pytest.mark.parametrize("kind", SINKS)
 def test_a_record_is_one_write(kind: str) -> None:
-    assert len(write_all(kind, GOOD, BAD, GOOD).writes) == 3
+    assert len(write_all(kind, GOOD, BAD, GOOD).writes) == (2 if kind.startswith("paths") else 3)
+
+
+@pytest.mark.parametrize(("kind", "end"), [("paths", b"\n"), ("paths0", b"\0")])
+def test_a_path_is_the_bytes_that_it_is_and_a_failure_none(kind: str, end: bytes) -> None:
+    odd = replace(GOOD, path=os.fsdecode(b"a\xff, b.jpg"))
+    assert write_all(kind, odd, BAD, GOOD).whole == b"a\xff, b.jpg" + end + os.fsencode(GOOD.path) + end
 
 
 def test_fields_come_in_the_order_of_columns() -> None:
