@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Timer
+from threading import Thread
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -20,6 +21,8 @@ FATAL = 128  # + the number of the signal: the exit code, as shells count
 
 received: list[int] = []
 """The signals that came while a command worked, in order."""
+early: list[int] = []
+"""Those that came where they would have been swallowed: while another was made to come again."""
 
 
 def end_at_once() -> None:
@@ -53,8 +56,13 @@ def end(number: int, _: FrameType | None) -> None:
     os._exit(FATAL + number)
 
 
-def interrupt(number: int, _: FrameType | None) -> None:
+def interrupt(number: int, frame: FrameType | None) -> None:
     """Raise what ends the command."""
+    while frame is not None:
+        if frame.f_code is repeat_swallowed.__code__:
+            early.append(number)
+            return
+        frame = frame.f_back
     received.append(number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -64,8 +72,18 @@ def interrupt(number: int, _: FrameType | None) -> None:
 def repeat_swallowed(unraisable: sys.UnraisableHookArgs) -> None:
     """An interrupt that came in a finalizer, where nothing can be raised, comes again; anything else is reported as always."""
     if received and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit):
-        again = Timer(SOON, os.kill, (os.getpid(), received[-1]))  # here, too, it would be swallowed
-        again.daemon = True
-        again.start()
+        Thread(target=send_again, args=(received[-1],), daemon=True).start()  # here, too, it would be swallowed
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def send_again(number: int) -> None:
+    """Send this process a signal, until it comes where it is not swallowed."""
+    while True:
+        before = len(received), len(early)
+        time.sleep(SOON)
+        os.kill(os.getpid(), number)
+        while (len(received), len(early)) == before:
+            time.sleep(SOON)
+        if len(received) > before[0]:
+            return

@@ -90,8 +90,12 @@ def test_an_ignored_signal_stays_ignored() -> None:
     assert done.stdout == b"alive\n"
 
 
-def test_an_interrupt_in_a_finalizer_is_not_lost() -> None:
+@pytest.mark.parametrize("seconds", [0, 0.1])
+def test_an_interrupt_in_a_finalizer_is_not_lost(seconds: float) -> None:
+    """Even where starting the thread that sends it again takes long."""
     code = (
+        f"import threading, time\nstart = threading.Thread.start\n"
+        f"threading.Thread.start = lambda thread: (start(thread), time.sleep({seconds}))\n"
         "import os, signal, time\nfrom iqa_cli.cli import interrupts\n"
         "class Late:\n    def __del__(self): os.kill(os.getpid(), signal.SIGINT)\n"
         "with interrupts.raised():\n    late = Late()\n    del late\n    time.sleep(300)\n    print('swallowed')"
