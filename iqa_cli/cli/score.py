@@ -51,7 +51,7 @@ def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - --jsonl scores.jsonl --append
 
-    $ iqa score photos --bottom 20 --format paths -0 | xargs -0 cp -t worst
+    $ iqa score photos --bottom 20 --format paths -0 | xargs -0 ls -l
 
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-6), $0}' | sort -g
     """
@@ -141,11 +141,12 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
     """What finds out how many images there are, unless a list says so only as it is read."""
     from collections import Counter
 
-    from iqa_cli.images.find import NameFilter, find_images
+    from iqa_cli.images.find import find_images
+    from iqa_cli.scoring.scorer import filter_names
 
     if not paths or STDIN in paths or files_from is not None:
         return None
-    names = NameFilter(options.include, options.exclude, options.max_depth, options.follow_symlinks)
+    names = filter_names(options)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 

@@ -59,7 +59,7 @@ def split_at_null(stream: BinaryIO) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class NameFilter:
-    """Which names in folders count: shell patterns, each matched with the name and with the path below the named folder.
+    """What counts in folders. Patterns are those of a shell, matched with names and with paths below the named folder.
 
     include: of files, any of these; none: all. exclude: of files and folders, none of these. max_depth: how many levels of the
     named folder count; None: all. follow: whether links in folders are followed, or left out.

@@ -224,8 +224,7 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
     Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
     """
     chosen = options or ScoreOptions()
-    names = NameFilter(chosen.include, chosen.exclude, chosen.max_depth, chosen.follow_symlinks)
-    return open_scorer(chosen).score(find_images(iterate_paths(paths), Counter(), names))
+    return open_scorer(chosen).score(find_images(iterate_paths(paths), Counter(), filter_names(chosen)))
 
 
 def score_all(
@@ -240,8 +239,7 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
     """
     scorer = open_scorer(options, tally.notes.append, worker)
-    names = NameFilter(options.include, options.exclude, options.max_depth, options.follow_symlinks)
-    images = count_found(find_images(paths, tally.left_out, names), tally)
+    images = count_found(find_images(paths, tally.left_out, filter_names(options)), tally)
     with closing(scorer.cache) if scorer.cache else nullcontext(), closing(scorer.score(images)) as records:
         for record in records:
             write(record)
@@ -256,3 +254,8 @@ def count_found(paths: Iterable[str], tally: Tally) -> Iterator[str]:
     for path in paths:
         tally.found += 1
         yield path
+
+
+def filter_names(options: ScoreOptions) -> NameFilter:
+    """What the options let count in folders."""
+    return NameFilter(options.include, options.exclude, options.max_depth, options.follow_symlinks)
