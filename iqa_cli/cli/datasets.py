@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.options import DATA, DataRoot, OwnFlags, spread
+from iqa_cli.cli.flags.shared import DATA, DataRoot, OwnFlags, spread
 
 app = typer.Typer(
     help="List the rated sets, or show one: where to get it, how its folder must look, and whether it is whole.",

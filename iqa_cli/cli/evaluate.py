@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.evaluate_options import (
+from iqa_cli.cli.flags.evaluate import (
     MeasureFlags,
     ModelFlags,
     OutputFlags,
@@ -16,7 +16,7 @@ from iqa_cli.cli.evaluate_options import (
     gather_robustness,
     refuse_ratings,
 )
-from iqa_cli.cli.options import OwnFlags, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import OwnFlags, RuntimeFlags, spread
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:

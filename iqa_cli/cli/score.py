@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.options import STREAM, RuntimeFlags, spread
-from iqa_cli.cli.score_options import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
+from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
+from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import check_outputs, list_model_parts

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.options import DATA, Force, OwnFlags, spread
-from iqa_cli.cli.train_options import (
+from iqa_cli.cli.flags.shared import DATA, Force, OwnFlags, spread
+from iqa_cli.cli.flags.train import (
     NETWORK,
     BackboneWeights,
     RatedFlags,

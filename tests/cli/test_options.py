@@ -10,9 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from iqa_cli.cli.options import OwnFlags, spread
-from iqa_cli.cli.train import DISTILLING
-from iqa_cli.cli.train_options import (
+from iqa_cli.cli.flags.shared import OwnFlags, spread
+from iqa_cli.cli.flags.train import (
     NO_SETTINGS,
     TABLES,
     RatedFlags,
@@ -22,6 +21,7 @@ from iqa_cli.cli.train_options import (
     describe_flags,
     gather_options,
 )
+from iqa_cli.cli.train import DISTILLING
 from iqa_cli.errors import UsageError
 from iqa_cli.options import OwnRatings
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions

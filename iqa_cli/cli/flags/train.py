@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_cli.cli.options import DATA, DataRoots, Force, OwnFlags
+from iqa_cli.cli.flags.shared import DATA, DataRoots, Force, OwnFlags
 
 if TYPE_CHECKING:
     from iqa_cli.training.options import TrainingOptions

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.cli.options import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
+from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
 from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
 from iqa_cli.scoring.selection import Order, Selection

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.cli.options import (
+from iqa_cli.cli.flags.shared import (
     DATA,
     MODEL,
     OUTPUT,
