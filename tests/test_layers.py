@@ -46,6 +46,7 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "scipy": "datasets",
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
+    "lxml": "culling.xmp",
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}

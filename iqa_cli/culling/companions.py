@@ -68,6 +68,10 @@ class Names:
         same = self.by_stem.get(split_name(photo)[0], [])
         return [name for name in same if is_paired(name)] if is_paired(photo) else [photo]
 
+    def owns_stem(self, photo: str) -> bool:
+        """Whether sidecars without a picture's suffix are this one's: those beside IMG.jpg and IMG.png are the JPEG's."""
+        return is_paired(photo) or not any(map(is_paired, self.by_stem.get(split_name(photo)[0], ())))
+
     def list_sidecars(self, photo: str) -> Iterator[str]:
         """The other files that have the picture's name, with its suffix or without."""
         stem, suffix = split_name(photo)
@@ -76,9 +80,8 @@ class Names:
             name = f"{stem}_{version:02}{suffix}"
             if name not in self.by_stem.get(f"{stem}_{version:02}", ()):
                 yield from (xmp for xmp in self.by_photo.get(lower_suffix(name), ()) if xmp.lower().endswith(".xmp"))
-        same = self.by_stem.get(stem, [])
-        if is_paired(photo) or not any(map(is_paired, same)):
-            yield from (name for name in same if SIDECARS.fullmatch(split_name(name)[1]))
+        if self.owns_stem(photo):
+            yield from (name for name in self.by_stem.get(stem, ()) if SIDECARS.fullmatch(split_name(name)[1]))
         if apple := re.fullmatch(r"IMG_(\d+)", stem):  # what an edit in Apple's Photos began with
             yield from (name for name in self.by_stem.get(f"IMG_O{apple[1]}", ()) if name.lower().endswith(".aae"))
 

@@ -52,6 +52,11 @@ def print_error(error: str) -> None:
     open_console(stderr=True).print(f"iqa: error: {text}", style="red", soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """One line on stderr, about what was done."""
+    open_console(stderr=True).print(show(text), soft_wrap=True)
+
+
 def print_line(text: str) -> None:
     """One line on stdout."""
     open_console(stderr=False).print(show(text), soft_wrap=True)
