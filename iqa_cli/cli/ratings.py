@@ -73,15 +73,16 @@ def write_ratings(records: list[ScoreRecord], options: RatingOptions, log: UndoL
 
 
 def describe_ratings(done: Rated, log: Path) -> Iterator[str]:
-    """What was done, in words: "rated 10 photos: 1 of 5 stars, 2 of 4, ..."."""
+    """What was done, in words: "rated 10 photos: 1 with 5 stars, 2 with 4, ..."."""
     counts = Counter(done.ratings.values())
-    photos = count_words(len(done.ratings), "photo")
-    shares = ", ".join(f"{counts[stars]} of {stars}" for stars in range(5, 0, -1) if counts[stars])
-    parts = [f"rated {photos} ({shares} stars)" if shares else f"rated {photos}"]
+    shares = [f"{counts[stars]:,} with {stars}" for stars in range(5, 0, -1) if counts[stars]]
+    if shares:
+        shares[0] += " stars" if shares[0][-1] != "1" else " star"
     if counts[-1]:
-        parts.append(f"{counts[-1]} rejected")
+        shares.append(f"{counts[-1]:,} rejected")
+    parts = [f"rated {count_words(len(done.ratings), 'photo')}" + (f": {', '.join(shares)}" if shares else "")]
     if done.own:
-        parts.append(f"{count_words(len(done.own), 'photo')} of your own rating left")
+        parts.append(f"{count_words(len(done.own), 'photo')} {'keeps' if len(done.own) == 1 else 'keep'} your own rating")
     yield "; ".join(parts)
     if done.written:
         import shlex
@@ -121,7 +122,7 @@ def ratings(
 
     $ iqa ratings
 
-    $ iqa ratings --undo ~/.local/state/iqa/ratings-20261129-101500-4711.jsonl
+    $ iqa ratings --undo ~/.local/state/iqa/ratings-20261129-101500-120345-4711.jsonl
     """
     if undo is None:
         list_runs()

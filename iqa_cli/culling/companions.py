@@ -108,7 +108,15 @@ def is_paired(name: str) -> bool:
 def list_files(folder: Path) -> list[str]:
     """The names of the files in a folder, sorted, those of links to files among them. Raises OSError."""
     with os.scandir(folder) as entries:
-        return sort_names(entry.name for entry in entries if entry.is_file() or entry.is_symlink())
+        return sort_names(entry.name for entry in entries if may_be_moved(entry))
+
+
+def may_be_moved(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link to one or to nothing."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not entry.is_dir())
+    except OSError:  # links in a circle
+        return True
 
 
 def sort_names(names: Iterable[str]) -> list[str]:

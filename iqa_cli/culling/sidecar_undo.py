@@ -43,7 +43,7 @@ class UndoLog:
 
     def __init__(self, folder: Path) -> None:
         now = datetime.now().astimezone()
-        self.path = folder / f"ratings-{now:%Y%m%d-%H%M%S}-{os.getpid()}.jsonl"
+        self.path = folder / f"ratings-{now:%Y%m%d-%H%M%S-%f}-{os.getpid()}.jsonl"
         self.head = {"kind": KIND, "begun": now.isoformat(timespec="seconds")}
         self.lines: list[bytes] = []
         try:

@@ -173,7 +173,9 @@ def read_packet(sidecar: Path) -> Packet | None:
 
 def read_sidecar(sidecar: Path) -> bytes | None:
     """What a sidecar holds; None for no file. Raises OSError and Unpatchable."""
-    if sidecar.is_file() and sidecar.stat().st_size > LARGEST:
+    if sidecar.exists() and not sidecar.is_file():
+        raise Unpatchable("it is no regular file")
+    if sidecar.exists() and sidecar.stat().st_size > LARGEST:
         raise Unpatchable(f"more than {LARGEST >> 20} MB, which is no sidecar")
     data = read_bytes(sidecar)
     if data is not None and not data.strip(b"\0 \t\r\n"):

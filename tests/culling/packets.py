@@ -43,7 +43,9 @@ def read_by_exiftool(folder: Path) -> dict[str, object]:
     """Name of a sidecar without its suffix -> its rating, as exiftool reads it."""
     if not shutil.which("exiftool"):
         pytest.skip("needs exiftool (libimage-exiftool-perl)")
-    done = subprocess.run(["exiftool", "-j", "-XMP-xmp:Rating", folder], capture_output=True, check=True, timeout=300)
+    done = subprocess.run(
+        ["exiftool", "-j", "-ext", "xmp", "-XMP-xmp:Rating", folder], capture_output=True, check=True, timeout=300
+    )
     return {Path(row["SourceFile"]).stem: row.get("Rating") for row in json.loads(done.stdout)}
 
 
