@@ -144,10 +144,10 @@ def list_runs() -> None:
 
 def count_changes(log: Path) -> str:
     """How many sidecars a run changed, for the table."""
-    from iqa_cli.culling.sidecar_undo import read_changes
+    from iqa_cli.culling.sidecar_undo import read_log
 
     try:
-        return str(len(read_changes(log)))
+        return str(len(read_log(log)[1]))
     except DataError:
         return "damaged"
 

@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 
 from iqa_cli.errors import DataError
-from iqa_cli.files.replacing import replace_bytes
-from iqa_cli.scoring.writers import encode_json
+from iqa_cli.files.replacing import name_aside, replace_bytes
+from iqa_cli.scoring.writers import Value, encode_json
 
 KIND = "iqa ratings undo 1"
 VARIABLE = "IQA_STATE"  # the environment variable that names the folder of undo files
@@ -44,7 +44,7 @@ class UndoLog:
     def __init__(self, folder: Path) -> None:
         now = datetime.now().astimezone()
         self.path = folder / f"ratings-{now:%Y%m%d-%H%M%S-%f}-{os.getpid()}.jsonl"
-        self.head = {"kind": KIND, "begun": now.isoformat(timespec="seconds")}
+        self.head: dict[str, Value] = {"kind": KIND, "begun": now.isoformat(timespec="seconds"), "process": os.getpid()}
         self.lines: list[bytes] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,9 +103,11 @@ def undo_ratings(log: Path, done: Undone) -> None:
 
     done: counted in as it goes.
     """
-    for change in reversed(read_changes(log)):
+    process, changes = read_log(log)
+    for change in reversed(changes):
         try:
             undo_change(change, done)
+            name_aside(change.sidecar, process).unlink(missing_ok=True)  # of a run that was killed while it wrote
         except OSError as error:
             done.kept.append((change.sidecar, error.strerror or str(error)))
 
@@ -127,16 +129,20 @@ def undo_change(change: Change, done: Undone) -> None:
         done.restored += 1
 
 
-def read_changes(log: Path) -> list[Change]:
-    """What an undo file notes; a last line that was cut short is about a sidecar that was not changed. Raises DataError."""
+def read_log(log: Path) -> tuple[int, list[Change]]:
+    """The process that made an undo file, and what it notes. Raises DataError.
+
+    A last line that was cut short is about a sidecar that was not changed.
+    """
     try:
         lines = log.read_bytes().split(b"\n")
     except OSError as error:
         raise DataError(f"{log}: cannot be read: {error.strerror}") from error
     try:
-        if json.loads(lines[0])["kind"] != KIND:
+        head = json.loads(lines[0])
+        if head["kind"] != KIND:
             raise ValueError(KIND)
-        return [read_change(json.loads(line)) for line in lines[1:-1]]
+        return int(head["process"]), [read_change(json.loads(line)) for line in lines[1:-1]]
     except (ValueError, KeyError, TypeError, zlib.error, binascii.Error) as error:
         raise DataError(f"{log}: no undo file of ratings, or a damaged one; iqa ratings lists those that there are") from error
 

@@ -12,13 +12,18 @@ from pathlib import Path
 from iqa_cli.files.atomic import write_fully
 
 
+def name_aside(path: Path, process: int) -> Path:
+    """Where a process writes what takes a file's place."""
+    return path.with_name(f".{path.name}.{process}.part")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside a file, to be written in the block; then it takes the file's place, unless the block fails. Raises OSError.
 
     Several processes may write one file: the last of them wins.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = name_aside(path, os.getpid())
     try:
         yield aside
         aside.replace(path)
@@ -40,7 +45,8 @@ def replace_bytes(path: Path, data: bytes) -> None:
             write_fully(file, data)
             os.fsync(file.fileno())
         if there:
-            shutil.copystat(final, aside)
+            with suppress(OSError):  # a file system that has no modes
+                shutil.copystat(final, aside)
             os.utime(aside)
             with suppress(OSError):  # only root may give a file away
                 os.chown(aside, final.stat().st_uid, final.stat().st_gid)

@@ -217,6 +217,14 @@ def test_a_reject_is_marked_and_the_mark_goes_again(name: str, by: RejectAs) -> 
     assert [text for flag in (LABEL, PICK, FLAG) for text in again.read(flag) if text not in ("", "0", "x > y")] == []
 
 
+def test_exiv2_reads_the_marks(tmp_path: Path) -> None:
+    keys = {RejectAs.RATING: {"Xmp.xmp.Rating": "-1"}, RejectAs.LABEL: {"Xmp.xmp.Label": "Red"}}
+    keys[RejectAs.PICK] = {"Xmp.xmpDM.pick": "-1", "Xmp.digiKam.PickLabel": "1", "Xmp.xmp.Rating": "1"}
+    for by, said in keys.items():
+        (tmp_path / "a.xmp").write_bytes(patch(read("digikam"), reject(by)))
+        assert {key: read_by_exiv2(tmp_path / "a.xmp", key) for key in said} == said
+
+
 def test_marks_do_not_pile_up() -> None:
     data = read("exiftool")
     for _ in range(3):

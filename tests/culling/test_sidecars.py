@@ -1,6 +1,8 @@
 """Ratings of photos: which sidecars they go into, what is left alone, and the way back."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +10,13 @@ import pytest
 
 pytest.importorskip("lxml", reason="needs the [xmp] extra")
 
+from conftest import wait_until
+from in_process import environment
 from packets import SIDECARS
 
 from iqa_cli.culling.rating_options import RatingOptions, SidecarStyle
 from iqa_cli.culling.ratings import RATING, STARS
-from iqa_cli.culling.sidecar_undo import UndoLog, Undone, read_changes, undo_ratings
+from iqa_cli.culling.sidecar_undo import UndoLog, Undone, read_log, undo_ratings
 from iqa_cli.culling.sidecars import LARGEST, Rated, rate_photos
 from iqa_cli.culling.xmp import Packet
 from iqa_cli.errors import DataError
@@ -241,6 +245,42 @@ def test_an_undo_file_that_a_killed_run_left_is_enough(rate: Rate, tmp_path: Pat
     assert (done.restored, done.untouched, done.kept) == (1, 1, [])
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from iqa_cli.culling.rating_options import RatingOptions
+from iqa_cli.culling.sidecar_undo import UndoLog
+from iqa_cli.culling.sidecars import Rated, rate_photos
+from iqa_cli.records import ScoreRecord, Status
+folder, state = map(Path, sys.argv[1:])
+log = UndoLog(state)
+records = [ScoreRecord(f"{folder}/{n}.jpg", Status.OK, "toy", n / 10, 50.0, width=1, height=1) for n in range(900)]
+print(flush=True)
+rate_photos(records, RatingOptions(), log, Rated())
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [0, 1, 49, 120, 300])
+def test_a_run_that_is_killed_loses_nothing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
+    state = tmp_path_factory.mktemp("state")
+    for photo in range(0, 900, 2):
+        (tmp_path / f"{photo}.xmp").write_bytes(BY_DARKTABLE)
+    before = snapshot(tmp_path)
+    command = [sys.executable, "-c", KILLED, tmp_path, state]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_until(lambda: len(list(tmp_path.glob("*.xmp"))) >= len(before) + number)  # so many are new
+        process.kill()
+    after = list(tmp_path.glob("*.xmp"))
+    assert number <= len(after) - len(before) < 450
+    assert all(read(path)[0] in ("0", "1", "2", "3", "4", "5") for path in after)  # each is whole, before or after
+    for log in state.iterdir():
+        undo_ratings(log, Undone())
+    assert snapshot(tmp_path) == before
+
+
 def test_nothing_written_is_nothing_to_undo(rate: Rate, undo: UndoLog, tmp_path: Path) -> None:
     (tmp_path / "a.xmp").write_bytes(RATED)
     rate({"a.jpg": 50.0})
@@ -252,7 +292,7 @@ def test_nothing_written_is_nothing_to_undo(rate: Rate, undo: UndoLog, tmp_path:
 def test_what_is_no_undo_file_is_said(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(DataError, match="no undo file"):
-        read_changes(tmp_path / "a")
+        read_log(tmp_path / "a")
 
 
 def test_a_damaged_undo_file_changes_nothing(rate: Rate, tmp_path: Path, undo: UndoLog) -> None:
