@@ -64,7 +64,8 @@ def write_ratings(records: list[ScoreRecord], options: RatingOptions, log: UndoL
 
     done = Rated()
     try:
-        rate_photos(records, options, log, done)
+        with terminal.waiting("" if quiet else "writing ratings"):
+            rate_photos(records, options, log, done)
     finally:
         for line in [] if quiet else describe_ratings(done, log.path):
             terminal.print_note(line)
@@ -156,14 +157,15 @@ def undo_run(log: Path) -> int:
     """Undo a run and say what was done: the exit code, 1 where something was kept. Raises DataError."""
     from iqa_cli.cli import interrupts
     from iqa_cli.cli.views import terminal
-    from iqa_cli.culling.sidecar_undo import Undone, undo_ratings
+    from iqa_cli.culling.sidecar_undo import Outcome, Undone, undo_ratings
 
     done = Undone()
-    with interrupts.raised():
+    with interrupts.raised(), terminal.waiting("undoing"):
         undo_ratings(log, done)
-    parts = [f"restored {count_words(done.restored, 'sidecar')}, removed {done.removed:,} that the run had made"]
-    if done.untouched:
-        parts.append(f"{done.untouched:,} were as before already")
+    restored, removed, untouched = (done.outcomes[outcome] for outcome in Outcome)
+    parts = [f"restored {count_words(restored, 'sidecar')}, removed {removed:,} that the run had made"]
+    if untouched:
+        parts.append(f"{untouched:,} were as before already")
     terminal.print_line("; ".join(parts))
     print_kept(done.kept)
     return int(bool(done.kept))

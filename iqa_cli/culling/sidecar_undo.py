@@ -13,9 +13,13 @@ import json
 import os
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
 from iqa_cli.errors import DataError
@@ -23,6 +27,7 @@ from iqa_cli.files.replacing import name_aside, replace_bytes
 from iqa_cli.scoring.writers import Value, encode_json
 
 KIND = "iqa ratings undo 1"
+WRITERS = 8  # threads, all of which wait for the disk
 VARIABLE = "IQA_STATE"  # the environment variable that names the folder of undo files
 
 
@@ -86,15 +91,19 @@ class Change:
     after: str
 
 
+class Outcome(Enum):
+    """What became of a change. RESTORED: as before; REMOVED: gone again; UNTOUCHED: it was so already."""
+
+    RESTORED = auto()
+    REMOVED = auto()
+    UNTOUCHED = auto()
+
+
 @dataclass
 class Undone:
-    """What became of an undo. restored: sidecars that are as before, removed: that are gone again, untouched: that were so
-    already; kept: that stay as they are, and why.
-    """
+    """What became of an undo. outcomes: how many sidecars of each; kept: those that stay as they are, and why."""
 
-    restored: int = 0
-    removed: int = 0
-    untouched: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
     kept: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -104,29 +113,32 @@ def undo_ratings(log: Path, done: Undone) -> None:
     done: counted in as it goes.
     """
     process, changes = read_log(log)
-    for change in reversed(changes):
-        try:
-            undo_change(change, done)
-            name_aside(change.sidecar, process).unlink(missing_ok=True)  # of a run that was killed while it wrote
-        except OSError as error:
-            done.kept.append((change.sidecar, error.strerror or str(error)))
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for change, outcome in zip(changes, pool.map(partial(undo_change, process=process), changes), strict=True):
+            if isinstance(outcome, str):
+                done.kept.append((change.sidecar, outcome))
+            else:
+                done.outcomes[outcome] += 1
 
 
-def undo_change(change: Change, done: Undone) -> None:
-    """Undo one change, and count it. Raises OSError."""
-    now = read_bytes(change.sidecar)
-    if now == change.before:
-        done.untouched += 1
-    elif now is None:
-        done.kept.append((change.sidecar, "it has been removed since"))
-    elif hash_bytes(now) != change.after:
-        done.kept.append((change.sidecar, "it has been edited since"))
-    elif change.before is None:
-        change.sidecar.unlink()
-        done.removed += 1
-    else:
+def undo_change(change: Change, *, process: int) -> Outcome | str:
+    """Undo one change that a process made: what became of it, or in words why it stays."""
+    try:
+        name_aside(change.sidecar, process).unlink(missing_ok=True)  # of a run that was killed while it wrote
+        now = read_bytes(change.sidecar)
+        if now == change.before:
+            return Outcome.UNTOUCHED
+        if now is None:
+            return "it has been removed since"
+        if hash_bytes(now) != change.after:
+            return "it has been edited since"
+        if change.before is None:
+            change.sidecar.unlink()
+            return Outcome.REMOVED
         replace_bytes(change.sidecar, change.before)
-        done.restored += 1
+    except OSError as error:
+        return error.strerror or str(error)
+    return Outcome.RESTORED
 
 
 def read_log(log: Path) -> tuple[int, list[Change]]:

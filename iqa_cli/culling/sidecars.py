@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from iqa_cli.culling.companions import FolderNames, split_name
 from iqa_cli.culling.rating_options import RatingOptions, RejectAs, SidecarStyle
 from iqa_cli.culling.ratings import Rating, holds_own, patch
-from iqa_cli.culling.sidecar_undo import UndoLog, read_bytes
+from iqa_cli.culling.sidecar_undo import WRITERS, UndoLog, read_bytes
 from iqa_cli.culling.stars import count_stars, find_rejects
 from iqa_cli.culling.xmp import Packet, find_packet
 from iqa_cli.culling.xmp_text import Unpatchable
@@ -59,13 +60,18 @@ def rate_photos(records: Iterable[ScoreRecord], options: RatingOptions, log: Und
     folders = FolderNames()
     plan = plan_sidecars(choose_ratings(records, options), options.style, folders, done)
     jobs = prepare_jobs(plan, folders, done, overwrite=options.overwrite)
-    while some := list(islice(jobs, AT_ONCE)):
-        for job in some:
-            if job.before != job.after:
-                log.add(job.sidecar, job.before, job.after)
-        log.flush()
-        for job in some:
-            write(job, done)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        while some := list(islice(jobs, AT_ONCE)):
+            for job in some:
+                if job.before != job.after:
+                    log.add(job.sidecar, job.before, job.after)
+            log.flush()
+            for job, failure in zip(some, pool.map(write, some), strict=True):
+                if failure:
+                    done.failed.append((job.sidecar, failure))
+                    continue
+                done.ratings.update(dict.fromkeys(job.photos, job.rating.value))
+                done.written += job.before != job.after
 
 
 # ---- which ratings ----
@@ -193,18 +199,16 @@ def read_embedded(photo: Path) -> Packet | None:
         return None
 
 
-def write(job: Job, done: Rated) -> None:
-    """Change a sidecar, unless it says so already, and count its photos."""
+def write(job: Job) -> str:
+    """Change a sidecar, unless it says so already: why that cannot be done, or nothing."""
     try:
         if job.before != job.after:
             if find_state(job.sidecar) != job.state:
                 raise Unpatchable("another program has changed it meanwhile")
             replace_bytes(job.sidecar, job.after)
-            done.written += 1
     except (OSError, Unpatchable) as error:
-        done.failed.append((job.sidecar, describe(error)))
-    else:
-        done.ratings.update(dict.fromkeys(job.photos, job.rating.value))
+        return describe(error)
+    return ""
 
 
 def describe(error: Exception) -> str:

@@ -16,7 +16,7 @@ from packets import SIDECARS
 
 from iqa_cli.culling.rating_options import RatingOptions, SidecarStyle
 from iqa_cli.culling.ratings import RATING, STARS
-from iqa_cli.culling.sidecar_undo import UndoLog, Undone, read_log, undo_ratings
+from iqa_cli.culling.sidecar_undo import Outcome, UndoLog, Undone, read_log, undo_ratings
 from iqa_cli.culling.sidecars import LARGEST, Rated, rate_photos
 from iqa_cli.culling.xmp import Packet
 from iqa_cli.errors import DataError
@@ -209,10 +209,10 @@ def test_undo_gives_back_all_bytes(rate: Rate, tmp_path: Path, undo: UndoLog) ->
     done = Undone()
     undo_ratings(undo.path, done)
     assert snapshot(tmp_path) == before
-    assert (done.restored, done.removed, done.untouched, done.kept) == (len(before), len(before), 0, [])
+    assert (done.outcomes, done.kept) == ({Outcome.RESTORED: len(before), Outcome.REMOVED: len(before)}, [])
     done = Undone()
     undo_ratings(undo.path, done)
-    assert (done.restored, done.removed, done.untouched, done.kept) == (0, 0, 2 * len(before), [])
+    assert (done.outcomes, done.kept) == ({Outcome.UNTOUCHED: 2 * len(before)}, [])
 
 
 def test_undo_keeps_what_a_person_has_edited_since(rate: Rate, tmp_path: Path, undo: UndoLog) -> None:
@@ -242,14 +242,14 @@ def test_an_undo_file_that_a_killed_run_left_is_enough(rate: Rate, tmp_path: Pat
     (tmp_path / "b.xmp").unlink()  # noted, and killed before it was written
     done = Undone()
     undo_ratings(undo.path, done)
-    assert (done.restored, done.untouched, done.kept) == (1, 1, [])
+    assert (done.outcomes, done.kept) == ({Outcome.RESTORED: 1, Outcome.UNTOUCHED: 1}, [])
 
 
 KILLED = """
 import sys
 from pathlib import Path
 from iqa_cli.culling.rating_options import RatingOptions
-from iqa_cli.culling.sidecar_undo import UndoLog
+from iqa_cli.culling.sidecar_undo import Outcome, Undone, UndoLog, read_log, undo_ratings
 from iqa_cli.culling.sidecars import Rated, rate_photos
 from iqa_cli.records import ScoreRecord, Status
 folder, state = map(Path, sys.argv[1:])

@@ -100,6 +100,16 @@ def follow(
             console.print(f"iqa: warning: {show(note)}", style="yellow", soft_wrap=True)
 
 
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say at a terminal what the block does while it lasts; nothing for an empty text, and elsewhere."""
+    if text and sys.stderr.isatty():
+        with open_console(stderr=True).status(text):
+            yield
+    else:
+        yield
+
+
 class Progress:
     """Draws a tally, again and again."""
 
