@@ -22,6 +22,7 @@ TOKEN = re.compile(  # of XML that is well formed
     re.DOTALL,
 )
 ATTRIBUTE = re.compile(r"""\s*([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+ESCAPES = {'"': "&quot;", "'": "&apos;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
 
 class Unpatchable(Exception):  # noqa: N818  # the outcome of one sidecar, not an error of the run
@@ -99,4 +100,8 @@ def find_attributes(text: str, spot: Spot) -> Iterator[Attribute]:
 
 def quote(value: str) -> str:
     """The value as it may stand in any XML: between either kind of quotes, between tags, in any encoding."""
-    return escape(value, {'"': "&quot;", "'": "&apos;"}).encode("ascii", "xmlcharrefreplace").decode()
+    return (
+        escape(value, {'"': "&quot;", "'": "&apos;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+        .encode("ascii", "xmlcharrefreplace")
+        .decode()
+    )

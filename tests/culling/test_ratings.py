@@ -1,10 +1,12 @@
 """Ratings in the sidecars that other programs write: what they say else stays, and other programs read what was written."""
 
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("lxml", reason="needs the [xmp] extra")
+etree = pytest.importorskip("lxml.etree", reason="needs the [xmp] extra")
 
 from packets import OWN, SIDECARS, mean, read_by_exiftool, read_by_exiv2
 
@@ -153,6 +155,34 @@ def test_a_document_type_is_refused(declared: str, codec: str) -> None:
         patch((declared + text).encode(codec), FOUR)
 
 
+@pytest.mark.parametrize("path", SIDECARS, ids=lambda path: path.stem)
+def test_what_is_half_broken_is_refused_or_keeps_its_meaning(path: Path) -> None:
+    rng = random.Random(path.stem)
+    pieces = [
+        b"<",
+        b">",
+        b'"',
+        b"'",
+        b"/",
+        b"<!--",
+        b"-->",
+        b"]]>",
+        b"<a/>",
+        b"&amp;",
+        b"&#10;",
+        b"\r\n",
+        b" ",
+        b"\0",
+        b"\xc3\xa9",
+    ]
+    for _ in range(60):
+        data = bytearray(path.read_bytes())
+        at = rng.randrange(len(data))
+        data[at : at + rng.choice((0, 0, 1, 9))] = rng.choice(pieces)
+        with suppress(Unpatchable, etree.C14NError):
+            assert mean(patch(bytes(data), FOUR)) == mean(bytes(data))
+
+
 # ---- ratings by other names ----
 
 
@@ -250,7 +280,7 @@ def test_a_mark_of_a_person_stays_unless_it_may_go() -> None:
 
 
 def test_a_name_that_is_no_ascii_is_written_in_any_encoding() -> None:
-    model = 'm\u00f6dell <1> & "2"'
+    model = 'm\u00f6dell <1> & "2"\t\n'
     for codec in ("utf-8", "latin-1"):
         before = NEW.replace(b"UTF-8", codec.encode())
         assert Packet(patch(before, Rating(3, "1.00", model))).read(MODEL) == [model]
