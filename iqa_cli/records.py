@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -43,6 +43,7 @@ class ScoreRecord:
     percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
     detail: why there is no score, in words; empty when there is one.
     width, height: pixels after EXIF orientation; None where the header could not be read.
+    preview: a small JPEG of all of the upright picture, where one was asked for; in no output.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -55,6 +56,7 @@ class ScoreRecord:
     detail: str = ""
     width: int | None = None
     height: int | None = None
+    preview: bytes | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail
