@@ -12,6 +12,7 @@ from typing import Annotated
 from iqa_cli.errors import UsageError
 
 DEFAULT_MODEL = "qfm-iqm-lite"
+MAX_PREVIEW = 1024  # px
 MAX_CROPS = 9  # as many places as `crops.POSITIONS` has
 
 MAX_PIXELS = 300_000_000
@@ -46,6 +47,7 @@ class ScoreOptions:
     include, exclude: shell patterns of what counts in folders, matched with names and with paths below the named folder.
     max_depth: how many levels of a folder are looked into, 1: the files in it alone; None: all.
     follow_symlinks: whether links in folders are followed, though never to a folder twice, or left out.
+    preview: longer side in px of the small picture that comes with each score; 0: none.
     """
 
     model: str = DEFAULT_MODEL
@@ -61,6 +63,7 @@ class ScoreOptions:
     exclude: tuple[str, ...] = ()
     max_depth: int | None = None
     follow_symlinks: bool = True
+    preview: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1), ("max_depth", 1)):
@@ -69,6 +72,8 @@ class ScoreOptions:
                 raise UsageError(f"{name} is at least {least}, not {value}")
         if not 0 < self.timeout <= MAX_TIMEOUT:
             raise UsageError(f"timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {self.timeout:g}")
+        if not 0 <= self.preview <= MAX_PREVIEW:
+            raise UsageError(f"preview is 0 to {MAX_PREVIEW}, not {self.preview}")
         if self.crops is not None and self.crops > MAX_CROPS:
             raise UsageError(f"crops is 1 to {MAX_CROPS}, not {self.crops}")
 

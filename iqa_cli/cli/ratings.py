@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,9 +31,9 @@ class RatingSink:
         self.exit_code = 0
 
     def write(self, record: ScoreRecord) -> None:
-        """Keep one that has a score."""
+        """Keep one that has a score, without its picture."""
         if self.keep and record.score is not None:
-            self.records.append(record)
+            self.records.append(replace(record, preview=None))
 
 
 @contextmanager

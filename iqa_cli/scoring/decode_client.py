@@ -23,6 +23,7 @@ from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, WorkerProcess
 
 POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
 START_TIMEOUT = 60.0  # seconds that a process may take to start; a busy machine needs one
+MAX_PREVIEW_BYTES = 4 << 20  # of the largest preview, of noise
 MAX_MESSAGE = 1 << 16  # bytes of an answer before its pixels
 
 
@@ -36,11 +37,12 @@ class WorkerDied(Exception):  # noqa: N818  `decode_pool` deals with it
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """The crops of an image before they are normalised, uint8 [n, h, w, 3], and its upright size in px."""
+    """The crops of an image before they are normalised, uint8 [n, h, w, 3], its upright size in px, and its preview, a JPEG."""
 
     views: Rgb
     width: int
     height: int
+    preview: bytes | None = None
 
 
 class Decoder:
@@ -102,9 +104,13 @@ class Decoder:
             longest = 4 * self.options.crops.size + 2 * self.options.crops.multiple
             if (count, channels) != (self.options.crops.count, 3) or not (0 < rows <= longest and 0 < columns <= longest):
                 raise WorkerDied
+            size = int(answer["preview"])
+            if not 0 <= size <= (MAX_PREVIEW_BYTES if self.options.preview else 0):
+                raise WorkerDied
             pixels = self._read(count * rows * columns * channels, monotonic() + START_TIMEOUT, stop)
             views = np.frombuffer(pixels, np.uint8).reshape(shape)
-            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]))
+            preview = bytes(self._read(size, monotonic() + START_TIMEOUT, stop)) or None
+            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview)
             self.in_sync = True
             return prepared
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -1,7 +1,7 @@
 """How decoding workers are started, what they are told, and the messages between. Both ends know this module.
 
-A message is a length (4 bytes, big-endian) and that many bytes of JSON; pixels follow an answer that has a shape. A worker says
-that it is ready, is sent its options, and then answers a path at a time.
+A message is a length (4 bytes, big-endian) and that many bytes of JSON; pixels follow an answer that has a shape, and then its
+preview. A worker says that it is ready, is sent its options, and then answers a path at a time.
 
 Little is imported here: so one process can load the libraries that decode while the other loads those that run the network.
 """
@@ -37,12 +37,14 @@ KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHO
 class DecodeOptions:
     """Options of a decoding worker.
 
-    crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image.
+    crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image; preview: longer side in px of a
+    small JPEG of all of the picture, 0: none.
     """
 
     crops: CropSpec
     max_pixels: int
     timeout: float
+    preview: int = 0
 
     @property
     def memory(self) -> int:
@@ -59,7 +61,7 @@ class DecodeOptions:
         from iqa_cli.images.crops import CropSpec
 
         crops: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in message["crops"].items()}
-        return cls(CropSpec(**crops), message["max_pixels"], message["timeout"])
+        return cls(CropSpec(**crops), message["max_pixels"], message["timeout"], message["preview"])
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

@@ -15,27 +15,30 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from iqa_cli.images.crops import Rgb, cut_views
+from iqa_cli.images.crops import cut_views
 from iqa_cli.images.decode import decode_image
+from iqa_cli.images.preview import make_preview
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, pack
 
 ALARM_MARGIN = 5.0  # seconds after the timeout when a worker ends itself, because the client that should have ended it is gone
 
 
-def prepare(path: str, options: DecodeOptions) -> tuple[dict[str, Any], Rgb | None]:
-    """The answer for one file, and its pixels, uint8 [n, h, w, 3]; without any, why it has none."""
+def prepare(path: str, options: DecodeOptions) -> tuple[dict[str, Any], list[memoryview | bytes]]:
+    """The answer for one file, its pixels, uint8 [n, h, w, 3], and its preview; without any, why it has none."""
     try:
         image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops)
         views = cut_views(image.region, options.crops)
-        return {"width": image.width, "height": image.height, "shape": views.shape}, views
+        preview = make_preview(path, image, options.preview) if options.preview else b""
+        answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
+        return answer, [views.data, preview]
     except Undecodable as failure:
         refusal = failure
     except MemoryError:
         refusal = Undecodable(Status.TOO_LARGE, "not enough memory for it")
     except Exception as error:  # this process is a decoder: whatever it stumbles over, the file is the reason
         refusal = Undecodable(Status.DAMAGED, f"cannot be prepared: {type(error).__name__}")
-    return {"status": refusal.status, "detail": refusal.detail, "width": refusal.width, "height": refusal.height}, None
+    return {"status": refusal.status, "detail": refusal.detail, "width": refusal.width, "height": refusal.height}, []
 
 
 def limit_resources(memory: int) -> None:
@@ -78,10 +81,10 @@ def serve(number: str) -> None:
 
 
 def answer_request(path: str, options: DecodeOptions, channel: socket.socket) -> None:
-    """Send the answer for one file, and its pixels. Raises OSError."""
+    """Send the answer for one file, and what belongs to it. Raises OSError."""
     set_alarm(options.timeout + ALARM_MARGIN)
-    answer, views = prepare(path, options)
+    answer, parts = prepare(path, options)
     set_alarm(0)
     channel.sendall(pack(answer))
-    if views is not None:
-        channel.sendall(views.data)
+    for part in parts:
+        channel.sendall(part)

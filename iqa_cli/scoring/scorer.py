@@ -116,7 +116,7 @@ class Scorer:
         """Score some paths; nothing where the run is stopped."""
         states = [None if self.cache is None else read_state(path) for path in paths]
         try:
-            outcomes = [self._look_up(*file) or self._prepare(file[0], stop) for file in zip(paths, states, strict=True)]
+            outcomes = [self._find(*file, stop) for file in zip(paths, states, strict=True)]
         except Stopped:
             return []
         qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, PreparedImage)])
@@ -124,12 +124,20 @@ class Scorer:
         for path, state, outcome in zip(paths, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
-                records.append(self._make_record(path, prediction))
+                records.append(self._make_record(path, prediction, outcome.preview))
                 if self.cache is not None and state is not None:
                     self.cache.put(path, state, prediction)
             else:
                 records.append(outcome)
         return records
+
+    def _find(self, path: str, state: FileState | None, stop: Event) -> PreparedImage | ScoreRecord:
+        """The record of an image that is in the cache; else its crops. One in the cache is decoded for its preview alone."""
+        record = self._look_up(path, state)
+        if record is None or not self.pool.options.preview:
+            return record or self._prepare(path, stop)
+        image = self._prepare(path, stop)
+        return replace(record, preview=image.preview) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -161,20 +169,30 @@ class Scorer:
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
+    def _make_record(self, path: str, prediction: Prediction, preview: bytes | None = None) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
         if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=prediction.width, height=prediction.height)
+        shape = prediction.width, prediction.height
+        uncertainty = find_uncertainty(score, self.card)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, preview)
+
+
+def find_uncertainty(score: float, card: ModelCard) -> float | None:
+    """The half-width in points of the interval around a score; None where the card does not say."""
+    if card.intervals is None:
+        return None
+    return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
 
 
 def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
-    return DecodeOptions(crops, MAX_PIXELS if options.max_pixels is None else options.max_pixels, options.timeout)
+    max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
+    return DecodeOptions(crops, max_pixels, options.timeout, options.preview)
 
 
 def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> dict[str, object]:

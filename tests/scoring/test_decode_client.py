@@ -43,6 +43,8 @@ READY = WORKER_PROGRAM.split("; from")[0] + (
         """say(b'{"shape": [1, 64, -64, 3], "width": 3, "height": 3}')""",
         """say(b'{"shape": "long", "width": 3, "height": 3}')""",
         """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3}'); channel.sendall(bytes(100))""",
+        """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3, "preview": 9}'); channel.sendall(bytes(64 * 64 * 3 + 9))""",
+        """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3, "preview": -1}'); channel.sendall(bytes(64 * 64 * 3))""",
         """say(b'{"status": "ok", "detail": "fine", "width": 3, "height": 3}')""",
         """say(b'{"status": "splendid", "detail": "fine", "width": 3, "height": 3}')""",
         """say(b'{"status": "damaged", "detail": "", "width": 3, "height": 3}')""",

@@ -1,3 +1,4 @@
+import io
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CARD, OPINIONS, write_photo
+from PIL import Image
 
 from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.errors import DataError, UsageError, WeightsError
@@ -318,6 +320,20 @@ def test_a_run_counts_what_becomes_of_every_file(model: Path, photos: Path, tmp_
     assert tally.left_out == {"*.txt": 1}
     assert tally.exit_code == 1
     assert tally.describe_left_out() == "left out: 1 *.txt"
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_previews_come_with_the_same_scores(model: Path, photos: Path, cached: bool) -> None:
+    paths = list_photos(photos)
+    plain = score_with(ScoreOptions(model=str(model)), paths)
+    options = ScoreOptions(model=str(model), preview=48, cache=cached)
+    for _ in range(1 + cached):  # with the cache, the second time knows all scores
+        records = list(open_scorer(options).score(paths))
+        assert records == plain
+        for record in records:
+            assert record.preview
+            assert max(Image.open(io.BytesIO(record.preview)).size) == 48
+    assert all(record.preview is None for record in plain)
 
 
 def test_nothing_to_score_says_what_was_left_out(model: Path, tmp_path: Path) -> None:
