@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from iqa_cli.culling.sidecar_undo import UndoLog
     from iqa_cli.culling.sidecars import Rated
 
-LISTED = 10  # sidecars that are named of those that are left as they are
+LISTED = 10  # sidecars that are named of those to which something was not done
 
 
 class RatingSink:
@@ -70,7 +70,7 @@ def write_ratings(records: list[ScoreRecord], options: RatingOptions, log: UndoL
     finally:
         for line in [] if quiet else describe_ratings(done, log.path):
             terminal.print_note(line)
-        print_kept(done.failed)
+        print_left(done.failed, "not written")
     return DataError.exit_code if done.failed else 0
 
 
@@ -97,14 +97,14 @@ def count_words(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def print_kept(kept: list[tuple[Path, str]]) -> None:
-    """Name sidecars that stay as they are, a line each, if they are many the first of them."""
+def print_left(left: list[tuple[Path, str]], what: str) -> None:
+    """Name sidecars to which something was not done, a line each, if they are many the first of them. what: what was not."""
     from iqa_cli.cli.views import terminal
 
-    for path, reason in kept[:LISTED]:
-        terminal.print_error(f"{path}: left as it is: {reason}")
-    if kept[LISTED:]:
-        terminal.print_error(f"and {len(kept) - LISTED:,} more are left as they are")
+    for path, reason in left[:LISTED]:
+        terminal.print_error(f"{path}: {what}: {reason}")
+    if left[LISTED:]:
+        terminal.print_error(f"and {len(left) - LISTED:,} more: {what}")
 
 
 # ---- the command ----
@@ -119,6 +119,8 @@ def ratings(
     """List the runs that rated photos (iqa score --write-xmp), or undo one.
 
     Sidecars get back the bytes that they had, and those that were new are removed. One that was edited since is kept, and said.
+
+    The environment variable IQA_STATE names another folder for undo files.
 
     $ iqa score photos --write-xmp
 
@@ -168,5 +170,5 @@ def undo_run(log: Path) -> int:
     if untouched:
         parts.append(f"{untouched:,} were as before already")
     terminal.print_line("; ".join(parts))
-    print_kept(done.kept)
+    print_left(done.kept, "kept")
     return int(bool(done.kept))

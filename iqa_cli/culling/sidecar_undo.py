@@ -78,7 +78,7 @@ class UndoLog:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise DataError(f"{self.path}: cannot write, so no sidecar is changed: {error.strerror}") from error
+            raise DataError(f"{self.path}: cannot write, so no more sidecars are changed: {error.strerror}") from error
         self.lines = []
 
 

@@ -149,10 +149,10 @@ def prepare_jobs(
         photos = [photo for photo, _ in rated]
         rating = max((rating for _, rating in rated), key=lambda rating: float(rating.score))
         try:
-            if not overwrite and any(is_rated(photo, folders) for photo in photos):
+            state, before = find_state(sidecar), read_sidecar(sidecar)
+            if not overwrite and (says_own(before) or any(is_rated(photo, sidecar, folders) for photo in photos)):
                 done.own.update(photos)
                 continue
-            state, before = find_state(sidecar), read_sidecar(sidecar)
             after = patch(before, rating, overwrite=overwrite)
         except (OSError, Unpatchable) as error:
             done.failed.append((sidecar, describe(error)))
@@ -160,21 +160,28 @@ def prepare_jobs(
         yield Job(sidecar, photos, rating, state, before, after)
 
 
-def is_rated(photo: Path, folders: FolderNames) -> bool:
-    """Whether a person has rated a photo, in any of its sidecars or in the picture itself. Raises OSError."""
-    for packet in (*map(read_packet, find_sidecars(photo, folders).values()), read_embedded(photo)):
-        if packet is not None and holds_own(packet):
-            return True
-    return False
+def is_rated(photo: Path, besides: Path, folders: FolderNames) -> bool:
+    """Whether a person has rated a photo in another sidecar than the one, or in the picture itself. Raises OSError."""
+    others = [sidecar for sidecar in find_sidecars(photo, folders).values() if sidecar.resolve() != besides]
+    return any(map(reads_own, others)) or says_own(read_embedded(photo), strict=False)
 
 
-def read_packet(sidecar: Path) -> Packet | None:
-    """What a sidecar says; None where it cannot be read, which is told where it is to be written."""
+def reads_own(sidecar: Path) -> bool:
+    """Whether a sidecar holds a person's rating; not so where it cannot be read, which is told where it is to be written."""
     try:
-        data = read_sidecar(sidecar)
-        return None if data is None else Packet(data)
+        return says_own(read_sidecar(sidecar), strict=False)
     except (OSError, Unpatchable):
-        return None
+        return False
+
+
+def says_own(data: bytes | None, *, strict: bool = True) -> bool:
+    """Whether a packet holds a person's rating. strict: raises Unpatchable for what cannot be read."""
+    try:
+        return data is not None and holds_own(Packet(data))
+    except Unpatchable:
+        if strict:
+            raise
+        return False
 
 
 def read_sidecar(sidecar: Path) -> bytes | None:
@@ -189,13 +196,12 @@ def read_sidecar(sidecar: Path) -> bytes | None:
     return data
 
 
-def read_embedded(photo: Path) -> Packet | None:
-    """What a picture says of itself, near its beginning; None where it says nothing that can be read."""
+def read_embedded(photo: Path) -> bytes | None:
+    """The packet of a picture, near its beginning; None where there is none that can be read."""
     try:
         with photo.open("rb") as file:
-            packet = find_packet(file.read(HEAD))
-        return None if packet is None else Packet(packet)
-    except (OSError, Unpatchable):
+            return find_packet(file.read(HEAD))
+    except OSError:
         return None
 
 

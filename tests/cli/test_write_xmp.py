@@ -99,7 +99,7 @@ def test_broken_sidecars_are_named_and_the_others_written(iqa: Run, model: Path,
     for quiet in ([], ["--quiet"]):
         done = iqa("score", album, "--model", model, "--write-xmp", *quiet)
         assert done.returncode == 4
-        assert re.search(rb"iqa: error: \S*/3\.xmp: left as it is: no XML that can be read: .*line 3", done.stderr)
+        assert re.search(rb"iqa: error: \S*/3\.xmp: not written: no XML that can be read: .*line 3", done.stderr)
         assert (album / "3.xmp").read_bytes() == RATED[:200]
     assert done.stderr.count(b"\n") == 1
     assert (album / "4.xmp").exists()
@@ -111,8 +111,8 @@ def test_many_that_cannot_be_written_are_not_all_named(iqa: Run, model: Path, al
     for photo in album.glob("*.jpg"):
         (album / f"{photo.stem}.xmp").write_bytes(b"<")
     done = iqa("score", album, "--model", model, "--write-xmp", "--xmp-style", "adobe", "--quiet")
-    assert done.stderr.count(b": left as it is: ") == 10
-    assert done.stderr.endswith(b"iqa: error: and 6 more are left as they are\n")
+    assert done.stderr.count(b": not written: ") == 10
+    assert done.stderr.endswith(b"iqa: error: and 6 more: not written\n")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")
@@ -120,7 +120,7 @@ def test_a_folder_that_may_not_be_written_is_said(iqa: Run, model: Path, album: 
     album.chmod(0o500)
     try:
         done = iqa("score", album, "--model", model, "--write-xmp")
-        assert b"left as it is: Permission denied" in done.stderr
+        assert b"not written: Permission denied" in done.stderr
     finally:
         album.chmod(0o700)
 
@@ -188,7 +188,7 @@ def test_runs_are_listed_and_what_was_edited_since_is_kept(iqa: Run, model: Path
     undone = iqa("ratings", "--undo", row["undo file"])
     assert undone.returncode == 1
     assert undone.stdout == b"restored 1 sidecar, removed 7 that the run had made\n"
-    assert undone.stderr.endswith(b"5.xmp: left as it is: it has been edited since\n")
+    assert undone.stderr.endswith(b"5.xmp: kept: it has been edited since\n")
     assert (album / "5.xmp").read_bytes() == RATED
 
 
