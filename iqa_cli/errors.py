@@ -5,7 +5,9 @@ and its text says what happened, where, and what to do about it. `cli.run_comman
 
     IqaError
     ├── UsageError      2   the command was asked for something that makes no sense
-    │   └── ExtraMissing    2   the command needs an extra that is not installed
+    │   ├── ExtraMissing    2   the command needs an extra that is not installed
+    │   ├── InputError      2   what a program gives to be scored is no image: a wrong type, or an array of a wrong kind
+    │   └── ClosedError     2   a Scorer that was closed is used
     ├── WeightsError    3   a model cannot be found, read or trusted
     └── DataError       4   labels, folders or outputs cannot be read or written
 """
@@ -28,6 +30,14 @@ class ExtraMissing(UsageError):  # noqa: N818  it names what is missing
         super().__init__(
             f"{needed_for} needs the [{extra}] extra, which is not installed. Install it with: pip install 'iqa-cli[{extra}]'"
         )
+
+
+class InputError(UsageError):
+    """What a Python program gives is nothing that could be an image, whatever its pixels are."""
+
+
+class ClosedError(UsageError):
+    """A Scorer was closed, by whoever opened it, before it was done."""
 
 
 class WeightsError(IqaError):

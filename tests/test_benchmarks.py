@@ -19,8 +19,8 @@ from iqa_cli.evaluation.local_faults import PICTURES
 from iqa_cli.evaluation.robustness import CHAINS, Robustness
 from iqa_cli.evaluation.robustness_report import describe_robustness
 from iqa_cli.images.distortions import HARMLESS
+from iqa_cli.library import score_images
 from iqa_cli.models.card import read_card, write_card
-from iqa_cli.scoring.scorer import score_images
 
 ROOT = Path(__file__).parents[1]
 

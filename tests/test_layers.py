@@ -12,17 +12,18 @@ PACKAGE = Path(iqa_cli.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "released" not in path.parts)
 
 MAY_IMPORT = {
-    "": "options scoring",  # __init__, lazily
+    "": "errors library options records",  # __init__, lazily
     "__main__": "cli",
     "errors": "",
     "records": "",
     "options": "errors",
     "files": "errors",
-    "images": "options records",
+    "images": "errors options records",
     "models": "errors files images options",
     "datasets": "errors images options records",
     "networks": "errors files images models",
     "scoring": "errors images models networks options records files",
+    "library": "errors images models options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
