@@ -25,7 +25,7 @@ from iqa_cli.models.card import read_card, write_card
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["blended", "card", "grid", "speed", "training_speed"])
+@pytest.mark.parametrize("name", ["blended", "card", "grid", "latency", "speed", "training_speed"])
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
     if name in ("grid", "training_speed", "card"):
         pytest.importorskip("torch", reason="needs the [train] extra")
@@ -137,3 +137,15 @@ def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_
     assert card.main([str(path), "--robustness", str(robust)]) == 2
     assert f"{CARD.name} was not measured there, only other" in capsys.readouterr().err
     assert len(read_card(path).results) == 4
+
+
+@pytest.mark.process
+def test_latency_says_how_long_each_form_takes(model, tmp_path):
+    command = [sys.executable, "-m", "tests.benchmarks.latency", "--model", str(model), "--rounds", "3"]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "ms.json")], cwd=ROOT, check=True, capture_output=True, text=True, env=environment()
+    )
+    written = json.loads((tmp_path / "ms.json").read_text())["ms"]["2 MP"]
+    assert list(written) == ["path", "bytes", "array", "Pillow image"]
+    assert all(0 < own["p50"] <= own["p95"] for own in written.values())
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:5]] == list(written)
