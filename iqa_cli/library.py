@@ -27,7 +27,7 @@ from iqa_cli.images.find import AnyPath, find_images, iterate_paths
 from iqa_cli.images.in_memory import Channels
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model
-from iqa_cli.options import DEFAULT_MODEL, BackendChoice, ScoreOptions
+from iqa_cli.options import DEFAULT_MODEL, FILE_KINDS, BackendChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.decode_client import Stopped
 from iqa_cli.scoring.pipeline import Pipeline, filter_names, open_pipeline
@@ -59,6 +59,7 @@ class Scorer:
     backend: "auto", "onnx" or "torch". device: "auto", "cpu", "cuda", "cuda:1", "mps", ...
     crops: views an image, 1 to 9; None: as many as the model's card says.
     workers: how many images are worked on at a time, each by a core; None: one a core that this process may use.
+    batch_size: images a run of the network, of `score_many`; helps on a GPU only.
     max_pixels: larger images are not decoded but recorded so; None: 300 million.
     timeout: seconds after which the decoding of an image is given up and recorded so.
     cache: whether scores of paths are kept in the user's cache folder, and taken from there.
@@ -82,6 +83,7 @@ class Scorer:
         device: str = "auto",
         crops: int | None = None,
         workers: int | None = None,
+        batch_size: int = 1,
         max_pixels: int | None = None,
         timeout: float = ScoreOptions.timeout,
         cache: bool = False,
@@ -95,6 +97,7 @@ class Scorer:
             device=device,
             crops=crops,
             workers=workers,
+            batch_size=batch_size,
             max_pixels=max_pixels,
             timeout=timeout,
             cache=cache,
@@ -110,6 +113,11 @@ class Scorer:
     def card(self) -> ModelCard:
         """What the model is: its name, scale, training, figures, limits, and the SHA-256 of its weights."""
         return self._model.card
+
+    @property
+    def sha256(self) -> str:
+        """Of the file of weights that runs, in hex."""
+        return self.card.files[FILE_KINDS[self._model.backend]].sha256
 
     def score(self, image: ImageInput, *, name: str | None = None, channels: Channels = "rgb") -> ScoreRecord:
         """The record of one image: `record.score` from 0 to 100, `record.percentile`, `record.status`.
