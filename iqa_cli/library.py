@@ -115,6 +115,11 @@ class Scorer:
         return self._model.card
 
     @property
+    def workers(self) -> int:
+        """How many images are worked on at a time."""
+        return self._pipeline.workers
+
+    @property
     def sha256(self) -> str:
         """Of the file of weights that runs, in hex."""
         return self.card.files[FILE_KINDS[self._model.backend]].sha256

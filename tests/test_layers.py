@@ -25,11 +25,12 @@ MAY_IMPORT = {
     "scoring": "errors images models networks options records files",
     "library": "errors images models options records scoring",
     "gate": "errors files images library options records scoring",
+    "server": "errors gate images library options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "datasets errors evaluation export gate images library models files options records scoring training",
+    "cli": "datasets errors evaluation export gate images library models files options records scoring server training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -44,6 +45,10 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "huggingface_hub": "models",
     "cv2": "images",
     "PIL": "images",
+    "starlette": "server",
+    "uvicorn": "server",
+    "h11": "server",
+    "python_multipart": "server",
     "scipy": "datasets",
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",

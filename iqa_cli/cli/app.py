@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, datasets, evaluate, gate, interrupts, score, train
+from iqa_cli.cli import cache, datasets, evaluate, gate, interrupts, score, serve, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -72,6 +72,7 @@ def start(
 
 app.command(epilog=score.EXIT_CODES)(score.score)
 app.command(epilog=gate.EXIT_CODES)(gate.gate)
+app.command(epilog=serve.EXIT_CODES)(serve.serve)
 
 
 # ---- models ----

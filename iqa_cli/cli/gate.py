@@ -64,6 +64,7 @@ def run_gate(photos: PhotoFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) 
         kind = "JSON Lines of verdicts", begins_json("schema_version", "path", "band")
         check_outputs([Output(verdicts.jsonl, "--jsonl", *kind)], inputs, force=verdicts.force)
     from iqa_cli.cli.views import gate as gate_view
+    from iqa_cli.cli.views import terminal
     from iqa_cli.gate.gate import Gate
 
     counts = gate_view.Counts()
@@ -76,7 +77,7 @@ def run_gate(photos: PhotoFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) 
                 counts.add(verdict)
         finally:
             if not verdicts.quiet and counts.bands:
-                gate_view.print_notes(counts.describe())
+                terminal.print_notes(counts.describe())
     return NOT_PASSED if counts.bands.total() > counts.bands[Band.PASS] else 0
 
 
@@ -166,7 +167,7 @@ def run_calibration(photos: PhotoFlags, flags: CalibrationFlags, verdicts: Verdi
     with open_target(flags.output or STREAM) as target:
         target.write(write_proposal(found).encode())
     if not verdicts.quiet:
-        from iqa_cli.cli.views.gate import print_notes
+        from iqa_cli.cli.views.terminal import print_notes
 
         print_notes(describe_rates(found))
     return 0

@@ -50,10 +50,3 @@ class Counts:
         yield f"judged {total:,} {'photo' if total == 1 else 'photos'}: {bands}"
         if self.reasons:
             yield "reasons: " + ", ".join(f"{number:,} {reason}" for reason, number in self.reasons.most_common())
-
-
-def print_notes(lines: Iterator[str]) -> None:
-    """Lines on stderr."""
-    console = open_console(stderr=True)
-    for line in lines:
-        console.print(show(line), soft_wrap=True)

@@ -57,6 +57,13 @@ def print_line(text: str) -> None:
     open_console(stderr=False).print(show(text), soft_wrap=True)
 
 
+def print_notes(lines: Iterable[str]) -> None:
+    """Lines on stderr."""
+    console = open_console(stderr=True)
+    for line in lines:
+        console.print(show(line), soft_wrap=True)
+
+
 # ---- while it runs ----
 
 
