@@ -26,11 +26,12 @@ MAY_IMPORT = {
     "library": "errors images models options records scoring",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
+    "doctor": "errors images library models options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "datasets errors evaluation export gate images library models files options records scoring server training",
+    "cli": "datasets doctor errors evaluation export gate images library models files options records scoring server training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -39,7 +40,7 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "timm": "networks training export",
     "safetensors": "networks training export",
     "onnx": "export",
-    "onnxruntime": "models.onnx_backend export",
+    "onnxruntime": "models.onnx_backend export doctor",
     "rich": "cli",
     "typer": "cli",
     "huggingface_hub": "models",

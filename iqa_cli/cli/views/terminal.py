@@ -222,6 +222,21 @@ def print_rows(rows: Sequence[Row]) -> None:
     open_console(stderr=False).print(table)
 
 
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and texts side by side at a terminal, else `name: text` a line."""
+    console = open_console(stderr=False)
+    if not sys.stdout.isatty():
+        for name, text in pairs:
+            console.print(Text(show(f"{name}: {text}")), soft_wrap=True)
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in pairs:
+        table.add_row(name, Text(show(text)))
+    console.print(table)
+
+
 def print_models(cards: Iterable[ModelCard], folder: Path) -> None:
     """The models in a folder, at least one, as `print_rows` does."""
     print_rows([describe_card(card, folder) for card in cards])
