@@ -36,7 +36,7 @@ from iqa_cli.scoring.sources import Source, read_image
 if TYPE_CHECKING:
     from iqa_cli.images.in_memory import ImageInput
 
-inherited: list[Pipeline] = []
+inherited: list[Pipeline | None] = []
 """Pipelines of the process that this one was forked from. Never used and never freed: their locks and files are its own."""
 opening = Lock()
 
@@ -67,7 +67,7 @@ class Scorer:
 
     Open it once and keep it: opening takes some 0.3 s, a photo of 2 megapixels some 30 ms. It may be used by any number of
     threads at a time, in daemons, notebooks and web handlers (from a coroutine: `await asyncio.to_thread(scorer.score, data)`),
-    and in scripts without `if __name__ == "__main__"`. After a fork the child opens its own at the first use.
+    and in scripts without `if __name__ == "__main__"`. A fork, and a copy by pickle, open their own at the first use.
 
     Files are decoded by processes of their own, so a picture that crashes its decoder costs its own record only. `close` ends
     them; so does leaving the `with` block, and so does the end of this program.
@@ -106,8 +106,8 @@ class Scorer:
         found = find_model(self.options.model, self.options.backend)
         self._model = replace(found, folder=Path(os.path.abspath(found.folder)))  # noqa: PTH100  # a daemon changes its folder
         self._closed = False
-        self._pipeline = open_pipeline(self.options, model=self._model)
-        self._process = os.getpid()
+        self._pipeline: Pipeline | None = open_pipeline(self.options, model=self._model)
+        self._process: int | None = os.getpid()
 
     @property
     def card(self) -> ModelCard:
@@ -117,7 +117,7 @@ class Scorer:
     @property
     def workers(self) -> int:
         """How many images are worked on at a time."""
-        return self._pipeline.workers
+        return self._open().workers
 
     @property
     def sha256(self) -> str:
@@ -178,10 +178,14 @@ class Scorer:
         sources = (read_image(image, None, channels) for image in images)
         return self._iterate(self._open(), sources)
 
+    def __getstate__(self) -> dict[str, object]:
+        """What is copied or pickled; the copy opens its own processes at its first use, as a fork does."""
+        return {**self.__dict__, "_pipeline": None, "_process": None}
+
     def close(self) -> None:
         """End the decoding processes. Whatever other threads have under way ends with ClosedError. May be called again."""
         self._closed = True
-        if self._process == os.getpid():
+        if self._pipeline is not None and self._process == os.getpid():
             self._pipeline.close()
 
     def __enter__(self) -> Self:
@@ -214,13 +218,15 @@ class Scorer:
         """The pipeline of this very process. Raises ClosedError."""
         if self._closed:
             raise self._complain()
-        if self._process != os.getpid():
+        pipeline = self._pipeline
+        if pipeline is None or self._process != os.getpid():
             with opening:
-                if self._process != os.getpid():
+                if self._pipeline is None or self._process != os.getpid():
                     inherited.append(self._pipeline)
                     self._pipeline = open_pipeline(self.options, model=self._model)
                     self._process = os.getpid()
-        return self._pipeline
+                pipeline = self._pipeline
+        return pipeline
 
     def _complain(self) -> ClosedError:
         return ClosedError("this Scorer is closed: open another one, and keep it open as long as it is used")

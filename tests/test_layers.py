@@ -27,11 +27,13 @@ MAY_IMPORT = {
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",
+    "culling": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "datasets doctor errors evaluation export gate images library models files options records scoring server training",
+    "cli": "culling datasets doctor errors evaluation export gate images library models files options records scoring server"
+    " training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -53,6 +55,7 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "scipy": "datasets",
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
+    "lxml": "culling.xmp",
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}

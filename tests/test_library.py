@@ -2,6 +2,7 @@
 
 import doctest
 import io
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -348,6 +349,7 @@ def test_a_closed_scorer_says_so(model: Path) -> None:
 
 
 def find_pool(scorer: Scorer) -> DecoderPool:
+    assert scorer._pipeline is not None
     return scorer._pipeline.pool
 
 
@@ -401,8 +403,22 @@ def test_the_cache_is_for_paths_alone(model: Path, tmp_path: Path) -> None:
         first = [scorer.score(each).score for each in (photo, photo.read_bytes())]
     with Scorer(model, cache=True) as scorer:
         assert [scorer.score(each).score for each in (photo, photo.read_bytes())] == first
+        assert scorer._pipeline is not None
         assert scorer._pipeline.cache is not None
         assert scorer._pipeline.cache.hits == 1
+
+
+def test_a_copy_opens_its_own(model: Path) -> None:
+    with Scorer(model, max_pixels=400_000) as scorer:
+        copy = pickle.loads(pickle.dumps(scorer))
+        with copy:
+            assert copy.score(PHOTO) == scorer.score(PHOTO)
+            assert copy.score(np.zeros((700, 700, 3), np.uint8)).status is Status.TOO_LARGE
+        with pytest.raises(ClosedError):
+            copy.score(PHOTO)
+        assert scorer.score(PHOTO).status is Status.OK
+    with pytest.raises(ClosedError):
+        pickle.loads(pickle.dumps(scorer)).score(PHOTO)
 
 
 # ---- examples ----

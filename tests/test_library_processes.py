@@ -105,6 +105,14 @@ for _ in ends:
 scores |= {repr(scorer.score(photo).score)}
 print(*scores)
 """,
+    "in workers that are started afresh": """
+import multiprocessing
+if __name__ == "__main__":
+    scorer = Scorer(model)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        (score,) = {record.score for record in pool.map(scorer.score, [photo] * 4)}
+    print(repr(score))
+""",
     "in a fork that ends as Python does": """
 scorer = Scorer(model)
 scorer.score(photo)

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, datasets, doctor, evaluate, gate, interrupts, models, score, serve, train
+from iqa_cli.cli import cache, calibrate, datasets, doctor, evaluate, gate, interrupts, models, ratings, score, serve, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -73,6 +73,7 @@ def start(
 app.command(epilog=score.EXIT_CODES)(score.score)
 app.command(epilog=gate.EXIT_CODES)(gate.gate)
 app.command(epilog=serve.EXIT_CODES)(serve.serve)
+app.command()(ratings.ratings)
 
 
 # ---- models, and this installation ----
@@ -87,6 +88,7 @@ app.command(epilog=doctor.EXIT_CODES)(doctor.doctor)
 app.command()(train.train)
 app.command()(train.distill)
 app.command()(train.blend)
+app.command()(calibrate.calibrate)
 app.command("export-onnx")(train.export_onnx)
 
 

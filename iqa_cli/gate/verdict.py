@@ -172,7 +172,7 @@ def describe_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
             }
             for finding in verdict.findings
         ],
-        "values": {**{name: shown[name] for name in ("score", "percentile", "width", "height")}, **light},
+        "values": {**{name: shown[name] for name in ("score", "percentile", "uncertainty", "width", "height")}, **light},
         "status": shown["status"],
         "detail": record.detail,
         "thresholds": describe_thresholds(policy),

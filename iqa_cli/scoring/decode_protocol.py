@@ -120,11 +120,19 @@ def lift(channel: socket.socket) -> socket.socket:
     return channel
 
 
+def find_python() -> str:
+    """The Python that runs this program; where another program has one built in, as uWSGI has, the one beside its libraries."""
+    version = "{}.{}".format(*sys.version_info)
+    beside = Path(sys.base_exec_prefix, "bin", f"python{version}")
+    built_in = not Path(sys.executable or "").name.lower().startswith(("python", "pypy"))
+    return str(beside) if built_in and beside.exists() else sys.executable
+
+
 def start_process(channel: socket.socket, program: str) -> subprocess.Popen[bytes]:
     """Start a process that inherits its end of the channel. Raises OSError."""
     places = [*sys.path, str(Path(__file__).parents[2])]
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", program, str(channel.fileno()), *places],
+        [find_python(), "-I", "-S", "-c", program, str(channel.fileno()), *places],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

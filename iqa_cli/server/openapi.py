@@ -19,6 +19,10 @@ RECORD = {
         "name": {**TEXT, "description": "What the sender called the image, without folders."},
         "score": {**NUMBER, "description": "0 to 100, higher is better; null where the status is not ok."},
         "percentile": {**NUMBER, "description": "The share of rated photos that people rated no higher."},
+        "uncertainty": {
+            **NUMBER,
+            "description": "Half of the interval that holds the mean opinion with 90 %.",
+        },
         "status": {"type": "string", "enum": list(map(str, Status))},
         "detail": {**TEXT, "description": "Why there is no score."},
         "width": WHOLE,

@@ -121,7 +121,7 @@ def test_a_verdict_holds_everything_that_decided() -> None:
     assert described["model"] == "toy"
     assert described["model_sha256"] == "0" * 64
     assert described["values"] == {
-        **{"score": 50.0, "percentile": 40.0, "width": 800, "height": 600},
+        **{"score": 50.0, "percentile": 40.0, "uncertainty": None, "width": 800, "height": 600},
         **{"highlight": 80.0, "white": 0.1, "contrast": 60.0},
     }
     assert described["thresholds"] == {

@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.scoring.decode_client import Decoder, WorkerDied
-from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, lift, start_worker
+from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, find_python, lift, start_worker
 from iqa_cli.scoring.decode_worker import holding
 
 OPTIONS = DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0)
@@ -118,3 +119,15 @@ def test_channels_leave_the_numbers_of_standard_streams_alone() -> None:
         os.close(saved)
         ours.close()
         theirs.close()
+
+
+def test_a_program_that_has_python_built_in_starts_decoders_too(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_python() == sys.executable
+    for name in ("/usr/sbin/uwsgi", ""):
+        monkeypatch.setattr(sys, "executable", name)
+        assert Path(find_python()).name.startswith("python")
+        decoder = Decoder(OPTIONS, start_worker())
+        try:
+            assert decoder.prepare(photo, NEVER).width == 96
+        finally:
+            decoder.close()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # an error message need not wait for the network's libraries
 
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
-ROOMY = 60  # characters a line from which there is room for a bar
+ROOMY = 72  # characters a line from which there is room for a bar
 SHORTEST = 8  # characters of a path at any terminal
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
 Row = Mapping[str, str]  # column -> what stands there
@@ -50,6 +50,11 @@ def print_error(error: str) -> None:
     """One red line, or a few, on stderr."""
     text = "\n".join(map(show, error.splitlines()))
     open_console(stderr=True).print(f"iqa: error: {text}", style="red", soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """One line on stderr, about what was done."""
+    open_console(stderr=True).print(show(text), soft_wrap=True)
 
 
 def print_line(text: str) -> None:
@@ -100,6 +105,16 @@ def follow(
             console.print(line, soft_wrap=True)
         for note in tally.notes:
             console.print(f"iqa: warning: {show(note)}", style="yellow", soft_wrap=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say at a terminal what the block does while it lasts; nothing for an empty text, and elsewhere."""
+    if text and sys.stderr.isatty():
+        with open_console(stderr=True).status(text):
+            yield
+    else:
+        yield
 
 
 class Progress:
@@ -164,12 +179,13 @@ class TableSink:
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
         if self.header:
-            self._print(*(Text(cell, style="bold") for cell in ("Score", "Percentile", "", "Image")))
+            self._print(*(Text(cell, style="bold") for cell in ("Score", "±", "Percentile", "", "Image")))
             self.header = False
         path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
         if record.status is Status.OK:
             values, filled = format_record(record), round((record.percentile or 0) / 100 * BAR)
-            self._print(Text(values["score"]), Text(values["percentile"]), Text("━" * filled, style="cyan"), Text(path))
+            known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
+            self._print(*known, Text("━" * filled, style="cyan"), Text(path))
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
@@ -177,7 +193,7 @@ class TableSink:
     @property
     def _widths(self) -> tuple[int, ...]:
         """Of the columns before the path: numbers, and where there is room for it a bar."""
-        return (6, 10, BAR) if self.console.width >= ROOMY else (6, 10)
+        return (6, 4, 10, BAR) if self.console.width >= ROOMY else (6, 4, 10)
 
     @property
     def _indent(self) -> int:
@@ -192,7 +208,7 @@ class TableSink:
             line.add_column(width=self._indent)
         else:
             first = first[: len(self._widths)]
-            sides: tuple[JustifyMethod, ...] = ("right", "right", "left")
+            sides: tuple[JustifyMethod, ...] = ("right", "right", "right", "left")
             for width, justify in zip(self._widths, sides, strict=False):
                 line.add_column(width=width, justify=justify)
         line.add_column(overflow="fold")
