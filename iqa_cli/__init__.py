@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # as type checkers know it; importing typing for it would
 if TYPE_CHECKING:
     from iqa_cli.errors import ClosedError, InputError, IqaError
     from iqa_cli.library import Scorer, score_images
+    from iqa_cli.metric import create_metric
     from iqa_cli.options import ScoreOptions
     from iqa_cli.records import ScoreRecord, Status
 
@@ -28,6 +29,7 @@ __all__ = [
     "Scorer",
     "Status",
     "__version__",
+    "create_metric",
     "score_images",
 ]
 
@@ -36,6 +38,7 @@ PLACES = {
     "ScoreRecord": "records",
     "Scorer": "library",
     "Status": "records",
+    "create_metric": "metric",
     "score_images": "library",
 }
 
@@ -46,4 +49,11 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{PLACES.get(name, 'errors')}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{PLACES.get(name, 'errors')}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from iqa_cli.errors import ExtraMissing
+
+        raise ExtraMissing("train", name) from error

@@ -12,7 +12,7 @@ PACKAGE = Path(iqa_cli.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "released" not in path.parts)
 
 MAY_IMPORT = {
-    "": "errors library options records",  # __init__, lazily
+    "": "errors library metric options records",  # __init__, lazily
     "__main__": "cli",
     "errors": "",
     "records": "",
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",
     "culling": "errors files images options records scoring",
+    "metric": "errors library records",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
@@ -38,7 +39,7 @@ MAY_IMPORT = {
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
 ONLY_IN = {  # a package, and the folders, or modules in them, that may import it
-    "torch": "networks qfm_iqm training export",
+    "torch": "networks qfm_iqm training export metric",
     "timm": "networks training export",
     "safetensors": "networks training export",
     "onnx": "export",

@@ -104,7 +104,7 @@ def test_public_names_are_there_and_no_others() -> None:
     import iqa_cli
 
     names = ["ClosedError", "InputError", "IqaError", "ScoreOptions", "ScoreRecord", "Scorer", "Status", "score_images"]
-    assert sorted(iqa_cli.__all__) == sorted([*names, "__version__"])
+    assert sorted(iqa_cli.__all__) == sorted([*names, "__version__", "create_metric"])
     assert all(callable(getattr(iqa_cli, name)) for name in names)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = iqa_cli.nonsense
