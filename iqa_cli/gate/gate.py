@@ -26,8 +26,8 @@ class Gate:
     >>> from iqa_cli import Scorer
     >>> from iqa_cli.gate.policy import Floor, Policy
     >>> with Scorer(preview=SIDE) as scorer:
-    ...     gate = Gate(Policy(score=Floor(fail_under=60)), scorer)
-    ...     verdict = gate.judge("tests/photos/coffee-blur.jpg")
+    ...     gate = Gate(Policy(score=Floor(fail_under=50)), scorer)
+    ...     verdict = gate.judge("tests/photos/astronaut-blur.jpg")
     >>> print(verdict.band, *(finding.reason for finding in verdict.findings))
     fail low-score
     """

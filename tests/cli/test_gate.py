@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
+from conftest import Run, wait_until
 from in_process import environment, run_at_terminal
 from PIL import Image
 
@@ -198,6 +199,26 @@ def test_calibration_says_what_is_missing(iqa: Run, tmp_path: Path, model: Path)
     done = iqa("gate", "--calibrate", tmp_path / "empty", FOLDER, "-m", model)
     assert done.returncode == 4
     assert b"no photos found there" in done.stderr
+
+
+@pytest.mark.process
+def test_ctrl_c_keeps_what_is_judged(policy: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "many", tmp_path / "verdicts.jsonl"
+    folder.mkdir()
+    for i in range(3000):
+        (folder / f"{i}.jpg").symlink_to(GOOD)
+    command = [sys.executable, "-m", "iqa_cli", "gate", folder, "--policy", policy, "--jsonl", out]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
+        wait_until(
+            lambda: [path for path in tmp_path.iterdir() if path.name.startswith((".", "verdicts")) and path.stat().st_size]
+        )
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    kept = read_lines(out.read_bytes())
+    assert 0 < len(kept) < 3000
+    assert any(f"judged {number} " in said for number in (len(kept) - 1, len(kept)))
+    assert "Traceback" not in said
 
 
 @pytest.mark.process
