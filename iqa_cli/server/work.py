@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from iqa_cli.server.bodies import Upload
@@ -47,10 +48,15 @@ class WorkQueue:
     def _submit(self, loop: asyncio.AbstractEventLoop, task: Callable[[Upload], Result], upload: Upload) -> Future[Result]:
         self.unfinished += 1
         job = self.workers.submit(task, upload)
-        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._note_done))
+        job.add_done_callback(lambda _: self._note_done(loop))
         return job
 
-    def _note_done(self) -> None:
+    def _note_done(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread that did it."""
+        with suppress(RuntimeError):  # of a loop that has ended: the server stops
+            loop.call_soon_threadsafe(self._free_place)
+
+    def _free_place(self) -> None:
         self.unfinished -= 1
 
     def close(self) -> None:

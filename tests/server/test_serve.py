@@ -1,5 +1,6 @@
 """What a server answers on loopback, and that hostile requests cost nobody but themselves."""
 
+import http.client
 import io
 import json
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +268,23 @@ def test_it_stops_after_what_is_under_way(model: Path, number: signal.Signals) -
         assert running.process.wait(30) == 0
         with pytest.raises(ConnectionRefusedError):
             running.connect()
+
+
+def test_it_does_not_wait_for_ever_for_what_is_under_way(model: Path) -> None:
+    with serving("-m", model, "--workers", "1", "--timeout", "1", "--queue", "40") as running:
+
+        def ask() -> None:
+            with suppress(OSError, http.client.HTTPException):
+                running.post("/score", SLOW)
+
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: "iqa_queue_images 0\n" not in running.ask("GET", "/metrics").body.decode(), 30)
+        assert running.stop() == 0
+        assert not [line for line in running.said if "Traceback" in line or "Exception" in line], running.said
+        for thread in threads:
+            thread.join()
 
 
 def test_a_port_in_use_and_a_host_that_is_none_are_errors_in_a_line(iqa_process: Run, model: Path) -> None:
