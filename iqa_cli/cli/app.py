@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, calibrate, datasets, evaluate, interrupts, ratings, score, train
-from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
+from iqa_cli.cli import cache, calibrate, datasets, doctor, evaluate, gate, interrupts, models, ratings, score, serve, train
+from iqa_cli.errors import NO_THREADS, DataError, IqaError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
 from iqa_cli.images.formats import kind_of_suffix
@@ -71,25 +71,16 @@ def start(
 # ---- score ----
 
 app.command(epilog=score.EXIT_CODES)(score.score)
+app.command(epilog=gate.EXIT_CODES)(gate.gate)
+app.command(epilog=serve.EXIT_CODES)(serve.serve)
 app.command()(ratings.ratings)
 
 
-# ---- models ----
+# ---- models, and this installation ----
 
-
-@app.command()
-def models() -> None:
-    """List the installed models: a table at a terminal, CSV in a pipe."""
-    from iqa_cli.cli.views import terminal
-    from iqa_cli.models import find
-
-    cards = list(find.find_cards())
-    if not cards:
-        raise WeightsError(f"{find.released_folder()}: no models are installed there")
-    terminal.print_models(cards, find.released_folder())
-
-
+app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
+app.command(epilog=doctor.EXIT_CODES)(doctor.doctor)
 
 
 # ---- training ----

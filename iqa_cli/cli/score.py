@@ -86,10 +86,10 @@ def run_scoring(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
-        from iqa_cli.scoring import scorer
+        from iqa_cli.scoring import pipeline
 
         with interrupts.raised():
-            tally = scorer.Tally()
+            tally = pipeline.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
             follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits)
@@ -99,7 +99,7 @@ def run_scoring(
                 open_output(files, output) as sink,
                 selecting(selection, sink, hide) as chosen,
             ):
-                scorer.score_all(inputs, options, SinkGroup([rated, chosen]).write, tally, worker)
+                pipeline.score_all(inputs, options, SinkGroup([rated, chosen]).write, tally, worker)
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
     return tally.exit_code or rated.exit_code or (FAILING if chosen.failing else 0)
@@ -163,7 +163,7 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
     from collections import Counter
 
     from iqa_cli.images.find import find_images
-    from iqa_cli.scoring.scorer import filter_names
+    from iqa_cli.scoring.pipeline import filter_names
 
     if not paths or STDIN in paths or files_from is not None:
         return None

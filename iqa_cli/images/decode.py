@@ -76,7 +76,9 @@ class Decoded:
         return np.asarray(self.region.picture)
 
 
-def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None) -> Decoded:
+def decode_image(
+    path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None, suffix: str | None = None
+) -> Decoded:
     """Decode one file to upright sRGB; safe to call from many threads.
 
     Transparency lies on white. Colours are those that the file says (ICC, CICP, gAMA and cHRM), HDR as a plain screen shows it.
@@ -84,6 +86,7 @@ def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | N
 
     max_pixels: larger pictures are refused from their header alone.
     crops: what will be cut, so that no more is decoded than those need; None for every pixel.
+    suffix: of the name that the user knows the file by; None: that of the path.
 
     Raises Undecodable, and nothing else, where the file is missing, denied, unsupported, damaged or too large.
     """
@@ -92,7 +95,7 @@ def decode_image(path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | N
         head = file.read(HEAD)
         if not head:
             raise Undecodable(Status.DAMAGED, "empty file")
-        kind = identify_kind(head, os.path.splitext(path)[1].lower())
+        kind = identify_kind(head, (os.path.splitext(path)[1] if suffix is None else suffix).lower())
         if kind not in OPENERS:
             raise Undecodable(Status.UNSUPPORTED, f"{kind}: not decoded here" if kind else "not an image")
         with naming_failures(kind):

@@ -26,7 +26,7 @@ from iqa_cli.scoring.writers import encode_csv, format_record
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard
-    from iqa_cli.scoring.scorer import Tally
+    from iqa_cli.scoring.pipeline import Tally
 
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
@@ -60,6 +60,13 @@ def print_note(text: str) -> None:
 def print_line(text: str) -> None:
     """One line on stdout."""
     open_console(stderr=False).print(show(text), soft_wrap=True)
+
+
+def print_notes(lines: Iterable[str]) -> None:
+    """Lines on stderr."""
+    console = open_console(stderr=True)
+    for line in lines:
+        console.print(show(line), soft_wrap=True)
 
 
 # ---- while it runs ----
@@ -229,6 +236,21 @@ def print_rows(rows: Sequence[Row]) -> None:
     for row in rows:
         table.add_row(*(Text(show(value), overflow="fold") for value in row.values()))
     open_console(stderr=False).print(table)
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and texts side by side at a terminal, else `name: text` a line."""
+    console = open_console(stderr=False)
+    if not sys.stdout.isatty():
+        for name, text in pairs:
+            console.print(Text(show(f"{name}: {text}")), soft_wrap=True)
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in pairs:
+        table.add_row(name, Text(show(text)))
+    console.print(table)
 
 
 def print_models(cards: Iterable[ModelCard], folder: Path) -> None:
