@@ -273,33 +273,36 @@ def test_an_image_that_fails_is_a_record(scorer: Scorer, tmp_path: Path) -> None
         assert record.detail
 
 
+ODD_THINGS = [
+    (RGB / 255, r"float64 and shape \[400, 600, 3\]: of floats nobody knows where white is"),
+    (RGB.astype(np.float32), "of floats"),
+    (RGB.astype(np.uint16), "16 bits"),
+    (RGB.astype(np.int64), "values of another kind"),
+    (RGB > 9, "values of another kind"),
+    (RGB[..., :1], r"one channel: give array\[..., 0\]"),
+    (np.dstack([RGB, RGB[..., 0]]), "four channels"),
+    (RGB[..., :2], "2 channels"),
+    (RGB.transpose(2, 0, 1), r"channels come first: give array.transpose\(1, 2, 0\)"),
+    (RGB[None], "no picture has so many axes: of a batch"),
+    (RGB[0, 0], "no picture has so many axes"),
+    (RGB[:0], "it is empty"),
+    (np.array("photo.jpg"), "no picture has so many axes"),
+    (np.array(RGB, dtype=object), "values of another kind"),
+    (Image.new("F", (9, 9)), "mode F"),
+    (Image.new("I", (9, 9)), "mode I"),
+    (Image.new("RGB", (0, 9)), "it is empty"),
+    (io.StringIO("text"), "open it in binary mode"),
+    (None, "builtins.NoneType is no image"),
+    (7, "builtins.int is no image"),
+    ([RGB], "builtins.list is no image"),
+    ({"path": "photo.jpg"}, "builtins.dict is no image"),
+]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
-    [
-        (RGB / 255, r"float64 and shape \[400, 600, 3\]: of floats nobody knows where white is"),
-        (RGB.astype(np.float32), "of floats"),
-        (RGB.astype(np.uint16), "16 bits"),
-        (RGB.astype(np.int64), "values of another kind"),
-        (RGB > 9, "values of another kind"),
-        (RGB[..., :1], r"one channel: give array\[..., 0\]"),
-        (np.dstack([RGB, RGB[..., 0]]), "four channels"),
-        (RGB[..., :2], "2 channels"),
-        (RGB.transpose(2, 0, 1), r"channels come first: give array.transpose\(1, 2, 0\)"),
-        (RGB[None], "no picture has so many axes: of a batch"),
-        (RGB[0, 0], "no picture has so many axes"),
-        (RGB[:0], "it is empty"),
-        (np.array("photo.jpg"), "no picture has so many axes"),
-        (np.array(RGB, dtype=object), "values of another kind"),
-        (Image.new("F", (9, 9)), "mode F"),
-        (Image.new("I", (9, 9)), "mode I"),
-        (Image.new("RGB", (0, 9)), "it is empty"),
-        (io.StringIO("text"), "open it in binary mode"),
-        (None, "builtins.NoneType is no image"),
-        (7, "builtins.int is no image"),
-        ([RGB], "builtins.list is no image"),
-        ({"path": "photo.jpg"}, "builtins.dict is no image"),
-    ],
-    ids=str,
+    ODD_THINGS,
+    ids=map(str, range(len(ODD_THINGS))),
 )
 def test_what_can_be_no_image_says_what_to_do(scorer: Scorer, given: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
