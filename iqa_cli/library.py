@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from iqa_cli.errors import ClosedError, InputError, UsageError
-from iqa_cli.images.find import AnyPath, find_images, iterate_paths
+from iqa_cli.images.find import AnyPath, iterate_paths
 from iqa_cli.images.in_memory import Channels
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model
 from iqa_cli.options import DEFAULT_MODEL, FILE_KINDS, BackendChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord
+from iqa_cli.remote.find import find_sources
 from iqa_cli.scoring.decode_client import Stopped
 from iqa_cli.scoring.pipeline import Pipeline, filter_names, open_pipeline
 from iqa_cli.scoring.sources import Source, read_image
@@ -236,7 +237,8 @@ class Scorer:
 def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
     """Score files, one path or many, and whatever images are in folders: a record an image, in order, as they get done.
 
-    Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
+    A tar or zip that is named is a folder of what is in it. Raises WeightsError or UsageError where the run cannot start. What
+    folders hold besides images is left out.
 
     >>> records = list(score_images("tests/photos", ScoreOptions(include=("coffee*",))))
     >>> max(records, key=lambda record: record.score).path
@@ -244,4 +246,4 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
     """
     chosen = options or ScoreOptions()
     pipeline = open_pipeline(chosen)
-    return pipeline.score(find_images(iterate_paths(paths), Counter(), filter_names(chosen)))
+    return pipeline.run(find_sources(iterate_paths(paths), Counter(), filter_names(chosen)))

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "datasets": "errors images options records",
     "networks": "errors files images models",
     "scoring": "errors images models networks options records files",
-    "library": "errors images models options records scoring",
+    "remote": "errors images options records scoring",
+    "library": "errors images models options records remote scoring",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",
@@ -33,8 +34,8 @@ MAY_IMPORT = {
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export gate images library models files options records scoring server"
-    " training",
+    "cli": "culling datasets doctor errors evaluation export gate images library models files options records remote"
+    " scoring server training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from iqa_cli.cli.ratings import rating
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import check_outputs, list_model_parts
-from iqa_cli.images.find import expand_pattern, is_pattern
+from iqa_cli.remote.names import expand_name, is_archive, matches_nothing, split_member
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.selection import Selection, selecting
 from iqa_cli.scoring.writers import CsvSink, Sink, SinkGroup, list_outputs, open_sinks
@@ -28,6 +28,8 @@ from iqa_cli.scoring.writers import CsvSink, Sink, SinkGroup, list_outputs, open
 if TYPE_CHECKING:
     from iqa_cli.culling.rating_options import RatingOptions
     from iqa_cli.options import ScoreOptions
+    from iqa_cli.scoring.pipeline import Tally
+    from iqa_cli.scoring.sources import Source
 
 EXIT_CODES = (
     "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files, as a sidecar"
@@ -67,9 +69,11 @@ def score(
 
     $ iqa score photos --write-xmp --csv scores.csv
 
+    $ iqa score shards/*.tar --csv scores.csv    (its paths: shards/00000.tar::KEY.jpg)
+
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-7), $0}' | sort -g
     """
-    paths = [path for named in images.paths or [] for path in expand_pattern(named)]
+    paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime)
     raise typer.Exit(run_scoring(options, images, choice.gather(), output, ratings.gather()))
@@ -80,6 +84,8 @@ def run_scoring(
 ) -> int:
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files(null=images.null)
+    if ratings is not None and (archives := [path for path in paths if is_archive(path)]):
+        raise UsageError(f"--write-xmp: {archives[0]}: no sidecar can be written beside an image in an archive: leave it out")
     read = list_inputs(paths, images.files_from, options.model)
     check_outputs(list_outputs(files, append=output.append), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
@@ -99,15 +105,31 @@ def run_scoring(
                 open_output(files, output) as sink,
                 selecting(selection, sink, hide) as chosen,
             ):
-                pipeline.score_all(inputs, options, SinkGroup([rated, chosen]).write, tally, worker)
+                sources = find_inputs(inputs, options, tally, files_only=ratings is not None)
+                pipeline.score_all(sources, options, SinkGroup([rated, chosen]).write, tally, worker)
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
     return tally.exit_code or rated.exit_code or (FAILING if chosen.failing else 0)
 
 
+def find_inputs(inputs: Iterable[str], options: ScoreOptions, tally: Tally, *, files_only: bool) -> Iterator[Source]:
+    """What is scored. files_only: no archive is looked into, because something will be written beside each image.
+
+    Raises DataError at the end where there were only archives, in folders.
+    """
+    from iqa_cli.images.find import find_images
+    from iqa_cli.remote.find import find_sources
+    from iqa_cli.scoring.pipeline import filter_names
+
+    yield from (find_images if files_only else find_sources)(inputs, tally.left_out, filter_names(options))
+    if not tally.found and (kind := next(filter(is_archive, tally.left_out), None)):
+        left_out = tally.describe_left_out()
+        raise DataError(f"no images found; {left_out}: name archives to score what is in them, as in: iqa score DIR/{kind}")
+
+
 def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:
     """The files that are named as inputs; those of lists are known only as the lists are read."""
-    yield from (path for path in paths if path != STDIN)
+    yield from ((split_member(path) or (path,))[0] for path in paths if path != STDIN)
     yield from list_model_parts(model)
     if files_from not in (None, STREAM):
         yield files_from
@@ -117,7 +139,7 @@ def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterat
 
 def explain_patterns(paths: list[str]) -> list[str]:
     """What to say of patterns that match nothing; their records only say that there is no such file."""
-    return [f"{path}: no file is called so, and none matches this pattern" for path in paths if is_pattern(path)]
+    return [f"{path}: no file is called so, and none matches this pattern" for path in paths if matches_nothing(path)]
 
 
 def name_inputs(paths: list[str], files_from: Path | None, *, null: bool) -> Iterator[str]:
@@ -159,13 +181,13 @@ def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> It
 
 
 def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions) -> Callable[[], int] | None:
-    """What finds out how many images there are, unless a list says so only as it is read."""
+    """What finds out how many images there are, unless a list or an archive says so only as it is read."""
     from collections import Counter
 
     from iqa_cli.images.find import find_images
     from iqa_cli.scoring.pipeline import filter_names
 
-    if not paths or STDIN in paths or files_from is not None:
+    if not paths or STDIN in paths or files_from is not None or any(map(is_archive, paths)):
         return None
     names = filter_names(options)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))

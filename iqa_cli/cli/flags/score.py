@@ -13,6 +13,7 @@ import typer
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
 from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
+from iqa_cli.remote.names import is_archive
 from iqa_cli.scoring.selection import Order, Selection
 
 INPUT, CHOICE = "Input", "Choice"  # panels of the help
@@ -25,7 +26,7 @@ class InputFlags:
 
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH...", help="Images, and folders of them; - reads a list of paths from stdin."),
+        typer.Argument(metavar="PATH...", help="Images, folders and archives of them; - reads a list of paths from stdin."),
     ] = None
     files_from: Annotated[
         Path | None,
@@ -88,9 +89,14 @@ class InputFlags:
     ] = ScoreOptions.timeout
 
     def has_many(self) -> bool:
-        """Whether folders or lists are among them; images that are named one by one need no cache."""
+        """Whether folders, archives or lists are among them; images that are named one by one need no cache."""
         paths = self.paths or []
-        return self.files_from is not None or STDIN in paths or any(map(os.path.isdir, paths))
+        return self.files_from is not None or STDIN in paths or any(map(is_container, paths))
+
+
+def is_container(path: str) -> bool:
+    """Whether a path is that of a folder or of an archive."""
+    return os.path.isdir(path) or is_archive(path)  # noqa: PTH112
 
 
 @dataclass(frozen=True)
