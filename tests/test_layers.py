@@ -58,6 +58,8 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
     "lxml": "culling.xmp",
+    "fsspec": "remote.stores",
+    "aiohttp": "remote.stores",
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, BinaryIO
 
 import typer
@@ -20,7 +21,7 @@ from iqa_cli.cli.ratings import rating
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import check_outputs, list_model_parts
-from iqa_cli.remote.names import expand_name, is_archive, matches_nothing, split_member
+from iqa_cli.remote.names import expand_name, is_archive, is_url, matches_nothing, split_member
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.selection import Selection, selecting
 from iqa_cli.scoring.writers import CsvSink, Sink, SinkGroup, list_outputs, open_sinks
@@ -69,7 +70,7 @@ def score(
 
     $ iqa score photos --write-xmp --csv scores.csv
 
-    $ iqa score shards/*.tar --csv scores.csv    (its paths: shards/00000.tar::KEY.jpg)
+    $ iqa score "s3://bucket/shards/*.tar" --csv scores.csv    (paths as s3://bucket/shards/00000.tar::KEY.jpg)
 
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-7), $0}' | sort -g
     """
@@ -84,8 +85,10 @@ def run_scoring(
 ) -> int:
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files(null=images.null)
-    if ratings is not None and (archives := [path for path in paths if is_archive(path)]):
-        raise UsageError(f"--write-xmp: {archives[0]}: no sidecar can be written beside an image in an archive: leave it out")
+    if ratings is not None and (others := [path for path in paths if is_archive(path) or is_url(path)]):
+        raise UsageError(
+            f"--write-xmp: {others[0]}: no sidecar can be written beside an image that is no file here: leave it out"
+        )
     read = list_inputs(paths, images.files_from, options.model)
     check_outputs(list_outputs(files, append=output.append), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
@@ -94,7 +97,7 @@ def run_scoring(
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
         from iqa_cli.scoring import pipeline
 
-        with interrupts.raised():
+        with interrupts.raised(), stopping() as stop:
             tally = pipeline.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
@@ -105,14 +108,26 @@ def run_scoring(
                 open_output(files, output) as sink,
                 selecting(selection, sink, hide) as chosen,
             ):
-                sources = find_inputs(inputs, options, tally, files_only=ratings is not None)
+                sources = find_inputs(inputs, options, tally, stop, files_only=ratings is not None)
                 pipeline.score_all(sources, options, SinkGroup([rated, chosen]).write, tally, worker)
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
     return tally.exit_code or rated.exit_code or (FAILING if chosen.failing else 0)
 
 
-def find_inputs(inputs: Iterable[str], options: ScoreOptions, tally: Tally, *, files_only: bool) -> Iterator[Source]:
+@contextmanager
+def stopping() -> Iterator[Event]:
+    """An event that is set when the block ends: nothing need be read any more."""
+    stop = Event()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+def find_inputs(
+    inputs: Iterable[str], options: ScoreOptions, tally: Tally, stop: Event, *, files_only: bool
+) -> Iterator[Source]:
     """What is scored. files_only: no archive is looked into, because something will be written beside each image.
 
     Raises DataError at the end where there were only archives, in folders.
@@ -121,15 +136,19 @@ def find_inputs(inputs: Iterable[str], options: ScoreOptions, tally: Tally, *, f
     from iqa_cli.remote.find import find_sources
     from iqa_cli.scoring.pipeline import filter_names
 
-    yield from (find_images if files_only else find_sources)(inputs, tally.left_out, filter_names(options))
-    if not tally.found and (kind := next(filter(is_archive, tally.left_out), None)):
+    names = filter_names(options)
+    if files_only:
+        yield from find_images(inputs, tally.left_out, names)
+    else:
+        yield from find_sources(inputs, tally.left_out, names, stop)
+    if not tally.found and not files_only and (kind := next(filter(is_archive, tally.left_out), None)):
         left_out = tally.describe_left_out()
         raise DataError(f"no images found; {left_out}: name archives to score what is in them, as in: iqa score DIR/{kind}")
 
 
 def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:
     """The files that are named as inputs; those of lists are known only as the lists are read."""
-    yield from ((split_member(path) or (path,))[0] for path in paths if path != STDIN)
+    yield from ((split_member(path) or (path,))[0] for path in paths if path != STDIN and not is_url(path))
     yield from list_model_parts(model)
     if files_from not in (None, STREAM):
         yield files_from
@@ -181,13 +200,13 @@ def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> It
 
 
 def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions) -> Callable[[], int] | None:
-    """What finds out how many images there are, unless a list or an archive says so only as it is read."""
+    """What finds out how many images there are, unless a list, an archive or a server says so only as it is read."""
     from collections import Counter
 
     from iqa_cli.images.find import find_images
     from iqa_cli.scoring.pipeline import filter_names
 
-    if not paths or STDIN in paths or files_from is not None or any(map(is_archive, paths)):
+    if not paths or STDIN in paths or files_from is not None or any(is_archive(path) or is_url(path) for path in paths):
         return None
     names = filter_names(options)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))

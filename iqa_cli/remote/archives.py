@@ -16,9 +16,8 @@ from typing import IO, Any, BinaryIO
 
 from iqa_cli.images.formats import HEAD
 from iqa_cli.records import Status, Undecodable
-from iqa_cli.remote.members import FILE, FOLDER, Member
+from iqa_cli.remote.members import FILE, FOLDER, Member, refuse_large
 
-MAX_BYTES = 1 << 30  # of a file in an archive: it is held in memory
 CUT = "the archive is cut short"
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # how gzip, bzip2 and xz begin
 ZIPPED = (b"PK\3\4", b"PK\5\6")
@@ -231,9 +230,3 @@ def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> b
     except (*BROKEN, OSError) as error:
         reason = str(error) or type(error).__name__
         raise Undecodable(Status.DAMAGED, f"cannot be read from the archive: {reason}") from error
-
-
-def refuse_large(size: int) -> None:
-    """Raises Undecodable for more bytes than are held in memory."""
-    if size > MAX_BYTES:
-        raise Undecodable(Status.TOO_LARGE, f"{size:,} bytes: of files in archives at most {MAX_BYTES:,} are read")

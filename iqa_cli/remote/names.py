@@ -1,9 +1,10 @@
-"""How files in archives are called: the archive, two colons, the path in it, as `shards/00000.tar::000000012.jpg`."""
+"""How images that are no files are called: `s3://bucket/a.jpg`, and in archives `shards/00000.tar::000000012.jpg`."""
 
 from __future__ import annotations
 
 import os
 import re
+from urllib.parse import unquote
 
 from iqa_cli.images.find import expand_pattern, is_pattern
 
@@ -11,6 +12,9 @@ SEPARATOR = "::"
 ENDINGS = r"tar|tar\.gz|tgz|tar\.bz2|tbz2?|tar\.xz|txz|zip"
 ARCHIVE = re.compile(rf".+\.({ENDINGS})", re.IGNORECASE | re.DOTALL)
 MEMBER = re.compile(rf"(.+?\.(?:{ENDINGS})){SEPARATOR}(.+)", re.IGNORECASE | re.DOTALL)
+URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+HTTP = ("http", "https")
+LOCAL = ("file", "local")
 CHAINED = re.compile(r"(?:zip|tar)://(.*?)::(.+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -28,8 +32,29 @@ def join_member(archive: str, member: str) -> str:
 
 
 def is_archive(path: str) -> bool:
-    """Whether a name is that of an archive, or of something in one, which a folder may be called as well."""
-    return ARCHIVE.fullmatch(path) is not None or split_member(path) is not None
+    """Whether a name is that of an archive, which a folder may have as well, or of something in one."""
+    return ARCHIVE.fullmatch(path_of(path)) is not None or split_member(path) is not None
+
+
+def scheme_of(path: str) -> str:
+    """What stands before :// in lower case; empty where nothing does."""
+    found = URL.match(path)
+    return found[1].lower() if found else ""
+
+
+def is_url(path: str) -> bool:
+    """Whether a name is a URL, maybe of an archive and with a path in it."""
+    return scheme_of(path) not in ("", *LOCAL)
+
+
+def path_of(url: str) -> str:
+    """The part of a URL that ends as the file does: without the query of a web address."""
+    return url.partition("?")[0].partition("#")[0] if scheme_of(url) in HTTP else url
+
+
+def is_pattern_of_urls(url: str) -> bool:
+    """Whether a URL is a pattern; a web address never is."""
+    return scheme_of(url) not in HTTP and re.search(r"[*?]", url) is not None
 
 
 def split_key(member: str) -> tuple[str, str]:
@@ -45,6 +70,8 @@ def split_key(member: str) -> tuple[str, str]:
 
 def plainly(path: str) -> str:
     """A name as it is written here: fsspec's zip://MEMBER::ARCHIVE is ARCHIVE::MEMBER, and zip://::ARCHIVE is ARCHIVE."""
+    if scheme_of(path) in LOCAL:
+        return unquote(path.partition("://")[2])
     chained = CHAINED.fullmatch(path)
     if chained is None:
         return path
@@ -54,6 +81,8 @@ def plainly(path: str) -> str:
 def expand_name(path: str) -> list[str]:
     """What a pattern on the command line matches, as `expand_pattern`; a pattern for what is in archives stays one."""
     path = plainly(path)
+    if is_url(path):
+        return [path]
     inside = split_member(path)
     if inside is None:
         return expand_pattern(path)
@@ -63,4 +92,9 @@ def expand_name(path: str) -> list[str]:
 def matches_nothing(path: str) -> bool:
     """Whether a name that was expanded still is a pattern of files."""
     inside = split_member(path)
-    return is_pattern(path if inside is None else inside[0])
+    return not is_url(path) and is_pattern(path if inside is None else inside[0])
+
+
+def is_elsewhere(path: str) -> bool:
+    """Whether a name is no path of a local file: a URL, or the name of something in an archive."""
+    return is_url(path) or split_member(plainly(path)) is not None

@@ -26,7 +26,9 @@ class InputFlags:
 
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH...", help="Images, folders and archives of them; - reads a list of paths from stdin."),
+        typer.Argument(
+            metavar="PATH...", help="Images; folders, archives and URLs of them; - reads a list of paths from stdin."
+        ),
     ] = None
     files_from: Annotated[
         Path | None,
