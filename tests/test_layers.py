@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "networks": "errors files images models",
     "scoring": "errors images models networks options records files",
     "remote": "errors images options records scoring",
+    "tables": "errors files records remote scoring",
     "library": "errors images models options records remote scoring",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
     "cli": "culling datasets doctor errors evaluation export gate images library models files options records remote"
-    " scoring server training",
+    " scoring server tables training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -58,6 +59,7 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
     "lxml": "culling.xmp",
+    "pyarrow": "tables",
     "fsspec": "remote.stores",
     "aiohttp": "remote.stores",
 }

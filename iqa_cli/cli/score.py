@@ -17,6 +17,7 @@ from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.ratings import RatingFlags
 from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.cli.flags.tables import TableFlags
 from iqa_cli.cli.ratings import rating
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
@@ -45,6 +46,7 @@ def score(
     images: InputFlags,
     choice: ChoiceFlags,
     output: OutputFlags,
+    tables: TableFlags,
     ratings: RatingFlags,
     model: ModelFlags,
     runtime: RuntimeFlags,
@@ -77,20 +79,27 @@ def score(
     paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime)
-    raise typer.Exit(run_scoring(options, images, choice.gather(), output, ratings.gather()))
+    raise typer.Exit(run_scoring(options, images, choice.gather(), output, tables, ratings.gather()))
 
 
 def run_scoring(
-    options: ScoreOptions, images: InputFlags, selection: Selection, output: OutputFlags, ratings: RatingOptions | None
+    options: ScoreOptions,
+    images: InputFlags,
+    selection: Selection,
+    output: OutputFlags,
+    tables: TableFlags,
+    ratings: RatingOptions | None,
 ) -> int:
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
+    to_stdout = STREAM in (output.csv, output.jsonl, output.json)
+    tables.check(format_named=output.format is not None, append=output.append, waits=selection.waits, other_stdout=to_stdout)
     paths, files = images.paths or [], output.list_files(null=images.null)
     if ratings is not None and (others := [path for path in paths if is_archive(path) or is_url(path)]):
         raise UsageError(
             f"--write-xmp: {others[0]}: no sidecar can be written beside an image that is no file here: leave it out"
         )
     read = list_inputs(paths, images.files_from, options.model)
-    check_outputs(list_outputs(files, append=output.append), read, force=output.force)
+    check_outputs([*list_outputs(files, append=output.append), *tables.list_outputs()], read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
@@ -101,12 +110,14 @@ def run_scoring(
             tally = pipeline.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits)
+            named = [*files.values(), *tables.files]
+            follow = terminal.follow(tally, named, quiet=output.quiet, count=count, held=selection.waits)
             with (
                 rating(ratings, quiet=output.quiet) as rated,
                 follow as hide,
-                open_output(files, output) as sink,
-                selecting(selection, sink, hide) as chosen,
+                tables.open(lambda: find_sha256(options), force=output.force) as sinks,
+                open_output(files, output, to_stdout=not tables.any) as sink,
+                selecting(selection, SinkGroup([sink, *sinks]), hide) as chosen,
             ):
                 sources = find_inputs(inputs, options, tally, stop, files_only=ratings is not None)
                 pipeline.score_all(sources, options, SinkGroup([rated, chosen]).write, tally, worker)
@@ -212,12 +223,23 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 
-def open_output(files: Mapping[str, Path], output: OutputFlags) -> AbstractContextManager[Sink]:
-    """Where records go: the files, or stdout. Raises UsageError and DataError."""
+def find_sha256(options: ScoreOptions) -> str:
+    """The SHA-256 of the weights that score. Raises WeightsError."""
+    from iqa_cli.models.find import find_model
+    from iqa_cli.options import FILE_KINDS
+
+    found = find_model(options.model, options.backend)
+    return found.card.files[FILE_KINDS[found.backend]].sha256
+
+
+def open_output(files: Mapping[str, Path], output: OutputFlags, *, to_stdout: bool) -> AbstractContextManager[Sink]:
+    """Where records go: the files; without any, to stdout or nowhere. Raises UsageError and DataError."""
     from iqa_cli.cli.views import terminal
 
     if files:
         return open_sinks(files, header=not output.no_header, append=output.append)
+    if not to_stdout:
+        return nullcontext(SinkGroup([]))
     if sys.stdout.isatty():
         return nullcontext(terminal.TableSink(header=not output.no_header))
     return nullcontext(CsvSink(open_stdout(), header=not output.no_header))
