@@ -12,7 +12,7 @@ import typer
 
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
-from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
+from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, REPORT_PREVIEW, ScoreOptions
 from iqa_cli.scoring.selection import Order, Selection
 
 INPUT, CHOICE = "Input", "Choice"  # panels of the help
@@ -148,6 +148,15 @@ class OutputFlags:
         ),
     ] = None
     json: JsonFile = None
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=parse_output,
+            help="Write a page for the browser: thumbnails to sort, filter and mark; - is stdout.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None
     format: Annotated[
         Format | None,
         typer.Option(help="What to write on stdout; paths: of images that have a score.", rich_help_panel=OUTPUT),
@@ -171,7 +180,7 @@ class OutputFlags:
 
         null: paths end with a NUL.
         """
-        named = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json}
+        named = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json, "html": self.html}
         files = {kind: path for kind, path in named.items() if path is not None}
         if self.format is not None and files:
             raise UsageError("--format is about stdout: leave it out, or the files")
@@ -183,6 +192,8 @@ class OutputFlags:
             raise UsageError("--no-header is about CSV: add --csv FILE, or leave it out")
         if self.append and self.json is not None:
             raise UsageError("--append: nothing can be added to a JSON array; write JSON Lines, by --jsonl")
+        if self.append and self.html is not None:
+            raise UsageError("--append: nothing can be added to a page; write it of all photos")
         if self.append and (not files or STREAM in files.values()):
             raise UsageError("--append is about files: add --csv FILE or --jsonl FILE")
         return files
@@ -211,7 +222,7 @@ class ModelFlags:
     ] = None
 
 
-def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags) -> ScoreOptions:
+def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags, output: OutputFlags) -> ScoreOptions:
     """The options of a run. Raises UsageError where they make no sense."""
     return replace(
         runtime.gather(),
@@ -223,4 +234,5 @@ def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags)
         exclude=tuple(images.exclude or ()),
         max_depth=images.max_depth,
         follow_symlinks=images.follow_symlinks,
+        preview=0 if output.html is None else REPORT_PREVIEW,
     )
