@@ -20,7 +20,7 @@ from iqa_cli.cli import cache, datasets, evaluate, interrupts, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
-from iqa_cli.images.formats import kind_of_suffix
+from iqa_cli.images.formats import RAW, kind_of_suffix
 
 PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see interrupts
 
@@ -38,7 +38,7 @@ class Commands(TyperGroup):
 def may_be_photos(text: str) -> bool:
     """Whether a word is a path or a list of them rather than a misspelt command."""
     path = Path(text)
-    named = len(path.parts) > 1 or kind_of_suffix(path.suffix.lower()) == "image"
+    named = len(path.parts) > 1 or kind_of_suffix(path.suffix.lower()) in ("image", RAW)
     return text == "-" or named or is_pattern(text) or os.path.lexists(text)
 
 

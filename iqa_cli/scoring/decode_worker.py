@@ -27,7 +27,7 @@ ALARM_MARGIN = 5.0  # seconds after the timeout when a worker ends itself, becau
 def prepare(path: str, options: DecodeOptions) -> tuple[dict[str, Any], list[memoryview | bytes]]:
     """The answer for one file, its pixels, uint8 [n, h, w, 3], and its preview; without any, why it has none."""
     try:
-        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops)
+        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, raw=options.raw)
         views = cut_views(image.region, options.crops)
         preview = make_preview(path, image, options.preview) if options.preview else b""
         answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -21,9 +21,10 @@ import numpy as np
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, find_images, iterate_paths
+from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
-from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
+from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
 from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder, read_state
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding
 
 THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
+EXTRA_LIBRARIES = ("pi-heif", "pylibjxl", "rawpy")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
 
@@ -184,15 +186,17 @@ def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptio
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview)
+    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw)
 
 
-def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> dict[str, object]:
+def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> Mapping[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
+    libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
-    return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
 
 def find_version(library: str) -> str:
@@ -250,10 +254,15 @@ def score_all(
     """
     scorer = open_scorer(options, tally.notes.append, worker)
     images = count_found(find_images(paths, tally.left_out, filter_names(options)), tally)
+    undecoded: Counter[str] = Counter()  # kinds whose decoder is not installed
     with closing(scorer.cache) if scorer.cache else nullcontext(), closing(scorer.score(images)) as records:
         for record in records:
             write(record)
             tally.statuses[record.status] += 1
+            undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
+    if undecoded:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in undecoded.most_common())
+        tally.notes.append(f"not decoded: {kinds}, which need the [formats] extra; get it with: {COMMAND}")
     tally.reused = scorer.cache.hits if scorer.cache is not None else 0
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")

@@ -12,7 +12,7 @@ import typer
 
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
-from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, REPORT_PREVIEW, ScoreOptions
+from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, REPORT_PREVIEW, RawChoice, ScoreOptions
 from iqa_cli.scoring.selection import Order, Selection
 
 INPUT, CHOICE = "Input", "Choice"  # panels of the help
@@ -86,6 +86,10 @@ class InputFlags:
             rich_help_panel=INPUT,
         ),
     ] = ScoreOptions.timeout
+    raw: Annotated[
+        RawChoice,
+        typer.Option(help="Of camera RAW: the preview in the file, or develop it, in seconds a photo.", rich_help_panel=INPUT),
+    ] = ScoreOptions.raw
 
     def has_many(self) -> bool:
         """Whether folders or lists are among them; images that are named one by one need no cache."""
@@ -234,5 +238,6 @@ def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags,
         exclude=tuple(images.exclude or ()),
         max_depth=images.max_depth,
         follow_symlinks=images.follow_symlinks,
+        raw=images.raw,
         preview=0 if output.html is None else REPORT_PREVIEW,
     )
