@@ -20,7 +20,7 @@ from iqa_cli.reports.previews import PreviewSpool
 from iqa_cli.scoring.writers import encode_path, round_record
 
 CHUNK = 50  # thumbnails of one script element: half a megabyte, of which a browser splits a few at a time
-SHOWN = ("path", "score", "percentile", "status", "detail", "width", "height", "model")
+SHOWN = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
 """The fields that the page knows by name; all others that a record has stand in `extra`."""
 
 

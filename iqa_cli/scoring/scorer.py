@@ -178,8 +178,16 @@ class Scorer:
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        width, height = prediction.width, prediction.height
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", width, height, preview)
+        shape = prediction.width, prediction.height
+        uncertainty = find_uncertainty(score, self.card)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, preview)
+
+
+def find_uncertainty(score: float, card: ModelCard) -> float | None:
+    """The half-width in points of the interval around a score; None where the card does not say."""
+    if card.intervals is None:
+        return None
+    return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
 
 
 def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:

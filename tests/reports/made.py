@@ -68,7 +68,7 @@ def make_groups() -> list[ScoreRecord]:
     ]
     return [
         GroupedRecord(
-            *(f"{at}.jpg", Status.OK, MODEL, score, score, "", 4000, 3000, make_jpeg(at)),
+            *(f"{at}.jpg", Status.OK, MODEL, score, score, "", 4000, 3000, 6.2, make_jpeg(at)),
             group=group,
             group_kind=kind,
             rank_in_group=rank,

@@ -45,8 +45,8 @@ def test_every_record_is_in_the_page_as_the_other_outputs_have_it(tmp_path: Path
     page = write_page(tmp_path / "r.html", [make_record("a.jpg", 74.30449), make_failure("b.jpg")])
     first, second = read_data(page)["records"]  # type: ignore[misc]
     assert first == {
-        **{"path": "a.jpg", "score": 74.3, "percentile": 74.3, "status": "ok", "detail": "", "width": 4000, "height": 3000},
-        **{"model": "toy", "href": link_photo("a.jpg", tmp_path)},
+        **{"path": "a.jpg", "score": 74.3, "percentile": 74.3, "uncertainty": None, "status": "ok", "detail": ""},
+        **{"width": 4000, "height": 3000, "model": "toy", "href": link_photo("a.jpg", tmp_path)},
     }
     assert (second["score"], second["status"], second["detail"]) == (None, "damaged", "JPEG: the data end early")
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # an error message need not wait for the network's libraries
 
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
-ROOMY = 60  # characters a line from which there is room for a bar
+ROOMY = 72  # characters a line from which there is room for a bar
 SHORTEST = 8  # characters of a path at any terminal
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
 Row = Mapping[str, str]  # column -> what stands there
@@ -157,12 +157,13 @@ class TableSink:
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
         if self.header:
-            self._print(*(Text(cell, style="bold") for cell in ("Score", "Percentile", "", "Image")))
+            self._print(*(Text(cell, style="bold") for cell in ("Score", "±", "Percentile", "", "Image")))
             self.header = False
         path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
         if record.status is Status.OK:
             values, filled = format_record(record), round((record.percentile or 0) / 100 * BAR)
-            self._print(Text(values["score"]), Text(values["percentile"]), Text("━" * filled, style="cyan"), Text(path))
+            known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
+            self._print(*known, Text("━" * filled, style="cyan"), Text(path))
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
@@ -170,7 +171,7 @@ class TableSink:
     @property
     def _widths(self) -> tuple[int, ...]:
         """Of the columns before the path: numbers, and where there is room for it a bar."""
-        return (6, 10, BAR) if self.console.width >= ROOMY else (6, 10)
+        return (6, 4, 10, BAR) if self.console.width >= ROOMY else (6, 4, 10)
 
     @property
     def _indent(self) -> int:
@@ -185,7 +186,7 @@ class TableSink:
             line.add_column(width=self._indent)
         else:
             first = first[: len(self._widths)]
-            sides: tuple[JustifyMethod, ...] = ("right", "right", "left")
+            sides: tuple[JustifyMethod, ...] = ("right", "right", "right", "left")
             for width, justify in zip(self._widths, sides, strict=False):
                 line.add_column(width=width, justify=justify)
         line.add_column(overflow="fold")

@@ -60,6 +60,7 @@ function findRow(height) {
 }
 
 function draw(all = 0) {
+  if (list.classList.contains("printed") && !all) return; // all of it is there until the page has been printed
   const top = -list.getBoundingClientRect().top;
   const first = all ? 0 : findRow(top - MARGIN);
   const wanted = new Map();

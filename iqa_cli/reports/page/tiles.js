@@ -35,10 +35,11 @@ function makeTick(photo) {
 function makeTile(photo) {
   const reasons = reasonsOf(photo);
   const score = make("span", { className: "score" }, photo.score.toFixed(1));
+  const uncertainty = photo.uncertainty === null ? "" : make("span", { className: "quiet" }, `±${photo.uncertainty.toFixed(0)}`);
   const percentile = make("span", { className: "percentile" }, `${ordinal(photo.percentile)} percentile`);
   return make("div", { className: "tile", role: "listitem", tabIndex: -1, ariaLabel: describe(photo) },
     makeFrame(photo),
-    make("div", { className: "line" }, score, percentile, makeTick(photo)),
+    make("div", { className: "line" }, score, uncertainty, percentile, makeTick(photo)),
     makeName(photo),
     make("div", { className: "where", title: show(photo.folder) }, make("bdi", {}, photo.folder === "." ? "" : show(photo.folder))),
     reasons && make("div", { className: "reasons", title: show(reasons) }, show(reasons)));
