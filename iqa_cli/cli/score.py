@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from iqa_cli.cli import interrupts
+from iqa_cli.cli.flags.ratings import RatingFlags
 from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.cli.ratings import rating
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import Output, check_outputs, list_model_parts
@@ -24,20 +26,29 @@ from iqa_cli.scoring.selection import Selection, selecting
 from iqa_cli.scoring.writers import CsvSink, Sink, SinkGroup, list_outputs, open_sinks
 
 if TYPE_CHECKING:
+    from iqa_cli.culling.rating_options import RatingOptions
     from iqa_cli.options import ScoreOptions
     from iqa_cli.reports.previews import PreviewSpool
     from iqa_cli.scoring.scorer import Tally
 
 EXIT_CODES = (
-    "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files, 5 all have"
-    " one, and some is below --fail-under."
+    "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files, as a sidecar"
+    " that is not written, 5 all have one, and some is below --fail-under."
 )
 FAILING = 5
 REPORT = "html"  # the output that is a page
 
 
 @spread
-def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
+def score(
+    *,
+    images: InputFlags,
+    choice: ChoiceFlags,
+    output: OutputFlags,
+    ratings: RatingFlags,
+    model: ModelFlags,
+    runtime: RuntimeFlags,
+) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
     The percentile says what share of the photographs that people rated scores no higher. Nine times in ten the mean of people's
@@ -59,15 +70,19 @@ def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model
 
     $ iqa score photos --bottom 20 --format paths -0 | xargs -0 ls -l
 
+    $ iqa score photos --write-xmp --csv scores.csv
+
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-7), $0}' | sort -g
     """
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)
-    raise typer.Exit(run_scoring(options, images, choice.gather(), output))
+    raise typer.Exit(run_scoring(options, images, choice.gather(), output, ratings.gather()))
 
 
-def run_scoring(options: ScoreOptions, images: InputFlags, selection: Selection, output: OutputFlags) -> int:
+def run_scoring(
+    options: ScoreOptions, images: InputFlags, selection: Selection, output: OutputFlags, ratings: RatingOptions | None
+) -> int:
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
     paths, files = images.paths or [], output.list_files(null=images.null)
     read = list_inputs(paths, images.files_from, options.model)
@@ -85,15 +100,17 @@ def run_scoring(options: ScoreOptions, images: InputFlags, selection: Selection,
             count = plan_count(paths, images.files_from, options)
             follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits)
             with (
+                rating(ratings, quiet=output.quiet) as rated,
                 follow as hide,
                 PreviewSpool(files.get(REPORT, STREAM).parent) as previews,
                 open_output(files, output, previews, tally) as sink,
                 selecting(selection, sink, hide) as chosen,
             ):
-                scorer.score_all(inputs, options, lambda record: chosen.write(previews.keep(record)), tally, worker)
+                sinks = SinkGroup([rated, chosen])
+                scorer.score_all(inputs, options, lambda record: sinks.write(previews.keep(record)), tally, worker)
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
-    return tally.exit_code or (FAILING if chosen.failing else 0)
+    return tally.exit_code or rated.exit_code or (FAILING if chosen.failing else 0)
 
 
 def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:

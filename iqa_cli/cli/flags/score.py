@@ -10,17 +10,18 @@ from typing import Annotated
 
 import typer
 
+from iqa_cli.cli.flags.images import INPUT, FolderFlags
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
-from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, REPORT_PREVIEW, RawChoice, ScoreOptions
+from iqa_cli.options import REPORT_PREVIEW, ScoreOptions
 from iqa_cli.scoring.selection import Order, Selection
 
-INPUT, CHOICE = "Input", "Choice"  # panels of the help
+CHOICE = "Choice"  # a panel of the help
 STDIN = "-"
 
 
 @dataclass(frozen=True)
-class InputFlags:
+class InputFlags(FolderFlags):
     """Which images are scored, and which of them are refused."""
 
     paths: Annotated[
@@ -42,54 +43,6 @@ class InputFlags:
             rich_help_panel=INPUT,
         ),
     ] = False
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Of what folders hold, score only files like this, as '*.jpg' or 'DCIM/*'; repeatable.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB", help="Leave out files and folders like this, as '*thumb*'; repeatable.", rich_help_panel=INPUT
-        ),
-    ] = None
-    max_depth: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Look into N levels of each folder; 1: the files in it alone.", rich_help_panel=INPUT
-        ),
-    ] = None
-    follow_symlinks: Annotated[
-        bool,
-        typer.Option(
-            "--follow-symlinks/--no-follow-symlinks",
-            help="Whether links in folders count as what they lead to.",
-            rich_help_panel=INPUT,
-        ),
-    ] = ScoreOptions.follow_symlinks
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help=rf"Report larger images instead of decoding them.  \[default: {MAX_PIXELS}]", rich_help_panel=INPUT
-        ),
-    ] = None
-    timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.001,
-            max=MAX_TIMEOUT,
-            help="Report images that take longer to decode.",
-            rich_help_panel=INPUT,
-        ),
-    ] = ScoreOptions.timeout
-    raw: Annotated[
-        RawChoice,
-        typer.Option(help="Of camera RAW: the preview in the file, or develop it, in seconds a photo.", rich_help_panel=INPUT),
-    ] = ScoreOptions.raw
 
     def has_many(self) -> bool:
         """Whether folders or lists are among them; images that are named one by one need no cache."""
@@ -229,15 +182,8 @@ class ModelFlags:
 def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags, output: OutputFlags) -> ScoreOptions:
     """The options of a run. Raises UsageError where they make no sense."""
     return replace(
-        runtime.gather(),
+        images.apply(runtime.gather()),
         model=model.model,
-        max_pixels=images.max_pixels,
-        timeout=images.timeout,
         cache=images.has_many() if model.cache is None else model.cache,
-        include=tuple(images.include or ()),
-        exclude=tuple(images.exclude or ()),
-        max_depth=images.max_depth,
-        follow_symlinks=images.follow_symlinks,
-        raw=images.raw,
         preview=0 if output.html is None else REPORT_PREVIEW,
     )

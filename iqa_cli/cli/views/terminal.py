@@ -52,6 +52,11 @@ def print_error(error: str) -> None:
     open_console(stderr=True).print(f"iqa: error: {text}", style="red", soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """One line on stderr, about what was done."""
+    open_console(stderr=True).print(show(text), soft_wrap=True)
+
+
 def print_line(text: str) -> None:
     """One line on stdout."""
     open_console(stderr=False).print(show(text), soft_wrap=True)
@@ -93,6 +98,16 @@ def follow(
             console.print(line, soft_wrap=True)
         for note in tally.notes:
             console.print(f"iqa: warning: {show(note)}", style="yellow", soft_wrap=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say at a terminal what the block does while it lasts; nothing for an empty text, and elsewhere."""
+    if text and sys.stderr.isatty():
+        with open_console(stderr=True).status(text):
+            yield
+    else:
+        yield
 
 
 class Progress:
