@@ -25,11 +25,12 @@ MAY_IMPORT = {
     "scoring": "errors images models networks options records files",
     "culling": "errors files images options records scoring",
     "reports": "errors files options records scoring",
+    "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets errors evaluation export images models files options records reports scoring training",
+    "cli": "culling datasets errors evaluation export images models files options records reports scoring training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 

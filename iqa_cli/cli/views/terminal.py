@@ -110,6 +110,27 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def follow_watch(folder: str, tally: Tally, *, known: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Say that a folder is watched, and at the end of the block, which only an exception is, what came of it.
+
+    What the block is given prints a warning.
+    """
+    console = open_console(stderr=True)
+
+    def print_notes(lines: Iterable[str]) -> None:
+        for line in [] if quiet else lines:
+            console.print(f"iqa: {show(line)}", soft_wrap=True)
+
+    print_notes([f"watching {folder}, of which {known:,} photos are known; Ctrl-C ends it"])
+    try:
+        yield lambda text: print_notes([f"warning: {text}"])
+    finally:
+        failed = tally.recorded - tally.statuses[Status.OK]
+        photos = "photo" if tally.recorded == 1 else "photos"
+        print_notes([f"scored {tally.recorded - failed:,} of {tally.recorded:,} {photos}", *tally.notes])
+
+
 class Progress:
     """Draws a tally, again and again."""
 
