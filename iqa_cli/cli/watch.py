@@ -47,7 +47,7 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
     check_outputs(list_outputs({"jsonl": watched.jsonl}, append=True), [])
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
-        from iqa_cli.cli.views import terminal
+        from iqa_cli.cli.views.progress import follow_watch
         from iqa_cli.scoring.scorer import Tally, filter_names, open_scorer
         from iqa_cli.watching.arrivals import Arrivals, Pace, import_watch
         from iqa_cli.watching.log import ScoreLog
@@ -59,7 +59,7 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
             scorer = open_scorer(options, tally.notes.append, worker)
             with closing(ScoreLog(watched.jsonl, scorer.card.name)) as log:
                 names, folder = filter_names(options), str(watched.folder)
-                with terminal.follow_watch(folder, tally, known=len(log.known), quiet=watched.quiet) as warn:
+                with follow_watch(folder, tally, known=len(log.known), quiet=watched.quiet) as warn:
                     arrivals = Arrivals(folder, names, log.knows, warn, Pace(watched.settle, watched.poll))
                     watch_folder(arrivals, scorer, log, choose_view(watched), tally)
 

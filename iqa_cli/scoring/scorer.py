@@ -47,7 +47,8 @@ class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
     found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end.
+    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end; worst: the
+    first record of the lowest score.
     """
 
     found: int = 0
@@ -55,7 +56,15 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     reused: int = 0
+    worst: ScoreRecord | None = None
     started: float = field(default_factory=monotonic)
+
+    def add(self, record: ScoreRecord) -> None:
+        """Count a record."""
+        self.statuses[record.status] += 1
+        lowest = self.worst.score if self.worst is not None else None
+        if record.score is not None and (lowest is None or record.score < lowest):
+            self.worst = replace(record, preview=None)
 
     @property
     def recorded(self) -> int:
@@ -266,7 +275,7 @@ def score_all(
     with closing(scorer.cache) if scorer.cache else nullcontext(), closing(scorer.score(images)) as records:
         for record in records:
             write(record)
-            tally.statuses[record.status] += 1
+            tally.add(record)
             undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
     if undecoded:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in undecoded.most_common())

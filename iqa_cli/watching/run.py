@@ -27,5 +27,5 @@ def watch_folder(arrivals: Arrivals, scorer: Scorer, log: ScoreLog, show: Callab
                 continue
             log.write(record, arrival.state)
             tally.found += 1
-            tally.statuses[record.status] += 1
+            tally.add(record)
             show(record)
