@@ -204,9 +204,10 @@ def open_output(files: Mapping[str, Path], output: OutputFlags, previews: Previe
         elif not files:
             sinks.append(CsvSink(open_stdout(), header=not output.no_header))
         if REPORT in files:
-            from iqa_cli.reports.sink import open_report
+            from iqa_cli.reports.sink import Wording, open_report
 
-            sinks.append(stack.enter_context(open_report(files[REPORT], previews, lambda: list_remarks(tally))))
+            wording = Wording(remarks=lambda: list_remarks(tally))
+            sinks.append(stack.enter_context(open_report(files[REPORT], previews, wording)))
         yield SinkGroup(sinks)
 
 

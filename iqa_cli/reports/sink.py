@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,36 @@ from iqa_cli.scoring.writers import encode_path, round_record
 
 CHUNK = 50  # thumbnails of one script element: half a megabyte, of which a browser splits a few at a time
 SHOWN = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
-"""The fields that the page knows by name; all others that a record has stand in `extra`."""
+"""The fields of every record."""
+
+
+Describe = Callable[[ScoreRecord], Mapping[str, Any]]
+"""The fields of a record by their names, rounded, as other outputs have them: `writers.round_record`, or one that says more."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What the page says beside the pictures.
+
+    describe: of each record; what is not in SHOWN stands in its `extra`, where the page knows group, group_kind, rank_in_group,
+    best_of_group and reasons. remarks: what there is to say about the run, asked for at its end.
+    """
+
+    describe: Describe = round_record
+    remarks: Callable[[], Iterable[str]] = tuple
+
+
+PLAIN = Wording()
 
 
 class ReportSink:
     """Collects records, and writes the page at `finish`.
 
-    previews: where the small pictures are. folder: what links to photos are relative to. remarks: what there is to say about
-    the run, asked for at its end.
+    previews: where the small pictures are. folder: what links to photos are relative to.
     """
 
-    def __init__(self, target: Target, previews: PreviewSpool, folder: Path, remarks: Callable[[], Iterable[str]]) -> None:
-        self.target, self.previews, self.folder, self.remarks = target, previews, folder, remarks
+    def __init__(self, target: Target, previews: PreviewSpool, folder: Path, wording: Wording) -> None:
+        self.target, self.previews, self.folder, self.wording = target, previews, folder, wording
         self.records: list[ScoreRecord] = []
 
     def write(self, record: ScoreRecord) -> None:
@@ -49,24 +67,22 @@ class ReportSink:
             "version": __version__,
             "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
             "id": identify(self.records),
-            "remarks": [*remarks, *self.remarks()],
+            "remarks": [*remarks, *self.wording.remarks()],
             "chunk": CHUNK,
             "thumbs": drawn,
-            "records": [describe(record, self.folder) for record in self.records],
+            "records": [self._describe(record) for record in self.records],
         }
         self.target.write(build_head(data, __version__), tail=END)
         for number, first in enumerate(range(0, len(drawn), CHUNK)):
             thumbs = [self.previews.read(self.records[place].path) for place in drawn[first : first + CHUNK]]
             self.target.write(build_thumbs(number, thumbs), tail=END)
 
-
-def describe(record: ScoreRecord, folder: Path) -> dict[str, Any]:
-    """A record as the page's script has it: its fields, a link to the photo, and what else it carries in `extra`."""
-    values = round_record(record)
-    others = {field.name: getattr(record, field.name) for field in fields(record) if field.name not in (*SHOWN, "preview")}
-    extra = {name: value for name, value in others.items() if value not in (None, "", ())}
-    shown = {name: values[name] for name in SHOWN} | encode_path(record.path) | {"href": link_photo(record.path, folder)}
-    return shown | ({"extra": extra} if extra else {})
+    def _describe(self, record: ScoreRecord) -> dict[str, Any]:
+        """A record as the page's script has it: its fields, a link to the photo, and what else is said of it."""
+        values = self.wording.describe(record)
+        shown = {name: values[name] for name in SHOWN} | encode_path(record.path)
+        extra = {name: value for name, value in values.items() if name not in SHOWN and value not in (None, "", ())}
+        return shown | {"href": link_photo(record.path, self.folder)} | ({"extra": extra} if extra else {})
 
 
 def identify(records: Iterable[ScoreRecord]) -> str:
@@ -76,10 +92,10 @@ def identify(records: Iterable[ScoreRecord]) -> str:
 
 
 @contextmanager
-def open_report(path: Path, previews: PreviewSpool, remarks: Callable[[], Iterable[str]] = tuple) -> Iterator[ReportSink]:
+def open_report(path: Path, previews: PreviewSpool, wording: Wording = PLAIN) -> Iterator[ReportSink]:
     """A sink that is a page; written when the block ends, however it ends. Raises DataError where it cannot be."""
     with open_target(path) as target:
-        sink = ReportSink(target, previews, find_folder(path), remarks)
+        sink = ReportSink(target, previews, find_folder(path), wording)
         try:
             yield sink
         except BaseException:

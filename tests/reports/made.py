@@ -2,16 +2,17 @@
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.reports.previews import PreviewSpool
-from iqa_cli.reports.sink import open_report
+from iqa_cli.reports.sink import Describe, Wording, open_report
+from iqa_cli.scoring.writers import round_record
 
 MODEL = "toy"
 
@@ -46,40 +47,31 @@ def make_records(count: int, *, folders: int = 4) -> list[ScoreRecord]:
     ]
 
 
-@dataclass(frozen=True)
-class GroupedRecord(ScoreRecord):
-    """A record that says more."""
-
-    group: int | None = None
-    group_kind: str = ""
-    rank_in_group: int | None = None
-    best_of_group: bool = False
-    reasons: tuple[str, ...] = ("blur", "noise")
-
-
 def make_groups() -> list[ScoreRecord]:
-    """A burst of three, and a bracket of two."""
-    rows = [
-        (7, "burst", 3, 10.0),
-        (7, "burst", 2, 30.0),
-        (7, "burst", 1, 50.0),
-        (8, "bracket", 1, 40.0),
-        (8, "bracket", 2, 20.0),
-    ]
-    return [
-        GroupedRecord(
-            *(f"{at}.jpg", Status.OK, MODEL, score, score, "", 4000, 3000, 6.2, make_jpeg(at)),
-            group=group,
-            group_kind=kind,
-            rank_in_group=rank,
-            best_of_group=rank == 1,
-        )
-        for at, (group, kind, rank, score) in enumerate(rows, 1)
-    ]
+    """A burst of three, and a bracket of two: what `describe_group` says of them."""
+    return [make_record(name, score, preview=make_jpeg(at)) for at, (name, (*_, score)) in enumerate(GROUPED.items(), 1)]
 
 
-def write_page(path: Path, records: Iterable[ScoreRecord], remarks: Sequence[str] = ()) -> Path:
-    with PreviewSpool(path.parent) as previews, open_report(path, previews, lambda: remarks) as sink:
+GROUPED = {
+    "1.jpg": ("a/7.jpg", "burst", 3, 10.0),
+    "2.jpg": ("a/7.jpg", "burst", 2, 30.0),
+    "3.jpg": ("a/7.jpg", "burst", 1, 50.0),
+    "4.jpg": ("8.jpg", "bracket", None, 40.0),
+    "5.jpg": ("8.jpg", "bracket", None, 20.0),
+}
+
+
+def describe_group(record: ScoreRecord) -> dict[str, Any]:
+    """A record with more fields than every record has."""
+    group, kind, rank, _ = GROUPED.get(record.path, (None, None, None, None))
+    more = {"group": group, "group_kind": kind, "rank_in_group": rank, "best_of_group": None if rank is None else rank == 1}
+    return round_record(record) | more | {"reasons": ["blur", "noise"]}
+
+
+def write_page(
+    path: Path, records: Iterable[ScoreRecord], remarks: Sequence[str] = (), describe: Describe = round_record
+) -> Path:
+    with PreviewSpool(path.parent) as previews, open_report(path, previews, Wording(describe, lambda: remarks)) as sink:
         for record in records:
             sink.write(record)
     return path

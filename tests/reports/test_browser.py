@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from made import make_failure, make_groups, make_jpeg, make_record, make_records, write_page
+from made import describe_group, make_failure, make_groups, make_jpeg, make_record, make_records, write_page
 
 from iqa_cli.records import ScoreRecord
+from iqa_cli.reports.sink import Describe
+from iqa_cli.scoring.writers import round_record
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = shutil.which("chromium")
@@ -71,8 +73,15 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """Opens a page of records from its file; at the end nothing may have been said to the console, or asked of a network."""
     opened: list[Opened] = []
 
-    def go(records: list[ScoreRecord], *, remarks: tuple[str, ...] = (), width: int = 1200, **context: Any) -> Opened:
-        path = write_page(tmp_path / "r.html", records, remarks)
+    def go(
+        records: list[ScoreRecord],
+        *,
+        remarks: tuple[str, ...] = (),
+        describe: Describe = round_record,
+        width: int = 1200,
+        **context: Any,
+    ) -> Opened:
+        path = write_page(tmp_path / "r.html", records, remarks, describe)
         context = {"viewport": {"width": width, "height": 900}, "permissions": ["clipboard-read", "clipboard-write"], **context}
         page = browser.new_context(**context).new_page()
         here = Opened(page)
@@ -316,21 +325,21 @@ def test_without_its_file_a_photo_is_its_thumbnail(visit: Any) -> None:
 
 
 def test_groups_stand_side_by_side_the_best_first(visit: Any) -> None:
-    here = visit(make_groups())
+    here = visit(make_groups(), describe=describe_group)
     assert here.names() == ["1.jpg", "5.jpg", "2.jpg", "4.jpg", "3.jpg"]
     here.page.click("[data-view=groups]")
     assert [text.split("\n") for text in here.page.locator(".group").all_inner_texts()] == [
-        ["Group 7, burst", "3 photos, 10.0 to 50.0"],
-        ["Group 8, bracket", "2 photos, 20.0 to 40.0"],
+        ["Group a/7.jpg, burst", "3 photos, 10.0 to 50.0"],
+        ["Group 8.jpg, bracket", "2 photos, 20.0 to 40.0"],
     ]
     assert here.names() == ["3.jpg", "2.jpg", "1.jpg", "4.jpg", "5.jpg"]
-    assert here.page.locator(".tile .badge").all_inner_texts() == ["best of group", "no. 2", "no. 3", "best of group", "no. 2"]
+    assert here.page.locator(".tile .badge").all_inner_texts() == ["best of group", "no. 2", "no. 3", "bracket", "bracket"]
     tops = here.page.eval_on_selector_all(".tile", "tiles => tiles.map(tile => tile.getBoundingClientRect().top)")
     assert tops[0] == tops[1] == tops[2] < tops[3] == tops[4]
 
 
 def test_what_else_a_record_says_is_shown(visit: Any) -> None:
-    here = visit(make_groups())
+    here = visit(make_groups(), describe=describe_group)
     assert here.page.locator(".reasons").all_inner_texts() == ["blur, noise"] * 5
     here.page.fill("#filter", "noise")
     assert here.text("#count") == "5 photos"

@@ -18,10 +18,9 @@ function makeFrame(photo) {
     frame.append("no preview");
   }
   if (groupSizes.get(groupOf(photo)) > 1) {
-    const best = photo.extra.best_of_group === true || photo.extra.best_of_group === photo.path;
-    const rank = photo.extra.rank_in_group;
-    if (best) frame.append(make("span", { className: "badge best" }, "best of group"));
-    else if (rank !== undefined) frame.append(make("span", { className: "badge" }, `no. ${rank}`));
+    const { best_of_group: best, rank_in_group: rank, group_kind: kind } = photo.extra;
+    const said = best ? "best of group" : rank ? `no. ${rank}` : show(kind || ""); // what is kept whole has no ranks
+    if (said) frame.append(make("span", { className: best ? "badge best" : "badge" }, said));
   }
   return frame;
 }
