@@ -2,6 +2,8 @@ import base64
 import hashlib
 import json
 import re
+import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -133,6 +135,20 @@ def test_previews_are_kept_out_of_memory_and_out_of_the_records(tmp_path: Path) 
             b"",
         )
         assert list(tmp_path.iterdir()) == []  # the file has no name
+
+
+def test_ten_thousand_photos_are_written_at_once_and_in_little_memory(tmp_path: Path) -> None:
+    records = make_records(10_000, folders=40)
+    tracemalloc.start()
+    try:
+        began = time.process_time()
+        page = write_page(tmp_path / "r.html", records)
+        seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 60e6 < page.stat().st_size < 150e6
+    assert peak < 40e6  # bytes: half of the page at most
+    assert seconds < 15  # a second without the counting of bytes
 
 
 # ---- links ----
