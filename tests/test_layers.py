@@ -29,12 +29,14 @@ MAY_IMPORT = {
     "doctor": "errors images library models options records scoring",
     "culling": "errors files images options records scoring",
     "metric": "errors library records",
+    "reports": "errors files options records scoring",
+    "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export gate images library models files options records scoring server"
-    " training",
+    "cli": "culling datasets doctor errors evaluation export gate images library models files options records reports scoring"
+    " server training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 

@@ -34,7 +34,7 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
     suffix: as of `decode_image`.
     """
     try:
-        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, suffix=suffix)
+        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, raw=options.raw, suffix=suffix)
         views = cut_views(image.region, options.crops)
         preview = make_preview(path, image, options.preview) if options.preview else b""
         answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}

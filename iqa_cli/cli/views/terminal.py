@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -89,6 +87,8 @@ def follow(
         if quiet or table_grows or not sys.stderr.isatty():
             yield lambda: None
         else:
+            from iqa_cli.cli.views.progress import Progress  # which uses this module
+
             draw = Progress(tally, count).render
             live = Live(console=console, get_renderable=draw, transient=True, redirect_stdout=False, redirect_stderr=False)
             with live:  # which leaves stdout to the records
@@ -115,40 +115,6 @@ def waiting(text: str) -> Iterator[None]:
             yield
     else:
         yield
-
-
-class Progress:
-    """Draws a tally, again and again."""
-
-    def __init__(self, tally: Tally, count: Callable[[], int] | None) -> None:
-        self.tally = tally
-        self.total: int | None = None
-        if count is not None:
-            Thread(target=self._find_total, args=(count,), daemon=True).start()  # a daemon: nobody need wait for a count
-
-    def _find_total(self, count: Callable[[], int]) -> None:
-        self.total = count()
-
-    def render(self) -> Table:
-        """One line: how far, how many failed, how fast, how long still."""
-        recorded, seconds = self.tally.recorded, monotonic() - self.tally.started
-        failed = recorded - self.tally.statuses[Status.OK]
-        rate = recorded / seconds
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ProgressBar(self.total, recorded, width=30, pulse=self.total is None),
-            f"{recorded:,}" + (f" of {self.total:,}" if self.total is not None else " images"),
-            Text(f"{failed:,} failed", style="red") if failed else "",
-            f"{rate:.1f} images/s",
-            f"{show_time((self.total - recorded) / rate)} left" if self.total and rate else f"{show_time(seconds)}",
-        )
-        return line
-
-
-def show_time(seconds: float) -> str:
-    """Hours, minutes and seconds: 0:01:05."""
-    minutes, second = divmod(round(max(seconds, 0)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
 
 
 def summarise(tally: Tally) -> Iterator[str]:
