@@ -20,13 +20,13 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 from PIL import Image, ImageFile
 
-from iqa_cli.images import tiff
 from iqa_cli.images.colors.convert import flatten
 from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, find_tiff_space, rasterise, rasterise_bytes
+from iqa_cli.images.containers import tiff
+from iqa_cli.images.containers.jpeg import draft_jpeg, limit_jpeg_rows
+from iqa_cli.images.containers.jpeg_gaps import find_gap
 from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
 from iqa_cli.images.formats import DECODED, HEAD, HEIC, JXL, RAW, identify_kind
-from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
-from iqa_cli.images.jpeg_gaps import find_gap
 from iqa_cli.images.openers.pillow import PLUGINS, open_ico, open_jpeg2000, open_psd, prepare_decoders
 from iqa_cli.images.openers.raw import describe_size, read_raw
 from iqa_cli.images.openers.upright import open_heic, open_jxl

@@ -10,15 +10,15 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
-from iqa_cli.images import png
 from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
 from iqa_cli.images.colors.hdr import apply_hlg_ootf, find_peak, tone_map
 from iqa_cli.images.colors.spaces import ColorSpace, Light, space_from_cicp, space_from_gamma, space_from_profile
+from iqa_cli.images.containers import png
+from iqa_cli.images.containers.heif import read_avif, read_coding
+from iqa_cli.images.containers.tiff import read_chromaticities, rescale_palette
 from iqa_cli.images.crops import Window
 from iqa_cli.images.formats import HEIC
-from iqa_cli.images.heif import read_avif, read_coding
 from iqa_cli.images.openers.upright import read_heic
-from iqa_cli.images.tiff import read_chromaticities, rescale_palette
 from iqa_cli.records import Status, Undecodable
 
 STRIP = 1 << 18  # samples that are light at a time, 4 bytes each

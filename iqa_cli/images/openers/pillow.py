@@ -27,7 +27,7 @@ from PIL import (
     _imaging,
 )
 
-from iqa_cli.images.heif import read_boxes, read_top
+from iqa_cli.images.containers.heif import read_boxes, read_top
 from iqa_cli.records import Status, Undecodable
 
 PLUGINS: dict[str, type[ImageFile.ImageFile]] = {

@@ -8,9 +8,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from iqa_cli.images import av1
 from iqa_cli.images.colors.convert import Samples
-from iqa_cli.images.tiff import read_samples
+from iqa_cli.images.containers import av1
+from iqa_cli.images.containers.tiff import read_samples
 
 BOXES = 1000  # more of them, one beside another, are nobody's photo
 LARGEST = 1 << 22  # bytes of a box of metadata that are looked at
