@@ -68,7 +68,7 @@ def train(
 
     $ iqa train --dataset livec --data-root ChallengeDB_release
 
-    $ iqa train --recipe weights/recipes/first-448.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
+    $ iqa train --recipe weights/recipes/full-one.toml --data-root sets --folds 5 -r runs/cv
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
     options = gather_options(run, describe_flags(rated, own, splits, run, unlabeled=unlabeled, **network))
