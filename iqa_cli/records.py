@@ -35,6 +35,24 @@ class Undecodable(Exception):  # noqa: N818  # the outcome of one image, not an 
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """How a photo was taken, as far as its file says so.
+
+    moment: seconds since 1970 in UTC, or of the camera's clock where its zone is not known. camera: make, model and serial
+    number. seconds: of exposure. aperture: the f-number. bias: exposure compensation in EV. bracketing: the camera says that
+    it varied the exposure.
+    """
+
+    moment: float | None = None
+    camera: str = ""
+    seconds: float | None = None
+    aperture: float | None = None
+    iso: float | None = None
+    bias: float | None = None
+    bracketing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRecord:
     """The outcome for one file.
 
@@ -43,7 +61,7 @@ class ScoreRecord:
     percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
     detail: why there is no score, in words; empty when there is one.
     width, height: pixels after EXIF orientation; None where the header could not be read.
-    preview: a small JPEG of all of the upright picture, where one was asked for; in no output.
+    preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -57,6 +75,7 @@ class ScoreRecord:
     width: int | None = None
     height: int | None = None
     preview: bytes | None = field(default=None, repr=False, compare=False)
+    capture: Capture | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail

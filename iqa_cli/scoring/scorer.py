@@ -124,7 +124,7 @@ class Scorer:
         for path, state, outcome in zip(paths, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
-                records.append(self._make_record(path, prediction, outcome.preview))
+                records.append(add_preview(self._make_record(path, prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(path, state, prediction)
             else:
@@ -137,7 +137,7 @@ class Scorer:
         if record is None or not self.pool.options.preview:
             return record or self._prepare(path, stop)
         image = self._prepare(path, stop)
-        return replace(record, preview=image.preview) if isinstance(image, PreparedImage) else image
+        return add_preview(record, image) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -169,15 +169,19 @@ class Scorer:
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, path: str, prediction: Prediction, preview: bytes | None = None) -> ScoreRecord:
+    def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
         if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        width, height = prediction.width, prediction.height
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", width, height, preview)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=prediction.width, height=prediction.height)
+
+
+def add_preview(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
+    """The record with what the decoder sent along for it."""
+    return replace(record, preview=image.preview, capture=image.capture) if image.preview else record
 
 
 def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:
