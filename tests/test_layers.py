@@ -23,11 +23,12 @@ MAY_IMPORT = {
     "datasets": "errors images options records",
     "networks": "errors files images models",
     "scoring": "errors images models networks options records files",
+    "culling": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "datasets errors evaluation export images models files options records scoring training",
+    "cli": "culling datasets errors evaluation export images models files options records scoring training",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
