@@ -13,6 +13,7 @@ from iqa_cli.errors import UsageError
 
 DEFAULT_MODEL = "qfm-iqm-lite"
 MAX_PREVIEW = 1024  # px
+GROUP_PREVIEW = 256  # px of the previews by which views are compared
 MAX_CROPS = 9  # as many places as `crops.POSITIONS` has
 
 MAX_PIXELS = 300_000_000

@@ -19,9 +19,10 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 from iqa_cli.images.find import expand_pattern, is_pattern
+from iqa_cli.options import GROUP_PREVIEW
 from iqa_cli.scoring.decode_protocol import start_worker
-from iqa_cli.scoring.selection import Selection, selecting
-from iqa_cli.scoring.writers import CsvSink, Sink, list_outputs, open_sinks
+from iqa_cli.scoring.selection import selecting
+from iqa_cli.scoring.writers import Columns, CsvSink, Sink, list_outputs, open_sinks, with_groups
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
@@ -43,6 +44,9 @@ def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 
+    --group adds four columns: group, the path of its first photo; group_kind: burst, duplicates, bracket, focus-stack or
+    panorama; rank_in_group and best_of_group, which the latter three do not have, because they are worth nothing in parts.
+
     Paths that are not UTF-8 are the bytes they are in CSV; in JSON they have U+FFFD, and path_base64 holds their bytes.
 
     $ iqa score photos
@@ -51,6 +55,8 @@ def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - --jsonl scores.jsonl --append
 
+    $ iqa score photos --group --csv groups.csv
+
     $ iqa score photos --bottom 20 --format paths -0 | xargs -0 ls -l
 
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-6), $0}' | sort -g
@@ -58,27 +64,33 @@ def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime)
-    raise typer.Exit(run_scoring(options, images, choice.gather(), output))
+    if choice.group:
+        options = replace(options, preview=max(options.preview, GROUP_PREVIEW))
+    raise typer.Exit(run_scoring(options, images, choice, output))
 
 
-def run_scoring(options: ScoreOptions, images: InputFlags, selection: Selection, output: OutputFlags) -> int:
+def run_scoring(options: ScoreOptions, images: InputFlags, choice: ChoiceFlags, output: OutputFlags) -> int:
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
-    paths, files = images.paths or [], output.list_files(null=images.null)
+    paths, files, selection = images.paths or [], output.list_files(null=images.null), choice.gather()
     read = list_inputs(paths, images.files_from, options.model)
     check_outputs(list_outputs(files, append=output.append), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
+        from iqa_cli.culling.groups import grouping
         from iqa_cli.scoring import scorer
 
         with interrupts.raised():
             tally = scorer.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits)
-            with follow as hide, open_output(files, output) as sink, selecting(selection, sink, hide) as chosen:
-                scorer.score_all(inputs, options, chosen.write, tally, worker)
+            held = selection.waits or choice.group
+            follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=held)
+            opened = open_output(files, output, with_groups(choice.group))
+            with follow as hide, opened as sink, selecting(selection, sink, hide) as chosen:
+                with grouping(chosen.write, hide, wanted=choice.group) as write:
+                    scorer.score_all(inputs, options, write, tally, worker)
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
     return tally.exit_code or (FAILING if chosen.failing else 0)
@@ -150,12 +162,12 @@ def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions)
     return lambda: sum(1 for _ in find_images(paths, Counter(), names))
 
 
-def open_output(files: Mapping[str, Path], output: OutputFlags) -> AbstractContextManager[Sink]:
+def open_output(files: Mapping[str, Path], output: OutputFlags, columns: Columns) -> AbstractContextManager[Sink]:
     """Where records go: the files, or stdout. Raises UsageError and DataError."""
     from iqa_cli.cli.views import terminal
 
     if files:
-        return open_sinks(files, header=not output.no_header, append=output.append)
+        return open_sinks(files, columns, header=not output.no_header, append=output.append)
     if sys.stdout.isatty():
-        return nullcontext(terminal.TableSink(header=not output.no_header))
-    return nullcontext(CsvSink(open_stdout(), header=not output.no_header))
+        return nullcontext(terminal.TableSink(columns, header=not output.no_header))
+    return nullcontext(CsvSink(open_stdout(), columns, header=not output.no_header))
