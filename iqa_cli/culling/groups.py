@@ -72,12 +72,24 @@ def find_places(shots: Sequence[Shot]) -> Iterator[tuple[str, GroupPlace]]:
     """The place of each shot that is in a group: its path, and where."""
     frames = join_pairs(shots)
     for kind, members in find_groups(sort_shots([pair[0] for pair in frames.values()])):
-        name = name_group(members)
-        best = members if kind.whole else sorted(members, key=lambda shot: (-shot.score, shot.name))
-        size = sum(len(frames[name_frame(shot)]) for shot in members)
-        for rank, member in enumerate(best, 1):
-            for shot in frames[name_frame(member)]:
-                yield shot.record.path, GroupPlace(name, kind, size, None if kind.whole else rank)
+        size = sum(len(frames[name_frame(shot.record.path)]) for shot in members)
+        place = GroupPlace(name_group(members), kind, size)
+        for member, own in zip(members, [place] * len(members) if kind.whole else rank_shots(members, place), strict=True):
+            yield from ((shot.record.path, own) for shot in frames[name_frame(member.record.path)])
+
+
+def rank_shots(shots: Sequence[Shot], place: GroupPlace) -> Iterator[GroupPlace]:
+    """The place of each of a group, in which the best score is first, and of equal ones the first name."""
+    order = sorted(range(len(shots)), key=lambda number: (-shots[number].score, shots[number].name))
+    ranks = {number: rank for rank, number in enumerate(order, 1)}
+    for number, sharpness in enumerate(compare_sharpness(shots)):
+        yield replace(place, rank=ranks[number], sharpness=sharpness)
+
+
+def compare_sharpness(shots: Sequence[Shot]) -> list[float]:
+    """How sharp each is beside the sharpest, log2, by what the previews show of it."""
+    means = [0.0 if shot.signature is None else float(shot.signature.sharpness.mean()) for shot in shots]
+    return [round(mean - max(means), 3) for mean in means]
 
 
 def find_groups(shots: Sequence[Shot]) -> Iterator[tuple[GroupKind, list[Shot]]]:
@@ -93,13 +105,12 @@ def join_pairs(shots: Iterable[Shot]) -> dict[str, list[Shot]]:
     """Shots that are one frame in several formats, as RAW and JPEG, by `name_frame`; the JPEG first."""
     frames: dict[str, dict[str, Shot]] = {}
     for shot in shots:
-        frames.setdefault(name_frame(shot), {})[shot.record.path] = shot  # a path that was named twice is one photo
+        frames.setdefault(name_frame(shot.record.path), {})[shot.record.path] = shot  # a path that was named twice is one photo
     return {name: sorted(pair.values(), key=rank_format) for name, pair in frames.items()}
 
 
-def name_frame(shot: Shot) -> str:
-    """What photos that are one frame in several formats have in common; for others the path."""
-    path = shot.record.path
+def name_frame(path: str) -> str:
+    """What the paths of photos that are one frame in several formats have in common; for others the path."""
     return os.path.splitext(path)[0] if is_paired(path) else path  # noqa: PTH122  # paths stay as the user named them
 
 
