@@ -94,6 +94,8 @@ class ScoreRecord:
     path: as the user named it, or as found below the folder he named.
     score: 0 to 100, higher is better, on the opinion scale of the model's card; None unless status is OK.
     percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
+    uncertainty: half-width in points of the interval around the score that holds the mean opinion with 90 %; None without a
+        score, and where the model's card does not say.
     detail: why there is no score, in words; empty when there is one.
     width, height: pixels after EXIF orientation; None where the header could not be read.
     preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
@@ -110,18 +112,19 @@ class ScoreRecord:
     detail: str = ""
     width: int | None = None
     height: int | None = None
+    uncertainty: float | None = None
     preview: bytes | None = field(default=None, repr=False, compare=False)
     capture: Capture | None = field(default=None, repr=False, compare=False)
     place: GroupPlace | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail
-        failed = self.score is None and self.percentile is None and bool(self.detail)
+        failed = self.score is None and self.percentile is None and self.uncertainty is None and bool(self.detail)
         if not (scored if self.status is Status.OK else failed):
             raise ValueError(f"a record that contradicts itself: {self!r}")
 
 
-COLUMNS = ("path", "score", "percentile", "status", "detail", "width", "height", "model")
+COLUMNS = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
 """The order of the fields in every output."""
 GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
 """What follows where groups were looked for."""

@@ -37,7 +37,7 @@ def test_a_record_cannot_be_changed() -> None:
 
 
 def test_columns_are_the_fields() -> None:
-    assert COLUMNS == ("path", "score", "percentile", "status", "detail", "width", "height", "model")
+    assert COLUMNS == ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
     assert {*COLUMNS, "place"} == {field.name for field in fields(ScoreRecord) if field.compare}
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, datasets, evaluate, interrupts, score, train
+from iqa_cli.cli import cache, calibrate, datasets, evaluate, interrupts, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -96,6 +96,7 @@ app.add_typer(cache.app, name="cache")
 app.command()(train.train)
 app.command()(train.distill)
 app.command()(train.blend)
+app.command()(calibrate.calibrate)
 app.command("export-onnx")(train.export_onnx)
 
 

@@ -38,7 +38,8 @@ FAILING = 5
 def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
-    The percentile says what share of the photographs that people rated scores no higher.
+    The percentile says what share of the photographs that people rated scores no higher. Nine times in ten the mean of people's
+    opinions lies within the uncertainty of the score.
 
     Without --csv, --jsonl or --json the records go to stdout: a table at a terminal, CSV in a pipe.
 
@@ -59,7 +60,7 @@ def score(*, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, model
 
     $ iqa score photos --bottom 20 --format paths -0 | xargs -0 ls -l
 
-    $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-6), $0}' | sort -g
+    $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-7), $0}' | sort -g
     """
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     images = replace(images, paths=paths)

@@ -41,8 +41,9 @@ from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, find_tiff_sp
 from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
 from iqa_cli.images.formats import HEAD, RAW, identify_kind
 from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
+from iqa_cli.images.jpeg_gaps import find_gap
 from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
-from iqa_cli.images.repair import describe_failure, repair_file
+from iqa_cli.images.repair import describe_failure, repair_file, repair_jpeg
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Status, Undecodable
 
@@ -103,6 +104,8 @@ def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec
     try:
         if kind == "TIFF":
             return decode_tiff(file, max_pixels, crops)
+        if kind == "JPEG" and (first := find_gap(file)) is not None:
+            return decode_picture(cut_gap(file, first), kind, max_pixels, crops)
         return decode_picture(file, kind, max_pixels, crops)
     except Undecodable as failure:
         if failure.status is not Status.DAMAGED or failure.__cause__ is None:
@@ -117,6 +120,17 @@ def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec
         return decode_picture(repaired.file, kind, max_pixels, crops, repaired.profile)
     except Undecodable as failure:
         raise Undecodable(failure.status, failure.detail, failure.width or size[0], failure.height or size[1]) from cause
+
+
+def cut_gap(file: BinaryIO, first: int) -> io.BytesIO:
+    """A JPEG without the zeros from byte `first` on, if every pixel is there. Raises Undecodable where some are not."""
+    picture = open_header(file, "JPEG")
+    width, height = swap_sides(picture.size, read_orientation(picture))
+    file.seek(0)
+    try:
+        return repair_jpeg(file.read(first), "with zeros in place of a part")
+    except Undecodable as failure:
+        raise Undecodable(failure.status, failure.detail, width, height) from None
 
 
 def is_refusal(error: BaseException) -> bool:

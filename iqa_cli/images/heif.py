@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from iqa_cli.images import av1
 from iqa_cli.images.colors.convert import Samples
 from iqa_cli.images.tiff import read_samples
 
 BOXES = 1000  # more of them, one beside another, are nobody's photo
 LARGEST = 1 << 22  # bytes of a box of metadata that are looked at
+HEADER = 256  # bytes of a coded picture, among which its sequence header is
 SAMPLE_ENTRY = 78  # bytes before the boxes of a track's description
 TRACK = (b"trak", b"mdia", b"minf", b"stbl")
 
@@ -37,7 +39,7 @@ def read_coding(file: BinaryIO) -> Coding:
             depth = max(data[5:], default=0)
         elif name == b"av1C" and not depth:
             depth = (12 if data[2] & 0x20 else 10) if data[2:3] and data[2] & 0x40 else 8
-    return Coding(cicp, depth)
+    return Coding(cicp or av1.read_cicp(read_picture(file, boxes)), depth)
 
 
 def read_number(data: bytes, at: int, size: int) -> int:
@@ -88,6 +90,51 @@ def list_item(meta: bytes) -> Iterator[tuple[bytes, bytes]]:
     for name, ipma in read_boxes(iprp):
         if name == b"ipma":
             yield from (properties[i - 1] for i in list_associations(ipma, primary) if 0 < i <= len(properties))
+
+
+def read_picture(file: BinaryIO, boxes: Mapping[bytes, bytes]) -> bytes:
+    """The first bytes of the coded picture: of the primary item, or of the first of its tiles; empty where there is none."""
+    meta = boxes.get(b"meta", b"")[4:]
+    pitm, iinf = find_box(meta, b"pitm"), find_box(meta, b"iinf")
+    primary = read_number(pitm, 4, 4 if pitm[:1] > b"\0" else 2)
+    coded = [item for item, kind in list_kinds(iinf) if kind == b"av01"]
+    item = primary if primary in coded else next(iter(coded), None)
+    start = next((offset for found, offset in list_offsets(find_box(meta, b"iloc")) if found == item), None)
+    if start is None:
+        return b""
+    file.seek(start)
+    return file.read(HEADER)
+
+
+def list_kinds(iinf: bytes) -> Iterator[tuple[int, bytes]]:
+    """Items, and what kind each is of."""
+    for name, infe in read_boxes(iinf, 6 if iinf[:1] == b"\0" else 8):
+        if name == b"infe" and infe[:1] >= b"\2":
+            wide = 2 if infe[:1] == b"\2" else 4
+            yield read_number(infe, 4, wide), infe[6 + wide : 10 + wide]
+
+
+def list_offsets(iloc: bytes) -> Iterator[tuple[int, int]]:
+    """Items that are in the file itself, and where the first part of each begins."""
+    version = read_number(iloc, 0, 1)
+    if version > 2:
+        return
+    sizes = read_number(iloc, 4, 2)
+    offset, length, base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index = sizes & 15 if version else 0
+    wide = 4 if version == 2 else 2
+    at = 6 + wide
+    for _ in range(min(read_number(iloc, 6, wide), BOXES)):
+        item = read_number(iloc, at, wide)
+        at += wide
+        method = read_number(iloc, at, 2) & 15 if version else 0
+        at += (2 if version else 0) + 2
+        first = read_number(iloc, at, base)
+        extents = read_number(iloc, at + base, 2)
+        at += base + 2
+        if not method and extents:
+            yield item, first + read_number(iloc, at + index, offset)
+        at += extents * (index + offset + length)
 
 
 def list_associations(ipma: bytes, primary: int) -> Iterator[int]:

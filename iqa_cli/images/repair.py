@@ -91,8 +91,11 @@ def repair_png(file: BinaryIO, failure: BaseException) -> png.Repaired:
     return png.clean_png(file)
 
 
-def repair_jpeg(data: bytes) -> io.BytesIO:
-    """A JPEG with its end mark, if every pixel is there. Raises Undecodable for other kinds, and where rows are missing."""
+def repair_jpeg(data: bytes, loss: str = "cut short") -> io.BytesIO:
+    """A JPEG with its end mark, if every pixel is there. Raises Undecodable for other kinds, and where rows are missing.
+
+    loss: what happened to it, in words.
+    """
     frame = read_frame(data)
     if frame is None:
         raise Undecodable(Status.DAMAGED, "JPEG whose header makes no sense")
@@ -103,9 +106,9 @@ def repair_jpeg(data: bytes) -> io.BytesIO:
     data = data.removesuffix(END[:1])  # half of an end mark
     share = count_jpeg_rows(data)
     if share < 1:
-        raise Undecodable(Status.DAMAGED, f"JPEG cut short: {100 * share:.0f} % of the rows are there")
+        raise Undecodable(Status.DAMAGED, f"JPEG {loss}: {100 * share:.0f} % of the rows are there")
     if not frame.complete:
-        raise Undecodable(Status.DAMAGED, "JPEG cut short: its last scans, which hold the details, are missing")
+        raise Undecodable(Status.DAMAGED, f"JPEG {loss}: its last scans, which hold the details, are missing")
     return io.BytesIO(data + END)
 
 

@@ -48,6 +48,26 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """How far from a score the mean opinion may lie (`evaluation.intervals`).
+
+    half_widths: 101 numbers, for scores evenly over the score range and on it: so far to both sides of the score lies the mean
+        opinion of an image that the network has not seen, nine times in ten.
+    coverage: of each fold, the share of its images that was within what the other folds gave. images: of all folds.
+
+    Raises ValueError for widths that are none.
+    """
+
+    half_widths: tuple[float, ...]
+    coverage: tuple[float, ...]
+    images: int
+
+    def __post_init__(self) -> None:
+        if len(self.half_widths) != 101 or not all(is_number(width) and width >= 0 for width in self.half_widths):
+            raise ValueError("half_widths are 101 numbers that are not negative")
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What NAME.json says.
 
@@ -55,6 +75,7 @@ class ModelCard:
     crops: how images become its input.
     opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means.
     training: what it learned from (`models.provenance`), method, options, command.
+    intervals: how certain its scores are; None where that was not measured.
     results: one mapping a measurement: dataset, split, figures, and the command that prints them.
     files: "safetensors" and "onnx" -> the file.
 
@@ -72,6 +93,7 @@ class ModelCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     results: tuple[Mapping[str, Any], ...] = ()
     limits: tuple[str, ...] = ()
+    intervals: Intervals | None = None
     files: Mapping[str, WeightFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,10 +141,14 @@ def parse_card(data: dict[str, Any]) -> ModelCard:
     """A card from what its JSON says. Raises ValueError, TypeError, KeyError or AttributeError where that is no card."""
     files = {kind: WeightFile(**entry) for kind, entry in data.get("files", {}).items()}
     lists: dict[str, Any] = {key: tuple(data[key]) for key in ("opinions", "score_range", "results", "limits") if key in data}
+    intervals = data.get("intervals")
+    if intervals is not None:
+        intervals = Intervals(tuple(intervals["half_widths"]), tuple(intervals["coverage"]), intervals["images"])
     unknown = data.keys() - {f.name for f in fields(ModelCard)}
     if unknown:
         raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-    return ModelCard(**data | {"crops": parse_crops(data["crops"]), "files": files} | lists)
+    made = {"crops": parse_crops(data["crops"]), "files": files, "intervals": intervals}
+    return ModelCard(**data | made | lists)
 
 
 def read_card(path: Path) -> ModelCard:

@@ -176,7 +176,16 @@ class Scorer:
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, width=prediction.width, height=prediction.height)
+        shape = prediction.width, prediction.height
+        uncertainty = find_uncertainty(score, self.card)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty)
+
+
+def find_uncertainty(score: float, card: ModelCard) -> float | None:
+    """The half-width in points of the interval around a score; None where the card does not say."""
+    if card.intervals is None:
+        return None
+    return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
 
 
 def add_preview(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:

@@ -27,7 +27,7 @@ from iqa_cli.records import COLUMNS, GROUP_COLUMNS, ScoreRecord, Status
 Value = str | float | int | bool | None
 Columns = tuple[str, ...]  # COLUMNS, or what `with_groups` makes of them
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
-DECIMALS = {"score": 2, "percentile": 1}  # more would suggest a precision that opinions do not have
+DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1}  # more would suggest a precision that opinions do not have
 
 
 class Sink(Protocol):

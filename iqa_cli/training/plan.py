@@ -208,13 +208,24 @@ def plan_repeat(data: TrainingData, number: int, options: TrainingOptions) -> Tr
 
 
 def take_official(data: TrainingData, options: TrainingOptions) -> Trial:
-    """The split that came with the sets; the validation part is the official one, where there is one."""
-    for name in data.sets:
-        sides = {split for split, origin in zip(data.splits, data.origins, strict=True) if origin == name}
-        if not {"training", "test"} <= sides or None in sides:
-            raise UsageError(f"{data.sets[name].spec.title} has no official split, or its file is not there: leave out --split")
+    """The split that came with the sets; the validation part is the official one, where there is one.
+
+    Beside a set that came with one, a set without any is trained on whole.
+    """
+    divided = []
+    for name, labels in data.sets.items():
+        found = {rating.split for rating in labels.ratings}
+        if found == {None}:
+            continue
+        divided.append(name)
+        if None in found or not {"training", "test"} <= found:
+            raise UsageError(f"{labels.spec.title}: its official split is not whole: leave out --split")
+    if not divided:
+        titles = " and ".join(labels.spec.title for labels in data.sets.values())
+        raise UsageError(f"{titles}: no official split, or its file is not there: leave out --split")
+    sides = [split if name in divided else "training" for split, name in zip(data.splits, data.origins, strict=True)]
     train, validation, test = (
-        [index for index, split in enumerate(data.splits) if split == side] for side in ("training", "validation", "test")
+        [index for index, side in enumerate(sides) if side == wanted] for wanted in ("training", "validation", "test")
     )
     if validation:
         return Trial(options.run_dir, train, validation, test, seed=options.samples.seed)

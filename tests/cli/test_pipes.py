@@ -102,9 +102,9 @@ def test_what_is_appended_follows_what_is_there(iqa: Run, model: Path, photos: P
 @pytest.mark.parametrize(
     ("before", "between"),
     [
-        (f"{HEADER}\nold.jpg,1.00,1.0,ok,,1,1,toy", "\n"),
-        ("old.jpg,1.00,1.0,ok,,1,1,toy\n", ""),
-        (f"\ufeff{HEADER}\r\nold.jpg,1.00,1.0,ok,,1,1,toy\r\n", ""),
+        (f"{HEADER}\nold.jpg,1.00,1.0,,ok,,1,1,toy", "\n"),
+        ("old.jpg,1.00,1.0,,ok,,1,1,toy\n", ""),
+        (f"\ufeff{HEADER}\r\nold.jpg,1.00,1.0,,ok,,1,1,toy\r\n", ""),
     ],
     ids=["no line end", "no header", "as Excel writes it"],
 )
@@ -114,7 +114,7 @@ def test_csv_that_is_there_stays_byte_by_byte(tmp_path: Path, before: str, betwe
     path.chmod(0o600)
     with open_sinks({"csv": path}, append=True) as sink:
         sink.write(GOOD)
-    assert path.read_bytes().decode() == f"{before}{between}a.jpg,74.30,88.0,ok,,4,3,toy\n"
+    assert path.read_bytes().decode() == f"{before}{between}a.jpg,74.30,88.0,,ok,,4,3,toy\n"
     assert path.stat().st_mode & 0o777 == 0o600
 
 

@@ -1,5 +1,6 @@
 """What `rendering` promises: colours as screens show them, highlights tone mapped, and nothing wrong from broken boxes."""
 
+import io
 import random
 import struct
 import zlib
@@ -230,9 +231,9 @@ def test_boxes_say_primaries_transfer_and_depth(tmp_path: Path) -> None:
 
 def test_any_bytes_are_read_as_boxes_profiles_and_chunks(tmp_path: Path) -> None:
     dice = random.Random(9)
-    avif, profile = encode_any("AVIF", exif=make_exif(6)), make_profile(b"RGB ", 1.0, np.eye(3), b"ITUR_2100_PQ_FULL")
+    boxed, profile = encode_any("AVIF", exif=make_exif(6)), make_profile(b"RGB ", 1.0, np.eye(3), b"ITUR_2100_PQ_FULL")
     path = tmp_path / "x"
-    for _ in range(500):
+    for avif in [boxed] * 250 + [strip_nclx(boxed)] * 250:
         data, icc = bytearray(avif[: dice.randrange(len(avif))]), bytearray(profile[: dice.randrange(len(profile))])
         for part in (data, icc):
             for _ in range(min(8, len(part))):
@@ -259,3 +260,41 @@ def test_files_that_went_wrong(tmp_path: Path) -> None:
     assert hdr == pytest.approx(reference, abs=0.5)
     assert mapped == pytest.approx(palette, abs=0.5)
     assert (decode_image(paths[3]).rgb[40, 60] == 255).all()
+
+
+def strip_nclx(data: bytes) -> bytes:
+    """An AVIF whose colours stand in its sequence header alone."""
+    assert b"nclx" in data
+    return data.replace(b"colrnclx", b"colrnone")
+
+
+def find_header_cicp(data: bytes) -> int:
+    """The bit at which the sequence header says primaries 1, transfer 13 and matrix 6."""
+    whole = int.from_bytes(data, "big")
+    start = 8 * data.index(b"mdat")
+    places = [at for at in range(start, 8 * len(data) - 24) if whole >> (8 * len(data) - 24 - at) & 0xFFFFFF == 0x010D06]
+    assert len(places) == 1
+    return places[0]
+
+
+def name_header_colors(data: bytes, primaries: int, transfer: int) -> bytes:
+    """An AVIF with other code points in its sequence header, and none in its boxes."""
+    at = find_header_cicp(data)
+    change = ((0x010D ^ (primaries << 8 | transfer)) << 8) << (8 * len(data) - 24 - at)
+    return strip_nclx((int.from_bytes(data, "big") ^ change).to_bytes(len(data), "big"))
+
+
+@pytest.mark.parametrize("options", [{}, {"exif": make_exif(6)}, {"speed": 10}], ids=["plain", "turned", "fast"])
+def test_colors_in_the_sequence_header_alone_are_read(tmp_path: Path, options: dict[str, object]) -> None:
+    plain = encode_any("AVIF", **options)
+    boxed, headed = name_colors(plain, 12, 13), name_header_colors(plain, 12, 13)
+    assert read_coding(io.BytesIO(headed)) == ((12, 13), 8)
+    shown = decode(tmp_path / "headed.avif", headed).rgb
+    assert (shown == decode(tmp_path / "boxed.avif", boxed).rgb).all()
+    assert (shown != decode(tmp_path / "plain.avif", plain).rgb).any()
+
+
+def test_of_two_that_speak_the_box_counts() -> None:
+    both = encode_any("AVIF")
+    assert read_coding(io.BytesIO(name_colors(both, 9, 16))) == ((9, 16), 8)
+    assert read_coding(io.BytesIO(strip_nclx(both))) == ((1, 13), 8)

@@ -13,9 +13,9 @@ from iqa_cli.files.atomic import PipeClosed, Stream
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
 from iqa_cli.scoring.writers import SINKS, CsvSink, encode_csv, open_sinks, round_record
 
-GOOD = ScoreRecord("photos/a.jpg", Status.OK, "toy", 74.30449, 88.04999, width=4000, height=3000)
+GOOD = ScoreRecord("photos/a.jpg", Status.OK, "toy", 74.30449, 88.04999, width=4000, height=3000, uncertainty=12.36)
 BAD = ScoreRecord("b.jpg", Status.DAMAGED, "toy", detail='JPEG, "cut short"')
-HEADER = b"path,score,percentile,status,detail,width,height,model\n"
+HEADER = b"path,score,percentile,uncertainty,status,detail,width,height,model\n"
 ODD = [
     "a,b.jpg",
     'quote".jpg',
@@ -60,16 +60,16 @@ def record_of(path: str) -> ScoreRecord:
 
 def test_csv_bytes() -> None:
     assert write_all("csv", GOOD, BAD).whole == (
-        HEADER + b"photos/a.jpg,74.30,88.0,ok,,4000,3000,toy\n" + b'b.jpg,,,damaged,"JPEG, ""cut short""",,,toy\n'
+        HEADER + b"photos/a.jpg,74.30,88.0,12.4,ok,,4000,3000,toy\n" + b'b.jpg,,,,damaged,"JPEG, ""cut short""",,,toy\n'
     )
 
 
 def test_jsonl_bytes() -> None:
     assert write_all("jsonl", GOOD, BAD).whole == (
-        b'{"path": "photos/a.jpg", "score": 74.3, "percentile": 88.0, "status": "ok", "detail": "",'
-        b' "width": 4000, "height": 3000, "model": "toy"}\n'
-        b'{"path": "b.jpg", "score": null, "percentile": null, "status": "damaged", "detail": "JPEG, \\"cut short\\"",'
-        b' "width": null, "height": null, "model": "toy"}\n'
+        b'{"path": "photos/a.jpg", "score": 74.3, "percentile": 88.0, "uncertainty": 12.4, "status": "ok",'
+        b' "detail": "", "width": 4000, "height": 3000, "model": "toy"}\n'
+        b'{"path": "b.jpg", "score": null, "percentile": null, "uncertainty": null, "status": "damaged",'
+        b' "detail": "JPEG, \\"cut short\\"", "width": null, "height": null, "model": "toy"}\n'
     )
 
 
@@ -104,7 +104,7 @@ def test_fields_come_in_the_order_of_columns() -> None:
 )
 def test_csv_and_json_round_alike(score: float, text: str) -> None:
     record = ScoreRecord("a", Status.OK, "toy", score, score)
-    assert write_all("csv", record).whole.split(b",")[8] == text.encode()
+    assert write_all("csv", record).whole.split(b",")[len(COLUMNS)] == text.encode()
     assert json.loads(write_all("jsonl", record).whole)["score"] == float(text)
 
 

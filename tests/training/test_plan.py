@@ -121,8 +121,17 @@ def test_the_official_split_is_taken_where_there_is_one(data: Path) -> None:
     assert (trial.train, trial.validation, trial.test) == ([0, 1, 2, 3, 4, 5], [6, 7], [8, 9])
     trials = plan_trials(read(data, "koniq10k"), options(data, "koniq10k", split="official", repeats=2))
     assert [(trial.folder.name, trial.seed, trial.test) for trial in trials] == [("split0", 4, [8, 9]), ("split1", 5, [8, 9])]
-    with pytest.raises(UsageError, match=r"TID2013\) has no official split"):
-        plan_trials(read(data, "koniq10k", "tid2013"), options(data, "koniq10k", "tid2013", split="official"))
+    with pytest.raises(UsageError, match=r"TID2013\): no official split"):
+        plan_trials(read(data, "tid2013"), options(data, "tid2013", split="official"))
+
+
+def test_a_set_without_an_official_split_is_trained_on_whole_beside_one_that_has_one(data: Path) -> None:
+    both = read(data, "koniq10k", "tid2013")
+    (trial,) = plan_trials(both, options(data, "koniq10k", "tid2013", split="official", scale="koniq10k", validation=0.0))
+    assert {both.origins[index] for index in trial.test} == {"koniq10k"}
+    whole = [index for index, origin in enumerate(both.origins) if origin == "tid2013"]
+    assert set(whole) <= set(trial.train)
+    assert not set(trial.train) & set(trial.test)
 
 
 def test_folds_of_several_sets_are_dealt_out_set_by_set(data: Path) -> None:

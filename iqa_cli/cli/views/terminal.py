@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # an error message need not wait for the network's libraries
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
 GROUP = 17  # characters of a place in a group
-JUSTIFIED: tuple[JustifyMethod, ...] = ("right", "right", "left", "left")
-ROOMY = 60  # characters a line from which there is room for a bar
+JUSTIFIED: tuple[JustifyMethod, ...] = ("right", "right", "right", "left", "left")
+ROOMY = 72  # characters a line from which there is room for a bar
 SHORTEST = 8  # characters of a path at any terminal
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
 Row = Mapping[str, str]  # column -> what stands there
@@ -160,7 +160,7 @@ class TableSink:
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
         if self.header:
-            titles = ("Score", "Percentile", *(("",) if self._bar else ()), *(("Group",) if self.grouped else ()), "Image")
+            titles = ("Score", "±", "Percentile", *(("",) if self._bar else ()), *(("Group",) if self.grouped else ()), "Image")
             self._print(*(Text(cell, style="bold") for cell in titles))
             self.header = False
         path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
@@ -168,7 +168,8 @@ class TableSink:
             values = format_record(record)
             bar = [Text("━" * round((record.percentile or 0) / 100 * BAR), style="cyan")] if self._bar else []
             group = [show_place(record.place)] if self.grouped else []
-            self._print(Text(values["score"]), Text(values["percentile"]), *bar, *group, Text(path))
+            known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
+            self._print(*known, *bar, *group, Text(path))
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
@@ -181,7 +182,7 @@ class TableSink:
     @property
     def _widths(self) -> tuple[int, ...]:
         """Of the columns before the path: numbers, perhaps a bar, perhaps the group."""
-        return (6, 10, *((BAR,) if self._bar else ()), *((GROUP,) if self.grouped else ()))
+        return (6, 4, 10, *((BAR,) if self._bar else ()), *((GROUP,) if self.grouped else ()))
 
     @property
     def _indent(self) -> int:
