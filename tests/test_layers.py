@@ -42,7 +42,7 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "typer": "cli",
     "huggingface_hub": "models",
     "cv2": "culling images",
-    "PIL": "culling.signatures images",
+    "PIL": "culling.grouping.signatures images",
     "scipy": "datasets",
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",

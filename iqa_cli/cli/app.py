@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, calibrate, datasets, evaluate, interrupts, score, train
+from iqa_cli.cli import cache, calibrate, datasets, evaluate, interrupts, pick, score, train
 from iqa_cli.errors import NO_THREADS, DataError, IqaError, WeightsError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -71,6 +71,7 @@ def start(
 # ---- score ----
 
 app.command(epilog=score.EXIT_CODES)(score.score)
+app.command(epilog=pick.EXIT_CODES)(pick.pick)
 
 
 # ---- models ----

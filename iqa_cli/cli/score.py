@@ -79,7 +79,7 @@ def run_scoring(options: ScoreOptions, images: InputFlags, choice: ChoiceFlags, 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
-        from iqa_cli.culling.groups import grouping
+        from iqa_cli.culling.grouping.groups import grouping
         from iqa_cli.scoring import scorer
 
         with interrupts.raised():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from series import MAKERS, Frame, cut_frame, expose, make_preview, record_series
 
-from iqa_cli.culling.groups import group_records
+from iqa_cli.culling.grouping.groups import group_records
 from iqa_cli.records import Capture, GroupKind, ScoreRecord, Status
 
 PHOTOS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "photos").glob("*.jpg")) if "-" not in path.stem}

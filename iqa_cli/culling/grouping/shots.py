@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from math import log2
 
-from iqa_cli.culling.signatures import Signature, make_signature
+from iqa_cli.culling.grouping.signatures import Signature, make_signature
 from iqa_cli.records import Capture, ScoreRecord
 
 NamePart = tuple[int, str]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iqa_cli.culling.hashes import find_near
-from iqa_cli.culling.likeness import Views, compare_colours
-from iqa_cli.culling.panoramas import SAME_EXPOSURE, find_panoramas
-from iqa_cli.culling.shots import Shot, find_gap
+from iqa_cli.culling.grouping.hashes import find_near
+from iqa_cli.culling.grouping.likeness import Views, compare_colours
+from iqa_cli.culling.grouping.panoramas import SAME_EXPOSURE, find_panoramas
+from iqa_cli.culling.grouping.shots import Shot, find_gap
 
 AT_ONCE = 3.0  # s between frames of a burst
 SOON = 60.0  # s in which a view is photographed again

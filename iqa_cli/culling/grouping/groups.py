@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from iqa_cli.culling.companions import is_paired
-from iqa_cli.culling.kinds import divide_set
-from iqa_cli.culling.linking import link_shots
-from iqa_cli.culling.shots import Shot, sort_shots
+from iqa_cli.culling.grouping.kinds import divide_set
+from iqa_cli.culling.grouping.linking import link_shots
+from iqa_cli.culling.grouping.shots import Shot, sort_shots
 from iqa_cli.records import GroupKind, GroupPlace, ScoreRecord
 
 

@@ -8,10 +8,10 @@ from math import inf
 
 import numpy as np
 
-from iqa_cli.culling.likeness import Match, View, match_views
-from iqa_cli.culling.linking import AT_ONCE, OVERLAP
-from iqa_cli.culling.shots import Shot, compare_exposures, find_gap
-from iqa_cli.culling.signatures import Floats
+from iqa_cli.culling.grouping.likeness import Match, View, match_views
+from iqa_cli.culling.grouping.linking import AT_ONCE, OVERLAP
+from iqa_cli.culling.grouping.shots import Shot, compare_exposures, find_gap
+from iqa_cli.culling.grouping.signatures import Floats
 from iqa_cli.records import GroupKind
 
 STEP, NO_STEP = 0.4, 0.2  # stops between exposures of a bracket; what cameras vary by without meaning it

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.culling.signatures import Bytes, Floats, Signature
+from iqa_cli.culling.grouping.signatures import Bytes, Floats, Signature
 
 COARSE = 4.0  # cells: what is coarser than this is left out
 SCALES = (0.95, 1.05)  # of the second view, tried where the views almost fit as they are,

@@ -9,8 +9,8 @@ from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
-from iqa_cli.culling.groups import name_frame
-from iqa_cli.culling.shots import split_name
+from iqa_cli.culling.grouping.groups import name_frame
+from iqa_cli.culling.grouping.shots import split_name
 from iqa_cli.errors import UsageError
 from iqa_cli.records import ScoreRecord
 

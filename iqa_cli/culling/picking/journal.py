@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from iqa_cli.culling.steps import Action, Made, Step, flush_folder
+from iqa_cli.culling.picking.steps import Action, Made, Step, flush_folder
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import WholeFile, write_fully
 from iqa_cli.files.locks import claim

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from iqa_cli.culling.journal import Journal, JournalWriter, open_journal
-from iqa_cli.culling.steps import Refused, flush_folder, take, take_back
+from iqa_cli.culling.picking.journal import Journal, JournalWriter, open_journal
+from iqa_cli.culling.picking.steps import Refused, flush_folder, take, take_back
 from iqa_cli.errors import DataError
 
 Progress = Callable[[int], None]

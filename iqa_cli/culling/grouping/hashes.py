@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.culling.signatures import Signature
+from iqa_cli.culling.grouping.signatures import Signature
 
 ROWS, COLUMNS = 8, 9  # of the grid whose neighbours a hash of 64 bits compares
 BANDS = 4  # of 16 bits; of two hashes that differ in fewer bits, one band is equal

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iqa_cli.culling.companions import FolderNames, list_companions
-from iqa_cli.culling.journal import Journal, Request, list_new_folders
-from iqa_cli.culling.steps import Action, Step, find_state
+from iqa_cli.culling.picking.journal import Journal, Request, list_new_folders
+from iqa_cli.culling.picking.steps import Action, Step, find_state
 from iqa_cli.errors import DataError, UsageError
 
 
@@ -98,8 +98,7 @@ class Planner:
             raise CannotGo(f"another photo goes to {target}")
         if os.path.lexists(target):
             raise CannotGo(f"{target} exists")
-        size = os.path.getsize(source) if os.path.islink(source) else state.size  # noqa: PTH114, PTH202
-        return Step(len(self.plan.units), source, target, size, state.modified)
+        return Step(len(self.plan.units), source, target, state.size, state.modified)
 
     def _find_root(self, photo: str) -> str:
         """The named folder that a photo is in, the innermost one; of a photo that was named, its folder."""

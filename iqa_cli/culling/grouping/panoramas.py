@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from iqa_cli.culling.likeness import Shift, Views
-from iqa_cli.culling.shots import Shot, compare_exposures, find_gap
+from iqa_cli.culling.grouping.likeness import Shift, Views
+from iqa_cli.culling.grouping.shots import Shot, compare_exposures, find_gap
 
 SWEEP = 20.0  # s between frames
 OVERLAP = 0.2  # share of the view that neighbours both show
