@@ -9,10 +9,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 from iqa_cli.culling.companions import is_paired
-from iqa_cli.culling.grouping.kinds import divide_set
-from iqa_cli.culling.grouping.linking import link_shots
+from iqa_cli.culling.grouping.kinds import Series, divide_set
+from iqa_cli.culling.grouping.likeness import Views
+from iqa_cli.culling.grouping.linking import OVERLAP, link_shots
 from iqa_cli.culling.grouping.shots import Shot, sort_shots
 from iqa_cli.records import GroupKind, GroupPlace, ScoreRecord
 
@@ -94,11 +96,13 @@ def compare_sharpness(shots: Sequence[Shot]) -> list[float]:
 
 def find_groups(shots: Sequence[Shot]) -> Iterator[tuple[GroupKind, list[Shot]]]:
     """The groups, each in the order in which it was taken. shots: as `shots.sort_shots` sorts them."""
-    panoramas, sets = link_shots(shots)
+    views = Views([shot.signature for shot in shots])
+    panoramas, sets = link_shots(shots, views)
     for panorama in panoramas:
         yield GroupKind.PANORAMA, [shots[place] for place in panorama]
     for places in sets:
-        yield from divide_set([shots[place] for place in places])
+        matches = [views.match(first, second, OVERLAP) for first, second in pairwise(places)]
+        yield from divide_set(Series([shots[place] for place in places], matches))
 
 
 def join_pairs(shots: Iterable[Shot]) -> dict[str, list[Shot]]:

@@ -12,7 +12,7 @@ from iqa_cli.culling.grouping.signatures import Signature
 ROWS, COLUMNS = 8, 9  # of the grid whose neighbours a hash of 64 bits compares
 BANDS = 4  # of 16 bits; of two hashes that differ in fewer bits, one band is equal
 FAR = 8  # bits in which hashes of copies differ at most
-CROWD = 64  # shots in a band from which each is compared with the next ones only
+CROWD = 16  # shots in a band from which each is compared with the next ones only
 PLAIN = 4.0  # standard deviation of luma below which a view is too plain to be found again
 
 Hashes = npt.NDArray[np.uint8]  # [n, 8]
@@ -24,6 +24,11 @@ def hash_view(signature: Signature) -> Hashes:
 
     grid = cv2.resize(signature.luma.astype(np.float32), (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
     return np.packbits(grid[:, 1:] > grid[:, :-1])
+
+
+def count_differences(one: Hashes, other: Hashes) -> int:
+    """The bits in which two hashes differ, 0 to 64."""
+    return int(np.unpackbits(one ^ other).sum())
 
 
 def find_near(signatures: Sequence[Signature | None]) -> Iterator[tuple[int, int]]:

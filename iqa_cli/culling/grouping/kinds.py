@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations, pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
 import numpy as np
 
-from iqa_cli.culling.grouping.likeness import Match, View, match_views
-from iqa_cli.culling.grouping.linking import AT_ONCE, OVERLAP
+from iqa_cli.culling.grouping.likeness import Match
+from iqa_cli.culling.grouping.linking import AT_ONCE
 from iqa_cli.culling.grouping.shots import Shot, compare_exposures, find_gap
 from iqa_cli.culling.grouping.signatures import Floats
 from iqa_cli.records import GroupKind
@@ -20,33 +21,52 @@ TEXTURED, LEAST_TEXTURED = 0.0, 0.1  # log2 of sharpness from which a region has
 SOFTER, CLEAR = 0.35, 0.05  # log2 by which a region is softer; share of the regions that are, between crossing frames
 WANDERING = ((0.15, 1.5), (0.2, 1.75))
 """What tells a focus stack: the least share of the pairs of frames that cross, and how even the focus wanders at least."""
-LEAST_STACK = 3  # frames
+LEAST_STACK, ENOUGH = 3, 48  # frames of a focus stack; frames that are compared of a long one
+PAUSES = (inf, 60.0, 30.0, 20.0, 12.0, 8.0, 5.0, AT_ONCE)  # s by which shots of one view are divided, one after the other
 LEAST_BURST = 3  # frames that are a burst of their own among others of the same view
 
 
-def divide_set(shots: Sequence[Shot]) -> list[tuple[GroupKind, list[Shot]]]:
+def divide_set(series: Series) -> list[tuple[GroupKind, list[Shot]]]:
     """The groups that shots of one view make up, at least two shots, in the order in which they were taken.
 
     A series is kept whole and is never part of another group. Of what is left, each burst is a group, and what was taken one
     by one are duplicates.
     """
-    parts = divide_at_pauses(list(shots))
+    parts = divide_at_pauses(series)
     alone = len(parts) == 1
     groups = [(kind, part) for kind, part in parts if kind and (kind.whole or alone or len(part) >= LEAST_BURST)]
     grouped = {id(shot) for _, part in groups for shot in part}
-    others = [shot for shot in shots if id(shot) not in grouped]
+    others = [shot for shot in series.shots if id(shot) not in grouped]
     return [*groups, (GroupKind.DUPLICATES, others)] if len(others) > 1 else groups
 
 
-def divide_at_pauses(shots: list[Shot]) -> list[tuple[GroupKind | None, list[Shot]]]:
-    """Shots of one view as series, bursts, and others; divided at the longest pause, again and again."""
-    kind = name_series(shots)
-    if kind or len(shots) == 1:
-        return [(kind, shots)]
-    longest = max(range(1, len(shots)), key=lambda place: find_pause(shots[place - 1], shots[place]))
-    if find_pause(shots[longest - 1], shots[longest]) <= AT_ONCE:
-        return [(GroupKind.BURST, shots)]
-    return divide_at_pauses(shots[:longest]) + divide_at_pauses(shots[longest:])
+@dataclass(frozen=True)
+class Series:
+    """Shots in the order in which they were taken. matches: how each but the first fits on the one before."""
+
+    shots: Sequence[Shot]
+    matches: Sequence[Match | None]
+
+    def split(self, pause: float) -> Iterator[Series]:
+        """The parts between longer pauses."""
+        begin = 0
+        for end in range(1, len(self.shots) + 1):
+            if end == len(self.shots) or find_pause(self.shots[end - 1], self.shots[end]) > pause:
+                yield Series(self.shots[begin:end], self.matches[begin : end - 1])
+                begin = end
+
+
+def divide_at_pauses(series: Series) -> list[tuple[GroupKind | None, list[Shot]]]:
+    """Shots of one view as series, bursts, and single ones: divided at long pauses, then what is no series at shorter ones."""
+    groups: list[tuple[GroupKind | None, list[Shot]]] = []
+    rest = [series]
+    for pause in PAUSES:
+        parts = [part for one in rest for part in one.split(pause)]
+        named = [(name_series(part), part) for part in parts]
+        groups += [(kind, list(part.shots)) for kind, part in named if kind]
+        rest = [part for kind, part in named if not kind]
+    groups += [(GroupKind.BURST if len(part.shots) > 1 else None, list(part.shots)) for part in rest]
+    return groups
 
 
 def find_pause(one: Shot, other: Shot) -> float:
@@ -55,20 +75,13 @@ def find_pause(one: Shot, other: Shot) -> float:
     return inf if gap is None or one.capture.camera != other.capture.camera else gap
 
 
-def name_series(shots: Sequence[Shot]) -> GroupKind | None:
+def name_series(series: Series) -> GroupKind | None:
     """The kind of a series that is to be kept whole; None for others."""
-    if len(shots) < 2:
+    if len(series.shots) < 2:
         return None
-    matches = match_neighbours(shots)
-    if is_bracket(shots, matches):
+    if is_bracket(series.shots, series.matches):
         return GroupKind.BRACKET
-    return GroupKind.STACK if is_stack(shots, matches) else None
-
-
-def match_neighbours(shots: Sequence[Shot]) -> list[Match | None]:
-    """How each view fits on the one before."""
-    views = [None if shot.signature is None else View(shot.signature) for shot in shots]
-    return [None if a is None or b is None else match_views(a, b, OVERLAP) for a, b in pairwise(views)]
+    return GroupKind.STACK if is_stack(series.shots, series.matches) else None
 
 
 def is_bracket(shots: Sequence[Shot], matches: Sequence[Match | None]) -> bool:
@@ -99,6 +112,8 @@ def is_stack(shots: Sequence[Shot], matches: Sequence[Match | None]) -> bool:
     if len(shots) < LEAST_STACK or not still:
         return False
     sharpness = np.stack([shot.signature.sharpness.ravel() for shot in shots if shot.signature is not None])  # [n, regions]
+    if len(shots) > ENOUGH:
+        sharpness = sharpness[np.linspace(0, len(shots) - 1, ENOUGH).round().astype(int)]
     textured = sharpness[:, sharpness.max(axis=0) >= TEXTURED]
     if textured.shape[1] < LEAST_TEXTURED * sharpness.shape[1]:
         return False
@@ -108,9 +123,9 @@ def is_stack(shots: Sequence[Shot], matches: Sequence[Match | None]) -> bool:
 
 def share_crossing(sharpness: Floats) -> float:
     """The share of pairs of frames of which each is clearly sharper than the other one somewhere; [n, regions]."""
-    pairs = list(combinations(sharpness, 2))
-    more = [((one - other > SOFTER).mean(), (other - one > SOFTER).mean()) for one, other in pairs]
-    return float(np.mean([min(both) >= CLEAR for both in more]))
+    sharper = (sharpness[:, None] - sharpness[None] > SOFTER).mean(axis=2) >= CLEAR  # [n, n]
+    count = len(sharpness)
+    return float((sharper & sharper.T).sum()) / (count * (count - 1))
 
 
 def measure_jumps(sharpness: Floats) -> float:

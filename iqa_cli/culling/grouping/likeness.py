@@ -18,7 +18,7 @@ from iqa_cli.culling.grouping.signatures import Bytes, Floats, Signature
 
 COARSE = 4.0  # cells: what is coarser than this is left out
 SCALES = (0.95, 1.05)  # of the second view, tried where the views almost fit as they are,
-ALMOST, SURELY = 0.25, 0.7  # with a likeness between these
+ALMOST, SURELY = 0.35, 0.7  # with a likeness between these
 NEAR = 0.15  # share of the view by which a shift may be off that is expected
 DARK, BRIGHT = 12, 243  # luma of cells between which brightness tells of the exposure
 LEAST = 1e-6  # of a variance, so that plain views fit nothing
@@ -65,9 +65,17 @@ class View:
         return find_pattern(self.signature.luma)
 
     @cached_property
-    def spectra(self) -> tuple[Any, Any]:
-        """Transforms of the pattern and of its square."""
-        return transform(self.pattern), transform(self.pattern**2)
+    def spectrum(self) -> Any:
+        """The transform of the pattern."""
+        return transform(self.pattern)
+
+    @cached_property
+    def moments(self) -> tuple[Floats, Floats]:
+        """For each shift of another view, the sum and the spread of the pattern where they overlap."""
+        _, counts = list_overlaps(self.shape)
+        total, squares = (sum_overlaps(values.astype(np.float64)) for values in (self.pattern, self.pattern**2))
+        spread = np.maximum(squares - total**2 / counts, LEAST * self.pattern.size)
+        return total.astype(np.float32), np.sqrt(spread).astype(np.float32)
 
 
 def find_pattern(luma: Bytes) -> Floats:
@@ -86,24 +94,41 @@ def transform(values: Floats) -> Any:
 
 
 @lru_cache(maxsize=16)
-def transform_ones(shape: tuple[int, int]) -> tuple[Any, npt.NDArray[np.float64]]:
-    """The transform of ones, and for each shift how many cells overlap, at least 1."""
-    ones = transform(np.ones(shape, np.float32))
-    counts = np.fft.irfft2(ones * ones.conj(), (2 * shape[0], 2 * shape[1]))
-    return ones, np.maximum(np.rint(counts), 1)
+def list_overlaps(shape: tuple[int, int]) -> tuple[tuple[npt.NDArray[np.intp], ...], Floats]:
+    """For each shift, as a transform has them, the part of a view that overlaps the other one, and its cells, at least 1.
+
+    The part: its first and last row [2 * rows], its first and last column [2 * columns], ends excluded.
+    """
+    shifts = [(np.arange(2 * side) + side) % (2 * side) - side for side in shape]
+    rows, columns = (
+        (np.clip(-shift, 0, side), np.clip(side - shift, 0, side)) for shift, side in zip(shifts, shape, strict=True)
+    )
+    (top, bottom), (left, right) = rows, columns
+    counts = (bottom - top).clip(0)[:, None] * (right - left).clip(0)[None]
+    return (top, bottom, left, right), np.maximum(counts, 1).astype(np.float32)
 
 
-def correlate(first: View, second: View) -> npt.NDArray[np.float64]:
-    """The correlation of two views for each shift, where they overlap; views of one shape."""
-    ones, counts = transform_ones(first.shape)
-    (a, a2), (b, b2) = first.spectra, second.spectra
+def sum_overlaps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """For each shift the sum of the values that overlap the other view."""
+    (top, bottom, left, right), _ = list_overlaps((values.shape[0], values.shape[1]))
+    sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    sums[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
+    rows = sums[bottom] - sums[top]
+    return np.asarray(rows[:, right] - rows[:, left])
+
+
+def mirror(values: Floats) -> Floats:
+    """What stands for each shift, for the opposite one: the other view sees it so."""
+    return np.roll(values[::-1, ::-1], 1, axis=(0, 1))
+
+
+def correlate(first: View, second: View) -> Floats:
+    """The correlation of two views of one shape for each shift, where they overlap."""
+    _, counts = list_overlaps(first.shape)
     size = 2 * first.shape[0], 2 * first.shape[1]
-    products = [b * a.conj(), ones * a.conj(), b * ones.conj(), ones * a2.conj(), b2 * ones.conj()]
-    ab, sum_a, sum_b, square_a, square_b = np.fft.irfft2(np.stack(products), size)
-    least = LEAST * first.pattern.size
-    spread_a = np.maximum(square_a - sum_a**2 / counts, least)
-    spread_b = np.maximum(square_b - sum_b**2 / counts, least)
-    return np.asarray((ab - sum_a * sum_b / counts) / np.sqrt(spread_a * spread_b))
+    products = np.fft.irfft2(second.spectrum * first.spectrum.conj(), size).astype(np.float32)
+    (sum_a, spread_a), (sum_b, spread_b) = first.moments, map(mirror, second.moments)
+    return np.asarray((products - sum_a * sum_b / counts) / (spread_a * spread_b), np.float32)
 
 
 def match_views(first: View, second: View, least_overlap: float, near: Shift | None = None) -> Match | None:
@@ -111,15 +136,17 @@ def match_views(first: View, second: View, least_overlap: float, near: Shift | N
 
     least_overlap: the share of the view that both have to show. near: a shift that is expected.
     """
-    if first.shape != second.shape:
-        return None
-    _, counts = transform_ones(first.shape)
-    fits = correlate(first, second)
+    return find_match(first, second, correlate(first, second), least_overlap, near) if first.shape == second.shape else None
+
+
+def find_match(first: View, second: View, fits: Floats, least_overlap: float, near: Shift | None) -> Match:
+    """The best of all fits, as `match_views` wants it."""
+    _, counts = list_overlaps(first.shape)
     size = first.pattern.size
-    fits[counts < least_overlap * size] = -1
+    allowed = counts >= least_overlap * size
     if near is not None:
-        fits[~select_near(first.shape, near)] = -1
-    best = int(np.argmax(fits))
+        allowed &= select_near(first.shape, near)
+    best = int(np.argmax(np.where(allowed, fits, -1)))
     row, column = divmod(best, fits.shape[1])
     down, right = unwrap(row, first.shape[0]), unwrap(column, first.shape[1])
     stops = compare_stops(first.signature.luma, second.signature.luma, down, right)
@@ -178,15 +205,24 @@ class Views:
     def __init__(self, signatures: Sequence[Signature | None]) -> None:
         self.signatures = signatures
         self.get = lru_cache(maxsize=64)(self._prepare)
+        self.correlate = lru_cache(maxsize=8)(self._correlate)
+        self.matches: dict[tuple[int, int, float, Shift | None], Match | None] = {}
 
     def _prepare(self, place: int) -> View | None:
         signature = self.signatures[place]
         return None if signature is None else View(signature)
 
-    def match(self, first: int, second: int, overlap: float, near: Shift | None = None) -> Match | None:
-        """How the second view fits on the first one, as `match_views`; None where one of them is not known."""
+    def _correlate(self, first: int, second: int) -> Floats | None:
         a, b = self.get(first), self.get(second)
-        return None if a is None or b is None else match_views(a, b, overlap, near)
+        return None if a is None or b is None or a.shape != b.shape else correlate(a, b)
+
+    def match(self, first: int, second: int, overlap: float, near: Shift | None = None) -> Match | None:
+        """How the second view fits on the first one, as `match_views`; None where one of them is not known. Kept for later."""
+        key = first, second, overlap, near
+        if key not in self.matches:
+            a, b, fits = self.get(first), self.get(second), self.correlate(first, second)
+            self.matches[key] = None if a is None or b is None or fits is None else find_match(a, b, fits, overlap, near)
+        return self.matches[key]
 
     def match_zoomed(self, first: int, second: int, overlap: float) -> Match | None:
         """The same, if need be with a little zoom."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iqa_cli.culling.grouping.hashes import find_near
+from iqa_cli.culling.grouping.hashes import count_differences, find_near
 from iqa_cli.culling.grouping.likeness import Views, compare_colours
 from iqa_cli.culling.grouping.panoramas import SAME_EXPOSURE, find_panoramas
 from iqa_cli.culling.grouping.shots import Shot, find_gap
@@ -13,6 +13,7 @@ from iqa_cli.culling.grouping.shots import Shot, find_gap
 AT_ONCE = 3.0  # s between frames of a burst
 SOON = 60.0  # s in which a view is photographed again
 BACK = 3  # shots before, with which one is compared
+HINT = 20  # bits in which hashes of shots differ that are compared though others were taken between them
 OVERLAP = 0.7  # share of the view that frames of one view both show
 ALIKE, LATER, UNKNOWN, COPY = 0.5, 0.7, 0.8, 0.9
 """Least likeness of one view: at once, later on, at times that are not known, and of copies wherever they are."""
@@ -50,17 +51,18 @@ class Sets:
         return [members for members in sets.values() if len(members) > 1]
 
 
-def link_shots(shots: Sequence[Shot]) -> tuple[list[list[int]], list[list[int]]]:
+def link_shots(shots: Sequence[Shot], views: Views) -> tuple[list[list[int]], list[list[int]]]:
     """The panoramas, and the sets of shots of one view; numbers of shots, ascending. A shot is in one of them at most.
 
-    shots: as `shots.sort_shots` sorts them.
+    shots: as `shots.sort_shots` sorts them; views: theirs.
     """
-    views = Views([shot.signature for shot in shots])
     panoramas = find_panoramas(shots, views)
     taken = {place for panorama in panoramas for place in panorama}
     sets = Sets.of(len(shots))
     for second in range(len(shots)):
         for first in range(second - 1, max(-1, second - 1 - BACK), -1):
+            if first < second - 1 and not hint_at_one(shots, first, second):
+                continue
             if not {first, second} & taken and show_one_view(shots, views, first, second):
                 sets.join(first, second)
                 break
@@ -82,6 +84,12 @@ def show_one_view(shots: Sequence[Shot], views: Views, first: int, second: int) 
         least = ALIKE if gap <= AT_ONCE else LATER
     match = views.match_zoomed(first, second, OVERLAP) if near else None
     return match is not None and match.likeness >= least
+
+
+def hint_at_one(shots: Sequence[Shot], first: int, second: int) -> bool:
+    """Whether two shots may be of one view, as is quickly seen."""
+    one, other = shots[first].hashed, shots[second].hashed
+    return one is not None and other is not None and count_differences(one, other) <= HINT
 
 
 def are_copies(shots: Sequence[Shot], views: Views, first: int, second: int) -> bool:

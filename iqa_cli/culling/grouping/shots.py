@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from math import log2
 
+from iqa_cli.culling.grouping.hashes import Hashes, hash_view
 from iqa_cli.culling.grouping.signatures import Signature, make_signature
 from iqa_cli.records import Capture, ScoreRecord
 
@@ -52,6 +53,11 @@ class Shot:
     def name(self) -> tuple[NamePart, ...]:
         """Its path, to sort by."""
         return split_name(self.record.path)
+
+    @cached_property
+    def hashed(self) -> Hashes | None:
+        """The hash of its view."""
+        return None if self.signature is None else hash_view(self.signature)
 
     @property
     def exposure(self) -> float | None:
