@@ -132,9 +132,10 @@ def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's scores are kept; never where the user's are."""
+    """Where this test's scores are kept, and beside it its undo files; never where the user's are."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("IQA_CACHE", str(folder))
+    monkeypatch.setenv("IQA_STATE", str(folder / "state"))
     return folder
 
 

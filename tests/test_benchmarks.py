@@ -19,13 +19,13 @@ from iqa_cli.evaluation.local_faults import PICTURES
 from iqa_cli.evaluation.robustness import CHAINS, Robustness
 from iqa_cli.evaluation.robustness_report import describe_robustness
 from iqa_cli.images.distortions import HARMLESS
+from iqa_cli.library import score_images
 from iqa_cli.models.card import read_card, write_card
-from iqa_cli.scoring.scorer import score_images
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["blended", "card", "grid", "groups", "speed", "training_speed"])
+@pytest.mark.parametrize("name", ["blended", "card", "grid", "groups", "latency", "load", "speed", "training_speed"])
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
     if name in ("grid", "training_speed", "card"):
         pytest.importorskip("torch", reason="needs the [train] extra")
@@ -137,6 +137,32 @@ def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_
     assert card.main([str(path), "--robustness", str(robust)]) == 2
     assert f"{CARD.name} was not measured there, only other" in capsys.readouterr().err
     assert len(read_card(path).results) == 4
+
+
+@pytest.mark.process
+def test_latency_says_how_long_each_form_takes(model, tmp_path):
+    command = [sys.executable, "-m", "tests.benchmarks.latency", "--model", str(model), "--rounds", "3"]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "ms.json")], cwd=ROOT, check=True, capture_output=True, text=True, env=environment()
+    )
+    written = json.loads((tmp_path / "ms.json").read_text())["ms"]["2 MP"]
+    assert list(written) == ["path", "bytes", "array", "Pillow image"]
+    assert all(0 < own["p50"] <= own["p95"] for own in written.values())
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:5]] == list(written)
+
+
+@pytest.mark.process
+def test_a_server_under_load_loses_nothing(model, tmp_path):
+    for module in ("starlette", "uvicorn", "python_multipart"):
+        pytest.importorskip(module, reason="needs the [serve] extra")
+    command = [sys.executable, "-m", "tests.benchmarks.load", "--model", str(model), "--seconds", "6", "--clients", "8"]
+    command += ["--json", str(tmp_path / "load.json")]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    written = json.loads((tmp_path / "load.json").read_text())
+    assert written["lost"] == 0
+    assert written["answers"] > 8
+    assert written["p95_ms"] >= written["p50_ms"] > 0
 
 
 SERIES = [

@@ -12,40 +12,53 @@ PACKAGE = Path(iqa_cli.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "released" not in path.parts)
 
 MAY_IMPORT = {
-    "": "options scoring",  # __init__, lazily
+    "": "errors library metric options records",  # __init__, lazily
     "__main__": "cli",
     "errors": "",
     "records": "",
     "options": "errors",
     "files": "errors",
-    "images": "options records",
+    "images": "errors options records",
     "models": "errors files images options",
     "datasets": "errors images options records",
     "networks": "errors files images models",
     "scoring": "errors images models networks options records files",
+    "library": "errors images models options records scoring",
+    "gate": "errors files images library options records scoring",
+    "server": "errors gate images library options records scoring",
+    "doctor": "errors images library models options records scoring",
     "culling": "errors files images options records scoring",
+    "metric": "errors library records",
+    "reports": "errors files options records scoring",
+    "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets errors evaluation export images models files options records scoring training",
+    "cli": "culling datasets doctor errors evaluation export gate images library models files options records reports scoring"
+    " server training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
 ONLY_IN = {  # a package, and the folders, or modules in them, that may import it
-    "torch": "networks qfm_iqm training export",
+    "torch": "networks qfm_iqm training export metric",
     "timm": "networks training export",
     "safetensors": "networks training export",
     "onnx": "export",
-    "onnxruntime": "models.onnx_backend export",
+    "onnxruntime": "models.onnx_backend export doctor",
     "rich": "cli",
     "typer": "cli",
     "huggingface_hub": "models",
     "cv2": "culling images",
     "PIL": "culling.grouping.signatures images",
+    "starlette": "server",
+    "uvicorn": "server",
+    "h11": "server",
+    "python_multipart": "server",
     "scipy": "datasets",
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
+    "lxml": "culling.xmp",
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}

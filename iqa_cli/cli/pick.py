@@ -15,7 +15,7 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
-from iqa_cli.cli.flags.score import InputFlags, ModelFlags, gather_scoring
+from iqa_cli.cli.flags.score import InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import RuntimeFlags, spread
 from iqa_cli.cli.score import explain_patterns, name_inputs
 from iqa_cli.errors import UsageError
@@ -54,7 +54,7 @@ def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, mode
         transfer.refuse_more({"the paths": images.paths, "--keep": choice.keep})
         raise typer.Exit(run_undo(transfer.undo, quiet=transfer.quiet))
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
-    options = replace(gather_scoring(images, model, runtime), preview=GROUP_PREVIEW)
+    options = replace(gather_scoring(images, model, runtime, OutputFlags()), preview=GROUP_PREVIEW)
     raise typer.Exit(run_pick(options, replace(images, paths=paths), choice.gather(), transfer))
 
 
@@ -96,14 +96,14 @@ def score_groups(options: ScoreOptions, images: InputFlags, flags: TransferFlags
         from iqa_cli.cli.views import terminal
         from iqa_cli.culling.grouping.groups import Grouping
         from iqa_cli.images.find import find_images
-        from iqa_cli.scoring import scorer
+        from iqa_cli.scoring import pipeline
 
         with interrupts.raised():
-            tally, groups = scorer.Tally(), Grouping()
+            tally, groups = pipeline.Tally(), Grouping()
             tally.notes += explain_patterns(paths)
-            found = find_images(inputs, tally.left_out, scorer.filter_names(options))
+            found = find_images(inputs, tally.left_out, pipeline.filter_names(options))
             with terminal.follow(tally, [], quiet=flags.quiet, count=None, held=True) as hide:
-                scorer.score_all(draw_once(found, flags.to, tally.left_out), options, groups.add, tally, worker)
+                pipeline.score_all(draw_once(found, flags.to, tally.left_out), options, groups.add, tally, worker)
                 hide()
                 records = groups.finish()
     return records, tally.exit_code

@@ -19,10 +19,10 @@ SIDECARS = re.compile(
     r"|aae|thm|wav|mov|mp4|lrv)"  # Apple's edits, thumbnails, spoken notes, the film of a live photo
 )
 """What belongs to the picture whose name it has, with the picture's own suffix before it or without."""
-NOTES = re.compile(r"(\.supplemental-metadata)?\.json", re.IGNORECASE)  # of Google's exports, behind the whole name
+NOTES = re.compile(r"(\.supplemental-metadata)?\.json\Z", re.IGNORECASE)  # of Google's exports, behind the whole name
 INNER = ("NKSC_PARAM", "CaptureOne/Settings*")
 """Folders beside the photos in which Nikon's programs and Capture One keep settings, behind the whole name."""
-VERSIONS = range(1, 100)  # IMG_01.CR3.xmp is darktable's second version of IMG.CR3
+VERSION = re.compile(r"(.+)_\d\d(\.[^.]+)", re.DOTALL)  # IMG_01.CR3.xmp is darktable's second version of IMG.CR3
 
 
 class FolderNames:
@@ -42,12 +42,14 @@ class Names:
     """The files of one folder by what they may belong to.
 
     by_stem: name without its suffix -> names. by_photo: name of a picture, its suffix in lower case -> names behind which there
-    is more, those in settings folders with the folder. Raises OSError where the folder cannot be listed.
+    is more, those in settings folders with the folder. versions: such a name -> names of its versions, and their sidecars.
+    Raises OSError where the folder cannot be listed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.by_stem: dict[str, list[str]] = defaultdict(list)
         self.by_photo: dict[str, list[str]] = defaultdict(list)
+        self.versions: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name in list_files(folder):
             self.by_stem[split_name(name)[0]].append(name)
             self._add_behind(name, name)
@@ -61,24 +63,29 @@ class Names:
         if notes := NOTES.search(name):
             self.by_photo[lower_suffix(name[: notes.start()])].append(below)
         elif SIDECARS.fullmatch(split_name(name)[1]):
-            self.by_photo[lower_suffix(split_name(name)[0])].append(below)
+            photo = lower_suffix(split_name(name)[0])
+            self.by_photo[photo].append(below)
+            if name.lower().endswith(".xmp") and (version := VERSION.fullmatch(photo)):
+                self.versions[version[1] + version[2]].append((photo, below))
 
     def list_shot(self, photo: str) -> list[str]:
         """The pictures of one shot, as RAW and JPEG, the photo among them; a PNG or the like is a shot of its own."""
         same = self.by_stem.get(split_name(photo)[0], [])
         return [name for name in same if is_paired(name)] if is_paired(photo) else [photo]
 
+    def owns_stem(self, photo: str) -> bool:
+        """Whether sidecars without a picture's suffix are this one's: those beside IMG.jpg and IMG.png are the JPEG's."""
+        return is_paired(photo) or not any(map(is_paired, self.by_stem.get(split_name(photo)[0], ())))
+
     def list_sidecars(self, photo: str) -> Iterator[str]:
         """The other files that have the picture's name, with its suffix or without."""
-        stem, suffix = split_name(photo)
+        stem = split_name(photo)[0]
         yield from self.by_photo.get(lower_suffix(photo), ())
-        for version in VERSIONS:
-            name = f"{stem}_{version:02}{suffix}"
-            if name not in self.by_stem.get(f"{stem}_{version:02}", ()):
-                yield from (xmp for xmp in self.by_photo.get(lower_suffix(name), ()) if xmp.lower().endswith(".xmp"))
-        same = self.by_stem.get(stem, [])
-        if is_paired(photo) or not any(map(is_paired, same)):
-            yield from (name for name in same if SIDECARS.fullmatch(split_name(name)[1]))
+        for version, sidecar in self.versions.get(lower_suffix(photo), ()):
+            if version not in map(lower_suffix, self.by_stem.get(split_name(version)[0], ())):  # a picture of its own
+                yield sidecar
+        if self.owns_stem(photo):
+            yield from (name for name in self.by_stem.get(stem, ()) if SIDECARS.fullmatch(split_name(name)[1]))
         if apple := re.fullmatch(r"IMG_(\d+)", stem):  # what an edit in Apple's Photos began with
             yield from (name for name in self.by_stem.get(f"IMG_O{apple[1]}", ()) if name.lower().endswith(".aae"))
 
@@ -105,7 +112,15 @@ def is_paired(name: str) -> bool:
 def list_files(folder: Path) -> list[str]:
     """The names of the files in a folder, sorted, those of links to files among them. Raises OSError."""
     with os.scandir(folder) as entries:
-        return sort_names(entry.name for entry in entries if entry.is_file() or entry.is_symlink())
+        return sort_names(entry.name for entry in entries if may_be_moved(entry))
+
+
+def may_be_moved(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link to one or to nothing."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not entry.is_dir())
+    except OSError:  # links in a circle
+        return True
 
 
 def sort_names(names: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Models that score pictures in memory, as `scoring.scorer` scores files."""
+"""Models that score pictures in memory, as `scoring.pipeline` scores files."""
 
 from __future__ import annotations
 

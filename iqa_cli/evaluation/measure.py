@@ -142,7 +142,7 @@ class Disagreement:
 
 
 def compare(labels: Labels, records: Iterable[ScoreRecord]) -> Comparison:
-    """The scores of a set's images, of `Scorer.score` for `labels.paths` as strings, beside the ratings."""
+    """The scores of a set's images, of `Pipeline.score` for `labels.paths` as strings, beside the ratings."""
     return Comparison(labels, tuple(records))
 
 

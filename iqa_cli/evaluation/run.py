@@ -27,7 +27,7 @@ from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_cards, find_model
 from iqa_cli.options import EvaluateOptions, Side
 from iqa_cli.records import ScoreRecord
-from iqa_cli.scoring.scorer import Scorer, open_scorer
+from iqa_cli.scoring.pipeline import Pipeline, open_pipeline
 
 OFFICIAL_TEST = "test part of the official split"
 FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
@@ -105,9 +105,9 @@ def evaluate(options: EvaluateOptions, warn: Callable[[str], None]) -> Generator
     for model in options.models:
         find_model(model, options.scoring.backend)
     for model in options.models:
-        scorer = open_scorer(replace(options.scoring, model=model), warn)
+        pipeline = open_pipeline(replace(options.scoring, model=model), warn)
         for labels in sets:
-            yield from evaluate_one(model, scorer, labels, options)
+            yield from evaluate_one(model, pipeline, labels, options)
 
 
 def measures_all(labels: Labels, options: EvaluateOptions) -> bool:
@@ -115,11 +115,11 @@ def measures_all(labels: Labels, options: EvaluateOptions) -> bool:
     return options.side is Side.ALL or (options.repeats > 1 and not labels.spec.official_split)
 
 
-def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOptions) -> Iterator[Scored | Evaluation]:
+def evaluate_one(model: str, pipeline: Pipeline, labels: Labels, options: EvaluateOptions) -> Iterator[Scored | Evaluation]:
     """Evaluate one model on one set."""
     name, images, failed = labels.spec.name, len(labels.ratings), 0
     records: list[ScoreRecord] = []
-    with closing(scorer.score(str(path) for path in labels.paths)) as scored:
+    with closing(pipeline.score(str(path) for path in labels.paths)) as scored:
         for record in scored:
             records.append(record)
             failed += record.score is None
@@ -127,10 +127,10 @@ def evaluate_one(model: str, scorer: Scorer, labels: Labels, options: EvaluateOp
     comparison = compare(labels, records)
     several = options.side is Side.TEST and measures_all(labels, options)
     parts = take_parts(comparison, options.repeats, options.seed) if several else None
-    contamination = find_contamination(scorer.card, find_cards())
+    contamination = find_contamination(pipeline.card, find_cards())
     yield Evaluation(
         model=model,
-        card=scorer.card,
+        card=pipeline.card,
         comparison=comparison,
         protocol=describe_protocol(labels, options),
         interval=describe_interval(labels, options, several=several),

@@ -12,8 +12,9 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from iqa_cli.images.decode import OPENERS, open_file, prepare_decoders
-from iqa_cli.images.formats import HEAD, identify_kind
+from iqa_cli.images.decode import OPENERS, open_file
+from iqa_cli.images.formats import HEAD, RAW, identify_kind
+from iqa_cli.images.openers.pillow import prepare_decoders
 from iqa_cli.records import Capture
 
 Tags = Mapping[int, Any]
@@ -25,14 +26,17 @@ TIMES = (  # the day and the second, the part of a second, the zone; as the came
 BRACKETING = 2  # ExposureMode of a series
 
 
-def read_capture(path: str) -> Capture:
-    """How a photo was taken; nothing of what its EXIF does not say, or cannot be read of it. Never raises."""
+def read_capture(path: str, suffix: str | None = None) -> Capture:
+    """How a photo was taken; nothing of what its EXIF does not say, or cannot be read of it. Never raises.
+
+    suffix: as of `decode_image`.
+    """
     with suppress(Exception):  # EXIF is foreign bytes, and however broken, it takes nothing from the pixels
         prepare_decoders()
         with open_file(path) as file:
-            kind = identify_kind(file.read(HEAD), os.path.splitext(path)[1].lower())  # noqa: PTH122  # as in `decode`
+            kind = identify_kind(file.read(HEAD), (os.path.splitext(path)[1] if suffix is None else suffix).lower())  # noqa: PTH122
             file.seek(0)
-            with OPENERS[kind](file) as picture:
+            with OPENERS["TIFF" if kind == RAW else kind](file) as picture:  # as most of them begin
                 return parse_exif(*read_exif(picture))
     return Capture()
 

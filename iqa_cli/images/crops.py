@@ -165,11 +165,16 @@ def resize_box(region: Region, box: Box, shape: tuple[int, int]) -> Rgb:
     return np.asarray(narrower.resize((columns, rows), Image.Resampling.BICUBIC, (0, begin, columns, end)))
 
 
-def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
-    """One box of an image, as `resize_box` does it."""
+def make_region(rgb: Rgb) -> Region:
+    """All of an image, uint8 [H, W, 3]."""
     from PIL import Image
 
-    return resize_box(Region(Image.fromarray(rgb), *rgb.shape[:2]), box, shape)
+    return Region(Image.fromarray(rgb), *rgb.shape[:2])
+
+
+def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
+    """One box of an image, as `resize_box` does it."""
+    return resize_box(make_region(rgb), box, shape)
 
 
 def crop_center(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
@@ -216,6 +221,4 @@ def cut_views(region: Region, spec: CropSpec) -> Rgb:
 
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:
     """The crops of one image, at fixed places: uint8 [H, W, 3] -> float32 [count, 3, h, w], normalised."""
-    from PIL import Image
-
-    return normalise(cut_views(Region(Image.fromarray(rgb), *rgb.shape[:2]), spec), spec)
+    return normalise(cut_views(make_region(rgb), spec), spec)

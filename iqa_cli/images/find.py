@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import BinaryIO
 
-from iqa_cli.images.formats import DECODED, HEAD, identify_kind, kind_of_suffix
+from iqa_cli.images.formats import DECODED, HEAD, RAW, identify_kind, kind_of_suffix
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -173,7 +173,7 @@ def classify_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> st
 def classify_file(path: str) -> str:
     """The kind of a regular file: "image", or in words what else it is."""
     suffix = os.path.splitext(path)[1].lower()
-    if kind_of_suffix(suffix) == "image":
+    if kind_of_suffix(suffix) in ("image", RAW):
         return "image"
     kind = identify_kind(read_head(path), suffix)
     if kind in DECODED:

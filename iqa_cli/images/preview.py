@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 
-from PIL import Image
+import numpy as np
+from PIL import Image, JpegImagePlugin
 
-from iqa_cli.images.crops import MAX_ASPECT, CropSpec, Region, resize_box
+from iqa_cli.images.crops import MAX_ASPECT, CropSpec, Region, Rgb, resize_box
 from iqa_cli.images.decode import Decoded, decode_image
 from iqa_cli.records import Undecodable
 
@@ -37,3 +38,9 @@ def fit_side(region: Region, side: int) -> tuple[int, int]:
     """Height and width in px of a picture whose longer side is reduced to `side`."""
     scale = min(1.0, side / max(region.height, region.width))
     return max(1, round(region.height * scale)), max(1, round(region.width * scale))
+
+
+def read_preview(preview: bytes) -> Rgb:
+    """The pixels of a preview, uint8 [H, W, 3]."""
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(preview)) as picture:
+        return np.asarray(picture.convert("RGB"))

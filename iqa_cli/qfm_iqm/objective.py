@@ -67,7 +67,8 @@ class QualityMatching:
         tokens = encode(network, batch)  # [b, t, d]
         predicted = network.decode(tokens)  # [b]
         own = self.scales(predicted, batch.source)  # [b]
-        losses = common_losses(predicted, own, batch, Weights(o, 1.0, o.teacher_weight))
+        views = Predictions(predicted, own, self.scales.of_teacher(predicted))
+        losses = common_losses(views, batch, Weights(o, 1.0, o.teacher_weight))
         losses |= correlation_losses(predicted, batch.label, batch.source, o)
         rates = {}
         labeled = batch.label.isfinite()
@@ -104,8 +105,8 @@ class Distillation:
 
     def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
         predicted = network.decode(encode(network, batch))  # [b]
-        own = self.scales(predicted, batch.source)
-        losses = common_losses(predicted, own, batch, Weights(self.options, self.options.label_weight, 1.0))
+        views = Predictions(predicted, self.scales(predicted, batch.source), self.scales.of_teacher(predicted))
+        losses = common_losses(views, batch, Weights(self.options, self.options.label_weight, 1.0))
         if batch.teacher is not None:
             losses |= correlation_losses(predicted, teacher_targets(batch, self.options), None, self.options)
         return Outcome(losses, {})
@@ -139,19 +140,24 @@ class Weights(NamedTuple):
     teacher: float
 
 
-def common_losses(predicted: Tensor, own: Tensor, batch: Batch, weights: Weights) -> dict[str, Tensor]:
-    """The terms that both objectives have, by name; none without a weight, or without what it is about.
+class Predictions(NamedTuple):
+    """Predictions [b]: on the network's scale, on that of each image's set, and on that of the teacher."""
 
-    predicted, own: predictions [b] on the network's scale, and on that of each image's set.
-    """
+    plain: Tensor
+    own: Tensor
+    teacher: Tensor
+
+
+def common_losses(predicted: Predictions, batch: Batch, weights: Weights) -> dict[str, Tensor]:
+    """The terms that both objectives have, by name; none without a weight, or without what it is about."""
     losses, options = {}, weights.options
     if weights.label and batch.label.isfinite().any():
-        losses["label"] = weights.label * smooth_l1(own, batch.label, options.beta)
+        losses["label"] = weights.label * smooth_l1(predicted.own, batch.label, options.beta)
     if weights.teacher and batch.teacher is not None:
-        answers = torch.where(batch.label.isfinite(), predicted, own)  # of unlabeled images: on their teacher's scale
-        losses["teacher"] = weights.teacher * smooth_l1(answers, teacher_targets(batch, options), options.beta, batch.trust)
+        targets = teacher_targets(batch, options)
+        losses["teacher"] = weights.teacher * smooth_l1(predicted.teacher, targets, options.beta, batch.trust)
     if options.ranking_weight and bool((batch.chain >= 0).any()):
-        losses["ranking"] = options.ranking_weight * ranking_loss(predicted, batch, options.margin)
+        losses["ranking"] = options.ranking_weight * ranking_loss(predicted.plain, batch, options.margin)
     return losses
 
 

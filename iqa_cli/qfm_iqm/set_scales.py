@@ -12,11 +12,12 @@ class SetScales(nn.Module):
     """An affine map for each set from the network's output to the labels of that set, learnt with the network.
 
     That of the reference set is the identity, so the network answers on its scale. Like the memory it is training's alone.
+    teacher: the place of the scale of teacher scores, after those of the sets; None where teachers answer on the network's.
     """
 
-    def __init__(self, sets: int, reference: int = 0) -> None:
+    def __init__(self, sets: int, reference: int = 0, teacher: int | None = None) -> None:
         super().__init__()
-        self.reference = reference
+        self.reference, self.teacher = reference, teacher
         self.gain = nn.Parameter(torch.ones(sets))
         self.shift = nn.Parameter(torch.zeros(sets))
 
@@ -27,3 +28,9 @@ class SetScales(nn.Module):
         own = source.clamp_min(0)
         mapped = CENTER + self.gain[own] * (predicted - CENTER) + self.shift[own]
         return torch.where((source == self.reference) | (source < 0), predicted, mapped)
+
+    def of_teacher(self, predicted: Tensor) -> Tensor:
+        """Predictions [b] on the scale of the teacher."""
+        if self.teacher is None:
+            return predicted
+        return self.forward(predicted, torch.full(predicted.shape, self.teacher, device=predicted.device))

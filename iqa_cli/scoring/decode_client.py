@@ -6,6 +6,7 @@ Its answers are checked as foreign bytes are, and never unpickled.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from contextlib import suppress
@@ -21,6 +22,7 @@ from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb
 from iqa_cli.records import Capture, Status, Undecodable
 from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, WorkerProcess, pack
+from iqa_cli.scoring.sources import FileBytes
 
 POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
 START_TIMEOUT = 60.0  # seconds that a process may take to start; a busy machine needs one
@@ -61,8 +63,8 @@ class Decoder:
         self.ready = False
         self.in_sync = True  # between an answer and the next request; else its state is unknown
 
-    def prepare(self, path: str, stop: Event) -> PreparedImage:
-        """One image.
+    def prepare(self, image: str | FileBytes, stop: Event) -> PreparedImage:
+        """One image, by its path or as a file in memory.
 
         Raises Undecodable where it has no crops or took too long, WorkerDied where the process did, Stopped where the run was,
         DataError where the process did not start.
@@ -73,7 +75,11 @@ class Decoder:
         began = monotonic()
         try:
             self.channel.settimeout(START_TIMEOUT)
-            self.channel.sendall(pack({"path": path}))
+            if isinstance(image, str):
+                self.channel.sendall(pack({"path": image}))
+            else:
+                self.channel.sendall(pack({"size": len(image.data), "suffix": os.path.splitext(image.name)[1]}))  # noqa: PTH122
+                self.channel.sendall(image.data)
             answer = self._read_message(began + self.options.timeout, stop)
         except TimeoutError:
             detail = f"decoding took longer than {self.options.timeout:g} s"

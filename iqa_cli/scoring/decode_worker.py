@@ -1,4 +1,4 @@
-"""The decoding worker: paths in, crops out, over one socket. `decode_protocol` starts it, `decode_client` reads its answers.
+"""The decoding worker: files in, crops out, over one socket. `decode_protocol` starts it, `decode_client` reads its answers.
 
 Pictures are foreign bytes, and decoders are written in C. Here one that crashes, hangs or swallows memory takes with it a
 process that is easily replaced, and one that a forged picture has taken over can say nothing but some JSON and some pixels.
@@ -10,8 +10,9 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,15 +26,21 @@ from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, pack
 
 ALARM_MARGIN = 5.0  # seconds after the timeout when a worker ends itself, because the client that should have ended it is gone
 
+DESCRIPTORS = "/proc/self/fd"  # where Linux shows the open files of a process
+BLOCK = 1 << 20  # bytes
 
-def prepare(path: str, options: DecodeOptions) -> tuple[dict[str, Any], list[memoryview | bytes]]:
-    """The answer for one file, its pixels, uint8 [n, h, w, 3], and its preview; without any, why it has none."""
+
+def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tuple[dict[str, Any], list[memoryview | bytes]]:
+    """The answer for one file, its pixels, uint8 [n, h, w, 3], and its preview; without any, why it has none.
+
+    suffix: as of `decode_image`.
+    """
     try:
-        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops)
+        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, raw=options.raw, suffix=suffix)
         views = cut_views(image.region, options.crops)
         preview = make_preview(path, image, options.preview) if options.preview else b""
         answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
-        capture = {"capture": asdict(read_capture(path))} if preview else {}
+        capture = {"capture": asdict(read_capture(path, suffix))} if preview else {}
         return answer | capture, [views.data, preview]
     except Undecodable as failure:
         refusal = failure
@@ -80,13 +87,39 @@ def serve(number: str) -> None:
         options = DecodeOptions.decode(first)
         limit_resources(options.memory)
         for request in messages:
-            answer_request(request["path"], options, channel)
+            if "path" in request:
+                answer_request(request["path"], options, channel)
+            else:
+                with holding(stream, request["size"]) as path:
+                    answer_request(path, options, channel, request["suffix"])
 
 
-def answer_request(path: str, options: DecodeOptions, channel: socket.socket) -> None:
-    """Send the answer for one file, and what belongs to it. Raises OSError."""
+@contextmanager
+def holding(stream: BinaryIO, size: int) -> Iterator[str]:
+    """The path of a file that holds the next bytes of a stream while the block runs: in memory, where the system has those.
+
+    So bytes are decoded by the very code that decodes files. Raises OSError.
+    """
+    with ExitStack() as stack:
+        if hasattr(os, "memfd_create") and os.path.isdir(DESCRIPTORS):  # noqa: PTH112
+            file: Any = stack.enter_context(open(os.memfd_create("picture"), "wb", buffering=0))  # noqa: PTH123
+            path = f"{DESCRIPTORS}/{file.fileno()}"
+        else:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(buffering=0))
+            path = file.name
+        while size:
+            block = stream.read(min(size, BLOCK))
+            if not block:
+                raise OSError("the client is gone")
+            file.write(block)
+            size -= len(block)
+        yield path
+
+
+def answer_request(path: str, options: DecodeOptions, channel: socket.socket, suffix: str | None = None) -> None:
+    """Send the answer for one file, and what belongs to it. suffix: as of `decode_image`. Raises OSError."""
     set_alarm(options.timeout + ALARM_MARGIN)
-    answer, parts = prepare(path, options)
+    answer, parts = prepare(path, options, suffix)
     set_alarm(0)
     channel.sendall(pack(answer))
     for part in parts:

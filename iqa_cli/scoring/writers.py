@@ -81,7 +81,7 @@ def encode_csv(values: Iterable[Value]) -> bytes:
     return (text.getvalue().removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape")
 
 
-def encode_json(values: Mapping[str, Value]) -> bytes:
+def encode_json(values: Mapping[str, Any]) -> bytes:
     """One JSON object on one line, strict UTF-8; a path that is none comes as `clean` says."""
     return json.dumps(clean(values), ensure_ascii=False).encode()
 

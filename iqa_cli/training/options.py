@@ -138,7 +138,7 @@ class TrainingOptions:
         "qfm-iqm"
     )
     teachers: Annotated[tuple[str, ...], "models whose mean prediction extends the labels; {fold}: number of the fold"] = ()
-    teacher_scores: Annotated[Path | None, "CSV of path and score of unlabeled images, in place of teachers"] = None
+    teacher_scores: Annotated[Path | None, "CSV of path and score of images, labeled or not, in place of teachers"] = None
     teacher_range: Annotated[tuple[float, ...], "ends of their scale; none: the lowest and the highest"] = ()
     teacher_lower_is_better: Annotated[bool, "the direction of their scale"] = False
     teacher_licence: Annotated[str, "for the card: the terms of what made them"] = ""
@@ -249,8 +249,8 @@ def check_teaching(options: TrainingOptions) -> None:
         return
     if options.teachers or options.method == "mlp":
         raise UsageError("--teacher-scores takes the place of --teacher, and is for a network, not for an MLP head")
-    if not options.unlabeled:
-        raise UsageError("--teacher-scores says something about images without labels: add --images DIR")
+    if not options.unlabeled and not options.sets:
+        raise UsageError("--teacher-scores says something about images: add --images DIR, or a set by --dataset")
     if len(options.teacher_range) not in (0, 2):
         raise UsageError(f"teacher_range is the lower and the upper end of the scale, not {len(options.teacher_range)} numbers")
 

@@ -67,7 +67,7 @@ def make_plan(options: TrainingOptions) -> Plan:
     trials = plan_trials(data, options)
     chosen = choose_trials(trials, options)
     found = find_unlabeled(options)
-    scores = read_scores(options, found)
+    scores = read_scores(options, [*found, *(map(str, data.paths) if data else ())])
     unlabeled = leave_out_held(found, options.samples)
     check_counts(data, chosen, len(unlabeled), options)
     check_teachers(chosen, options)
@@ -104,7 +104,7 @@ def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: 
 
 
 def read_scores(options: TrainingOptions, images: Sequence[str]) -> dict[str, TeacherScore]:
-    """What the file of teacher scores says about unlabeled images. Raises as `read_teacher_scores` does."""
+    """What the file of teacher scores says about images, labeled or not. Raises as `read_teacher_scores` does."""
     if options.teacher_scores is None:
         return {}
     ends = (options.teacher_range[0], options.teacher_range[1]) if options.teacher_range else None

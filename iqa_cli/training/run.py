@@ -117,7 +117,8 @@ class Job:
     def train(self, network: QfmIqm, crops: CropSpec) -> Iterator[Progress | TrialDone]:
         """From the first weights to the card and the test."""
         options, trial, folder = self.options, self.trial, self.folder
-        images = list_images(self.data, options.samples)
+        labeled = list_images(self.data, options.samples)
+        images = [replace(image, teacher=self.scores.get(image.path)) for image in labeled]
         run = build_run(self, network, crops, images)
         teachers = open_teachers(options.teachers, run.options.device)
         run = yield from extend_labels(run, teachers, options)
@@ -149,7 +150,7 @@ def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingI
     """The network and the images of a trial, and how it is trained. images: all that are labeled."""
     options, group = job.options, job.folder.group
     unlabeled = [
-        TrainingImage(path, number=number, source=find_source(job, path), teacher=job.scores.get(path))
+        TrainingImage(path, number=number, source=-1, teacher=job.scores.get(path))
         for number, path in enumerate(job.unlabeled, len(images))
     ]
     dataset = CropDataset([images[i] for i in job.trial.train] + unlabeled, crops, options.samples, open_pixels(options))
@@ -159,11 +160,6 @@ def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingI
         features /= f"decoded-{options.decoded_side}"  # features of reduced images are not for others
     validation = [images[i] for i in job.trial.validation]
     return Run(network, dataset, validation, loop, job.folder, features, is_started=bool(options.initial_model))
-
-
-def find_source(job: Job, path: str) -> int:
-    """The place of an unlabeled image's scale: beside labels, teacher scores have one of their own, as a set has."""
-    return len(job.options.sets) if path in job.scores and job.options.sets else -1
 
 
 def open_pixels(options: TrainingOptions) -> Pixels:
@@ -192,8 +188,10 @@ def fit_network(run: Run, options: TrainingOptions) -> Iterator[Progress]:
 
 def choose_objective(options: TrainingOptions) -> Objective:
     """What the network is trained for."""
-    count = len(options.sets) + bool(options.sets and options.teacher_scores)
-    scales = SetScales(max(1, count), options.sets.index(options.scale) if options.scale else 0)
+    sets = len(options.sets)
+    teacher = sets if sets and options.teacher_scores else None
+    reference = options.sets.index(options.scale) if options.scale else 0
+    scales = SetScales(max(1, sets + (teacher is not None)), reference, teacher)
     if options.method == "distillation":
         return Distillation(options.distillation, scales)
     return QualityMatching(options.matching, Memory(options.matching.memory), scales)

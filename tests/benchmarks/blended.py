@@ -23,8 +23,8 @@ import numpy as np
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
+from iqa_cli.library import score_images
 from iqa_cli.options import ScoreOptions
-from iqa_cli.scoring.scorer import score_images
 
 from .common import print_table, run_whole, show_figure
 

@@ -144,7 +144,7 @@ def test_files_that_grow_or_vanish_while_it_runs_have_their_rows(model: Path, tm
             process.stdin.write(os.fsencode(tmp_path / name) + b"\n")
             process.stdin.flush()
             row = process.stdout.readline()
-            return (process.stdout.readline() if row.startswith(b"path,") else row).decode().split(",")[3]
+            return (process.stdout.readline() if row.startswith(b"path,") else row).decode().split(",")[4]
 
         assert [ask("grows.jpg"), ask("vanishes.jpg")] == ["damaged", "ok"]
         (tmp_path / "grows.jpg").write_bytes(photo)

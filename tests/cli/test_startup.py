@@ -102,9 +102,9 @@ def test_help_names_the_limit_that_holds(iqa_process: Run) -> None:
 
 def test_public_names_are_there_and_no_others() -> None:
     import iqa_cli
-    from iqa_cli import ScoreOptions, Scorer, score_images
 
-    assert iqa_cli.__all__ == ["ScoreOptions", "Scorer", "__version__", "score_images"]
-    assert all(map(callable, (ScoreOptions, Scorer, score_images)))
+    names = ["ClosedError", "InputError", "IqaError", "ScoreOptions", "ScoreRecord", "Scorer", "Status", "score_images"]
+    assert sorted(iqa_cli.__all__) == sorted([*names, "__version__", "create_metric"])
+    assert all(callable(getattr(iqa_cli, name)) for name in names)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = iqa_cli.nonsense

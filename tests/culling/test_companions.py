@@ -1,5 +1,6 @@
 """Which files belong to a photo: real names of cameras, telephones and programs, real folders."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,10 @@ def test_folders_are_no_companions_and_links_are(tmp_path: Path) -> None:
     (tmp_path / "a.mov").mkdir()
     (tmp_path / "a.xmp").symlink_to("elsewhere/b.xmp")
     (tmp_path / "a.jpg.xmp").symlink_to("nowhere")
-    assert find(tmp_path, "a.jpg") == ["a.jpg.xmp", "a.xmp"]
+    (tmp_path / "a.on1").symlink_to("a.on1")
+    (tmp_path / "a.dop").symlink_to("elsewhere")
+    os.mkfifo(tmp_path / "a.wav")
+    assert find(tmp_path, "a.jpg") == ["a.jpg.xmp", "a.on1", "a.xmp"]
 
 
 def test_many_photos_take_one_look_at_the_folder(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from iqa_cli.images.crops import Crops, CropSpec, Rgb
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import DISTORTIONS, HARMLESS, LEVELS, crop_border, distort, limit_short_side
 from iqa_cli.options import RobustnessOptions
-from iqa_cli.scoring.scorer import open_scorer
+from iqa_cli.scoring.pipeline import open_pipeline
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 COUNT = len(CHAINS)
@@ -193,7 +193,7 @@ def test_changes_are_what_they_are_called(rgb: Rgb) -> None:
 def test_scores_are_those_of_the_product(model: Path, photos: Path, count: int) -> None:
     paths = choose_photos([photos])
     scorers = open_scorers([str(model)], ScoreOptions(crops=count))
-    records = list(open_scorer(ScoreOptions(str(model), crops=count)).score(paths))
+    records = list(open_pipeline(ScoreOptions(str(model), crops=count)).score(paths))
     (scores,) = score_pictures(scorers, [decode_image(path).rgb for path in paths])
     assert scores == pytest.approx([record.score for record in records], abs=1e-9)
     assert len(set(scores.tolist())) == len(paths) == 12

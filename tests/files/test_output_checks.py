@@ -33,7 +33,7 @@ from iqa_cli.scoring.writers import KINDS
 from iqa_cli.training.options import TrainingOptions
 
 HEADER = ",".join(COLUMNS)
-ROW = "a.jpg,50.00,50.0,ok,,1,1,toy"
+ROW = "a.jpg,50.00,50.0,,ok,,1,1,toy"
 OBJECT = json.dumps(dict.fromkeys(COLUMNS))
 
 
@@ -247,9 +247,9 @@ def test_folders_are_the_same_by_any_name(tmp_path: Path) -> None:
         ("csv", HEADER + "\n", True),
         ("csv", "\ufeff" + HEADER + "\r\n" + ROW, True),
         ("csv", ROW, True),
-        ("csv", '"a\nb.jpg",,,damaged,"why, then",,,toy\n', True),
+        ("csv", '"a\nb.jpg",,,,damaged,"why, then",,,toy\n', True),
         ("csv", "path,score\n", False),
-        ("csv", "a.jpg,50.00,50.0,fine,,1,1,toy", False),
+        ("csv", "a.jpg,50.00,50.0,,fine,,1,1,toy", False),
         ("csv", "image,score\na.jpg,4\n", False),
         ("csv", "\0\1\2", False),
         ("csv", OBJECT, False),

@@ -28,7 +28,7 @@ from pictures import ADOBE, ADOBE_GAMMA, SRGB_PRIMARIES, chunk, encode, forge_ti
 from PIL import Image
 
 from iqa_cli.options import ScoreOptions
-from iqa_cli.scoring.scorer import open_scorer
+from iqa_cli.scoring.pipeline import open_pipeline
 
 PHOTO = Path(__file__).parents[1] / "photos" / "coffee.jpg"
 HALF_A_POINT = 0.5
@@ -207,7 +207,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float | None]:
     }
     for i, data in enumerate(files.values()):
         (folder / str(i)).write_bytes(data)
-    records = open_scorer(ScoreOptions()).score(str(folder / str(i)) for i in range(len(files)))
+    records = open_pipeline(ScoreOptions()).score(str(folder / str(i)) for i in range(len(files)))
     return {name: record.score for name, record in zip(files, records, strict=True)}
 
 

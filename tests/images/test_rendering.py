@@ -29,12 +29,12 @@ from PIL import Image
 
 from iqa_cli.images.colors.hdr import decode_hlg, decode_pq, encode_pq, tone_map
 from iqa_cli.images.colors.spaces import PRIMARIES, ColorSpace, space_from_cicp, space_from_gamma, space_from_profile
+from iqa_cli.images.containers.heif import read_coding
 from iqa_cli.images.crops import CropSpec, cut_views
 from iqa_cli.images.decode import decode_image
-from iqa_cli.images.heif import read_coding
 from iqa_cli.options import ScoreOptions
 from iqa_cli.records import Status
-from iqa_cli.scoring.scorer import open_scorer
+from iqa_cli.scoring.pipeline import open_pipeline
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 
@@ -254,7 +254,7 @@ def test_files_that_went_wrong(tmp_path: Path) -> None:
         Image.fromarray(colors[np.asarray(tiff)]).save(tmp_path / "palette.png")
     names = ("reference.png", "cicp-pq.png", "palette-8bit-colormap.tif", "grey16-transparent.png")
     paths = [*(str(CASES / name) for name in names), str(tmp_path / "palette.png")]
-    records = list(open_scorer(ScoreOptions()).score(paths))
+    records = list(open_pipeline(ScoreOptions()).score(paths))
     assert all(record.status is Status.OK for record in records)
     reference, hdr, mapped, _, palette = (record.score for record in records)
     assert hdr == pytest.approx(reference, abs=0.5)

@@ -16,7 +16,7 @@ from iqa_cli.models.card import CARD_KEY, WeightFile, read_card, write_card
 from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
 from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.options import BackendChoice, ScoreOptions
-from iqa_cli.scoring.scorer import open_scorer
+from iqa_cli.scoring.pipeline import open_pipeline
 
 AUTO, ONNX, TORCH = BackendChoice
 
@@ -274,7 +274,7 @@ def test_a_card_of_an_impossible_network_is_told(tmp_path: Path, network: dict[s
     weights.write_bytes(b"tensors")
     card = write_card(replace(CARD, network=network, files={"safetensors": WeightFile.of(weights)}), tmp_path)
     with pytest.raises(WeightsError) as raised:
-        open_scorer(ScoreOptions(model=str(card)))
+        open_pipeline(ScoreOptions(model=str(card)))
     assert "\n" not in str(raised.value)
 
 

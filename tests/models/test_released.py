@@ -19,7 +19,7 @@ from iqa_cli.images.find import find_images
 from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
 from iqa_cli.options import DEFAULT_MODEL, BackendChoice, ScoreOptions
 from iqa_cli.records import Status
-from iqa_cli.scoring.scorer import open_scorer
+from iqa_cli.scoring.pipeline import open_pipeline
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 GOLDEN = (
@@ -32,7 +32,7 @@ SMALL_STEP = 0.05  # points: what other processors and versions may differ by
 
 @pytest.fixture(scope="module", params=MODELS)
 def scorer(request):
-    return open_scorer(ScoreOptions(model=request.param))
+    return open_pipeline(ScoreOptions(model=request.param))
 
 
 @pytest.fixture(scope="module")
@@ -87,20 +87,20 @@ def test_too_much_of_what_may_help_is_damage(scorer, kind):
 def test_neither_workers_nor_batches_nor_company_change_a_bit(scorer, records):
     few = records[::5]
     for knobs in ({"workers": 1}, {"workers": 3}, {"batch_size": 4}):
-        backwards = open_scorer(replace(scorer.options, **knobs)).score(record.path for record in reversed(few))
+        backwards = open_pipeline(replace(scorer.options, **knobs)).score(record.path for record in reversed(few))
         assert list(backwards)[::-1] == few, knobs
     assert [next(scorer.score([record.path])) for record in few] == few
 
 
 def test_more_crops_give_nearly_the_same_score(scorer, records):
-    more = open_scorer(ScoreOptions(model=scorer.card.name, crops=5))
+    more = open_pipeline(ScoreOptions(model=scorer.card.name, crops=5))
     differences = [abs(a.score - b.score) for a, b in zip(records, more.score(r.path for r in records), strict=True)]
     assert np.median(differences) < 5
 
 
 def test_pytorch_and_onnx_agree(scorer, records):
     pytest.importorskip("torch", reason="needs the [train] extra")
-    torch_scorer = open_scorer(ScoreOptions(model=scorer.card.name, backend=BackendChoice.TORCH))
+    torch_scorer = open_pipeline(ScoreOptions(model=scorer.card.name, backend=BackendChoice.TORCH))
     for record, other in zip(records, torch_scorer.score(r.path for r in records), strict=True):
         assert other.score == pytest.approx(record.score, abs=0.1), record.path  # 1e-3 of the range
 

@@ -271,6 +271,21 @@ def test_each_set_has_a_scale_and_the_network_keeps_that_of_the_reference():
     assert scales(predicted, None) is predicted
 
 
+def test_teacher_scores_have_a_scale_of_their_own_beside_labels():
+    scales = SetScales(3, teacher=2)
+    with torch.no_grad():
+        scales.gain.copy_(torch.tensor([1.0, 1.0, 0.5]))
+        scales.shift.copy_(torch.tensor([0.0, 0.0, 0.1]))
+    predicted = torch.tensor([0.6, 0.7])
+    assert scales.of_teacher(predicted).tolist() == pytest.approx([0.65, 0.7])
+    assert SetScales(2).of_teacher(predicted) is predicted
+    batch = replace(make_batch([0.6, float("nan")], sets=[0, -1]), teacher=torch.tensor([0.65, 0.7]))
+    objective = Distillation(DistillationOptions(label_weight=1.0, ranking_weight=0.0), scales)
+    losses = objective(SimpleNamespace(encode=torch.flatten, decode=lambda _: predicted), batch).losses
+    assert float(losses["teacher"].detach()) == pytest.approx(0.0, abs=1e-6)
+    assert float(losses["label"].detach()) == pytest.approx(0.0, abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["matching", "distillation"])
 def test_labels_on_two_scales_teach_one_quality(kind):
     """The scale of the second set is learnt beside the network; what is learnt of it comes back with the state."""

@@ -1,8 +1,12 @@
 """What `decode_client` promises: a decoder that is not what it should be is dead, or says why it does not start."""
 
+import io
 import os
+import socket
+import sys
 import threading
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from conftest import write_photo
@@ -12,7 +16,8 @@ from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import Capture
 from iqa_cli.scoring.decode_client import Decoder, WorkerDied, parse_capture
-from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, start_worker
+from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, find_python, lift, start_worker
+from iqa_cli.scoring.decode_worker import holding
 
 OPTIONS = DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
@@ -98,3 +103,50 @@ def test_a_process_that_does_not_start_says_why(photo: str, program: str, reason
             decoder.prepare(photo, NEVER)
     finally:
         decoder.close()
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["in memory", "in a folder"])
+def test_bytes_are_held_as_a_file_and_gone_afterwards(memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    data = os.urandom(3_000_000)
+    stream = io.BytesIO(data + b"the next")
+    with holding(stream, len(data)) as path:
+        assert Path(path).read_bytes() == data
+        assert Path(path).read_bytes() == data, "twice, as previews need"
+    assert not Path(path).exists()
+    assert stream.read() == b"the next"
+    with pytest.raises(OSError, match="the client is gone"), holding(io.BytesIO(b"few"), 9):
+        pass
+
+
+def test_channels_leave_the_numbers_of_standard_streams_alone() -> None:
+    ours, theirs = socket.socketpair()
+    saved = os.dup(0)
+    try:
+        os.dup2(ours.fileno(), 0)
+        low = socket.socket(fileno=0)
+        lifted = lift(low)
+        assert lifted.fileno() > 2
+        assert low.fileno() == -1
+        lifted.sendall(b"word")
+        assert theirs.recv(9) == b"word"
+        assert lift(lifted) is lifted
+        lifted.close()
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        ours.close()
+        theirs.close()
+
+
+def test_a_program_that_has_python_built_in_starts_decoders_too(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_python() == sys.executable
+    for name in ("/usr/sbin/uwsgi", ""):
+        monkeypatch.setattr(sys, "executable", name)
+        assert Path(find_python()).name.startswith("python")
+        decoder = Decoder(OPTIONS, start_worker())
+        try:
+            assert decoder.prepare(photo, NEVER).width == 96
+        finally:
+            decoder.close()

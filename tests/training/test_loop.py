@@ -25,7 +25,7 @@ from iqa_cli.networks.pretrained import load_backbone
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.qfm_iqm.options import MatchingOptions
 from iqa_cli.records import Status
-from iqa_cli.scoring.scorer import open_scorer
+from iqa_cli.scoring.pipeline import open_pipeline
 from iqa_cli.training import run
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.distill import open_teachers, predict_with_teachers
@@ -129,12 +129,12 @@ def test_the_command_exports_what_agrees_and_the_file_carries_its_card(finished,
     assert read_card(tmp_path / "small.json").files["onnx"].bytes == path.stat().st_size
     assert not any(place in path.read_bytes() for place in (b"/iqa_cli/", b"site-packages"))  # whose machine is that of?
     scores = [
-        next(open_scorer(ScoreOptions(model=str(each), backend=kind)).score([str(photo)])).score
+        next(open_pipeline(ScoreOptions(model=str(each), backend=kind)).score([str(photo)])).score
         for each, kind in ((tmp_path / "small.json", BackendChoice.ONNX), (events[-1].card, BackendChoice.TORCH))
     ]
     assert scores[0] == pytest.approx(scores[1], abs=0.1)
     (tmp_path / "small.json").unlink()
-    assert next(open_scorer(ScoreOptions(model=str(path))).score([str(photo)])).score == scores[0]
+    assert next(open_pipeline(ScoreOptions(model=str(path))).score([str(photo)])).score == scores[0]
 
 
 def test_a_transformer_is_exported_too_for_crops_of_its_size(tmp_path):
@@ -150,7 +150,7 @@ def test_a_transformer_is_exported_too_for_crops_of_its_size(tmp_path):
     path, difference = export_model(find_model(str(tmp_path), BackendChoice.TORCH), None, [str(photo)])
     assert difference < 1e-4
     assert set(read_card(tmp_path / "small.json").files) == {"safetensors", "onnx"}
-    assert next(open_scorer(ScoreOptions(model=str(path))).score([str(photo)])).status is Status.OK
+    assert next(open_pipeline(ScoreOptions(model=str(path))).score([str(photo)])).status is Status.OK
 
 
 def test_no_export_without_a_photo_to_show_parity_on(finished, tmp_path):
@@ -239,7 +239,9 @@ def test_distillation_needs_no_labels_and_takes_over_the_scale_of_its_teacher(fi
     assert str(tmp_path) not in (tmp_path / "run" / "model.json").read_text()
     scores = [
         record.score
-        for record in open_scorer(ScoreOptions(model=str(done[-1].card))).score(sorted(str(path) for path in photos.iterdir()))
+        for record in open_pipeline(ScoreOptions(model=str(done[-1].card))).score(
+            sorted(str(path) for path in photos.iterdir())
+        )
     ]
     assert len(scores) == 3
     assert all(0 <= score <= 100 for score in scores)

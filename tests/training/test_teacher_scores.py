@@ -52,7 +52,7 @@ def test_an_uncertain_score_is_trusted_less(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("path,score\na.png,1\nd.png,2\ne.png,3\n", "2 rows name no image below the folders of images: d.png, e.png"),
+        ("path,score\na.png,1\nd.png,2\ne.png,3\n", "2 rows name none of the images: d.png, e.png"),
         (
             "path,score\na.png,1\nin/../a.png,2\nb.png,3\n",
             "2 rows name an image that another row names, too: a.png, in/",
@@ -81,12 +81,24 @@ def test_it_must_be_clear_who_teaches(folder: Path) -> None:
     begin = {"run_dir": folder / "run", "dataset": "", "method": "distillation", "teacher_scores": scores}
     for changes, said in (
         ({"teachers": ("qfm-iqm",)}, "takes the place of --teacher"),
-        ({}, "add --images DIR"),
+        ({}, "add --images DIR, or a set"),
         ({"unlabeled": (folder / "photos",), "teacher_range": (1.0,)}, "teacher_range is the lower and the upper end"),
     ):
         with pytest.raises(UsageError, match=said):
             make_plan(TrainingOptions(**begin, **changes))  # type: ignore[arg-type]
     assert not (folder / "run").exists()
+
+
+def test_scores_may_be_about_labeled_images(folder: Path) -> None:
+    photos = folder / "photos"
+    (photos / "mine.csv").write_text("image,score\na.png,1\nb.png,2\nin/c.png,3\n")
+    (folder / "scores.csv").write_text(f"path,score\n{photos / 'a.png'},1\n{photos / 'in' / 'c.png'},5\n")
+    options = TrainingOptions(
+        run_dir=folder / "run", dataset="csv", data_root=photos, method="distillation", teacher_scores=folder / "scores.csv",
+        own=OwnRatings(photos / "mine.csv"), validation=0.0, loop=LoopOptions(epochs=0, head_epochs=1),
+    )  # fmt: skip
+    scores = make_plan(options).scores
+    assert {Path(path).name: score.target for path, score in scores.items()} == {"a.png": 0, "c.png": 1}
 
 
 # ---- a training ----

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.cli.views.terminal import Row, open_console, print_rows, show
+from iqa_cli.cli.views.terminal import Row, open_console, print_pairs, print_rows, show
 from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
 from iqa_cli.datasets.check import Finding, LabelReport
 from iqa_cli.datasets.find import find_spec
@@ -137,18 +137,3 @@ def show_finding(finding: Finding) -> str:
     """Show how many images, and the first."""
     more = ", ..." if finding.count > len(finding.first) else ""
     return f"{finding.count:,}: {', '.join(finding.first)}{more}" if finding.count else "none"
-
-
-def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print names and texts side by side at a terminal, else `name: text` a line."""
-    console = open_console(stderr=False)
-    if not sys.stdout.isatty():
-        for name, text in pairs:
-            console.print(Text(show(f"{name}: {text}")), soft_wrap=True)
-        return
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in pairs:
-        table.add_row(name, Text(show(text)))
-    console.print(table)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +24,7 @@ from iqa_cli.scoring.writers import Columns, encode_csv, format_record
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard
-    from iqa_cli.scoring.scorer import Tally
+    from iqa_cli.scoring.pipeline import Tally
 
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
@@ -54,9 +52,21 @@ def print_error(error: str) -> None:
     open_console(stderr=True).print(f"iqa: error: {text}", style="red", soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """One line on stderr, about what was done."""
+    open_console(stderr=True).print(show(text), soft_wrap=True)
+
+
 def print_line(text: str) -> None:
     """One line on stdout."""
     open_console(stderr=False).print(show(text), soft_wrap=True)
+
+
+def print_notes(lines: Iterable[str]) -> None:
+    """Lines on stderr."""
+    console = open_console(stderr=True)
+    for line in lines:
+        console.print(show(line), soft_wrap=True)
 
 
 # ---- while it runs ----
@@ -79,6 +89,8 @@ def follow(
         if quiet or table_grows or not sys.stderr.isatty():
             yield lambda: None
         else:
+            from iqa_cli.cli.views.progress import Progress  # which uses this module
+
             draw = Progress(tally, count).render
             live = Live(console=console, get_renderable=draw, transient=True, redirect_stdout=False, redirect_stderr=False)
             with live:  # which leaves stdout to the records
@@ -97,38 +109,14 @@ def follow(
             console.print(f"iqa: warning: {show(note)}", style="yellow", soft_wrap=True)
 
 
-class Progress:
-    """Draws a tally, again and again."""
-
-    def __init__(self, tally: Tally, count: Callable[[], int] | None) -> None:
-        self.tally = tally
-        self.total: int | None = None
-        if count is not None:
-            Thread(target=self._find_total, args=(count,), daemon=True).start()  # a daemon: nobody need wait for a count
-
-    def _find_total(self, count: Callable[[], int]) -> None:
-        self.total = count()
-
-    def render(self) -> Table:
-        """One line: how far, how many failed, how fast, how long still."""
-        recorded, seconds = self.tally.recorded, monotonic() - self.tally.started
-        failed = recorded - self.tally.statuses[Status.OK]
-        rate = recorded / seconds
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ProgressBar(self.total, recorded, width=30, pulse=self.total is None),
-            f"{recorded:,}" + (f" of {self.total:,}" if self.total is not None else " images"),
-            Text(f"{failed:,} failed", style="red") if failed else "",
-            f"{rate:.1f} images/s",
-            f"{show_time((self.total - recorded) / rate)} left" if self.total and rate else f"{show_time(seconds)}",
-        )
-        return line
-
-
-def show_time(seconds: float) -> str:
-    """Hours, minutes and seconds: 0:01:05."""
-    minutes, second = divmod(round(max(seconds, 0)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say at a terminal what the block does while it lasts; nothing for an empty text, and elsewhere."""
+    if text and sys.stderr.isatty():
+        with open_console(stderr=True).status(text):
+            yield
+    else:
+        yield
 
 
 def summarise(tally: Tally) -> Iterator[str]:
@@ -231,6 +219,21 @@ def print_rows(rows: Sequence[Row]) -> None:
     for row in rows:
         table.add_row(*(Text(show(value), overflow="fold") for value in row.values()))
     open_console(stderr=False).print(table)
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and texts side by side at a terminal, else `name: text` a line."""
+    console = open_console(stderr=False)
+    if not sys.stdout.isatty():
+        for name, text in pairs:
+            console.print(Text(show(f"{name}: {text}")), soft_wrap=True)
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in pairs:
+        table.add_row(name, Text(show(text)))
+    console.print(table)
 
 
 def print_models(cards: Iterable[ModelCard], folder: Path) -> None:

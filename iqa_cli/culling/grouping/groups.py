@@ -44,17 +44,17 @@ class Grouping:
 @contextmanager
 def grouping(
     write: Callable[[ScoreRecord], None], before: Callable[[], None], *, wanted: bool
-) -> Iterator[Callable[[ScoreRecord], None]]:
-    """What takes records and, when the block ends, however it ends, writes them with their places in groups.
+) -> Iterator[Callable[[ScoreRecord, ScoreRecord], None]]:
+    """What takes a record, and the same as it is to be written; writes all with their places when the block ends, however.
 
-    before: is called first. wanted: whether there is more to do than to write each at once.
+    before: is called first. wanted: whether groups are looked for; else each record is written at once.
     """
     if not wanted:
-        yield write
+        yield lambda _, kept: write(kept)
         return
     groups = Grouping()
     try:
-        yield groups.add
+        yield lambda record, _: groups.add(record)
     finally:
         if groups.records:
             before()

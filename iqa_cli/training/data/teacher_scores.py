@@ -1,4 +1,4 @@
-"""Teacher scores: what any model, run anywhere, said about unlabeled images, from a CSV file. No PyTorch here.
+"""Teacher scores: what any model, run anywhere, said about images, labeled or not, from a CSV file. No PyTorch here.
 
 A row has an image, in the column path: its path, relative to a folder of images or absolute, or the SHA-256 of its file; its
 score; and where there is a column deviation, how uncertain that is, on the same scale. The CSV of `iqa score` is such a file.
@@ -49,7 +49,7 @@ def read_teacher_scores(own: OwnRatings, folders: Sequence[Path], images: Sequen
     low, high = own.score_range or (min(scores, default=0.0), max(scores, default=0.0))
     counts = Counter(place for place in places if place is not None)
     wrong = {
-        "name no image below the folders of images": [place is None for place in places],
+        "name none of the images": [place is None for place in places],
         "name an image that another row names, too": [place is not None and counts[place] > 1 for place in places],
         f"have a score that is not in {low:g} to {high:g}": [not low <= score <= high for score in scores],
     }

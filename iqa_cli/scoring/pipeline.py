@@ -1,15 +1,16 @@
-"""Scorer: paths -> records, in order, lazily, in memory bounded by the number of workers.
+"""Pipeline: images -> records, in order, lazily, in memory bounded by the number of workers.
 
 Each image takes this way in a thread: taken from the cache; else decoded and cropped by another process (`decode_pool`), which
 may die of it, then run through the network, here. Threads gain because waiting and networks let go of Python's lock.
+The command line and the library (`iqa_cli.library`) both come through here, so they cannot disagree about scores.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from threading import BoundedSemaphore, Event
@@ -21,22 +22,26 @@ import numpy as np
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, find_images, iterate_paths
+from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
-from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
+from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
 from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder, read_state
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
 from iqa_cli.scoring.ordered_map import map_ordered
+from iqa_cli.scoring.pixels import prepare_pixels
 from iqa_cli.scoring.resources import count_workers
+from iqa_cli.scoring.sources import Pixels, Source, Unreadable, name_source
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
 
 THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
+EXTRA_LIBRARIES = ("pi-heif", "pylibjxl", "rawpy")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
 
@@ -45,7 +50,8 @@ class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
     found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end.
+    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end; worst: the
+    first record of the lowest score.
     """
 
     found: int = 0
@@ -53,7 +59,15 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     reused: int = 0
+    worst: ScoreRecord | None = None
     started: float = field(default_factory=monotonic)
+
+    def add(self, record: ScoreRecord) -> None:
+        """Count a record."""
+        self.statuses[record.status] += 1
+        lowest = self.worst.score if self.worst is not None else None
+        if record.score is not None and (lowest is None or record.score < lowest):
+            self.worst = replace(record, preview=None)
 
     @property
     def recorded(self) -> int:
@@ -71,15 +85,15 @@ class Tally:
         return f"left out: {kinds}" if kinds else ""
 
 
-def split_batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The paths in lists of that size, the last perhaps shorter; as lazily as the paths."""
-    rest = iter(paths)
+def split_batches(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
+    """The sources in lists of that size, the last perhaps shorter; as lazily as they come."""
+    rest = iter(sources)
     while batch := list(islice(rest, size)):
         yield batch
 
 
-class Scorer:
-    """Scores images with one network. Several threads may use one.
+class Pipeline:
+    """Scores images with one network. Several threads may use one, no two processes: a fork opens its own.
 
     backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limits;
     pool: what decodes, by default one that suits the options; cache: predictions of earlier runs.
@@ -108,35 +122,52 @@ class Scorer:
         Closing the iterator, as Ctrl-C does, drops what has not been begun. Raises WeightsError where the network fails and
         DataError where images cannot be decoded at all; an image that fails is a record.
         """
-        batches = split_batches(iterate_paths(paths), self.options.batch_size)
+        return self.run(iterate_paths(paths))
+
+    def run(self, sources: Iterable[Source]) -> Generator[ScoreRecord]:
+        """The same for sources of any kind. Raises Stopped where the pipeline is closed meanwhile."""
+        batches = split_batches(sources, self.options.batch_size)
         for records in map_ordered(batches, self._score_batch, threads=THREADS_A_WORKER * self.workers, name="score"):
             yield from records
 
-    def _score_batch(self, paths: list[str], stop: Event) -> list[ScoreRecord]:
-        """Score some paths; nothing where the run is stopped."""
-        states = [None if self.cache is None else read_state(path) for path in paths]
+    def score_one(self, source: Source) -> ScoreRecord:
+        """The record of one image, in the thread of the caller. Raises as `run` does."""
+        (record,) = self._score_batch([source], Event())
+        return record
+
+    def close(self) -> None:
+        """End the processes and close the cache; whatever is under way ends with Stopped."""
+        self.pool.close()
+        if self.cache is not None:
+            self.cache.close()
+
+    def _score_batch(self, sources: list[Source], stop: Event) -> list[ScoreRecord]:
+        """Score some images; nothing where the run is stopped. Raises Stopped where the pipeline is closed."""
+        states = [read_state(source) if self.cache is not None and isinstance(source, str) else None for source in sources]
         try:
-            outcomes = [self._find(*file, stop) for file in zip(paths, states, strict=True)]
+            outcomes = [self._find(*file, stop) for file in zip(sources, states, strict=True)]
         except Stopped:
+            if self.pool.closed.is_set():
+                raise
             return []
         qualities = self._predict([outcome.views for outcome in outcomes if isinstance(outcome, PreparedImage)])
         records = []
-        for path, state, outcome in zip(paths, states, outcomes, strict=True):
+        for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
-                records.append(add_preview(self._make_record(path, prediction), outcome))
+                records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
-                    self.cache.put(path, state, prediction)
+                    self.cache.put(name_source(source), state, prediction)
             else:
                 records.append(outcome)
         return records
 
-    def _find(self, path: str, state: FileState | None, stop: Event) -> PreparedImage | ScoreRecord:
+    def _find(self, source: Source, state: FileState | None, stop: Event) -> PreparedImage | ScoreRecord:
         """The record of an image that is in the cache; else its crops. One in the cache is decoded for its preview alone."""
-        record = self._look_up(path, state)
+        record = self._look_up(name_source(source), state)
         if record is None or not self.pool.options.preview:
-            return record or self._prepare(path, stop)
-        image = self._prepare(path, stop)
+            return record or self._prepare(source, stop)
+        image = self._prepare(source, stop)
         return add_preview(record, image) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
@@ -146,14 +177,18 @@ class Scorer:
             return None
         return self._make_record(path, prediction)
 
-    def _prepare(self, path: str, stop: Event) -> PreparedImage | ScoreRecord:
+    def _prepare(self, source: Source, stop: Event) -> PreparedImage | ScoreRecord:
         """The crops of one image, or the record that says why there are none."""
         try:
-            return self.pool.prepare(path, stop)
+            if isinstance(source, Pixels):
+                return prepare_pixels(source.rgb, self.pool.options)
+            if isinstance(source, Unreadable):
+                raise source.failure
+            return self.pool.prepare(source, stop)
         except Undecodable as failure:
-            return ScoreRecord(
-                path, failure.status, self.card.name, detail=failure.detail, width=failure.width, height=failure.height
-            )
+            status, detail = failure.status, failure.detail
+            path, model = name_source(source), self.card.name
+            return ScoreRecord(path, status, model, detail=detail, width=failure.width, height=failure.height)
 
     def _predict(self, images: list[Rgb]) -> Iterator[float]:
         """The quality of each image, from its views [n, h, w, 3]: the mean over them. Equal shapes share a run."""
@@ -197,15 +232,17 @@ def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptio
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview)
+    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw)
 
 
-def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> dict[str, object]:
+def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> Mapping[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
+    libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
-    return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
 
 def find_version(library: str) -> str:
@@ -223,14 +260,18 @@ def warn_caller(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def open_scorer(
-    options: ScoreOptions, warn: Callable[[str], None] = warn_caller, worker: WorkerProcess | None = None
-) -> Scorer:
-    """A scorer with the model that the options name, verified and loaded. Raises WeightsError or UsageError.
+def open_pipeline(
+    options: ScoreOptions,
+    warn: Callable[[str], None] = warn_caller,
+    worker: WorkerProcess | None = None,
+    model: FoundModel | None = None,
+) -> Pipeline:
+    """A pipeline with the model that the options name, verified and loaded. Raises WeightsError or UsageError.
 
-    warn: called with what goes wrong with the cache. worker: one started before, from now on the scorer's.
+    warn: called with what goes wrong with the cache. worker: one started before, from now on the pipeline's. model: the one
+    that the options name, where it has been found already.
     """
-    model = find_model(options.model, options.backend)
+    model = model or find_model(options.model, options.backend)
     decoding = choose_decode_options(model.card, options)
     pool = DecoderPool(decoding, options.workers or count_workers(), worker)
     pool.start()  # which goes on while the model is loaded
@@ -238,16 +279,7 @@ def open_scorer(
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
     settings = describe_settings(model, decoding, options.device)
-    return Scorer(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
-
-
-def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
-    """Score files, one path or many, and whatever images are in folders: a record an image, in order, as they get done.
-
-    Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
-    """
-    chosen = options or ScoreOptions()
-    return open_scorer(chosen).score(find_images(iterate_paths(paths), Counter(), filter_names(chosen)))
+    return Pipeline(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
 
 
 def score_all(
@@ -257,17 +289,22 @@ def score_all(
     tally: Tally,
     worker: WorkerProcess | None = None,
 ) -> None:
-    """Score files and folders into `write`, counting in `tally` as it goes. worker: as in `open_scorer`.
+    """Score files and folders into `write`, counting in `tally` as it goes. worker: as in `open_pipeline`.
 
-    Raises DataError where there is no image at all, and what opening a scorer, scoring and `write` raise.
+    Raises DataError where there is no image at all, and what opening a pipeline, scoring and `write` raise.
     """
-    scorer = open_scorer(options, tally.notes.append, worker)
+    pipeline = open_pipeline(options, tally.notes.append, worker)
     images = count_found(find_images(paths, tally.left_out, filter_names(options)), tally)
-    with closing(scorer.cache) if scorer.cache else nullcontext(), closing(scorer.score(images)) as records:
+    undecoded: Counter[str] = Counter()  # kinds whose decoder is not installed
+    with closing(pipeline), closing(pipeline.score(images)) as records:
         for record in records:
             write(record)
-            tally.statuses[record.status] += 1
-    tally.reused = scorer.cache.hits if scorer.cache is not None else 0
+            tally.add(record)
+            undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
+    if undecoded:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in undecoded.most_common())
+        tally.notes.append(f"not decoded: {kinds}, which need the [formats] extra; get it with: {COMMAND}")
+    tally.reused = pipeline.cache.hits if pipeline.cache is not None else 0
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iqa_cli.images.colors.convert import Samples
-from iqa_cli.images.tiff import read_samples
+from iqa_cli.images.containers.tiff import read_samples
 from iqa_cli.records import Status, Undecodable
 
 Keys = npt.NDArray[np.uint16]

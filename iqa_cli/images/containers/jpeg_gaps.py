@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from iqa_cli.images.jpeg import END, SCAN, SEGMENTS, SEQUENTIAL
+from iqa_cli.images.containers.jpeg import END, SCAN, SEGMENTS, SEQUENTIAL
 
 TABLE = 0xC4
 LENGTHS = 16  # bits of the longest code

@@ -1,4 +1,4 @@
-"""The boxes of an AVIF file (ISO/IEC 14496-12, 23008-12), as far as its colours need them: Pillow tells nothing of those."""
+"""The boxes of AVIF, HEIC and JPEG 2000 (ISO/IEC 14496-12, 23008-12), as far as their colours need them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from iqa_cli.images import av1
 from iqa_cli.images.colors.convert import Samples
-from iqa_cli.images.tiff import read_samples
+from iqa_cli.images.containers import av1
+from iqa_cli.images.containers.tiff import read_samples
 
 BOXES = 1000  # more of them, one beside another, are nobody's photo
 LARGEST = 1 << 22  # bytes of a box of metadata that are looked at
@@ -27,7 +27,7 @@ class Coding(NamedTuple):
 
 
 def read_coding(file: BinaryIO) -> Coding:
-    """How the first picture of an AVIF is coded: that of its track where it is a sequence, else its primary item."""
+    """How the first picture of an AVIF or HEIC is coded: that of its track where it is a sequence, else its primary item."""
     boxes = dict(read_top(file))
     sequence = boxes.get(b"ftyp", b"").startswith(b"avis") and b"moov" in boxes
     properties = list(list_track(boxes[b"moov"]) if sequence else list_item(boxes.get(b"meta", b"")[4:]))
@@ -39,7 +39,10 @@ def read_coding(file: BinaryIO) -> Coding:
             depth = max(data[5:], default=0)
         elif name == b"av1C" and not depth:
             depth = (12 if data[2] & 0x20 else 10) if data[2:3] and data[2] & 0x40 else 8
-    return Coding(cicp or av1.read_cicp(read_picture(file, boxes)), depth)
+        elif name == b"hvcC" and not depth:
+            depth = 8 + (read_number(data, 17, 1) & 7)
+    by_av1 = b"avi" in boxes.get(b"ftyp", b"")  # avif or avis
+    return Coding(cicp or (av1.read_cicp(read_picture(file, boxes)) if by_av1 else None), depth)
 
 
 def read_number(data: bytes, at: int, size: int) -> int:
@@ -59,7 +62,7 @@ def read_top(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         size = size or end - start
         if size < first or start + size > end:
             return
-        if name in (b"ftyp", b"meta", b"moov"):
+        if name in (b"ftyp", b"meta", b"moov", b"jp2h"):
             file.seek(start + first)
             yield name, file.read(min(size - first, LARGEST))
         start += size

@@ -13,7 +13,7 @@ import pytest
 from conftest import CARD, OPINIONS, write_photo
 from PIL import Image
 
-from iqa_cli import ScoreOptions, Scorer, score_images
+from iqa_cli import ScoreOptions, score_images
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec
 from iqa_cli.images.find import AnyPath, find_images
@@ -26,7 +26,7 @@ from iqa_cli.scoring.backends import open_backend
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 from iqa_cli.scoring.ordered_map import MAX_WAITING
-from iqa_cli.scoring.scorer import Tally, choose_decode_options, describe_settings, open_scorer, score_all
+from iqa_cli.scoring.pipeline import Pipeline, Tally, choose_decode_options, describe_settings, open_pipeline, score_all
 
 
 class Constant:
@@ -57,14 +57,14 @@ POOL = share_pool(choose_decode_options(CARD, ScoreOptions()))
 
 
 def score_one(backend: Backend, card: ModelCard, path: str) -> ScoreRecord:
-    (record,) = Scorer(backend, card, ScoreOptions(), POOL).score([path])
+    (record,) = Pipeline(backend, card, ScoreOptions(), POOL).score([path])
     return record
 
 
 def score_with(options: ScoreOptions, paths: list[str]) -> list[ScoreRecord]:
     found = find_model(options.model, options.backend)
     backend = open_backend(found.card, found.folder, found.backend, options.device)
-    return list(Scorer(backend, found.card, options, share_pool(choose_decode_options(found.card, options))).score(paths))
+    return list(Pipeline(backend, found.card, options, share_pool(choose_decode_options(found.card, options))).score(paths))
 
 
 # ---- laws ----
@@ -80,7 +80,7 @@ def test_scores_are_spread_so_that_a_mix_up_would_show(model: Path, photos: Path
 @pytest.mark.parametrize("crops", [1, 5])
 def test_neither_batch_size_nor_workers_change_a_record(model: Path, photos: Path, crops: int) -> None:
     paths = [*list_photos(photos), "missing.jpg", *list_photos(photos)[::-1]]
-    expected = list(open_scorer(ScoreOptions(str(model), batch_size=1, workers=1, crops=crops)).score(paths))
+    expected = list(open_pipeline(ScoreOptions(str(model), batch_size=1, workers=1, crops=crops)).score(paths))
     assert [record.path for record in expected] == paths
     for batch_size, workers in ((1, 2), (1, 3), (5, 1), (7, 3), (100, 2)):
         assert score_with(ScoreOptions(str(model), batch_size=batch_size, workers=workers, crops=crops), paths) == expected
@@ -99,7 +99,7 @@ def test_the_order_of_paths_changes_no_record(model: Path, photos: Path) -> None
 def test_an_image_alone_has_the_record_that_it_has_among_others(model: Path, photos: Path, crops: int) -> None:
     options = ScoreOptions(str(model), crops=crops, workers=3, batch_size=4)
     together = list(score_images([photos], options))
-    scorer = open_scorer(replace(options, workers=1, batch_size=1))
+    scorer = open_pipeline(replace(options, workers=1, batch_size=1))
     assert [record for path in list_photos(photos) for record in scorer.score([path])] == together
 
 
@@ -110,7 +110,7 @@ def test_order_is_kept_although_images_take_different_times(model: Path, tmp_pat
 
 def test_equal_shapes_share_a_run(photos: Path) -> None:
     backend = Constant(0.5)
-    list(Scorer(backend, CARD, ScoreOptions(batch_size=12, workers=1, crops=2)).score(list_photos(photos)))
+    list(Pipeline(backend, CARD, ScoreOptions(batch_size=12, workers=1, crops=2)).score(list_photos(photos)))
     assert len(backend.shapes) == len({shape[2:] for shape in backend.shapes}) == 2
     assert sum(shape[0] for shape in backend.shapes) == 24
 
@@ -126,7 +126,7 @@ def test_a_score_is_the_quality_on_the_scale_of_the_card(photos: Path, quality: 
 
 
 def test_a_score_is_the_mean_over_the_crops(photos: Path) -> None:
-    (record,) = Scorer(Constant(0.1, 0.2, 0.6), CARD, ScoreOptions(crops=3)).score(list_photos(photos)[:1])
+    (record,) = Pipeline(Constant(0.1, 0.2, 0.6), CARD, ScoreOptions(crops=3)).score(list_photos(photos)[:1])
     assert record.score == pytest.approx(30.0, abs=1e-5)
 
 
@@ -174,7 +174,7 @@ def test_scores_of_crops_that_were_cut_otherwise_are_not_those_of_today(model: P
     found = find_model(str(model), BackendChoice.ONNX)
     work = choose_decode_options(found.card, ScoreOptions())
     now, again = (describe_settings(found, work, "cpu") for _ in range(2))
-    monkeypatch.setattr("iqa_cli.scoring.scorer.CROP_VERSION", 1)
+    monkeypatch.setattr("iqa_cli.scoring.pipeline.CROP_VERSION", 1)
     assert now == again != describe_settings(found, work, "cpu")
 
 
@@ -228,7 +228,7 @@ def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
         for _ in drawn:  # without end
             yield path
 
-    records = Scorer(Constant(0.5), CARD, ScoreOptions(workers=2, batch_size=3), POOL).score(draw())
+    records = Pipeline(Constant(0.5), CARD, ScoreOptions(workers=2, batch_size=3), POOL).score(draw())
     assert next(drawn) == 0
     for _ in range(10):
         next(records)
@@ -256,7 +256,7 @@ class Waiting:
 
 def test_closing_drops_what_has_not_begun(photos: Path) -> None:
     backend = Waiting()
-    records = Scorer(backend, CARD, ScoreOptions(workers=1), POOL).score(list_photos(photos) * 1000)
+    records = Pipeline(backend, CARD, ScoreOptions(workers=1), POOL).score(list_photos(photos) * 1000)
     next(records)
     backend.go.clear()
     time.sleep(0.3)  # for what is under way
@@ -275,7 +275,7 @@ def test_workers_work_at_the_same_time(photos: Path) -> None:
             meeting.wait(30)  # breaks unless three come
             return np.full(len(crops), 0.5, np.float32)
 
-    assert len(list(Scorer(Meeting(), CARD, ScoreOptions(workers=3), POOL).score(list_photos(photos)))) == 12
+    assert len(list(Pipeline(Meeting(), CARD, ScoreOptions(workers=3), POOL).score(list_photos(photos)))) == 12
 
 
 def test_a_record_comes_before_the_next_path_is_there(photos: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_record_comes_before_the_next_path_is_there(photos: Path) -> None:
         assert scored.wait(60), "the record waits for the next path"
         yield "gone.jpg"
 
-    records = Scorer(Constant(0.5), CARD, ScoreOptions(), POOL).score(draw())
+    records = Pipeline(Constant(0.5), CARD, ScoreOptions(), POOL).score(draw())
     assert next(records).status is Status.OK
     scored.set()
     assert [record.status for record in records] == [Status.MISSING]
@@ -306,7 +306,7 @@ def test_one_path_is_one_path_and_never_one_a_character(model: Path, photos: Pat
     for given in (kind(photo), [kind(photo)], (kind(path) for path in [photo])):
         assert [record.path for record in score_images(given, options)] == [str(photo)]
     assert [record.path for record in score_images(kind(photos), options)] == list_photos(photos)
-    assert [record.path for record in open_scorer(options).score(kind(photo))] == [str(photo)]
+    assert [record.path for record in open_pipeline(options).score(kind(photo))] == [str(photo)]
 
 
 def test_a_run_counts_what_becomes_of_every_file(model: Path, photos: Path, tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_previews_come_with_the_same_scores(model: Path, photos: Path, cached: b
     plain = score_with(ScoreOptions(model=str(model)), paths)
     options = ScoreOptions(model=str(model), preview=48, cache=cached)
     for _ in range(1 + cached):  # with the cache, the second time knows all scores
-        records = list(open_scorer(options).score(paths))
+        records = list(open_pipeline(options).score(paths))
         assert records == plain
         for record in records:
             assert record.preview
@@ -351,7 +351,7 @@ def test_knobs_that_make_no_sense_are_refused(knobs: dict[str, int]) -> None:
 
 
 def test_a_scorer_may_be_used_by_threads(model: Path, photos: Path) -> None:
-    scorer = Scorer(OnnxBackend(model.with_name("toy.onnx")), replace(CARD, crops=CropSpec(64)), ScoreOptions(workers=2))
+    scorer = Pipeline(OnnxBackend(model.with_name("toy.onnx")), replace(CARD, crops=CropSpec(64)), ScoreOptions(workers=2))
     paths = list_photos(photos)
     expected = list(scorer.score(paths))
     results: list[list[ScoreRecord]] = []

@@ -23,6 +23,7 @@ WHITE, PRIMARIES, COLOR_MAP = 318, 319, 320
 ICC_PROFILE, DNG_VERSION = 34675, 50706
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
 SENSOR_DATA = (32803, 34892)
+SUBFILE, SUB_IFDS, REDUCED = 254, 330, 1  # the kind of a picture, where more are, and a reduced one
 UINT, FLOAT = 1, 3  # sample formats
 UNDEFINED = 4  # which means UINT
 COMPRESSION = 259
@@ -50,7 +51,16 @@ def read_tags(file: BinaryIO) -> Tags:
 
 def is_raw(tags: Tags) -> bool:
     """Whether this is a camera's RAW file, whose first picture is but a thumbnail."""
-    return DNG_VERSION in tags or tags.get(PHOTOMETRIC) in SENSOR_DATA
+    thumbnail = SUB_IFDS in tags and tags.get(SUBFILE) == REDUCED
+    return thumbnail or DNG_VERSION in tags or tags.get(PHOTOMETRIC) in SENSOR_DATA
+
+
+def is_raw_file(file: BinaryIO) -> bool:
+    """The same of a file; one whose tags cannot be read is none."""
+    try:
+        return is_raw(read_tags(file))
+    except Exception:  # as in decode: broken bytes may raise anything, and do so again where a picture is wanted
+        return False
 
 
 def is_deep(tags: Tags) -> bool:

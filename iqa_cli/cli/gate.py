@@ -1,0 +1,186 @@
+"""`iqa gate`: options, one core call, exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from iqa_cli.cli import interrupts
+from iqa_cli.cli.flags.gate import CalibrationFlags, PhotoFlags, VerdictFlags
+from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.files.atomic import open_target
+from iqa_cli.files.outputs import Output, begins_json, check_outputs, list_model_parts
+from iqa_cli.options import DEFAULT_MODEL
+from iqa_cli.scoring.writers import encode_json
+
+if TYPE_CHECKING:
+    from iqa_cli.gate.calibration import Judged
+    from iqa_cli.gate.gate import Gate
+    from iqa_cli.gate.verdict import Verdict
+    from iqa_cli.library import Scorer
+
+EXIT_CODES = "Exit codes: 0 every photo passes, 5 some photo fails or is to be reviewed, 2 usage or policy, 3 model, 4 files."
+NOT_PASSED = 5
+
+
+@spread
+def gate(*, photos: PhotoFlags, calibration: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> None:
+    """Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do.
+
+    A policy says what is needed: size, score, percentile, and light (too dark, too bright, hardly any contrast).
+
+    At a terminal a line a photo; in a pipe JSON Lines with everything that decided: values, limits, reasons, model.
+
+    $ iqa gate photo.jpg --policy policy.toml
+
+    $ iqa gate --stdin --name upload.jpg --policy policy.toml < upload
+
+    $ iqa gate --calibrate good bad --false-reject 0.02 -o policy.toml
+    """
+    if calibration.calibrate is not None:
+        raise typer.Exit(run_calibration(photos, calibration, verdicts, runtime))
+    if calibration.output or calibration.false_reject is not None or calibration.false_review is not None:
+        raise UsageError("--output, --false-reject and --false-review are for --calibrate GOOD BAD")
+    raise typer.Exit(run_gate(photos, verdicts, runtime))
+
+
+def run_gate(photos: PhotoFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> int:
+    """Judge photos: the exit code. What is done is kept, however the run ends."""
+    check_photos(photos)
+    from iqa_cli.gate.policy import Band, read_policy
+
+    policy = read_policy(photos.policy or Path())
+    model = photos.model or policy.model or DEFAULT_MODEL
+    inputs: list[str | Path | int] = [*(photos.paths or []), photos.policy or Path(), *list_model_parts(model)]
+    if photos.stdin:
+        inputs.append(0)
+    if verdicts.jsonl not in (None, STREAM):
+        kind = "JSON Lines of verdicts", begins_json("schema_version", "path", "band")
+        check_outputs([Output(verdicts.jsonl, "--jsonl", *kind)], inputs, force=verdicts.force)
+    from iqa_cli.cli.views import gate as gate_view
+    from iqa_cli.cli.views import terminal
+    from iqa_cli.gate.gate import Gate
+
+    counts = gate_view.Counts()
+    with interrupts.raised(), ExitStack() as stack:
+        opened = Gate(policy, stack.enter_context(open_scorer(model, runtime, light=policy.measures_light)))
+        write = stack.enter_context(open_output(verdicts.jsonl, opened))
+        try:
+            for verdict in judge(opened, photos):
+                write(verdict)
+                counts.add(verdict)
+        finally:
+            if not verdicts.quiet and counts.bands:
+                terminal.print_notes(counts.describe())
+    return NOT_PASSED if counts.bands.total() > counts.bands[Band.PASS] else 0
+
+
+def check_photos(photos: PhotoFlags) -> None:
+    """Raises UsageError where nobody could say what is to be judged, or by what."""
+    if photos.policy is None:
+        raise UsageError("by which policy? Say so with --policy FILE, or make one with --calibrate GOOD BAD")
+    if photos.stdin == bool(photos.paths):
+        raise UsageError("name photos, or give the bytes of one with --stdin: one of both")
+    if photos.name is not None and not photos.stdin:
+        raise UsageError("--name is for the photo on stdin")
+
+
+def open_scorer(model: str, runtime: RuntimeFlags, *, light: bool) -> Scorer:
+    """What scores the photos; light: and shows it. Raises UsageError and WeightsError."""
+    from iqa_cli.gate.exposure import SIDE
+    from iqa_cli.library import Scorer
+
+    return Scorer(
+        model,
+        backend=runtime.backend,
+        device=runtime.device,
+        crops=runtime.crops,
+        workers=runtime.workers,
+        batch_size=runtime.batch_size,
+        preview=SIDE if light else 0,
+    )
+
+
+def judge(opened: Gate, photos: PhotoFlags) -> Iterator[Verdict]:
+    """A verdict a photo. Raises DataError where there is none."""
+    if photos.stdin:
+        with open(0, "rb", closefd=False) as stream:
+            data = stream.read()
+        yield opened.judge(data, name=photos.name or "<stdin>")
+        return
+    verdicts = opened.judge_many(list_photos(photos.paths or []))
+    first = next(verdicts, None)
+    if first is None:
+        raise DataError(f"no photos found in {', '.join(photos.paths or [])}")
+    yield first
+    yield from verdicts
+
+
+def list_photos(paths: list[str]) -> Iterator[str]:
+    """The photos that are named, and those in folders."""
+    from collections import Counter
+
+    from iqa_cli.images.find import expand_pattern, find_images
+
+    return find_images((path for named in paths for path in expand_pattern(named)), Counter())
+
+
+@contextmanager
+def open_output(jsonl: Path | None, opened: Gate) -> Iterator[Callable[[Verdict], None]]:
+    """What writes verdicts: JSON Lines into a file or on stdout, or lines for people at a terminal. Raises DataError."""
+    from iqa_cli.cli.views.gate import VerdictLines
+    from iqa_cli.gate.verdict import describe_verdict
+
+    if jsonl is None and sys.stdout.isatty():
+        yield VerdictLines().write
+        return
+    with open_target(jsonl or STREAM) as target:
+        yield lambda verdict: target.write(encode_json(describe_verdict(verdict, opened.policy)) + b"\n")
+
+
+# ---- calibration ----
+
+
+def run_calibration(photos: PhotoFlags, flags: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> int:
+    """Propose a policy: the exit code."""
+    if photos.paths or photos.policy or photos.stdin or photos.name or verdicts.jsonl:
+        raise UsageError("--calibrate GOOD BAD makes a policy: photos, --policy, --stdin and --jsonl are for using one")
+    from iqa_cli.gate.calibration import Promise, calibrate
+    from iqa_cli.gate.proposal import describe_rates, is_proposal, write_proposal
+
+    given = {"false_reject": flags.false_reject, "false_review": flags.false_review}
+    promise = Promise(**{name: share for name, share in given.items() if share is not None})
+    good, bad = flags.calibrate or (Path(), Path())
+    model = photos.model or DEFAULT_MODEL
+    if flags.output not in (None, STREAM):
+        output = Output(flags.output, "--output", "a policy that iqa has proposed", is_proposal)
+        check_outputs([output], [good, bad, *list_model_parts(model)], force=verdicts.force)
+    with interrupts.raised(), open_scorer(model, runtime, light=True) as scorer:
+        both = [list(measure_photos(scorer, folder)) for folder in (good, bad)]
+        found = calibrate(both[0], both[1], promise, model, scorer.sha256)
+    with open_target(flags.output or STREAM) as target:
+        target.write(write_proposal(found).encode())
+    if not verdicts.quiet:
+        from iqa_cli.cli.views.terminal import print_notes
+
+        print_notes(describe_rates(found))
+    return 0
+
+
+def measure_photos(scorer: Scorer, folder: Path) -> Iterator[Judged]:
+    """The photos in a folder, scored. Raises DataError where there are none."""
+    from iqa_cli.gate.calibration import Judged
+    from iqa_cli.gate.exposure import measure_preview
+
+    found = 0
+    for record in scorer.score_many(list_photos([str(folder)])):
+        found += 1
+        yield Judged(record, measure_preview(record.preview) if record.preview else None)
+    if not found:
+        raise DataError(f"{folder}: no photos found there")

@@ -1,0 +1,113 @@
+"""A model's card as a page: what it is, what was measured, what it learnt from, and on which terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from iqa_cli.cli.views.terminal import print_pairs
+from iqa_cli.models.card import ModelCard, WeightFile
+from iqa_cli.models.find import FoundModel
+from iqa_cli.options import FILE_KINDS
+
+CODE_LICENCE = "Apache-2.0"
+BACKBONE_LICENCES = dict.fromkeys(("tf_efficientnet_lite0", "tf_efficientnet_lite2"), "Apache-2.0")
+"""Of the ImageNet weights that fine-tuning began with, as far as they stand here."""
+
+
+def print_card(found: FoundModel) -> None:
+    """Print all that a card says."""
+    print_pairs([(name, text) for name, text in describe_model(found) if text])
+
+
+def describe_model(found: FoundModel) -> Iterator[tuple[str, str]]:
+    """What a card says, a line a fact."""
+    card = found.card
+    low, high = card.score_range
+    yield "name", card.name
+    yield "summary", card.summary
+    yield "score", f"{low:g} to {high:g}, higher is better" + (f": {card.score_meaning}" if card.score_meaning else "")
+    yield "input", describe_input(card)
+    for backbone in dict.fromkeys(find_backbones(card.network)):
+        yield (
+            "backbone",
+            f"{backbone}; licence of its pretrained weights: {BACKBONE_LICENCES.get(backbone, 'see their source')}",
+        )
+    for file in card.files.values():
+        yield "file", describe_file(found, file)
+    for result in card.results:
+        yield from describe_result(result)
+    yield from describe_provenance(card)
+    yield "licence of the code", CODE_LICENCE
+    yield "licence of the weights", card.licence
+    for limit in card.limits:
+        yield "limit", limit
+
+
+def describe_input(card: ModelCard) -> str:
+    """What the network sees of a photo."""
+    crops = card.crops
+    square = crops.fit == "square"
+    view = f"views of {crops.size} x {crops.size} px" if square else f"views of the area of {crops.size} x {crops.size} px"
+    center = f", of which the center, {crops.center_crop} x {crops.center_crop} px" if crops.center_crop else ""
+    return f"{view}{center}; {crops.count} an image, unless --crops says otherwise"
+
+
+def find_backbones(network: Any) -> Iterator[str]:
+    """The names of all backbones in a card's network, wherever they stand."""
+    if isinstance(network, Mapping):
+        for name, value in network.items():
+            if name == "backbone" and isinstance(value, str):
+                yield value
+            else:
+                yield from find_backbones(value)
+    elif isinstance(network, list | tuple):
+        for value in network:
+            yield from find_backbones(value)
+
+
+def describe_file(found: FoundModel, file: WeightFile) -> str:
+    """A file of weights, what runs it, and whether it is there."""
+    kinds = {kind: backend for backend, kind in FILE_KINDS.items()}
+    backend = next((kinds[kind] for kind, own in found.card.files.items() if own is file and kind in kinds), "")
+    there = "" if (found.folder / file.name).is_file() else "; not there"
+    return f"{found.folder / file.name}, {file.bytes / 1e6:.1f} MB, --backend {backend}{there}, SHA-256 {file.sha256}"
+
+
+def describe_result(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A measurement: what on, by which protocol, the figures, and the command that prints them."""
+    figures = [
+        f"{name.upper()} {show_spread(result[name])}" for name in ("srcc", "plcc") if isinstance(result.get(name), Mapping)
+    ]
+    distortions = result.get("distortions")
+    if isinstance(distortions, Mapping):
+        figures += [
+            f"{kind} {own['srcc']:.2f}" for kind, own in distortions.items() if isinstance(own, Mapping) and "srcc" in own
+        ]
+    images = f", {result['images']:,} images" if isinstance(result.get("images"), int) else ""
+    protocol = result.get("protocol", "")
+    yield f"result on {result.get('dataset', 'images')}{images}", "; ".join(filter(None, [", ".join(figures), str(protocol)]))
+    if result.get("command"):
+        yield "  printed by", str(result["command"])
+
+
+def show_spread(figures: Mapping[str, Any]) -> str:
+    """A figure over folds: its mean or median, and its ends."""
+    middle = next((f"{name} {figures[name]:.3f}" for name in ("mean", "median", "value") if name in figures), "")
+    ends = f" ({figures['low']:.3f} to {figures['high']:.3f})" if {"low", "high"} <= set(figures) else ""
+    return f"{middle}{ends}"
+
+
+def describe_provenance(card: ModelCard) -> Iterator[tuple[str, str]]:
+    """What it learnt from, with the terms of each."""
+    known = card.provenance
+    for rated in known.trained_on:
+        terms = f"; terms: {rated.licence}" if rated.licence else ""
+        yield "trained on", f"{rated.images:,} images of {rated.title}{terms}" + (f"; {rated.paper}" if rated.paper else "")
+    for unlabeled in known.unlabeled:
+        yield "unlabeled images", f"{unlabeled.images:,}: {unlabeled.source}"
+    for teacher in known.teachers:
+        licence = f" ({teacher.licence})" if teacher.licence else ""
+        yield "teacher", f"{teacher.name}{licence}" + (f": {teacher.summary}" if teacher.summary else "")
+    if not known:
+        yield "trained on", "unknown: the card does not say"

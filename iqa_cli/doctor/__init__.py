@@ -1,0 +1,1 @@
+"""iqa doctor: what is installed here, and whether it works."""

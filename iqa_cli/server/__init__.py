@@ -1,0 +1,1 @@
+"""iqa serve: scores and verdicts over HTTP, for uploads of any kind."""

@@ -1,0 +1,126 @@
+"""Bodies: the images of a request, within limits of bytes and of time. Nothing is ever read that a request only names."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import python_multipart  # noqa: F401  # which starlette would only miss at the first form
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from iqa_cli.server.limits import Limits
+from iqa_cli.server.refusals import Refusal
+
+LONGEST_NAME = 200  # characters
+NAMELESS = "image"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image as it came. name: what the sender calls it, without folders; it names nothing here."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+class Memory:
+    """Counts the bytes of bodies that are held, by all requests together."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+
+    @contextmanager
+    def holding(self) -> Iterator[bytearray]:
+        """A body that grows by `add`; its bytes count until the block ends."""
+        body = bytearray()
+        try:
+            yield body
+        finally:
+            self.held -= len(body)
+            body.clear()
+
+    def add(self, body: bytearray, chunk: bytes) -> None:
+        """Raises Refusal where that would be too much."""
+        if self.held + len(chunk) > self.limit:
+            raise Refusal("queue-full")
+        self.held += len(chunk)
+        body += chunk
+
+
+async def read_uploads(request: Request, limits: Limits, memory: Memory, body: bytearray) -> list[Upload]:
+    """The images of a request: of a form each file, else its body. Raises Refusal."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refusal("encoded-body")
+    try:
+        async with asyncio.timeout(limits.body_timeout):
+            await read_body(request, limits, memory, body)
+    except TimeoutError:
+        raise Refusal("body-timeout", f"more than {limits.body_timeout:g} s") from None
+    except ClientDisconnect:
+        raise Refusal("incomplete-body") from None
+    if not body:
+        raise Refusal("empty-body")
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() == "multipart/form-data":
+        return await parse_form(request.headers, bytes(body), limits)
+    return [Upload(clean_name(request.query_params.get("name", "")), bytes(body))]
+
+
+async def read_body(request: Request, limits: Limits, memory: Memory, body: bytearray) -> None:
+    """Read all of a body. Raises Refusal where it is too large, as its head says or as it turns out."""
+    announced = request.headers.get("content-length", "0")
+    too_large = Refusal("body-too-large", f"more than {limits.max_body:,} bytes")
+    if announced.isdecimal() and int(announced) > limits.max_body:
+        raise too_large
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > limits.max_body:
+            raise too_large
+        memory.add(body, chunk)
+
+
+async def parse_form(headers: Headers, body: bytes, limits: Limits) -> list[Upload]:
+    """The files of a form, in order. Raises Refusal."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield body
+
+    parser = MultiPartParser(headers, stream(), max_files=limits.max_images, max_fields=limits.max_images)  # type: ignore[arg-type]
+    parser.spool_max_size = limits.max_body  # in memory, where the body is already
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if "files" in error.message.lower() and "maximum" in error.message.lower():
+            raise Refusal("too-many-images", f"more than {limits.max_images}") from None
+        raise Refusal("bad-multipart", error.message) from None
+    except Exception as error:  # of a parser that is fed anything
+        raise Refusal("bad-multipart") from error
+    async with AsyncClosing(form.multi_items()) as files:
+        uploads = [Upload(clean_name(file.filename or ""), await file.read()) for file in files]
+    if not uploads:
+        raise Refusal("no-image")
+    return uploads
+
+
+class AsyncClosing:
+    """The files of a form, closed when the block ends."""
+
+    def __init__(self, items: list[tuple[str, UploadFile | str]]) -> None:
+        self.files = [value for _, value in items if isinstance(value, UploadFile)]
+
+    async def __aenter__(self) -> list[UploadFile]:
+        return self.files
+
+    async def __aexit__(self, *_: object) -> None:
+        for file in self.files:
+            await file.close()
+
+
+def clean_name(name: str) -> str:
+    """A name without folders and without what would upset a log or a terminal."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(c for c in last if c.isprintable())[-LONGEST_NAME:].strip() or NAMELESS

@@ -1,0 +1,117 @@
+"""Run the application on a socket until a signal comes; then finish what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import h11
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from iqa_cli.errors import DataError
+from iqa_cli.server.limits import Limits
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+KEEP_ALIVE = 5  # seconds that a connection may stay open without a request
+CONNECTIONS = 1000  # open at a time; further ones get 503
+BACKLOG = 128
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP that waits only so long for the head of a request, of which uvicorn would wait for ever."""
+
+    head_timeout = Limits.head_timeout
+    waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes; wait on where they are no whole head."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait()
+        else:
+            self._stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self.waiting is None:
+            self.waiting = self.loop.call_later(self.head_timeout, self._give_up)
+
+    def _stop(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
+
+    def _give_up(self) -> None:
+        self.waiting = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.close()
+
+
+class GracefulServer(uvicorn.Server):
+    """A server that a signal stops, after which the program goes on to its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """In this block signals stop the server; uvicorn's own way raises them again afterwards."""
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens there. port: 0 for any that is free. Raises DataError."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{host}:{port}: cannot listen there: {reason}; choose another --port or --host") from error
+    return listener
+
+
+def run_app(app: Starlette, listener: socket.socket, limits: Limits) -> None:
+    """Answer requests until SIGINT or SIGTERM; then no new ones, and those under way for as long as one may take."""
+    for library in ("uvicorn", "python_multipart"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # what requests do wrong, they are told
+    config = uvicorn.Config(
+        app,
+        http=cast(Any, type("Protocol", (PatientProtocol,), {"head_timeout": limits.head_timeout})),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(limits.timeout),
+    )
+    asyncio.run(GracefulServer(config).serve(sockets=[listener]))

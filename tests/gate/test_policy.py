@@ -1,0 +1,86 @@
+"""What is a policy, and what is none: each wrong one says which key is wrong."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from iqa_cli.errors import DataError, PolicyError
+from iqa_cli.gate import policy as policy_module
+from iqa_cli.gate.policy import Band, Floor, Policy, parse_policy, read_policy
+
+BEGIN = "schema_version = 1\n"
+
+
+def parse(text: str) -> Policy:
+    return parse_policy(tomllib.loads(text))
+
+
+def test_the_example_of_the_docstring_is_a_policy() -> None:
+    text = "\n".join(line[4:] for line in (policy_module.__doc__ or "").splitlines() if line.startswith("    "))
+    policy = parse(text.replace("5b1c...", "5b1c" * 16))
+    assert policy.score == Floor(25, 35)
+    assert policy.size.min_width == 800
+    assert policy.reasons == {"too-dark": Band.FAIL, "too-bright": Band.REVIEW, "low-contrast": Band.REVIEW}
+    assert policy.messages["too-dark"].startswith("Too dark")
+    assert policy.model == "qfm-iqm-lite"
+
+
+def test_a_policy_may_ask_for_nothing() -> None:
+    assert parse(BEGIN) == Policy()
+    assert not parse(BEGIN + '[reasons]\ntoo-dark = "pass"\n').measures_light
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "a policy begins with: schema_version = 1"),
+        ("schema_version = 2", "a policy begins with: schema_version = 1"),
+        (BEGIN + "colour = 1", "unknown key colour; there are size, score"),
+        (BEGIN + "[size]\nmin_widht = 1", r"unknown key size\.min_widht; there are min_width"),
+        (BEGIN + "[score]\nfail_below = 1", r"unknown key score\.fail_below"),
+        (BEGIN + "[reasons]\nblurred = 'fail'", r"unknown key reasons\.blurred"),
+        (BEGIN + "[messages]\nblurred = 'x'", r"unknown key messages\.blurred"),
+        (BEGIN + "score = 7", r"score is a table: \[score\]"),
+        (BEGIN + "[score]\nfail_under = '7'", r"score\.fail_under is a number, not '7'"),
+        (BEGIN + "[score]\nfail_under = true", r"score\.fail_under is a number, not True"),
+        (BEGIN + "[score]\nfail_under = nan", r"score\.fail_under is a number, not nan"),
+        (BEGIN + "[reasons]\ntoo-dark = 'reject'", r"reasons\.too-dark is pass, review, fail, not 'reject'"),
+        (BEGIN + "[reasons]\ntoo-dark = 1", r"reasons\.too-dark is pass"),
+        (BEGIN + "[messages]\ntoo-dark = ''", r"messages\.too-dark is a text"),
+        (BEGIN + "[score]\nfail_under = 50\nreview_under = 40", r"score\.review_under is 40, below score\.fail_under, 50"),
+        (BEGIN + "[percentile]\nfail_under = 101", "a percentile is at most 100, not 101: no photo could ever pass"),
+        (BEGIN + "[reasons]\ntoo-dark='fail'\n[exposure]\nmin_highlight = 101", "no photo would ever be light enough"),
+        (BEGIN + "[reasons]\ntoo-bright='fail'\n[exposure]\nmax_white = -1", "every photo would be too bright"),
+        (BEGIN + "[reasons]\nlow-contrast='fail'\n[exposure]\nmin_contrast = 101", "no photo would ever have so much"),
+        (BEGIN + "sha256 = 'abc'", "sha256 is 64 digits"),
+        (BEGIN + "model = 7", "model is a name or a path"),
+    ],
+)
+def test_what_is_no_policy_says_which_key(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        parse(text)
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(PolicyError, match=f"policy.toml: .*{words}"):
+        read_policy(path)
+
+
+def test_files_that_are_none_say_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read the policy: No such file"):
+        read_policy(tmp_path / "gone.toml")
+    with pytest.raises(DataError, match="cannot read the policy: Is a directory"):
+        read_policy(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(PolicyError, match="not a policy: no UTF-8"):
+        read_policy(tmp_path / "binary")
+    (tmp_path / "text").write_text("no toml")
+    with pytest.raises(PolicyError, match="text: "):
+        read_policy(tmp_path / "text")
+
+
+def test_a_score_that_no_photo_has_is_refused() -> None:
+    policy = parse(BEGIN + "[score]\nfail_under = 90\nreview_under = 101")
+    with pytest.raises(PolicyError, match=r"score\.review_under is 101, and the model's scores are 0 to 100: no photo could"):
+        policy.check_scale(0, 100)
+    policy.check_scale(0, 200)
