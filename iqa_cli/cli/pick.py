@@ -36,11 +36,13 @@ EXIT_CODES = "Exit codes: 0 all is done, 1 some image has no score, or some file
 def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
     """Suggest which photos to keep, and copy, move or link those.
 
-    Nothing is done without --apply. Suggestions are pick, alternate and reject candidate, each with its reason. Brackets, focus
-    stacks and panoramas are kept whole, and count as one photo. Sidecars and the other formats of a shot go along.
+    Nothing is done without --apply. Suggestions are pick, alternate and reject candidate, each with its reason.
 
-    No file is ever overwritten: a photo whose name is taken in DIR stays, with all that belongs to it, as do photos without a
-    score. An undo file in DIR takes everything back. A run that was cut short goes on when it is called again.
+    Brackets, focus stacks and panoramas are kept whole, and count as one. Sidecars and other formats of a shot go along.
+
+    A photo whose name is taken in DIR stays where it is, with all that belongs to it, as do photos without a score.
+
+    An undo file in DIR takes everything back. A run that was cut short goes on when it is called again.
 
     $ iqa pick photos
 

@@ -61,8 +61,9 @@ def score(
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 
-    --group adds four columns: group, the path of its first photo; group_kind: burst, duplicates, bracket, focus-stack or
-    panorama; rank_in_group and best_of_group, which the latter three do not have, because they are worth nothing in parts.
+    --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group.
+
+    Brackets, focus stacks and panoramas are kept whole: they have no ranks.
 
     Paths that are not UTF-8 are the bytes they are in CSV; in JSON they have U+FFFD, and path_base64 holds their bytes.
 
