@@ -139,6 +139,18 @@ def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_
     assert len(read_card(path).results) == 4
 
 
+def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
+    estimate = {"value": 0.81234, "low": 0.79, "high": 0.83}
+    facts = {"dataset": "biq2021", "protocol": "official", "images": 1347, "srcc": estimate, "plcc": estimate}
+    evaluated = tmp_path / "evaluated.json"
+    evaluated.write_text(json.dumps([facts | {"card": CARD.name}, facts | {"card": "another"}]))
+    path = write_card(CARD, tmp_path)
+    assert card.main([str(path), "--evaluation", str(evaluated)]) == 0
+    (quoted,) = read_card(path).results
+    assert quoted["srcc"] == {"value": 0.8123, "low": 0.79, "high": 0.83}
+    assert quoted["command"] == f"iqa evaluate -d biq2021 --data-root DIR --split test -m {CARD.name}"
+
+
 @pytest.mark.process
 def test_latency_says_how_long_each_form_takes(model, tmp_path):
     command = [sys.executable, "-m", "tests.benchmarks.latency", "--model", str(model), "--rounds", "3"]

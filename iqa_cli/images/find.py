@@ -28,6 +28,7 @@ def iterate_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
         yield os.fsdecode(path)
 
 
+UNFINISHED = re.compile(r"\..+\.\d+\.part")  # an output that is being written, as files.atomic names it
 SYSTEM_FOLDER = re.compile(
     r"@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\$RECYCLE\.BIN|System Volume Information|lost\+found"
     r"|__MACOSX|.+\.(photoslibrary|photolibrary|aplibrary|lrdata)",
@@ -133,6 +134,8 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
             continue
         folders = []
         for entry in entries:
+            if UNFINISHED.fullmatch(entry.name):  # of this very run, as often as not
+                continue
             below = os.path.relpath(entry.path, top)
             kind = classify_entry(entry, below, names)
             if kind == "folder" and names.max_depth is not None and below.count(os.sep) + 1 >= names.max_depth:

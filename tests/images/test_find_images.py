@@ -71,6 +71,11 @@ def test_what_a_folder_holds_besides_images_is_counted(tmp_path: Path) -> None:
     }
 
 
+def test_outputs_that_are_being_written_are_not_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", ".scores.csv.4711.part", ".report.html.4711.part", ".own.part")
+    assert find(tmp_path) == ([f"{tmp_path}/a.jpg"], {"hidden": 1})
+
+
 def test_a_hidden_folder_is_walked_when_named(tmp_path: Path) -> None:
     touch(tmp_path, ".album/x.jpg")
     assert find(tmp_path / ".album")[0] == [f"{tmp_path}/.album/x.jpg"]
