@@ -13,6 +13,7 @@ from iqa_cli.errors import UsageError
 
 DEFAULT_MODEL = "qfm-iqm-lite"
 MAX_PREVIEW = 1024  # px
+GROUP_PREVIEW = 200  # px of the previews by which views are compared; as in a report, so that one serves both
 REPORT_PREVIEW = 200  # px: 9 kB a photo, so that a report on 10,000 of them has less than 150 MB
 MAX_CROPS = 9  # as many places as `crops.POSITIONS` has
 

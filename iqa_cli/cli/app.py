@@ -25,6 +25,7 @@ from iqa_cli.cli import (
     gate,
     interrupts,
     models,
+    pick,
     ratings,
     score,
     serve,
@@ -85,6 +86,7 @@ def start(
 # ---- score ----
 
 app.command(epilog=score.EXIT_CODES)(score.score)
+app.command(epilog=pick.EXIT_CODES)(pick.pick)
 app.command(epilog=gate.EXIT_CODES)(gate.gate)
 app.command(epilog=serve.EXIT_CODES)(serve.serve)
 app.command()(watch.watch)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,13 +22,15 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import Output, check_outputs, list_model_parts
 from iqa_cli.images.find import expand_pattern, is_pattern
+from iqa_cli.options import GROUP_PREVIEW
 from iqa_cli.scoring.decode_protocol import start_worker
-from iqa_cli.scoring.selection import Selection, selecting
-from iqa_cli.scoring.writers import CsvSink, Sink, SinkGroup, list_outputs, open_sinks
+from iqa_cli.scoring.selection import selecting
+from iqa_cli.scoring.writers import Columns, CsvSink, Sink, SinkGroup, list_outputs, open_sinks, round_record, with_groups
 
 if TYPE_CHECKING:
     from iqa_cli.culling.rating_options import RatingOptions
     from iqa_cli.options import ScoreOptions
+    from iqa_cli.records import ScoreRecord
     from iqa_cli.reports.previews import PreviewSpool
     from iqa_cli.scoring.pipeline import Tally
 
@@ -58,6 +61,10 @@ def score(
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 
+    --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group.
+
+    Brackets, focus stacks and panoramas are kept whole: they have no ranks.
+
     Paths that are not UTF-8 are the bytes they are in CSV; in JSON they have U+FFFD, and path_base64 holds their bytes.
 
     $ iqa score photos
@@ -68,6 +75,8 @@ def score(
 
     $ find . -name '*.jpg' -print0 | iqa score -0 - --jsonl scores.jsonl --append
 
+    $ iqa score photos --group --csv groups.csv
+
     $ iqa score photos --bottom 20 --format paths -0 | xargs -0 ls -l
 
     $ iqa score photos --write-xmp --csv scores.csv
@@ -77,20 +86,23 @@ def score(
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)
-    raise typer.Exit(run_scoring(options, images, choice.gather(), output, ratings.gather()))
+    if choice.group:
+        options = replace(options, preview=max(options.preview, GROUP_PREVIEW))
+    raise typer.Exit(run_scoring(options, images, choice, output, ratings.gather()))
 
 
 def run_scoring(
-    options: ScoreOptions, images: InputFlags, selection: Selection, output: OutputFlags, ratings: RatingOptions | None
+    options: ScoreOptions, images: InputFlags, choice: ChoiceFlags, output: OutputFlags, ratings: RatingOptions | None
 ) -> int:
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
-    paths, files = images.paths or [], output.list_files(null=images.null)
+    paths, files, selection = images.paths or [], output.list_files(null=images.null), choice.gather()
     read = list_inputs(paths, images.files_from, options.model)
     check_outputs(list_written(files, output), read, force=output.force)
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it
+        from iqa_cli.culling.grouping.groups import grouping
         from iqa_cli.reports.previews import PreviewSpool
         from iqa_cli.scoring import pipeline
 
@@ -98,19 +110,28 @@ def run_scoring(
             tally = pipeline.Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            follow = terminal.follow(tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits)
+            follow = terminal.follow(
+                tally, list(files.values()), quiet=output.quiet, count=count, held=selection.waits or choice.group
+            )
             with (
                 rating(ratings, quiet=output.quiet) as rated,
                 follow as hide,
                 PreviewSpool(files.get(REPORT, STREAM).parent) as previews,
-                open_output(files, output, previews, tally) as sink,
+                open_output(files, output, with_groups(choice.group), previews, tally) as sink,
                 selecting(selection, sink, hide) as chosen,
             ):
                 sinks = SinkGroup([rated, chosen])
-                pipeline.score_all(inputs, options, lambda record: sinks.write(previews.keep(record)), tally, worker)
+                with grouping(sinks.write, hide, wanted=choice.group) as write:
+                    keep = previews.keep if REPORT in files else forget_preview
+                    pipeline.score_all(inputs, options, lambda record: write(record, keep(record)), tally, worker)
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
     return tally.exit_code or rated.exit_code or (FAILING if chosen.failing else 0)
+
+
+def forget_preview(record: ScoreRecord) -> ScoreRecord:
+    """The record without its preview."""
+    return record if record.preview is None else replace(record, preview=None)
 
 
 def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:
@@ -190,7 +211,9 @@ def list_written(files: Mapping[str, Path], output: OutputFlags) -> list[Output]
 
 
 @contextmanager
-def open_output(files: Mapping[str, Path], output: OutputFlags, previews: PreviewSpool, tally: Tally) -> Iterator[Sink]:
+def open_output(
+    files: Mapping[str, Path], output: OutputFlags, columns: Columns, previews: PreviewSpool, tally: Tally
+) -> Iterator[Sink]:
     """Where records go: the files, or stdout. previews: those of the report. Raises UsageError and DataError."""
     from iqa_cli.cli.views import terminal
 
@@ -198,15 +221,15 @@ def open_output(files: Mapping[str, Path], output: OutputFlags, previews: Previe
     with ExitStack() as stack:
         sinks: list[Sink] = []
         if tables:
-            sinks.append(stack.enter_context(open_sinks(tables, header=not output.no_header, append=output.append)))
+            sinks.append(stack.enter_context(open_sinks(tables, columns, header=not output.no_header, append=output.append)))
         elif not files and sys.stdout.isatty():
-            sinks.append(terminal.TableSink(header=not output.no_header))
+            sinks.append(terminal.TableSink(columns, header=not output.no_header))
         elif not files:
-            sinks.append(CsvSink(open_stdout(), header=not output.no_header))
+            sinks.append(CsvSink(open_stdout(), columns, header=not output.no_header))
         if REPORT in files:
             from iqa_cli.reports.sink import Wording, open_report
 
-            wording = Wording(remarks=lambda: list_remarks(tally))
+            wording = Wording(partial(round_record, columns=columns), lambda: list_remarks(tally))
             sinks.append(stack.enter_context(open_report(files[REPORT], previews, wording)))
         yield SinkGroup(sinks)
 

@@ -155,7 +155,7 @@ class Pipeline:
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
-                records.append(self._make_record(name_source(source), prediction, outcome.preview))
+                records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(name_source(source), state, prediction)
             else:
@@ -168,7 +168,7 @@ class Pipeline:
         if record is None or not self.pool.options.preview:
             return record or self._prepare(source, stop)
         image = self._prepare(source, stop)
-        return replace(record, preview=image.preview) if isinstance(image, PreparedImage) else image
+        return add_preview(record, image) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -204,7 +204,7 @@ class Pipeline:
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, path: str, prediction: Prediction, preview: bytes | None = None) -> ScoreRecord:
+    def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
         if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
@@ -213,7 +213,7 @@ class Pipeline:
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
         shape = prediction.width, prediction.height
         uncertainty = find_uncertainty(score, self.card)
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, preview)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty)
 
 
 def find_uncertainty(score: float, card: ModelCard) -> float | None:
@@ -221,6 +221,11 @@ def find_uncertainty(score: float, card: ModelCard) -> float | None:
     if card.intervals is None:
         return None
     return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
+
+
+def add_preview(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
+    """The record with what the decoder sent along for it."""
+    return replace(record, preview=image.preview, capture=image.capture) if image.preview else record
 
 
 def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:

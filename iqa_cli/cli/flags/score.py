@@ -71,6 +71,14 @@ class ChoiceFlags:
     highest: Annotated[
         float | None, typer.Option("--max", metavar="S", help="Only scores of S or less.", rich_help_panel=CHOICE)
     ] = None
+    group: Annotated[
+        bool,
+        typer.Option(
+            "--group",
+            help="Find bursts, near duplicates and series that belong together, and rank within.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = False
     fail_under: Annotated[
         float | None,
         typer.Option(metavar="S", help="Exit with 5 if some score is below S, written or not.", rich_help_panel=CHOICE),
