@@ -18,7 +18,6 @@ from typer.core import TyperGroup
 from iqa_cli import __version__
 from iqa_cli.cli import (
     cache,
-    calibrate,
     datasets,
     doctor,
     evaluate,
@@ -105,7 +104,6 @@ app.command(epilog=doctor.EXIT_CODES)(doctor.doctor)
 app.command()(train.train)
 app.command()(train.distill)
 app.command()(train.blend)
-app.command()(calibrate.calibrate)
 app.command("export-onnx")(train.export_onnx)
 
 

@@ -20,7 +20,7 @@ from iqa_cli.cli.flags.train import (
     describe_flags,
     gather_options,
 )
-from iqa_cli.cli.train_outputs import check_training_outputs
+from iqa_cli.cli.flags.train_outputs import check_training_outputs
 from iqa_cli.errors import ExtraMissing, UsageError
 from iqa_cli.files.outputs import check_outputs, list_model_files
 from iqa_cli.images.find import expand_pattern
