@@ -13,6 +13,8 @@ from iqa_cli.errors import UsageError
 
 DEFAULT_MODEL = "qfm-iqm-lite"
 MAX_PREVIEW = 1024  # px
+GROUP_PREVIEW = 200  # px of the previews by which views are compared; as in a report, so that one serves both
+REPORT_PREVIEW = 200  # px: 9 kB a photo, so that a report on 10,000 of them has less than 150 MB
 MAX_CROPS = 9  # as many places as `crops.POSITIONS` has
 
 MAX_PIXELS = 300_000_000
@@ -26,6 +28,13 @@ class BackendChoice(StrEnum):
     AUTO = "auto"
     ONNX = "onnx"
     TORCH = "torch"
+
+
+class RawChoice(StrEnum):
+    """Which picture of a camera's RAW file. PREVIEW: what the camera made of it, where that is large enough."""
+
+    PREVIEW = "preview"
+    DEVELOP = "develop"
 
 
 FILE_KINDS = {BackendChoice.ONNX: "onnx", BackendChoice.TORCH: "safetensors"}
@@ -48,6 +57,7 @@ class ScoreOptions:
     max_depth: how many levels of a folder are looked into, 1: the files in it alone; None: all.
     follow_symlinks: whether links in folders are followed, though never to a folder twice, or left out.
     preview: longer side in px of the small picture that comes with each score; 0: none.
+    raw: which picture of a camera's RAW file is scored.
     """
 
     model: str = DEFAULT_MODEL
@@ -64,6 +74,7 @@ class ScoreOptions:
     max_depth: int | None = None
     follow_symlinks: bool = True
     preview: int = 0
+    raw: RawChoice = RawChoice.PREVIEW
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1), ("max_depth", 1)):

@@ -35,6 +35,59 @@ class Undecodable(Exception):  # noqa: N818  # the outcome of one image, not an 
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """How a photo was taken, as far as its file says so.
+
+    moment: seconds since 1970 in UTC, or of the camera's clock where its zone is not known. camera: make, model and serial
+    number. seconds: of exposure. aperture: the f-number. bias: exposure compensation in EV. bracketing: the camera says that
+    it varied the exposure.
+    """
+
+    moment: float | None = None
+    camera: str = ""
+    seconds: float | None = None
+    aperture: float | None = None
+    iso: float | None = None
+    bias: float | None = None
+    bracketing: bool = False
+
+
+class GroupKind(StrEnum):
+    """What photos that belong together are. Of some the best can be picked; the others are worth nothing unless whole."""
+
+    BURST = "burst"  # of one view, at once
+    DUPLICATES = "duplicates"  # of one view, later on, or copies
+    BRACKET = "bracket"  # of one view, with several exposures
+    STACK = "focus-stack"  # of one view, in focus at several distances
+    PANORAMA = "panorama"  # of views side by side
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is kept whole: its photos are not ranked."""
+        return self not in (GroupKind.BURST, GroupKind.DUPLICATES)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlace:
+    """Where a photo stands in its group.
+
+    group: its name. size: photos in it. rank: 1 for the best; None, as `best`, in groups that are kept whole. sharpness: beside
+    that of the sharpest, log2, 0 for that; None where there is no rank.
+    """
+
+    group: str
+    kind: GroupKind
+    size: int
+    rank: int | None = None
+    sharpness: float | None = None
+
+    @property
+    def best(self) -> bool | None:
+        """Whether it is the best of its group."""
+        return None if self.rank is None else self.rank == 1
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRecord:
     """The outcome for one file.
 
@@ -45,7 +98,8 @@ class ScoreRecord:
         score, and where the model's card does not say.
     detail: why there is no score, in words; empty when there is one.
     width, height: pixels after EXIF orientation; None where the header could not be read.
-    preview: a small JPEG of all of the upright picture, where one was asked for; in no output.
+    preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
+    place: where it stands in a group, if groups were looked for and it is in one.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -60,6 +114,8 @@ class ScoreRecord:
     height: int | None = None
     uncertainty: float | None = None
     preview: bytes | None = field(default=None, repr=False, compare=False)
+    capture: Capture | None = field(default=None, repr=False, compare=False)
+    place: GroupPlace | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail
@@ -70,3 +126,5 @@ class ScoreRecord:
 
 COLUMNS = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
 """The order of the fields in every output."""
+GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
+"""What follows where groups were looked for."""

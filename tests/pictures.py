@@ -150,7 +150,7 @@ def make_profile(space: bytes, gamma: float, primaries: np.ndarray | None = None
 
 
 ADOBE = make_profile(b"RGB ", ADOBE_GAMMA, ADOBE_PRIMARIES)
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+HEIC_HEAD = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 
 
 def decode(path: Path | str, data: bytes | None = None, **options: object) -> Decoded:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import blended, card
+from benchmarks import blended, card, groups
 from conftest import CARD, write_photo
 from in_process import environment
 
@@ -25,7 +25,7 @@ from iqa_cli.models.card import read_card, write_card
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["blended", "card", "grid", "latency", "load", "speed", "training_speed"])
+@pytest.mark.parametrize("name", ["blended", "card", "grid", "groups", "latency", "load", "speed", "training_speed"])
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
     if name in ("grid", "training_speed", "card"):
         pytest.importorskip("torch", reason="needs the [train] extra")
@@ -139,6 +139,18 @@ def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_
     assert len(read_card(path).results) == 4
 
 
+def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
+    estimate = {"value": 0.81234, "low": 0.79, "high": 0.83}
+    facts = {"dataset": "biq2021", "protocol": "official", "images": 1347, "srcc": estimate, "plcc": estimate}
+    evaluated = tmp_path / "evaluated.json"
+    evaluated.write_text(json.dumps([facts | {"card": CARD.name}, facts | {"card": "another"}]))
+    path = write_card(CARD, tmp_path)
+    assert card.main([str(path), "--evaluation", str(evaluated)]) == 0
+    (quoted,) = read_card(path).results
+    assert quoted["srcc"] == {"value": 0.8123, "low": 0.79, "high": 0.83}
+    assert quoted["command"] == f"iqa evaluate -d biq2021 --data-root DIR --split test -m {CARD.name}"
+
+
 @pytest.mark.process
 def test_latency_says_how_long_each_form_takes(model, tmp_path):
     command = [sys.executable, "-m", "tests.benchmarks.latency", "--model", str(model), "--rounds", "3"]
@@ -163,3 +175,36 @@ def test_a_server_under_load_loses_nothing(model, tmp_path):
     assert written["lost"] == 0
     assert written["answers"] > 8
     assert written["p95_ms"] >= written["p50_ms"] > 0
+
+
+SERIES = [
+    ("burst", ["a", "b"], [1.0, 0.0]),
+    ("burst", ["c", "d"], [0.0, 1.0]),
+    ("bracket", ["e", "f"], [0.0, 0.0]),
+    ("single", ["g"], [0.0]),
+]
+PLACES = {
+    "a": ("a", "burst", "false"),
+    "b": ("a", "burst", "true"),
+    "c": ("c", "burst", "false"),
+    "d": ("c", "burst", "true"),
+    "e": ("e", "bracket", ""),
+    "f": ("e", "bracket", ""),
+    "g": ("", "", ""),
+}
+
+
+def judge_series(**changes: tuple[str, str, str]) -> dict[str, dict[str, int]]:
+    columns = ("group", "group_kind", "best_of_group")
+    rows = [{"path": f"x/{name}", **dict(zip(columns, place, strict=True))} for name, place in (PLACES | changes).items()]
+    return groups.judge(SERIES, rows)
+
+
+def test_a_series_is_right_where_it_is_one_group_of_its_kind_and_no_other() -> None:
+    right = judge_series()
+    assert right["burst"] == {"made": 2, "right": 2, "best": 1}
+    assert right["bracket"]["right"] == right["single"]["right"] == 1
+    assert judge_series(f=("f", "bracket", ""))["bracket"]["right"] == 0  # split
+    assert judge_series(e=("e", "burst", "true"), f=("e", "burst", "false"))["bracket"]["right"] == 0  # of another kind
+    larger = judge_series(g=("e", "bracket", ""))
+    assert larger["bracket"]["right"] == larger["single"]["right"] == 0

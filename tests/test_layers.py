@@ -31,12 +31,14 @@ MAY_IMPORT = {
     "doctor": "errors images library models options records scoring",
     "culling": "errors files images options records scoring",
     "metric": "errors library records",
+    "reports": "errors files options records scoring",
+    "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export gate images library models files options records remote"
-    " scoring server tables training",
+    "cli": "culling datasets doctor errors evaluation export gate images library models files options records remote reports"
+    " scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -49,8 +51,8 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "rich": "cli",
     "typer": "cli",
     "huggingface_hub": "models",
-    "cv2": "images",
-    "PIL": "images",
+    "cv2": "culling images",
+    "PIL": "culling.grouping.signatures images",
     "starlette": "server",
     "uvicorn": "server",
     "h11": "server",

@@ -16,11 +16,25 @@ import typer
 from typer.core import TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import cache, calibrate, datasets, doctor, evaluate, gate, interrupts, models, ratings, score, serve, train
+from iqa_cli.cli import (
+    cache,
+    datasets,
+    doctor,
+    evaluate,
+    gate,
+    interrupts,
+    models,
+    pick,
+    ratings,
+    score,
+    serve,
+    train,
+    watch,
+)
 from iqa_cli.errors import NO_THREADS, DataError, IqaError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
-from iqa_cli.images.formats import kind_of_suffix
+from iqa_cli.images.formats import RAW, kind_of_suffix
 
 PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see interrupts
 
@@ -38,7 +52,7 @@ class Commands(TyperGroup):
 def may_be_photos(text: str) -> bool:
     """Whether a word is a path or a list of them rather than a misspelt command."""
     path = Path(text)
-    named = len(path.parts) > 1 or kind_of_suffix(path.suffix.lower()) == "image"
+    named = len(path.parts) > 1 or kind_of_suffix(path.suffix.lower()) in ("image", RAW)
     return text == "-" or named or is_pattern(text) or os.path.lexists(text)
 
 
@@ -71,8 +85,10 @@ def start(
 # ---- score ----
 
 app.command(epilog=score.EXIT_CODES)(score.score)
+app.command(epilog=pick.EXIT_CODES)(pick.pick)
 app.command(epilog=gate.EXIT_CODES)(gate.gate)
 app.command(epilog=serve.EXIT_CODES)(serve.serve)
+app.command()(watch.watch)
 app.command()(ratings.ratings)
 
 
@@ -88,7 +104,6 @@ app.command(epilog=doctor.EXIT_CODES)(doctor.doctor)
 app.command()(train.train)
 app.command()(train.distill)
 app.command()(train.blend)
-app.command()(calibrate.calibrate)
 app.command("export-onnx")(train.export_onnx)
 
 

@@ -20,7 +20,7 @@ from iqa_cli.cli.flags.train import (
     describe_flags,
     gather_options,
 )
-from iqa_cli.cli.train_outputs import check_training_outputs
+from iqa_cli.cli.flags.train_outputs import check_training_outputs
 from iqa_cli.errors import ExtraMissing, UsageError
 from iqa_cli.files.outputs import check_outputs, list_model_files
 from iqa_cli.images.find import expand_pattern
@@ -68,7 +68,7 @@ def train(
 
     $ iqa train --dataset livec --data-root ChallengeDB_release
 
-    $ iqa train --recipe weights/recipes/first-448.toml --data-root ChallengeDB_release --folds 5 -r runs/cv
+    $ iqa train --recipe weights/recipes/full-one.toml --data-root sets --folds 5 -r runs/cv
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
     options = gather_options(run, describe_flags(rated, own, splits, run, unlabeled=unlabeled, **network))
@@ -174,6 +174,10 @@ def blend(
     name: Annotated[str, typer.Option(help="Of the blend and its files.")] = "blend",
     summary: Annotated[str, typer.Option(help="What its card says it is; else its members by name.")] = "",
     limit: Annotated[list[str] | None, typer.Option(help="What it is not for, besides what all of the models say.")] = None,
+    average_weights: Annotated[
+        bool,
+        typer.Option("--average-weights", help="One network with the mean of the weights, as of one trained further."),
+    ] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless it fails.")] = False,
 ) -> None:
@@ -181,7 +185,11 @@ def blend(
 
     Networks on different backbones err differently, so a blend is more accurate, and as slow as all of them together.
 
+    A network and what a further training made of it may become one network, as fast as each: measure it, as others do not.
+
     $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
+
+    $ iqa blend runs/first runs/further --average-weights -o runs/between
     """
     from iqa_cli.cli.views import train as train_view
     from iqa_cli.models import find
@@ -189,9 +197,10 @@ def blend(
     found = [find.find_model(model, BackendChoice.TORCH) for model in models]
     read = [file for model in found for file in list_parts(model)]
     check_outputs(list_model_files(output, name, "safetensors", "--output"), read, force=force)
-    ensemble = import_torch_module("export.ensemble", "iqa blend")
+    ensemble, averaging = (import_torch_module(f"export.{module}", "iqa blend") for module in ("ensemble", "averaging"))
+    join = averaging.average_models if average_weights else ensemble.blend_models
     with interrupts.raised():
-        card = ensemble.blend_models(found, weight or [], output, ensemble.About(name, summary, limit or []))
+        card = join(found, weight or [], output, ensemble.About(name, summary, limit or []))
     train_view.TrainingView(quiet=quiet).say(f"wrote {card}")
 
 

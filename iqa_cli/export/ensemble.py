@@ -78,6 +78,7 @@ def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> Mo
         limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
         training={**asdict(provenance), "members": [{"name": card.name, **card.training} for card in cards]},
         results=(),
+        intervals=None,
     )
 
 

@@ -8,55 +8,41 @@ What a file is goes by its first bytes, never by its name: a photograph called `
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import io
-import logging
 import os
-import re
 import stat
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
-from typing import BinaryIO, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-    _imaging,
-)
+from PIL import Image, ImageFile
 
-from iqa_cli.images import tiff
+from iqa_cli.images.colors.convert import flatten
 from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, find_tiff_space, rasterise, rasterise_bytes
+from iqa_cli.images.containers import tiff
+from iqa_cli.images.containers.jpeg import draft_jpeg, limit_jpeg_rows
+from iqa_cli.images.containers.jpeg_gaps import find_gap
 from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
-from iqa_cli.images.formats import HEAD, RAW, identify_kind
-from iqa_cli.images.jpeg import draft_jpeg, limit_jpeg_rows
-from iqa_cli.images.jpeg_gaps import find_gap
+from iqa_cli.images.formats import DECODED, HEAD, HEIC, JXL, RAW, identify_kind
+from iqa_cli.images.openers.pillow import PLUGINS, open_ico, open_jpeg2000, open_psd, prepare_decoders
+from iqa_cli.images.openers.raw import describe_size, read_raw
+from iqa_cli.images.openers.upright import open_heic, open_jxl
 from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
 from iqa_cli.images.repair import describe_failure, repair_file, repair_jpeg
-from iqa_cli.options import MAX_PIXELS
+from iqa_cli.options import MAX_PIXELS, RawChoice
 from iqa_cli.records import Status, Undecodable
 
-OPENERS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,  # MPO, the telephones' several pictures in one, begins with a whole JPEG
-    "PNG": PngImagePlugin.PngImageFile,
-    "WebP": WebPImagePlugin.WebPImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
+OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+    **PLUGINS,
+    "JPEG 2000": open_jpeg2000,
+    "PSD": open_psd,
+    "ICO": open_ico,
+    HEIC: open_heic,
+    JXL: open_jxl,
 }
-"""What is decoded here. `Image.open` is passed by: it hides what its plugins have to say about a broken file."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +62,23 @@ class Decoded:
         return np.asarray(self.region.picture)
 
 
+class Known(NamedTuple):
+    """What is known better of a picture than its file says it: its ICC profile, and its EXIF orientation."""
+
+    profile: bytes | None = None
+    orientation: int | None = None
+
+
+UNKNOWN = Known()
+
+
 def decode_image(
-    path: str, *, max_pixels: int = MAX_PIXELS, crops: CropSpec | None = None, suffix: str | None = None
+    path: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    crops: CropSpec | None = None,
+    raw: RawChoice = RawChoice.PREVIEW,
+    suffix: str | None = None,
 ) -> Decoded:
     """Decode one file to upright sRGB; safe to call from many threads.
 
@@ -86,6 +87,7 @@ def decode_image(
 
     max_pixels: larger pictures are refused from their header alone.
     crops: what will be cut, so that no more is decoded than those need; None for every pixel.
+    raw: which picture of a camera's RAW file.
     suffix: of the name that the user knows the file by; None: that of the path.
 
     Raises Undecodable, and nothing else, where the file is missing, denied, unsupported, damaged or too large.
@@ -96,9 +98,11 @@ def decode_image(
         if not head:
             raise Undecodable(Status.DAMAGED, "empty file")
         kind = identify_kind(head, (os.path.splitext(path)[1] if suffix is None else suffix).lower())
-        if kind not in OPENERS:
+        if kind not in DECODED:
             raise Undecodable(Status.UNSUPPORTED, f"{kind}: not decoded here" if kind else "not an image")
         with naming_failures(kind):
+            if kind == RAW or (kind == "TIFF" and tiff.is_raw_file(file)):
+                return decode_raw(file, raw, max_pixels, crops)
             return decode_or_repair(file, kind, max_pixels, crops)
 
 
@@ -120,7 +124,7 @@ def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec
         size, cause = (None, None), failure
     try:
         repaired = repair_file(file, kind, cause)
-        return decode_picture(repaired.file, kind, max_pixels, crops, repaired.profile)
+        return decode_picture(repaired.file, kind, max_pixels, crops, Known(repaired.profile))
     except Undecodable as failure:
         raise Undecodable(failure.status, failure.detail, failure.width or size[0], failure.height or size[1]) from cause
 
@@ -139,27 +143,6 @@ def cut_gap(file: BinaryIO, first: int) -> io.BytesIO:
 def is_refusal(error: BaseException) -> bool:
     """Whether it is the system that refuses, and not the decoder; EINVAL is an offset read from the file."""
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
-
-
-def prepare_decoders() -> None:
-    """Make Pillow quiet and leave the limits to this module. All of it is process-wide: decoding runs in many threads,
-    and `warnings.catch_warnings` is not safe there.
-    """
-    set_up_pillow()
-    pillow = re.compile(r"PIL\.")  # a broken EXIF block is nobody's concern, least of all under "warnings as errors"
-    if not any(module == pillow for *_, module, _line in warnings.filters):  # whoever restored the filters took it away
-        warnings.filterwarnings("ignore", module=pillow.pattern)
-
-
-@cache
-def set_up_pillow() -> None:
-    """What has to be said once a process, at the first decode because importing does nothing."""
-    Image.MAX_IMAGE_PIXELS = None  # max_pixels stands in its place, and is checked before anything is decoded
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as fast for one picture, and a limit of threads would make it fail
-    TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader garbles separate planes of 16 bits
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any handler, its errors go to stderr
-    with suppress(OSError, AttributeError):  # where libtiff is linked into Pillow, its complaints stay on stderr
-        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -199,8 +182,7 @@ def naming_failures(kind: str, width: int | None = None, height: int | None = No
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Raises Undecodable where the picture has more pixels than allowed."""
     if width * height > max_pixels:
-        detail = f"{width} x {height} px are {width * height / 1e6:.0f} million, above the limit of {max_pixels / 1e6:g}"
-        raise Undecodable(Status.TOO_LARGE, detail, width, height)
+        raise Undecodable(Status.TOO_LARGE, describe_size(width, height, max_pixels), width, height)
 
 
 def open_header(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
@@ -209,12 +191,12 @@ def open_header(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
     return OPENERS[kind](file)
 
 
-def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None, profile: bytes | None = None) -> Decoded:
-    """What Pillow decodes. profile: an ICC profile that is not in the file."""
+def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None, known: Known = UNKNOWN) -> Decoded:
+    """What Pillow decodes."""
     picture = open_header(file, kind)
-    if profile:
-        picture.info["icc_profile"] = profile
-    orientation = 1 if kind == "PNG" else read_orientation(picture)  # asking a PNG would decode it
+    if known.profile:
+        picture.info["icc_profile"] = known.profile
+    orientation = known.orientation or (1 if kind == "PNG" else read_orientation(picture))  # asking a PNG would decode it
     width, height = swap_sides(picture.size, orientation)
     check_size(width, height, max_pixels)
     with naming_failures(kind, width, height):
@@ -252,8 +234,6 @@ def make_region(raster: ByteRaster | WideRaster, stored: tuple[int, int], orient
 def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
     """A TIFF, by whichever decoder gets it right. Raises Undecodable, or whatever the decoder raises."""
     tags = tiff.read_tags(file)
-    if tiff.is_raw(tags):
-        raise Undecodable(Status.UNSUPPORTED, f"{RAW}: not decoded here")
     if not tiff.is_deep(tags):
         return decode_picture(file, "TIFF", max_pixels, crops)
     if tiff.is_planar(tags):
@@ -264,3 +244,14 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
         icc = tags.get(tiff.ICC_PROFILE)
         flat = rasterise_bytes(Image.fromarray(tiff.read_deep(file, tags)), icc, find_tiff_space(tags, icc))
         return Decoded(make_region(flat, flat.size, 1, crops), *flat.size)
+
+
+def decode_raw(file: BinaryIO, choice: RawChoice, max_pixels: int, crops: CropSpec | None) -> Decoded:
+    """A camera's RAW file; its size is that of the photo, whatever its preview has. Raises as `read_raw` does."""
+    found = read_raw(file, develop=choice is RawChoice.DEVELOP, max_pixels=max_pixels, crops=crops)
+    with naming_failures(RAW, found.width, found.height):
+        if isinstance(found.picture, io.BytesIO):
+            decoded = decode_picture(found.picture, "JPEG", max_pixels, crops, Known(orientation=found.orientation))
+            return replace(decoded, width=found.width, height=found.height)
+        flat = ByteRaster(flatten(found.picture))
+        return Decoded(make_region(flat, flat.size, found.orientation, crops), found.width, found.height)

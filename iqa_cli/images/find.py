@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import BinaryIO
 
-from iqa_cli.images.formats import DECODED, HEAD, identify_kind, kind_of_suffix
+from iqa_cli.images.formats import DECODED, HEAD, RAW, identify_kind, kind_of_suffix
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -28,6 +28,7 @@ def iterate_paths(paths: AnyPath | Iterable[AnyPath]) -> Iterator[str]:
         yield os.fsdecode(path)
 
 
+UNFINISHED = re.compile(r"\..+\.\d+\.part")  # an output that is being written, as files.atomic names it
 SYSTEM_FOLDER = re.compile(
     r"@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\$RECYCLE\.BIN|System Volume Information|lost\+found"
     r"|__MACOSX|.+\.(photoslibrary|photolibrary|aplibrary|lrdata)",
@@ -133,6 +134,8 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
             continue
         folders = []
         for entry in entries:
+            if UNFINISHED.fullmatch(entry.name):  # of this very run, as often as not
+                continue
             below = os.path.relpath(entry.path, top)
             kind = classify_entry(entry, below, names)
             if kind == "folder" and names.max_depth is not None and below.count(os.sep) + 1 >= names.max_depth:
@@ -178,7 +181,7 @@ def classify_file(path: str) -> str:
 def classify_content(name: str, read: Callable[[], bytes]) -> str:
     """The kind of a file by its name and, where that leaves it open, its first bytes: "image", or in words what else it is."""
     suffix = os.path.splitext(name)[1].lower()
-    if kind_of_suffix(suffix) == "image":
+    if kind_of_suffix(suffix) in ("image", RAW):
         return "image"
     kind = identify_kind(read(), suffix)
     if kind in DECODED:

@@ -21,12 +21,16 @@ TRANSPOSED = 5  # from this orientation on, height and width are swapped
 MIRRORED, UPSIDE_DOWN = (2, 3, 7, 8), (3, 4, 6, 7)  # where stored columns, and stored rows, run against the upright picture
 
 
-def read_orientation(picture: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none, or none that makes sense."""
-    if picture.format == "TIFF":
-        return 1  # Pillow rotates TIFFs itself
+UPRIGHT = ("TIFF", "HEIF", "JXL")
+"""Formats whose decoders rotate pictures themselves; what their EXIF says of it is done, or is not meant to count."""
+
+
+def read_orientation(picture: Image.Image, default: int = 1) -> int:
+    """EXIF orientation, 1 to 8; 1 where it makes no sense, and the default where there is none."""
+    if picture.format in UPRIGHT:
+        return 1
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, default)
     except Exception:  # EXIF is foreign bytes too, and however broken, it takes nothing from the pixels
         return 1
     return int(orientation) if orientation in TRANSPOSES else 1

@@ -12,8 +12,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import JpegImagePlugin
 
-from iqa_cli.images import png, tiff
-from iqa_cli.images.jpeg import END, SCAN
+from iqa_cli.images.containers import png, tiff
+from iqa_cli.images.containers.jpeg import END, SCAN
 from iqa_cli.records import Status, Undecodable
 
 TRUNCATED = ("truncated", "eof", "end of file", "too short", "not enough data", "needs more", "incomplete", "unpack")

@@ -59,7 +59,7 @@ def is_prefix(store: Store, url: str, path: str) -> bool:
     if store.is_web:
         return path_of(url).endswith("/")
     suffix = PurePosixPath(path).suffix.lower()
-    if kind_of_suffix(suffix) == "image":
+    if kind_of_suffix(suffix):  # of an image, decoded here or not
         return False
     return bool(store.call("info", path)["type"] == "directory")
 

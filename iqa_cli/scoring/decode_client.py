@@ -11,6 +11,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -19,13 +20,14 @@ import numpy as np
 
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb
-from iqa_cli.records import Status, Undecodable
+from iqa_cli.records import Capture, Status, Undecodable
 from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, WorkerProcess, pack
 from iqa_cli.scoring.sources import FileBytes
 
 POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
 START_TIMEOUT = 60.0  # seconds that a process may take to start; a busy machine needs one
 MAX_PREVIEW_BYTES = 4 << 20  # of the largest preview, of noise
+MEASURED = ("moment", "seconds", "aperture", "iso", "bias")  # the numbers of a capture
 MAX_MESSAGE = 1 << 16  # bytes of an answer before its pixels
 
 
@@ -39,12 +41,16 @@ class WorkerDied(Exception):  # noqa: N818  `decode_pool` deals with it
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """The crops of an image before they are normalised, uint8 [n, h, w, 3], its upright size in px, and its preview, a JPEG."""
+    """The crops of an image before they are normalised, uint8 [n, h, w, 3], and its upright size in px.
+
+    preview: a JPEG of all of it, where one was asked for; capture: how it was then taken.
+    """
 
     views: Rgb
     width: int
     height: int
     preview: bytes | None = None
+    capture: Capture | None = None
 
 
 class Decoder:
@@ -116,7 +122,8 @@ class Decoder:
             pixels = self._read(count * rows * columns * channels, monotonic() + START_TIMEOUT, stop)
             views = np.frombuffer(pixels, np.uint8).reshape(shape)
             preview = bytes(self._read(size, monotonic() + START_TIMEOUT, stop)) or None
-            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview)
+            capture = parse_capture(answer["capture"]) if preview else None
+            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview, capture)
             self.in_sync = True
             return prepared
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -179,3 +186,11 @@ def read_failure(answer: dict[str, Any]) -> Undecodable:
         raise ValueError("neither crops nor a reason")
     width, height = (None if answer[side] is None else int(answer[side]) for side in ("width", "height"))
     return Undecodable(status, detail, width, height)
+
+
+def parse_capture(answer: dict[str, Any]) -> Capture:
+    """How a photo was taken, from an answer. Raises ValueError, TypeError or KeyError for one that does not say so."""
+    numbers = {name: None if answer[name] is None else float(answer[name]) for name in MEASURED}
+    if not all(number is None or isfinite(number) for number in numbers.values()):
+        raise ValueError("no numbers")
+    return Capture(camera=str(answer["camera"]), bracketing=answer["bracketing"] is True, **numbers)

@@ -21,6 +21,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from iqa_cli.errors import DataError
+from iqa_cli.options import RawChoice
 
 if TYPE_CHECKING:
     from iqa_cli.images.crops import CropSpec
@@ -40,13 +41,14 @@ class DecodeOptions:
     """Options of a decoding worker.
 
     crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image; preview: longer side in px of a
-    small JPEG of all of the picture, 0: none.
+    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file.
     """
 
     crops: CropSpec
     max_pixels: int
     timeout: float
     preview: int = 0
+    raw: RawChoice = RawChoice.PREVIEW
 
     @property
     def memory(self) -> int:
@@ -63,7 +65,7 @@ class DecodeOptions:
         from iqa_cli.images.crops import CropSpec
 
         crops: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in message["crops"].items()}
-        return cls(CropSpec(**crops), message["max_pixels"], message["timeout"], message["preview"])
+        return cls(CropSpec(**crops), message["max_pixels"], message["timeout"], message["preview"], RawChoice(message["raw"]))
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

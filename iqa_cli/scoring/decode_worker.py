@@ -13,9 +13,11 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from iqa_cli.images.capture import read_capture
 from iqa_cli.images.crops import cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.preview import make_preview
@@ -34,11 +36,12 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
     suffix: as of `decode_image`.
     """
     try:
-        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, suffix=suffix)
+        image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, raw=options.raw, suffix=suffix)
         views = cut_views(image.region, options.crops)
         preview = make_preview(path, image, options.preview) if options.preview else b""
         answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
-        return answer, [views.data, preview]
+        capture = {"capture": asdict(read_capture(path, suffix))} if preview else {}
+        return answer | capture, [views.data, preview]
     except Undecodable as failure:
         refusal = failure
     except MemoryError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -22,9 +22,10 @@ import numpy as np
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
+from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
-from iqa_cli.options import FILE_KINDS, MAX_PIXELS, ScoreOptions
+from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
 from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding
 
 THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
+EXTRA_LIBRARIES = ("pi-heif", "pylibjxl", "rawpy")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
 
@@ -48,7 +50,8 @@ class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
     found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end.
+    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end; worst: the
+    first record of the lowest score.
     """
 
     found: int = 0
@@ -56,7 +59,15 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     reused: int = 0
+    worst: ScoreRecord | None = None
     started: float = field(default_factory=monotonic)
+
+    def add(self, record: ScoreRecord) -> None:
+        """Count a record."""
+        self.statuses[record.status] += 1
+        lowest = self.worst.score if self.worst is not None else None
+        if record.score is not None and (lowest is None or record.score < lowest):
+            self.worst = replace(record, preview=None)
 
     @property
     def recorded(self) -> int:
@@ -144,7 +155,7 @@ class Pipeline:
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
-                records.append(self._make_record(name_source(source), prediction, outcome.preview))
+                records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(*locate_source(source), state, prediction)
             else:
@@ -157,7 +168,7 @@ class Pipeline:
         if record is None or not self.pool.options.preview:
             return record or self._prepare(source, stop)
         image = self._prepare(source, stop)
-        return replace(record, preview=image.preview) if isinstance(image, PreparedImage) else image
+        return add_preview(record, image) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, source: Source, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -195,7 +206,7 @@ class Pipeline:
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
-    def _make_record(self, path: str, prediction: Prediction, preview: bytes | None = None) -> ScoreRecord:
+    def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
         if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
@@ -204,7 +215,7 @@ class Pipeline:
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
         shape = prediction.width, prediction.height
         uncertainty = find_uncertainty(score, self.card)
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, preview)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty)
 
 
 def find_uncertainty(score: float, card: ModelCard) -> float | None:
@@ -214,19 +225,26 @@ def find_uncertainty(score: float, card: ModelCard) -> float | None:
     return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
 
 
+def add_preview(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
+    """The record with what the decoder sent along for it."""
+    return replace(record, preview=image.preview, capture=image.capture) if image.preview else record
+
+
 def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview)
+    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw)
 
 
-def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> dict[str, object]:
+def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> Mapping[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
+    libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
-    return {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
 
 def find_version(library: str) -> str:
@@ -278,10 +296,15 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a pipeline, scoring and `write` raise.
     """
     pipeline = open_pipeline(options, tally.notes.append, worker)
+    undecoded: Counter[str] = Counter()  # kinds whose decoder is not installed
     with closing(pipeline), closing(pipeline.run(count_found(sources, tally))) as records:
         for record in records:
             write(record)
-            tally.statuses[record.status] += 1
+            tally.add(record)
+            undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
+    if undecoded:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in undecoded.most_common())
+        tally.notes.append(f"not decoded: {kinds}, which need the [formats] extra; get it with: {COMMAND}")
     tally.reused = pipeline.cache.hits if pipeline.cache is not None else 0
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")

@@ -22,9 +22,10 @@ from iqa_cli.errors import UsageError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
 from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
-from iqa_cli.records import COLUMNS, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, GROUP_COLUMNS, ScoreRecord, Status
 
-Value = str | float | int | None
+Value = str | float | int | bool | None
+Columns = tuple[str, ...]  # COLUMNS, or what `with_groups` makes of them
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
 DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1}  # more would suggest a precision that opinions do not have
 
@@ -36,23 +37,40 @@ class Sink(Protocol):
         """Add a record. Raises as `Target.write` does."""
 
 
-def round_record(record: ScoreRecord) -> dict[str, Value]:
-    """The fields in the order of COLUMNS, rounded as every output shows them. The one place where a score is rounded."""
+def with_groups(groups: bool) -> Columns:
+    """The columns of a run. groups: whether it looks for groups."""
+    return COLUMNS + GROUP_COLUMNS if groups else COLUMNS
+
+
+def round_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Value]:
+    """The fields in the order of the columns, rounded as every output shows them. The one place where a score is rounded."""
     values: dict[str, Value] = {name: getattr(record, name) for name in COLUMNS}
     for name, decimals in DECIMALS.items():
         value = values[name]
         if isinstance(value, float):
             values[name] = round(value, decimals)
-    return values | {"status": str(record.status)}
+    return values | {"status": str(record.status)} | (describe_place(record) if columns != COLUMNS else {})
 
 
-def format_record(record: ScoreRecord) -> dict[str, str]:
-    """The rounded fields as text: fixed decimals, nothing for None."""
-    texts = {name: "" if value is None else str(value) for name, value in round_record(record).items()}
+def describe_place(record: ScoreRecord) -> dict[str, Value]:
+    """The record's place in its group, in the order of GROUP_COLUMNS."""
+    place = record.place
+    values = (None,) * 4 if place is None else (place.group, str(place.kind), place.rank, place.best)
+    return dict(zip(GROUP_COLUMNS, values, strict=True))
+
+
+def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, str]:
+    """The rounded fields as text: fixed decimals, nothing for None, true and false."""
+    texts = {name: format_value(value) for name, value in round_record(record, columns).items()}
     for name, decimals in DECIMALS.items():
         if texts[name]:
             texts[name] = f"{float(texts[name]):.{decimals}f}"
     return texts
+
+
+def format_value(value: Value) -> str:
+    """A value as text."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def encode_csv(values: Iterable[Value]) -> bytes:
@@ -90,44 +108,44 @@ def encode_path(path: object) -> dict[str, str]:
 class CsvSink:
     """A line a record, below a header."""
 
-    def __init__(self, target: Target, *, header: bool = True) -> None:
-        self.target = target
-        self.before = encode_csv(COLUMNS) if header else b""
+    def __init__(self, target: Target, columns: Columns = COLUMNS, *, header: bool = True) -> None:
+        self.target, self.columns = target, columns
+        self.before = encode_csv(columns) if header else b""
 
     def write(self, record: ScoreRecord) -> None:
         """One line; before the first, the header."""
-        self.target.write(self.before + encode_csv(format_record(record).values()))
+        self.target.write(self.before + encode_csv(format_record(record, self.columns).values()))
         self.before = b""
 
 
 class JsonlSink:
     """A JSON object a line."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, target: Target, columns: Columns = COLUMNS) -> None:
+        self.target, self.columns = target, columns
 
     def write(self, record: ScoreRecord) -> None:
         """One line."""
-        self.target.write(encode_json(round_record(record)) + b"\n")
+        self.target.write(encode_json(round_record(record, self.columns)) + b"\n")
 
 
 class JsonSink:
     """One JSON array of objects, an element a line, valid at any time."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, target: Target, columns: Columns = COLUMNS) -> None:
+        self.target, self.columns = target, columns
         self.before = b"[\n"
 
     def write(self, record: ScoreRecord) -> None:
         """One element."""
-        self.target.write(self.before + encode_json(round_record(record)), tail=b"\n]\n")
+        self.target.write(self.before + encode_json(round_record(record, self.columns)), tail=b"\n]\n")
         self.before = b",\n"
 
 
 class PathSink:
     """The paths of images that have a score, each with an end; bytes that are no UTF-8 are as they are."""
 
-    def __init__(self, target: Target, *, end: bytes = b"\n") -> None:
+    def __init__(self, target: Target, _: Columns = COLUMNS, *, end: bytes = b"\n") -> None:
         self.target, self.end = target, end
 
     def write(self, record: ScoreRecord) -> None:
@@ -136,7 +154,7 @@ class PathSink:
             self.target.write(os.fsencode(record.path) + self.end)
 
 
-SINKS: dict[str, Callable[[Target], Sink]] = {
+SINKS: dict[str, Callable[[Target, Columns], Sink]] = {
     "csv": CsvSink,
     "jsonl": JsonlSink,
     "json": JsonSink,
@@ -148,15 +166,23 @@ SINKS: dict[str, Callable[[Target], Sink]] = {
 # ---- files of them ----
 
 
-def is_row(head: bytes) -> bool:
+def is_row(head: bytes, columns: Columns) -> bool:
     """CSV of records without a header."""
     row = next(iter(read_rows(head)), [])
-    return len(row) == len(COLUMNS) and row[COLUMNS.index("status")] in set(Status)
+    return len(row) == len(columns) and row[columns.index("status")] in set(Status)
 
 
 def is_table(head: bytes) -> bool:
     """CSV of records, with a header or without."""
-    return read_rows(head) == [list(COLUMNS)] or is_row(head)
+    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in map(with_groups, (False, True)))
+
+
+def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
+    """Whether records of these columns, and of no more, may follow; kind: csv or jsonl."""
+    if kind == "csv":
+        return read_rows(head) == [list(columns)] or is_row(head, columns)
+    grouped = all(f'"{name}":' in head.partition(b"\n")[0].decode("utf-8", "replace") for name in GROUP_COLUMNS)
+    return KINDS[kind][1](head) and grouped == (columns != COLUMNS)
 
 
 KINDS: dict[str, tuple[str, Check]] = {
@@ -173,11 +199,11 @@ def list_outputs(files: Mapping[str, Path], *, append: bool = False) -> list[Out
     return [replace(output, is_earlier=lambda _: True) for output in outputs] if append else outputs
 
 
-def open_appended(path: Path, kind: str) -> AppendedFile:
+def open_appended(path: Path, kind: str, columns: Columns) -> AppendedFile:
     """A file of records to be added to. Raises UsageError where what is there has other columns."""
-    words, is_earlier = KINDS[kind]
-    if not may_replace(Output(path, f"--{kind}", words, is_earlier)):
-        raise UsageError(f"--append: {path} is not {words} with the columns {', '.join(COLUMNS)}: name another file")
+    words = KINDS[kind][0]
+    if not may_replace(Output(path, f"--{kind}", words, partial(is_same_table, kind=kind, columns=columns))):
+        raise UsageError(f"--append: {path} is not {words} with the columns {', '.join(columns)}: name another file")
     return AppendedFile(path)
 
 
@@ -194,7 +220,9 @@ class SinkGroup:
 
 
 @contextmanager
-def open_sinks(paths: Mapping[str, Path], *, header: bool = True, append: bool = False) -> Iterator[Sink]:
+def open_sinks(
+    paths: Mapping[str, Path], columns: Columns = COLUMNS, *, header: bool = True, append: bool = False
+) -> Iterator[Sink]:
     """All of the outputs named, format (a key of SINKS) -> path, as one sink; complete when the block ends, however it ends.
 
     header: of CSV. append: to what the files hold. Raises UsageError where two outputs are the same file or one cannot be
@@ -203,13 +231,14 @@ def open_sinks(paths: Mapping[str, Path], *, header: bool = True, append: bool =
     if len({path if path == STDOUT else path.resolve() for path in paths.values()}) < len(paths):
         raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths.values()))}")
     with ExitStack() as stack:
-        yield SinkGroup([stack.enter_context(open_sink(*output, header=header, append=append)) for output in paths.items()])
+        opened = [open_sink(*output, columns, header=header, append=append) for output in paths.items()]
+        yield SinkGroup([stack.enter_context(output) for output in opened])
 
 
 @contextmanager
-def open_sink(kind: str, path: Path, *, header: bool, append: bool) -> Iterator[Sink]:
+def open_sink(kind: str, path: Path, columns: Columns, *, header: bool, append: bool) -> Iterator[Sink]:
     """One of the outputs. A header is not repeated."""
-    make = partial(open_appended, kind=kind) if append else WholeFile
+    make = partial(open_appended, kind=kind, columns=columns) if append else WholeFile
     with open_target(path, make) as target:
         begun = isinstance(target, AppendedFile) and target.begun > 0
-        yield CsvSink(target, header=header and not begun) if kind == "csv" else SINKS[kind](target)
+        yield CsvSink(target, columns, header=header and not begun) if kind == "csv" else SINKS[kind](target, columns)

@@ -15,7 +15,7 @@ from iqa_cli.files.atomic import SealedFile, Target, open_target
 from iqa_cli.files.outputs import Output
 from iqa_cli.records import COLUMNS, ScoreRecord
 from iqa_cli.remote.names import split_key, split_member
-from iqa_cli.scoring.writers import Sink, clean, round_record
+from iqa_cli.scoring.writers import Columns, Sink, clean, round_record
 
 GROUP = 10_000  # rows that are held, and written together
 MAGIC = b"PAR1"
@@ -30,28 +30,29 @@ def need_pyarrow(option: str) -> None:
 
 
 @cache
-def score_schema() -> Any:
+def score_schema(columns: Columns = COLUMNS) -> Any:
     """The columns: those of every output, then the model's SHA-256, the shard, and WebDataset's key in it.
 
-    path_base64: all bytes of a path that is no UTF-8; else null, as the last two are for an image in no archive.
+    path_base64: all bytes of a path that is no UTF-8; else null, as those two are for an image in no archive.
     """
     import pyarrow as pa
 
     text, number, pixels = pa.string(), pa.float64(), pa.int32()
     types = {
-        **dict.fromkeys(COLUMNS, text),
+        **dict.fromkeys(columns, text),
         **dict.fromkeys(("score", "percentile", "uncertainty"), number),
-        **dict.fromkeys(("width", "height"), pixels),
+        **dict.fromkeys({"width", "height", "rank_in_group"} & set(columns), pixels),
+        **dict.fromkeys({"best_of_group"} & set(columns), pa.bool_()),
         **dict.fromkeys(("model_sha256", "shard", "key", "path_base64"), text),
     }
     return pa.schema(list(types.items()))
 
 
-def describe_row(record: ScoreRecord, sha256: str) -> dict[str, Any]:
+def describe_row(record: ScoreRecord, sha256: str, columns: Columns) -> dict[str, Any]:
     """A record as a row of these columns. sha256: of the model's weights."""
     inside = split_member(record.path)
     shard, key = (None, None) if inside is None else (inside[0], split_key(inside[1])[0])
-    values: dict[str, Any] = clean({**round_record(record), "model_sha256": sha256, "shard": shard, "key": key})
+    values: dict[str, Any] = clean({**round_record(record, columns), "model_sha256": sha256, "shard": shard, "key": key})
     return values
 
 
@@ -126,9 +127,9 @@ def open_table(path: Path, schema: Any, describe: Callable[[ScoreRecord], Row | 
 
 
 @contextmanager
-def open_parquet(path: Path, sha256: str) -> Iterator[Sink]:
+def open_parquet(path: Path, sha256: str, columns: Columns = COLUMNS) -> Iterator[Sink]:
     """The same with the columns of `score_schema`. sha256: of the model's weights."""
-    with open_table(path, score_schema(), lambda record: describe_row(record, sha256)) as sink:
+    with open_table(path, score_schema(columns), lambda record: describe_row(record, sha256, columns)) as sink:
         yield sink
 
 

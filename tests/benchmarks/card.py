@@ -1,8 +1,9 @@
 """What was measured, put into a model's card: the one way by which a figure gets there.
 
-    python -m tests.benchmarks.card weights/NAME.json --cross-validation FILE --command TEXT --robustness FILE
+    python -m tests.benchmarks.card weights/NAME.json --cross-validation FILE --command TEXT --evaluation FILE --robustness FILE
 
 --cross-validation: the results.json of `iqa train --folds`, or the --results of `blended`; --command says what printed it.
+--evaluation: the --json of `iqa evaluate --split test` on images that training left out; may be repeated.
 --robustness: the --json of `iqa evaluate --robustness`, which must have measured this model; may be repeated. What was in
 the card before is gone.
 """
@@ -27,6 +28,7 @@ from iqa_cli.training.report import quote_results
 from .common import run_whole
 
 Result = dict[str, Any]
+FIGURES = ("srcc", "plcc")
 
 
 def read_measured(path: Path) -> list[Result]:
@@ -84,10 +86,22 @@ def quote_agreement(own: Result, other: Result, command: str) -> Result:
     }
 
 
+def quote_evaluation(measured: Sequence[Result], name: str) -> Iterator[Result]:
+    """How well the model agrees with people on each set that was evaluated, with the intervals."""
+    for own in measured:
+        if own["card"] != name:
+            continue
+        figures = {figure: {key: round(value, 4) for key, value in own[figure].items()} for figure in FIGURES}
+        command = f"iqa evaluate -d {own['dataset']} --data-root DIR --split test -m {name}"
+        yield {"dataset": own["dataset"], "protocol": own["protocol"], "images": own["images"], "command": command, **figures}
+
+
 def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
     """Every measurement that was named, as the card holds it. Raises DataError, UsageError."""
     if given.cross_validation is not None:
         yield from quote_results(given.cross_validation, given.command)
+    for path in given.evaluation:
+        yield from quote_evaluation(read_measured(path), name)
     for path in given.robustness:
         measured = read_measured(path)
         yield from quote_robustness(measured, find_own(path, measured, name), name)
@@ -100,7 +114,7 @@ def run(given: argparse.Namespace) -> None:
     card = read_card(given.card)
     results = tuple(quote_all(given, card.name))
     if not results:
-        raise UsageError("name what was measured: --cross-validation, --robustness")
+        raise UsageError("name what was measured: --cross-validation, --evaluation, --robustness")
     path = write_card(replace(card, results=results), given.card.parent)
     sys.stdout.write(f"wrote {path}: {len(results)} measurements\n")
 
@@ -111,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("card", type=Path, metavar="CARD", help="the card to change")
     parser.add_argument("--cross-validation", type=Path, metavar="FILE", help="results.json, or of blended --results")
     parser.add_argument("--command", default="", metavar="TEXT", help="what printed it, with DIR and FILE for places")
+    parser.add_argument("--evaluation", type=Path, action="append", default=[], metavar="FILE", help="--json of iqa evaluate")
     parser.add_argument(
         "--robustness", type=Path, action="append", default=[], metavar="FILE", help="--json of iqa evaluate --robustness"
     )

@@ -1,6 +1,6 @@
 """How fast a recipe trains, and where the time goes.
 
-    python -m tests.benchmarks.training_speed --recipe weights/recipes/first-448.toml --data-root DIR --backbone-weights FILE
+    python -m tests.benchmarks.training_speed --recipe weights/recipes/lite-one.toml --data-root DIR --backbone-weights FILE
 
 Some steps of each phase are taken as `iqa train` takes them, on as many photos as these need, in a folder that is deleted at
 the end. Of a step, "loading" is how long it waited for its batch, "forward" runs to the losses, "backward" to the gradients,

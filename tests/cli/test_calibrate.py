@@ -1,4 +1,4 @@
-"""What `iqa calibrate` promises: scores come with their uncertainty afterwards, or nothing has changed."""
+"""What `iqa models calibrate` promises: scores come with their uncertainty afterwards, or nothing has changed."""
 
 import shutil
 from pathlib import Path
@@ -30,7 +30,7 @@ def write_folds(folder: Path, deviation: float) -> Path:
 def test_scores_come_with_their_uncertainty(iqa: Run, copied: Path, photos: Path, tmp_path: Path) -> None:
     before = read_rows(iqa("score", photos, "--model", copied).stdout)
     assert all(row["uncertainty"] == "" for row in before)
-    done = iqa("calibrate", copied, write_folds(tmp_path / "run", 4.0))
+    done = iqa("models", "calibrate", copied, write_folds(tmp_path / "run", 4.0))
     assert done.returncode == 0
     assert b"share of 500 images within those of the other folds: 0." in done.stdout
     after = read_rows(iqa("score", photos, "--model", copied).stdout)
@@ -40,8 +40,8 @@ def test_scores_come_with_their_uncertainty(iqa: Run, copied: Path, photos: Path
 
 def test_a_folder_without_folds_changes_nothing(iqa: Run, copied: Path, tmp_path: Path) -> None:
     card = copied.read_bytes()
-    done = iqa("calibrate", copied, tmp_path)
+    done = iqa("models", "calibrate", copied, tmp_path)
     assert done.returncode == 4
     assert b"train with --folds 5" in done.stderr
     assert copied.read_bytes() == card
-    assert iqa("calibrate", "hf://someone/model", tmp_path).returncode == 2
+    assert iqa("models", "calibrate", "hf://someone/model", tmp_path).returncode == 2

@@ -12,7 +12,7 @@ from conftest import CARD, Run, write_photo
 from in_process import environment
 from PIL import Image
 
-from iqa_cli.cli.train_outputs import check_training_outputs
+from iqa_cli.cli.flags.train_outputs import check_training_outputs
 from iqa_cli.errors import UsageError
 from iqa_cli.files.outputs import (
     Output,

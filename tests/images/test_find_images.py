@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from pictures import HEIC, PICTURE, encode_any
+from pictures import HEIC_HEAD, PICTURE, encode_any
 
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import NameFilter, find_images, read_paths
@@ -53,25 +53,27 @@ def test_what_a_folder_holds_besides_images_is_counted(tmp_path: Path) -> None:
     (tmp_path / "photo.txt").write_bytes(encode_any("JPEG"))
     (tmp_path / "photo").write_bytes(encode_any("WEBP"))
     (tmp_path / "truly.heic").write_bytes(encode_any("PNG"))
-    (tmp_path / "phone.bin").write_bytes(HEIC)
+    (tmp_path / "phone.bin").write_bytes(HEIC_HEAD)
     (tmp_path / "nowhere.jpg").symlink_to(tmp_path / "gone")
     (tmp_path / "circle.jpg").symlink_to(tmp_path / "circle.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     found, left_out = find(tmp_path)
-    assert found == [f"{tmp_path}/{name}" for name in ("photo", "photo.txt", "truly.heic", "folder.jpg/inside.jpg")]
+    images = ("phone.bin", "photo", "photo.txt", "truly.heic", "w.jxl", "x.heic", "y.CR2", "z.psd", "folder.jpg/inside.jpg")
+    assert found == [f"{tmp_path}/{name}" for name in images]
     assert left_out == {
         "*.txt": 2,
         "*.mp4": 1,
         "no suffix": 3,
         "hidden": 2,
-        "HEIC image": 2,
-        "RAW image": 1,
-        "PSD image": 1,
         "SVG image": 1,
-        "JPEG XL image": 1,
         "broken link": 2,
         "not a regular file": 1,
     }
+
+
+def test_outputs_that_are_being_written_are_not_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", ".scores.csv.4711.part", ".report.html.4711.part", ".own.part")
+    assert find(tmp_path) == ([f"{tmp_path}/a.jpg"], {"hidden": 1})
 
 
 def test_a_hidden_folder_is_walked_when_named(tmp_path: Path) -> None:

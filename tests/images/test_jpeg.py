@@ -9,8 +9,8 @@ import pytest
 from pictures import ADOBE, STORED, assert_close, decode, encode, encode_any, make_exif, make_picture, refuse
 from PIL import Image, ImageOps
 
+from iqa_cli.images.containers.jpeg import HeightOverride, find_height
 from iqa_cli.images.crops import CropSpec, Region, cut_views
-from iqa_cli.images.jpeg import HeightOverride, find_height
 from iqa_cli.records import Status
 
 LARGE = make_picture(600, 800)

@@ -8,8 +8,8 @@ import pytest
 from pictures import decode, refuse
 from PIL import Image
 
+from iqa_cli.images.containers.jpeg_gaps import GAP, find_gap
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.images.jpeg_gaps import GAP, find_gap
 from iqa_cli.records import Status
 
 WIDTH, HEIGHT = 800, 600

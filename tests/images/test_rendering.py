@@ -29,9 +29,9 @@ from PIL import Image
 
 from iqa_cli.images.colors.hdr import decode_hlg, decode_pq, encode_pq, tone_map
 from iqa_cli.images.colors.spaces import PRIMARIES, ColorSpace, space_from_cicp, space_from_gamma, space_from_profile
+from iqa_cli.images.containers.heif import read_coding
 from iqa_cli.images.crops import CropSpec, cut_views
 from iqa_cli.images.decode import decode_image
-from iqa_cli.images.heif import read_coding
 from iqa_cli.options import ScoreOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.pipeline import open_pipeline

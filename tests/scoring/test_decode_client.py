@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from conftest import write_photo
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.options import MAX_PIXELS
-from iqa_cli.scoring.decode_client import Decoder, WorkerDied
+from iqa_cli.records import Capture
+from iqa_cli.scoring.decode_client import Decoder, WorkerDied, parse_capture
 from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, find_python, lift, start_worker
 from iqa_cli.scoring.decode_worker import holding
 
@@ -66,6 +68,23 @@ def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> Non
         assert not decoder.in_sync
     finally:
         decoder.close()
+
+
+TAKEN = asdict(Capture(moment=7.5, camera="a", seconds=0.1, bracketing=True))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, TAKEN | {"bias": "much"}, TAKEN | {"moment": float("nan")}, TAKEN | {"iso": [1]}, [], None],
+    ids=str,
+)
+def test_a_capture_that_means_nothing_is_refused(answer: object) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):  # which all are a death
+        parse_capture(answer)
+
+
+def test_a_capture_arrives_as_it_was_sent() -> None:
+    assert asdict(parse_capture(TAKEN)) == TAKEN
 
 
 @POSIX

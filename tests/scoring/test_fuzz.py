@@ -9,14 +9,16 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dng import make_dng
 from pictures import (
     ADOBE,
     DEEP,
-    HEIC,
+    HEIC_HEAD,
     KINDS,
     PICTURE,
     chunk,
@@ -28,12 +30,14 @@ from pictures import (
     make_picture,
 )
 from PIL import Image
+from psd import forge_psd, resource
 
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 
+SAMPLES = Path(__file__).parents[1] / "images" / "samples"
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
 OPTIONS = DecodeOptions(CropSpec(64, multiple=8, center_crop=32), 10_000_000, 60.0)
 MOST = 700_000_000  # bytes that a process may have had in memory: far below OPTIONS.memory, its bound
@@ -60,11 +64,29 @@ def make_seeds() -> list[bytes]:
     seeds += [encode(tall, "JPEG", **o) for o in ({}, {"exif": make_exif(3), "icc_profile": ADOBE}, {"restart_marker_rows": 1})]
     seeds += [encode(make_picture(800, 480), "JPEG")]  # at a half
     seeds += [encode(Image.fromarray(PICTURE).convert("RGBA"), kind) for kind in ("PNG", "WEBP", "AVIF", "TIFF")]
-    seeds += [encode(Image.fromarray(DEEP[..., 0]), "PNG"), encode(Image.fromarray(PICTURE).quantize(16), "PNG"), HEIC]
+    seeds += [encode(Image.fromarray(DEEP[..., 0]), "PNG"), encode(Image.fromarray(PICTURE).quantize(16), "PNG"), HEIC_HEAD]
     rows = b"".join(b"\0" + row.tobytes() for row in PICTURE)
     seeds += [
         forge_png(80, 48, 8, 2, rows, chunk(b"tEXt", b"k\0" + b"v" * 99), late=chunk(b"eXIf", make_exif(6).tobytes()[6:]))
     ]
+    return seeds + make_more_seeds()
+
+
+def make_more_seeds() -> list[bytes]:
+    """Files of the formats that are rarer, and of those whose decoders come with the [formats] extra, where it is installed."""
+    icon = Image.fromarray(make_picture(64, 64))
+    seeds = [encode(icon, "ICO", sizes=[(32, 32), (64, 64)], bitmap_format=bitmaps) for bitmaps in ("png", "bmp")]
+    seeds += [encode(PICTURE, "JPEG2000"), encode(PICTURE, "JPEG2000", irreversible=True, no_jp2=True)]
+    seeds += [forge_psd([PICTURE[..., i] for i in range(3)], resources=resource(1039, ADOBE))]
+    if find_spec("pi_heif"):
+        seeds += [(SAMPLES / f"{name}.heic").read_bytes() for name in ("plain", "turned", "alpha", "pq")]
+    if find_spec("rawpy"):
+        preview = encode(make_picture(60, 100), "JPEG")
+        seeds += [make_dng(PICTURE), make_dng(make_picture(120, 200), preview=preview, preview_size=(100, 60), orientation=6)]
+    if find_spec("pylibjxl"):
+        import pylibjxl
+
+        seeds += [bytes(pylibjxl.encode(PICTURE, icc=ADOBE)), bytes(pylibjxl.jpeg_to_jxl(encode_any("JPEG")))]
     return seeds
 
 

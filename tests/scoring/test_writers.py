@@ -10,8 +10,9 @@ import pytest
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import PipeClosed, Stream
-from iqa_cli.records import COLUMNS, ScoreRecord, Status
-from iqa_cli.scoring.writers import SINKS, CsvSink, encode_csv, open_sinks, round_record
+from iqa_cli.files.outputs import check_outputs
+from iqa_cli.records import COLUMNS, GROUP_COLUMNS, GroupKind, GroupPlace, ScoreRecord, Status
+from iqa_cli.scoring.writers import SINKS, CsvSink, encode_csv, list_outputs, open_sinks, round_record, with_groups
 
 GOOD = ScoreRecord("photos/a.jpg", Status.OK, "toy", 74.30449, 88.04999, width=4000, height=3000, uncertainty=12.36)
 BAD = ScoreRecord("b.jpg", Status.DAMAGED, "toy", detail='JPEG, "cut short"')
@@ -268,3 +269,63 @@ def test_devices_and_named_pipes_are_written_to_as_they_are(tmp_path: Path) -> N
     assert os.read(reader, 1000) == write_all("json", GOOD).whole
     os.close(reader)
     assert list(tmp_path.iterdir()) == [fifo]
+
+
+# ---- groups ----
+
+PLACE = GroupPlace("photos/a.jpg", GroupKind.BURST, 5, 1)
+WHOLE = GroupPlace("c.jpg", GroupKind.STACK, 7)
+GROUPED = (replace(GOOD, place=PLACE), replace(GOOD, place=replace(PLACE, rank=2)), replace(GOOD, place=WHOLE), GOOD, BAD)
+
+
+def write_grouped(kind: str, *records: ScoreRecord) -> bytes:
+    target = Bytes()
+    sink = SINKS[kind](target, with_groups(True))
+    for record in records:
+        sink.write(record)
+    return target.whole
+
+
+def test_places_in_groups_are_four_more_columns() -> None:
+    rows = list(csv.reader(io.StringIO(write_grouped("csv", *GROUPED).decode())))
+    assert rows[0] == [*COLUMNS, *GROUP_COLUMNS]
+    assert [row[-4:] for row in rows[1:]] == [
+        ["photos/a.jpg", "burst", "1", "true"],
+        ["photos/a.jpg", "burst", "2", "false"],
+        ["c.jpg", "focus-stack", "", ""],
+        [""] * 4,
+        [""] * 4,
+    ]
+    for data in (
+        json.loads(write_grouped("json", *GROUPED)),
+        list(map(json.loads, write_grouped("jsonl", *GROUPED).splitlines())),
+    ):
+        assert [list(row) for row in data] == [[*COLUMNS, *GROUP_COLUMNS]] * 5
+        assert [[row[name] for name in GROUP_COLUMNS] for row in data] == [
+            ["photos/a.jpg", "burst", 1, True],
+            ["photos/a.jpg", "burst", 2, False],
+            ["c.jpg", "focus-stack", None, None],
+            [None] * 4,
+            [None] * 4,
+        ]
+
+
+def test_without_groups_the_columns_stay() -> None:
+    assert write_all("csv", GROUPED[0]).whole == write_all("csv", GOOD).whole
+    assert write_all("jsonl", GROUPED[0]).whole == write_all("jsonl", GOOD).whole
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("first", [False, True])
+def test_nothing_is_appended_to_other_columns(tmp_path: Path, kind: str, first: bool) -> None:
+    path = tmp_path / "scores"
+    with open_sinks({kind: path}, with_groups(first)) as sink:
+        sink.write(GROUPED[0])
+    begun = path.read_bytes()
+    with pytest.raises(UsageError, match="with the columns"), open_sinks({kind: path}, with_groups(not first), append=True):
+        pass
+    assert path.read_bytes() == begun
+    with open_sinks({kind: path}, with_groups(first), append=True) as sink:
+        sink.write(GROUPED[0])
+    assert path.read_bytes().startswith(begun)
+    check_outputs(list_outputs({kind: path}), [])  # with either columns it is an earlier output

@@ -20,6 +20,7 @@ from iqa_cli.tables.parquet import GROUP, open_parquet
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the [parquet] extra")
 
 SHA = "ab" * 32
+PHOTOS = Path(__file__).parents[1] / "photos"
 
 
 def read_sha256(model: Path) -> str:
@@ -51,6 +52,19 @@ def test_rows_are_those_of_the_csv_with_types_and_the_model(iqa: Run, model: Pat
         **dict.fromkeys(("score", "percentile", "uncertainty"), "double"),
         **dict.fromkeys(("width", "height"), "int32"),
     }
+
+
+def test_groups_are_columns_of_their_own(iqa: Run, model: Path, tmp_path: Path) -> None:
+    table, csv = tmp_path / "scores.parquet", tmp_path / "scores.csv"
+    named = [PHOTOS / "astronaut.jpg", PHOTOS / "astronaut-jpeg.jpg", PHOTOS / "rocket.jpg"]
+    assert iqa("score", *named, "-m", model, "--group", "--parquet", table, "--csv", csv).returncode == 0
+    rows, expected = pq.read_table(table).to_pylist(), read_rows(csv.read_bytes())
+    names = ("group", "group_kind", "rank_in_group", "best_of_group")
+    texts = [[str("" if row[name] is None else row[name]).lower() for name in names] for row in rows]
+    assert texts == [[line[name].lower() for name in names] for line in expected]
+    assert any(line["group"] for line in expected)
+    types = {field.name: str(field.type) for field in pq.read_schema(table)}
+    assert [types[name] for name in names] == ["string", "string", "int32", "bool"]
 
 
 def test_shards_keep_their_name_and_their_keys(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:

@@ -10,18 +10,19 @@ from typing import Annotated
 
 import typer
 
+from iqa_cli.cli.flags.images import INPUT, FolderFlags
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
-from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
+from iqa_cli.options import REPORT_PREVIEW, ScoreOptions
 from iqa_cli.remote.names import is_archive
 from iqa_cli.scoring.selection import Order, Selection
 
-INPUT, CHOICE = "Input", "Choice"  # panels of the help
+CHOICE = "Choice"  # a panel of the help
 STDIN = "-"
 
 
 @dataclass(frozen=True)
-class InputFlags:
+class InputFlags(FolderFlags):
     """Which images are scored, and which of them are refused."""
 
     paths: Annotated[
@@ -45,50 +46,6 @@ class InputFlags:
             rich_help_panel=INPUT,
         ),
     ] = False
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Of what folders hold, score only files like this, as '*.jpg' or 'DCIM/*'; repeatable.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB", help="Leave out files and folders like this, as '*thumb*'; repeatable.", rich_help_panel=INPUT
-        ),
-    ] = None
-    max_depth: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Look into N levels of each folder; 1: the files in it alone.", rich_help_panel=INPUT
-        ),
-    ] = None
-    follow_symlinks: Annotated[
-        bool,
-        typer.Option(
-            "--follow-symlinks/--no-follow-symlinks",
-            help="Whether links in folders count as what they lead to.",
-            rich_help_panel=INPUT,
-        ),
-    ] = ScoreOptions.follow_symlinks
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help=rf"Report larger images instead of decoding them.  \[default: {MAX_PIXELS}]", rich_help_panel=INPUT
-        ),
-    ] = None
-    timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.001,
-            max=MAX_TIMEOUT,
-            help="Report images that take longer to decode.",
-            rich_help_panel=INPUT,
-        ),
-    ] = ScoreOptions.timeout
 
     def has_many(self) -> bool:
         """Whether folders, archives or lists are among them; images that are named one by one need no cache."""
@@ -122,6 +79,14 @@ class ChoiceFlags:
     highest: Annotated[
         float | None, typer.Option("--max", metavar="S", help="Only scores of S or less.", rich_help_panel=CHOICE)
     ] = None
+    group: Annotated[
+        bool,
+        typer.Option(
+            "--group",
+            help="Find bursts, near duplicates and series that belong together, and rank within.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = False
     fail_under: Annotated[
         float | None,
         typer.Option(metavar="S", help="Exit with 5 if some score is below S, written or not.", rich_help_panel=CHOICE),
@@ -156,6 +121,15 @@ class OutputFlags:
         ),
     ] = None
     json: JsonFile = None
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=parse_output,
+            help="Write a page for the browser: thumbnails to sort, filter and mark; - is stdout.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None
     format: Annotated[
         Format | None,
         typer.Option(help="What to write on stdout; paths: of images that have a score.", rich_help_panel=OUTPUT),
@@ -179,7 +153,7 @@ class OutputFlags:
 
         null: paths end with a NUL.
         """
-        named = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json}
+        named = {"csv": self.csv, "jsonl": self.jsonl, "json": self.json, "html": self.html}
         files = {kind: path for kind, path in named.items() if path is not None}
         if self.format is not None and files:
             raise UsageError("--format is about stdout: leave it out, or the files")
@@ -191,6 +165,8 @@ class OutputFlags:
             raise UsageError("--no-header is about CSV: add --csv FILE, or leave it out")
         if self.append and self.json is not None:
             raise UsageError("--append: nothing can be added to a JSON array; write JSON Lines, by --jsonl")
+        if self.append and self.html is not None:
+            raise UsageError("--append: nothing can be added to a page; write it of all photos")
         if self.append and (not files or STREAM in files.values()):
             raise UsageError("--append is about files: add --csv FILE or --jsonl FILE")
         return files
@@ -219,16 +195,11 @@ class ModelFlags:
     ] = None
 
 
-def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags) -> ScoreOptions:
+def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags, output: OutputFlags) -> ScoreOptions:
     """The options of a run. Raises UsageError where they make no sense."""
     return replace(
-        runtime.gather(),
+        images.apply(runtime.gather()),
         model=model.model,
-        max_pixels=images.max_pixels,
-        timeout=images.timeout,
         cache=images.has_many() if model.cache is None else model.cache,
-        include=tuple(images.include or ()),
-        exclude=tuple(images.exclude or ()),
-        max_depth=images.max_depth,
-        follow_symlinks=images.follow_symlinks,
+        preview=0 if output.html is None else REPORT_PREVIEW,
     )

@@ -12,10 +12,11 @@ import typer
 
 from iqa_cli.cli.flags.shared import OUTPUT, STREAM, parse_output
 from iqa_cli.errors import UsageError
+from iqa_cli.scoring.writers import Columns, Sink, SinkGroup
 
 if TYPE_CHECKING:
+    from iqa_cli.cli.flags.score import OutputFlags
     from iqa_cli.files.outputs import Output
-    from iqa_cli.scoring.writers import Sink
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,23 @@ class TableFlags:
         """The files that are named."""
         return [path for path in (self.parquet, self.imagefolder) if path is not None]
 
-    def check(self, *, format_named: bool, append: bool, waits: bool, other_stdout: bool) -> None:
+    def check(self, output: OutputFlags, *, waits: bool) -> None:
         """Raises UsageError where these options do not go with others, ExtraMissing where Parquet cannot be written.
 
-        format_named: --format is given; waits: records come sorted; other_stdout: another output is stdout.
+        waits: records come sorted, or in groups.
         """
         if not self.any:
             return
-        if format_named:
+        if output.format is not None:
             raise UsageError("--format is about stdout: leave it out, or the files")
-        if append and self.parquet:
-            raise UsageError(
-                "--append: a Parquet file has its end, and nothing comes behind it: write another beside it, as part 2"
-            )
-        if append:
+        if output.append and self.parquet:
+            raise UsageError("--append: a Parquet file has its end, and nothing comes behind it: write another one beside it")
+        if output.append:
             raise UsageError("--append is about CSV and JSON Lines: leave it out")
-        if self.parquet == STREAM and other_stdout:
+        if self.parquet == STREAM and STREAM in (output.csv, output.jsonl, output.json, output.html):
             raise UsageError("only one of the outputs can be stdout")
         if self.shard_scores and waits:
-            raise UsageError("--shard-scores goes from shard to shard: leave out --sort, --top and --bottom")
+            raise UsageError("--shard-scores goes from shard to shard: leave out --sort, --top, --bottom and --group")
         from iqa_cli.tables.imagefolder import check_name
         from iqa_cli.tables.parquet import need_pyarrow
 
@@ -92,8 +91,8 @@ class TableFlags:
         return [*tables, *([list_metadata(self.imagefolder)] if self.imagefolder else [])]
 
     @contextmanager
-    def open(self, find_sha256: Callable[[], str], *, force: bool) -> Iterator[list[Sink]]:
-        """Sinks of all tables, complete when the block ends, however it ends. find_sha256: that of the model's weights."""
+    def open(self, find_sha256: Callable[[], str], columns: Columns, *, force: bool) -> Iterator[Sink]:
+        """All tables as one sink, complete when the block ends, however it ends. find_sha256: that of the model's weights."""
         with ExitStack() as stack:
             sinks: list[Sink] = []
             if self.any:
@@ -103,9 +102,9 @@ class TableFlags:
 
                 sha256 = find_sha256()
                 if self.parquet:
-                    sinks.append(stack.enter_context(open_parquet(self.parquet, sha256)))
+                    sinks.append(stack.enter_context(open_parquet(self.parquet, sha256, columns)))
                 if self.imagefolder:
                     sinks.append(stack.enter_context(open_metadata(self.imagefolder, sha256)))
                 if self.shard_scores:
                     sinks.append(stack.enter_context(open_side_files(sha256, force=force)))
-            yield sinks
+            yield SinkGroup(sinks)

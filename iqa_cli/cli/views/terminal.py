@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,14 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from iqa_cli.errors import IqaError
 from iqa_cli.files.atomic import STDOUT, open_stdout
 from iqa_cli.options import FILE_KINDS
-from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring.writers import encode_csv, format_record
+from iqa_cli.records import COLUMNS, GroupPlace, ScoreRecord, Status
+from iqa_cli.scoring.writers import Columns, encode_csv, format_record
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard
@@ -30,6 +28,8 @@ if TYPE_CHECKING:  # an error message need not wait for the network's libraries
 
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
+GROUP = 17  # characters of a place in a group
+JUSTIFIED: tuple[JustifyMethod, ...] = ("right", "right", "right", "left", "left")
 ROOMY = 72  # characters a line from which there is room for a bar
 SHORTEST = 8  # characters of a path at any terminal
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
@@ -89,6 +89,8 @@ def follow(
         if quiet or table_grows or not sys.stderr.isatty():
             yield lambda: None
         else:
+            from iqa_cli.cli.views.progress import Progress  # which uses this module
+
             draw = Progress(tally, count).render
             live = Live(console=console, get_renderable=draw, transient=True, redirect_stdout=False, redirect_stderr=False)
             with live:  # which leaves stdout to the records
@@ -117,40 +119,6 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
-class Progress:
-    """Draws a tally, again and again."""
-
-    def __init__(self, tally: Tally, count: Callable[[], int] | None) -> None:
-        self.tally = tally
-        self.total: int | None = None
-        if count is not None:
-            Thread(target=self._find_total, args=(count,), daemon=True).start()  # a daemon: nobody need wait for a count
-
-    def _find_total(self, count: Callable[[], int]) -> None:
-        self.total = count()
-
-    def render(self) -> Table:
-        """One line: how far, how many failed, how fast, how long still."""
-        recorded, seconds = self.tally.recorded, monotonic() - self.tally.started
-        failed = recorded - self.tally.statuses[Status.OK]
-        rate = recorded / seconds
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ProgressBar(self.total, recorded, width=30, pulse=self.total is None),
-            f"{recorded:,}" + (f" of {self.total:,}" if self.total is not None else " images"),
-            Text(f"{failed:,} failed", style="red") if failed else "",
-            f"{rate:.1f} images/s",
-            f"{show_time((self.total - recorded) / rate)} left" if self.total and rate else f"{show_time(seconds)}",
-        )
-        return line
-
-
-def show_time(seconds: float) -> str:
-    """Hours, minutes and seconds: 0:01:05."""
-    minutes, second = divmod(round(max(seconds, 0)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
-
-
 def summarise(tally: Tally) -> Iterator[str]:
     """What came of a run, in one to three lines."""
     seconds = monotonic() - tally.started
@@ -172,28 +140,37 @@ def summarise(tally: Tally) -> Iterator[str]:
 class TableSink:
     """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must."""
 
-    def __init__(self, *, header: bool = True) -> None:
+    def __init__(self, columns: Columns = COLUMNS, *, header: bool = True) -> None:
         self.console = open_console(stderr=False)
+        self.grouped = columns != COLUMNS
         self.header = header
 
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
         if self.header:
-            self._print(*(Text(cell, style="bold") for cell in ("Score", "±", "Percentile", "", "Image")))
+            titles = ("Score", "±", "Percentile", *(("",) if self._bar else ()), *(("Group",) if self.grouped else ()), "Image")
+            self._print(*(Text(cell, style="bold") for cell in titles))
             self.header = False
         path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
         if record.status is Status.OK:
-            values, filled = format_record(record), round((record.percentile or 0) / 100 * BAR)
+            values = format_record(record)
+            bar = [Text("━" * round((record.percentile or 0) / 100 * BAR), style="cyan")] if self._bar else []
+            group = [show_place(record.place)] if self.grouped else []
             known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
-            self._print(*known, Text("━" * filled, style="cyan"), Text(path))
+            self._print(*known, *bar, *group, Text(path))
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
 
     @property
+    def _bar(self) -> bool:
+        """Whether there is room for a bar."""
+        return self.console.width >= ROOMY + (GROUP + GAP if self.grouped else 0)
+
+    @property
     def _widths(self) -> tuple[int, ...]:
-        """Of the columns before the path: numbers, and where there is room for it a bar."""
-        return (6, 4, 10, BAR) if self.console.width >= ROOMY else (6, 4, 10)
+        """Of the columns before the path: numbers, perhaps a bar, perhaps the group."""
+        return (6, 4, 10, *((BAR,) if self._bar else ()), *((GROUP,) if self.grouped else ()))
 
     @property
     def _indent(self) -> int:
@@ -203,17 +180,23 @@ class TableSink:
     def _print(self, *cells: Text) -> None:
         """All columns; or two cells, the first of which spans all but the last."""
         line = Table.grid(padding=(0, GAP, 0, 0))
-        first, last = cells[:-1], cells[-1]
-        if len(first) == 1:
+        if len(cells) == 2:
             line.add_column(width=self._indent)
         else:
-            first = first[: len(self._widths)]
-            sides: tuple[JustifyMethod, ...] = ("right", "right", "right", "left")
-            for width, justify in zip(self._widths, sides, strict=False):
+            for width, justify in zip(self._widths, JUSTIFIED, strict=False):
                 line.add_column(width=width, justify=justify)
         line.add_column(overflow="fold")
-        line.add_row(*first, last)
+        line.add_row(*cells)
         self.console.print(line)
+
+
+def show_place(place: GroupPlace | None) -> Text:
+    """A place in a group: the best stands out, what is kept whole has no rank."""
+    if place is None:
+        return Text()
+    if place.rank is None:
+        return Text(f"{place.kind} of {place.size}", style="cyan")
+    return Text(f"{place.kind} {place.rank}/{place.size}", style="bold green" if place.best else "dim")
 
 
 def shorten(text: str, width: int) -> str:

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from iqa_cli.cli.views.evaluate import HEADS
-from iqa_cli.cli.views.terminal import open_console, print_rows, show, show_time
+from iqa_cli.cli.views.progress import show_time
+from iqa_cli.cli.views.terminal import open_console, print_rows, show
 from iqa_cli.evaluation.run import FIGURES
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.training.events import (

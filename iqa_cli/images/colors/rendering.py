@@ -10,17 +10,19 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
-from iqa_cli.images import png
 from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
 from iqa_cli.images.colors.hdr import apply_hlg_ootf, find_peak, tone_map
 from iqa_cli.images.colors.spaces import ColorSpace, Light, space_from_cicp, space_from_gamma, space_from_profile
+from iqa_cli.images.containers import png
+from iqa_cli.images.containers.heif import read_avif, read_coding
+from iqa_cli.images.containers.tiff import read_chromaticities, rescale_palette
 from iqa_cli.images.crops import Window
-from iqa_cli.images.heif import read_avif, read_coding
-from iqa_cli.images.tiff import read_chromaticities, rescale_palette
+from iqa_cli.images.formats import HEIC
+from iqa_cli.images.openers.upright import read_heic
 from iqa_cli.records import Status, Undecodable
 
 STRIP = 1 << 18  # samples that are light at a time, 4 bytes each
-LEVELS = 65535  # of light, from which sRGB is looked up
+LEVELS = 65535  # of light, from which sRGB is looked up, and of 16 bits
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> ByteRaster | W
     icc = picture.info.get("icc_profile")
     if kind == "PNG":
         return rasterise_png(file, picture, icc)
-    if kind == "AVIF":
-        return rasterise_avif(file, picture, icc)
+    if kind in ("AVIF", HEIC):
+        return rasterise_heif(file, kind, picture, icc)
     if kind == "TIFF":
         rescale_palette(picture)
         return rasterise_bytes(picture, icc, find_tiff_space(getattr(picture, "tag_v2", Tags()), icc))
@@ -124,14 +126,16 @@ def find_tiff_space(tags: Tags, icc: bytes | None) -> ColorSpace | None:
     return space_from_gamma(None, chromaticities) if chromaticities else None
 
 
-def rasterise_avif(file: BinaryIO, picture: Image.Image, icc: bytes | None) -> ByteRaster | WideRaster:
-    """A decoded AVIF. A profile goes before code points, but for those of HDR, for which profiles have no tables."""
+def rasterise_heif(file: BinaryIO, kind: str, picture: Image.Image, icc: bytes | None) -> ByteRaster | WideRaster:
+    """A decoded AVIF or HEIC. A profile goes before code points, but for those of HDR, for which profiles have no tables."""
     cicp, depth = read_coding(file)
     space = space_from_cicp(*cicp) if cicp else None
     if icc and not (space and space.hdr):
         space = space_from_profile(icc)
     if space is None or space.srgb or depth <= 8:
         return rasterise_bytes(picture, icc, space)
+    if kind == HEIC:
+        return make_wide_raster(read_heic(file), LEVELS, space)
     samples = read_avif(file, picture.size)
     if samples is not None:
         return make_wide_raster(samples, (1 << depth) - 1, space)

@@ -1,0 +1,128 @@
+"""Groups of scored photos: bursts and duplicates, in which the best is found, and series that are kept whole.
+
+A group is named by the path of its first photo. Neither the order of the records nor how they were computed matters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+
+from iqa_cli.culling.companions import is_paired
+from iqa_cli.culling.grouping.kinds import Series, divide_set
+from iqa_cli.culling.grouping.likeness import Views
+from iqa_cli.culling.grouping.linking import OVERLAP, link_shots
+from iqa_cli.culling.grouping.shots import Shot, sort_shots
+from iqa_cli.records import GroupKind, GroupPlace, ScoreRecord
+
+
+class Grouping:
+    """Records whose groups are looked for once all are there; of a preview only a signature is kept.
+
+    records: those so far, without previews. shots: of those that have a score.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[ScoreRecord] = []
+        self.shots: list[Shot] = []
+
+    def add(self, record: ScoreRecord) -> None:
+        """Take one more."""
+        self.records.append(replace(record, preview=None, capture=None))
+        if record.score is not None:
+            self.shots.append(Shot.of(record))
+
+    def finish(self) -> list[ScoreRecord]:
+        """The records in their order, with their places in groups."""
+        places = dict(find_places(self.shots))
+        return [replace(record, place=places.get(record.path)) for record in self.records]
+
+
+@contextmanager
+def grouping(
+    write: Callable[[ScoreRecord], None], before: Callable[[], None], *, wanted: bool
+) -> Iterator[Callable[[ScoreRecord, ScoreRecord], None]]:
+    """What takes a record, and the same as it is to be written; writes all with their places when the block ends, however.
+
+    before: is called first. wanted: whether groups are looked for; else each record is written at once.
+    """
+    if not wanted:
+        yield lambda _, kept: write(kept)
+        return
+    groups = Grouping()
+    try:
+        yield lambda record, _: groups.add(record)
+    finally:
+        if groups.records:
+            before()
+        for record in groups.finish():
+            write(record)
+
+
+def group_records(records: Iterable[ScoreRecord]) -> list[ScoreRecord]:
+    """The records with their places in groups; those with previews are compared, which the results have no more."""
+    grouping = Grouping()
+    for record in records:
+        grouping.add(record)
+    return grouping.finish()
+
+
+def find_places(shots: Sequence[Shot]) -> Iterator[tuple[str, GroupPlace]]:
+    """The place of each shot that is in a group: its path, and where."""
+    frames = join_pairs(shots)
+    for kind, members in find_groups(sort_shots([pair[0] for pair in frames.values()])):
+        size = sum(len(frames[name_frame(shot.record.path)]) for shot in members)
+        place = GroupPlace(name_group(members), kind, size)
+        for member, own in zip(members, [place] * len(members) if kind.whole else rank_shots(members, place), strict=True):
+            yield from ((shot.record.path, own) for shot in frames[name_frame(member.record.path)])
+
+
+def rank_shots(shots: Sequence[Shot], place: GroupPlace) -> Iterator[GroupPlace]:
+    """The place of each of a group, in which the best score is first, and of equal ones the first name."""
+    order = sorted(range(len(shots)), key=lambda number: (-shots[number].score, shots[number].name))
+    ranks = {number: rank for rank, number in enumerate(order, 1)}
+    for number, sharpness in enumerate(compare_sharpness(shots)):
+        yield replace(place, rank=ranks[number], sharpness=sharpness)
+
+
+def compare_sharpness(shots: Sequence[Shot]) -> list[float]:
+    """How sharp each is beside the sharpest, log2, by what the previews show of it."""
+    means = [0.0 if shot.signature is None else float(shot.signature.sharpness.mean()) for shot in shots]
+    return [round(mean - max(means), 3) for mean in means]
+
+
+def find_groups(shots: Sequence[Shot]) -> Iterator[tuple[GroupKind, list[Shot]]]:
+    """The groups, each in the order in which it was taken. shots: as `shots.sort_shots` sorts them."""
+    views = Views([shot.signature for shot in shots])
+    panoramas, sets = link_shots(shots, views)
+    for panorama in panoramas:
+        yield GroupKind.PANORAMA, [shots[place] for place in panorama]
+    for places in sets:
+        matches = [views.match(first, second, OVERLAP) for first, second in pairwise(places)]
+        yield from divide_set(Series([shots[place] for place in places], matches))
+
+
+def join_pairs(shots: Iterable[Shot]) -> dict[str, list[Shot]]:
+    """Shots that are one frame in several formats, as RAW and JPEG, by `name_frame`; the JPEG first."""
+    frames: dict[str, dict[str, Shot]] = {}
+    for shot in shots:
+        frames.setdefault(name_frame(shot.record.path), {})[shot.record.path] = shot  # a path that was named twice is one photo
+    return {name: sorted(pair.values(), key=rank_format) for name, pair in frames.items()}
+
+
+def name_frame(path: str) -> str:
+    """What the paths of photos that are one frame in several formats have in common; for others the path."""
+    return os.path.splitext(path)[0] if is_paired(path) else path  # noqa: PTH122  # paths stay as the user named them
+
+
+def rank_format(shot: Shot) -> tuple[bool, str]:
+    """JPEG before others."""
+    return not shot.record.path.lower().endswith((".jpg", ".jpeg")), shot.record.path
+
+
+def name_group(shots: Sequence[Shot]) -> str:
+    """The name of a group: the path of its first photo; bytes that are no UTF-8 are spelt out, as no text holds them."""
+    return shots[0].record.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

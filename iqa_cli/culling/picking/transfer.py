@@ -1,0 +1,106 @@
+"""A transfer of photos, forward and back. Either may be cut short, even by kill -9, and goes on when it is called again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from iqa_cli.culling.picking.journal import Journal, JournalWriter, open_journal
+from iqa_cli.culling.picking.steps import Refused, flush_folder, take, take_back
+from iqa_cli.errors import DataError
+
+Progress = Callable[[int], None]
+"""Told how many files are done."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a transfer. done: files; refused: path of a file that is where it was -> why."""
+
+    done: int
+    refused: dict[str, str]
+
+
+def carry_out(journal: Journal, progress: Progress) -> Outcome:
+    """Take all steps of a journal that are not taken yet. A unit of which one file cannot go stays where it is.
+
+    Raises UsageError where another process works by the journal, DataError where it cannot be written.
+    """
+    refused: dict[str, str] = {}
+    done = 0
+    with open_journal(journal) as writer:
+        if not journal.finished:
+            make_folders(journal.folders)
+            for unit in journal.units:
+                why = dict(carry_unit(writer, unit))
+                refused |= why
+                done += 0 if why else len(unit)
+                progress(len(unit))
+            for folder in {os.path.dirname(path) for step in journal.steps for path in (step.source, step.target)}:  # noqa: PTH120
+                flush_folder(folder)
+            writer.note_finished()
+    return Outcome(done, refused)
+
+
+def make_folders(folders: list[str]) -> None:
+    """Make folders. Raises DataError."""
+    for folder in folders:
+        try:
+            Path(folder).mkdir(exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot make this folder: {error.strerror}") from error
+
+
+def carry_unit(writer: JournalWriter, unit: list[int]) -> Iterator[tuple[str, str]]:
+    """Take the steps of a unit; where one fails, take all back, and say why."""
+    journal = writer.journal
+    for number in unit:
+        step = journal.steps[number]
+        try:
+            take(journal.action, step, journal.made[number], partial(writer.note_made, number))
+        except (Refused, OSError) as error:
+            yield step.source, describe(error)
+            yield from undo_steps(journal, [other for other in unit if other <= number])
+            return
+
+
+def undo_steps(journal: Journal, numbers: list[int]) -> Iterator[tuple[str, str]]:
+    """Take steps back, the last one first; yields those that cannot be, and why."""
+    for number in reversed(numbers):
+        step = journal.steps[number]
+        try:
+            take_back(journal.action, step, journal.made[number])
+        except (Refused, OSError) as error:
+            yield step.source, describe(error)
+
+
+def describe(error: Exception) -> str:
+    """Why a step failed, in words."""
+    return str(error) if isinstance(error, Refused) else (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def undo(journal: Journal, progress: Progress) -> Outcome:
+    """Take back all steps of a journal. When all is as it was, the folders that were made go, and so does the journal.
+
+    Raises UsageError where another process works by the journal, DataError where it cannot be opened.
+    """
+    refused: dict[str, str] = {}
+    done = 0
+    with open_journal(journal):
+        for number in reversed(range(len(journal.steps))):
+            why = dict(undo_steps(journal, [number]))
+            refused |= why
+            done += not why
+            progress(1)
+        for folder in {os.path.dirname(path) for step in journal.steps for path in (step.source, step.target)}:  # noqa: PTH120
+            flush_folder(folder)
+        if not refused:
+            journal.path.unlink()
+        for folder in reversed(journal.folders):
+            with suppress(OSError):  # there is something else in it by now
+                Path(folder).rmdir()
+    return Outcome(done, refused)

@@ -1,0 +1,1 @@
+"""What the containers of pictures say beside the pixels, and how broken ones are mended."""

@@ -1,0 +1,1 @@
+"""How a picture of each format is opened: by Pillow, or by the libraries of the [formats] extra, imported when first needed."""

@@ -1,0 +1,34 @@
+"""Links from a page to photos: relative, so that folder and page may be moved together."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from iqa_cli.files.atomic import STDOUT, is_stream
+
+
+def find_folder(page: Path) -> Path:
+    """The folder that links are relative to: that of the page, or the current one where the page goes to a stream."""
+    return Path.cwd() if page == STDOUT or is_stream(page) else page.absolute().parent
+
+
+def link_photo(path: str, folder: Path) -> str:
+    """The relative URL of a file from a page in a folder; bytes that are no UTF-8 are spelt as the bytes they are."""
+    head, name = os.path.split(path)
+    return quote(os.fsencode(os.path.join(relate_folder(head, str(folder)), name)))  # noqa: PTH118
+
+
+@lru_cache(maxsize=4096)
+def relate_folder(head: str, folder: str) -> str:
+    """The way from a folder to that of a photo.
+
+    As the names say it, where it leads downwards only; else between the real folders: `..` is not the way back through a link.
+    It begins with a dot, so that no colon in a name is taken for a scheme.
+    """
+    way = os.path.relpath(head or ".", folder)
+    if os.pardir in (*Path(way).parts[:1], *Path(head).parts):
+        way = os.path.relpath(os.path.realpath(head or "."), os.path.realpath(folder))
+    return way if way.startswith(".") else os.path.join(".", way)  # noqa: PTH118

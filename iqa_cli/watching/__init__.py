@@ -1,0 +1,1 @@
+"""iqa watch: photos are scored as they arrive in a folder, into a file that is added to."""

@@ -1,0 +1,32 @@
+"""Watch a folder: what arrives is scored, and its record written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.scoring.pipeline import Pipeline, Tally
+from iqa_cli.watching.arrivals import Arrivals
+from iqa_cli.watching.log import ScoreLog
+
+
+def watch_folder(
+    arrivals: Arrivals, pipeline: Pipeline, log: ScoreLog, show: Callable[[ScoreRecord], None], tally: Tally
+) -> None:
+    """Score what arrives, until an exception ends it. show: is given each record that is written.
+
+    A file that is gone before it could be read has no record; one that is cut short has none before it had its time. Raises
+    DataError, and what scoring and writing raise.
+    """
+    with closing(pipeline), closing(pipeline.score(arrivals)) as records, closing(arrivals):  # which end in the other order
+        for record in records:
+            arrival = arrivals.handed_out.popleft()
+            if record.status is Status.MISSING:
+                continue
+            if record.status is Status.DAMAGED and arrivals.put_back(arrival):
+                continue
+            log.write(record, arrival.state)
+            tally.found += 1
+            tally.add(record)
+            show(record)

@@ -1,0 +1,162 @@
+"""`iqa pick` as people call it: nothing without --apply, everything back with --undo."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run, read_rows, wait_until, write_photo
+from in_process import environment, run_at_terminal
+from PIL import Image
+from series import START, make_burst, write_series
+
+pytestmark = pytest.mark.process
+PHOTO = Path(__file__).parents[1] / "photos" / "coffee.jpg"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A burst with a sidecar and a RAW file for each frame, three single photos, one in a folder, and one that is damaged."""
+    top = tmp_path / "photos"
+    (top / "sub").mkdir(parents=True)
+    frames = make_burst(np.asarray(Image.open(PHOTO).convert("RGB")), np.random.default_rng(4), 1e5)
+    paths, *_ = write_series(top, "burst", frames, START)
+    for path in paths:
+        path.with_suffix(".xmp").write_text(f"stars of {path.name}")
+        path.with_suffix(".CR3").write_text(f"raw of {path.name}")
+    for seed, name in enumerate(("one.jpg", "two.jpg", "sub/raw\udcff.jpg")):
+        write_photo(top / name, seed)
+    (top / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    return top
+
+
+def list_tree(top: Path) -> dict[str, str]:
+    files = (path for path in sorted(top.rglob("*")) if path.is_file())
+    return {os.path.relpath(path, top): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_nothing_happens_without_apply(iqa: Run, model: Path, library: Path, tmp_path: Path) -> None:
+    before = list_tree(tmp_path)
+    done = iqa("pick", library, "-m", model, "--to", tmp_path / "best", "--move")
+    assert done.returncode == 1  # of a photo without a score
+    assert b"nothing is done yet: add --apply" in done.stderr
+    assert list_tree(tmp_path) == before
+    rows = {Path(row["path"]).name: row for row in read_rows(done.stdout)}
+    assert [*rows["one.jpg"]] == [
+        *("path", "suggestion", "reason", "score", "group", "group_kind", "rank_in_group", "best_of_group", "target")
+    ]
+    burst = [row for name, row in rows.items() if name.startswith("burst") and name.endswith(".jpg")]
+    assert {row["group_kind"] for row in burst} == {"burst"}
+    assert [row["suggestion"] for row in burst].count("pick") == 1
+    assert {row["suggestion"] for row in burst if row["best_of_group"] == "false"} <= {"alternate", "reject candidate"}
+    assert rows["cut.jpg"]["suggestion"] == ""
+    assert rows["one.jpg"]["target"] == str(tmp_path / "best" / "one.jpg")
+
+
+@pytest.mark.parametrize("action", ["--move", "--copy", "--link"])
+def test_what_is_applied_is_undone(iqa: Run, model: Path, library: Path, tmp_path: Path, action: str) -> None:
+    before, best = list_tree(library), tmp_path / "best"
+    done = iqa("pick", library, "-m", model, "--to", best, action, "--apply")
+    picked = [Path(row["path"]) for row in read_rows(done.stdout) if row["suggestion"] == "pick"]
+    assert len(picked) == 4
+    frame = next(path.stem for path in picked if path.name.startswith("burst"))
+    names = {f"{frame}.jpg", f"{frame}.xmp", f"{frame}.CR3", "one.jpg", "two.jpg", "sub/raw\udcff.jpg"}
+    there = list_tree(best)
+    assert {*there} == {*names, "iqa-pick-1.undo"}
+    assert {name: there[name] for name in names} == {name: before[name] for name in names}
+    left = {*before} - names if action == "--move" else {*before}
+    assert {*list_tree(library)} == left
+    undone = iqa("pick", "--undo", best / "iqa-pick-1.undo")
+    assert (undone.returncode, undone.stdout) == (0, b"")
+    assert list_tree(library) == before
+    assert not best.exists()
+
+
+def test_picks_inside_the_folder_are_not_picked_again(iqa: Run, model: Path, library: Path) -> None:
+    call = ("pick", library, "-m", model, "--to", library / "best", "--copy", "--apply", "--keep", "2")
+    first = iqa(*call)
+    copied = list_tree(library / "best")
+    again = iqa(*call)
+    assert {row["path"] for row in read_rows(again.stdout)} == {row["path"] for row in read_rows(first.stdout)}
+    assert b"already among the picks" in again.stderr
+    assert b"exists" in again.stderr  # neither overwritten nor doubled
+    assert list_tree(library / "best") == copied
+
+
+def test_a_list_is_for_xargs(iqa: Run, model: Path, library: Path) -> None:
+    done = iqa("pick", library, library / "one.jpg", "-m", model, "--keep", "100%", "--list", "-0", "-q")
+    paths = done.stdout.split(b"\0")
+    assert paths[-1] == b""
+    assert len(paths) - 1 == len({*paths}) - 1 == sum(1 for path in library.rglob("*.jpg") if path.name != "cut.jpg")
+    assert os.fsencode(library / "sub" / "raw\udcff.jpg") in paths
+    best = iqa("pick", library, "-m", model, "--list", "-q").stdout.splitlines()
+    assert sum(b"burst" in path for path in best) == 1
+
+
+def test_a_killed_run_goes_on(iqa: Run, model: Path, tmp_path: Path) -> None:
+    """Killed in the middle; another one is refused; called again as it was, without a photo being scored; then undone."""
+    top, best = tmp_path / "many", tmp_path / "best"
+    top.mkdir()
+    picture = write_photo(tmp_path / "photo.jpg", 3, (64, 64)).read_bytes()
+    for number in range(400):
+        (top / f"{number:04}.jpg").write_bytes(picture + str(number).encode())
+    before = list_tree(top)
+    call = ("pick", str(top), "-m", str(model), "--keep", "100%", "--to", str(best), "--copy", "--apply")
+    running = subprocess.Popen([sys.executable, "-m", "iqa_cli", *call], env=environment(), stdout=-3, stderr=-3)
+    wait_until(lambda: best.exists() and len(list(best.iterdir())) > 20)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert len(list_tree(best)) < 400
+    other = iqa("pick", top, "-m", model, "--keep", "1", "--to", best, "--move", "--apply")
+    assert other.returncode == 2
+    assert b"cut short" in other.stderr
+    again = iqa(*call)
+    assert (again.returncode, again.stdout) == (0, b"")
+    assert list_tree(best).items() >= before.items()
+    assert len(list_tree(best)) == 401
+    assert iqa("pick", "--undo", best / "iqa-pick-1.undo").returncode == 0
+    assert list_tree(top) == before
+    assert not best.exists()
+
+
+def test_at_a_terminal_it_is_a_table(model: Path, library: Path) -> None:
+    code, shown = run_at_terminal("pick", library, "-m", model, "--keep", "50%", columns=120)
+    assert code == 1
+    assert "Suggestion" in shown
+    assert "reject candidate" in shown or "alternate" in shown
+    assert "among the 50 % kept" in shown
+    assert " damaged " in shown
+    assert " without a score" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--copy",), "--copy where to"),
+        (("--to", "best"), "add --copy, --move or --link"),
+        (("--to", "best", "--copy", "--move"), "only one of them"),
+        (("--apply",), "--apply is about"),
+        (("--to", "best", "--copy", "--list"), "--list only writes paths"),
+        (("--keep", "many"), "neither a number of photos"),
+        (("--keep", "0"), "keep one photo at least"),
+        (("--keep", "0%"), "more than 0 %"),
+        (("--keep", "101%"), "at most 100 %"),
+        (("--per-folder",), "--per-folder is about"),
+        (("--undo", "x", "--copy"), "leave out --copy and the paths"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(iqa: Run, tmp_path: Path, flags: tuple[str, ...], reason: str) -> None:
+    done = iqa("pick", tmp_path, *flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert reason.lower().encode() in done.stderr.lower()
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_undo_file_that_is_none_is_refused(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.undo").write_text("{}")
+    assert iqa("pick", "--undo", tmp_path / "x.undo").returncode == 4
+    assert iqa("pick", "--undo", tmp_path / "missing").returncode == 4

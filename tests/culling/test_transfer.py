@@ -1,0 +1,268 @@
+"""What `transfer` promises: all of a unit goes or nothing, nothing is overwritten or lost, and all of it can be taken back."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import crashes
+import pytest
+from crashes import FILES, PICKS, list_tree, make_tree
+from in_process import environment
+
+from iqa_cli.culling.picking.journal import Journal, open_journal, read_journal, write_journal
+from iqa_cli.culling.picking.plan import Plan, plan_transfer
+from iqa_cli.culling.picking.steps import Action
+from iqa_cli.culling.picking.transfer import Outcome, carry_out, make_folders, undo
+from iqa_cli.errors import DataError, UsageError
+
+Transfer = Callable[[Action], tuple[Journal, Outcome]]
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    make_tree(tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "best" / "of"
+
+
+@pytest.fixture
+def elsewhere(top: Path) -> Iterator[Path]:
+    """A folder on another file system."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK) or shared.stat().st_dev == top.stat().st_dev:
+        pytest.skip("there is no other file system here")
+    with tempfile.TemporaryDirectory(dir=shared) as name:
+        yield Path(name) / "best"
+
+
+def plan(top: Path, folder: Path, action: Action, *names: str) -> Plan:
+    return plan_transfer([str(top / name) for name in names or PICKS], [str(top)], folder, action)
+
+
+def prepare(top: Path, folder: Path, action: Action, *names: str) -> Journal:
+    journal = plan(top, folder, action, *names).start({"asked": "for"})
+    make_folders(journal.folders)
+    write_journal(journal)
+    return journal
+
+
+def run(journal: Journal) -> Outcome:
+    return carry_out(journal, lambda _: None)
+
+
+def take_back(journal: Journal) -> Outcome:
+    return undo(read_journal(journal.path), lambda _: None)
+
+
+# ---- there and back ----
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("place", ["folder", "elsewhere"])
+def test_all_is_taken_back_to_the_bit(top: Path, action: Action, place: str, request: pytest.FixtureRequest) -> None:
+    folder, before = request.getfixturevalue(place), list_tree(top)
+    journal = prepare(top, folder, action)
+    told: list[int] = []
+    assert carry_out(journal, told.append) == Outcome(5, {})
+    assert sum(told) == len(journal.steps) == 5
+    here, there = list_tree(top), list_tree(folder)
+    gone = {*FILES} - {"stays.jpg"}
+    assert {name: there[name] for name in gone} == {name: before[name] for name in gone}
+    assert here == {name: state for name, state in before.items() if action is not Action.MOVE or name == "stays.jpg"}
+    assert all((folder / name).is_symlink() == (action is Action.LINK) for name in gone)
+    assert take_back(journal) == Outcome(5, {})
+    assert list_tree(top) == before
+    assert not folder.exists()
+
+
+def test_what_is_done_twice_is_done_once(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    assert run(journal).done == 5
+    after = list_tree(folder)
+    assert run(read_journal(journal.path)) == Outcome(0, {})
+    assert list_tree(folder) == after
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("place", ["folder", "elsewhere"])
+def test_a_crash_at_any_time_loses_nothing(top: Path, action: Action, place: str, request: pytest.FixtureRequest) -> None:
+    """Ended before every single system call that changes something; then called again, or undone."""
+    folder = request.getfixturevalue(place)
+    program = [sys.executable, crashes.__file__, action, top, folder / "in"]
+    done = subprocess.run(program, capture_output=True, env=environment(), timeout=600, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    count = json.loads(done.stdout)
+    assert min(count.values()) > 10  # of links, which need the fewest calls
+
+
+# ---- what is in the way ----
+
+
+def test_a_taken_name_keeps_the_whole_unit_where_it_is(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    (folder / "a.xmp").write_text("somebody else's")  # since the plan was made
+    before = list_tree(top)
+    outcome = run(journal)
+    assert outcome.done == 2
+    assert list(outcome.refused.values()) == [f"{folder / 'a.xmp'} exists"]
+    assert {name: before[name] for name in ("a.jpg", "a.xmp", "a.CR3")}.items() <= list_tree(top).items()
+    assert (folder / "a.xmp").read_text() == "somebody else's"
+    assert not (folder / "a.jpg").exists()
+    assert take_back(journal).refused == {}
+    assert list_tree(top) == before
+    assert (folder / "a.xmp").read_text() == "somebody else's"
+
+
+def test_a_photo_that_changes_after_the_plan_stays(top: Path, folder: Path) -> None:
+    for action in (Action.MOVE, Action.COPY):
+        journal = prepare(top, folder, action, "sub/b.jpg")
+        (top / "sub/b.jpg").write_bytes(b"edited" * len(action))
+        assert run(journal).refused == {str(top / "sub/b.jpg"): "it has changed meanwhile"}
+        assert (top / "sub/b.jpg").read_bytes() == b"edited" * len(action)
+        take_back(journal)
+
+
+def test_an_edited_copy_stays(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.COPY)
+    run(journal)
+    (folder / "a.jpg").write_bytes(b"edited")
+    outcome = take_back(journal)
+    assert outcome.refused == {str(top / "a.jpg"): f"{folder / 'a.jpg'} was changed since, and stays"}
+    assert sorted(list_tree(folder)) == ["a.jpg", "iqa-pick-1.undo"]
+
+
+def test_an_edited_photo_moves_back_as_it_is(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    run(journal)
+    (folder / "a.jpg").write_bytes(b"edited")
+    assert take_back(journal).refused == {}
+    assert (top / "a.jpg").read_bytes() == b"edited"
+
+
+def test_a_new_file_in_the_old_place_is_not_overwritten(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    run(journal)
+    (top / "a.jpg").write_bytes(b"new")
+    assert list(take_back(journal).refused) == [str(top / "a.jpg")]
+    assert (top / "a.jpg").read_bytes() == b"new"
+    assert (folder / "a.jpg").read_bytes() == b"'a.jpg'" * 1000
+    (top / "a.jpg").unlink()
+    assert take_back(journal).refused == {}
+    assert (top / "a.jpg").read_bytes() == b"'a.jpg'" * 1000
+
+
+def test_what_somebody_removed_is_told(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    run(journal)
+    (folder / "a.jpg").unlink()
+    assert list(take_back(journal).refused.values()) == [f"neither here nor at {folder / 'a.jpg'}"]
+    assert journal.path.exists()
+
+
+def test_folders_that_others_use_by_now_stay(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    run(journal)
+    (folder / "mine.txt").write_text("kept")
+    assert take_back(journal).refused == {}
+    assert list(list_tree(folder.parent)) == ["of/mine.txt"]
+
+
+# ---- the plan ----
+
+
+def test_companions_go_along_once(top: Path, folder: Path) -> None:
+    (top / "a.jpg.xmp").write_text("x")
+    steps = plan(top, folder, Action.COPY, "a.jpg", "a.CR3", "a.jpg").units
+    assert list(steps) == [str(top / "a.jpg")]
+    names = [os.path.relpath(step.target, folder) for step in steps[str(top / "a.jpg")]]
+    assert sorted(names) == ["a.CR3", "a.jpg", "a.jpg.xmp", "a.xmp"]
+
+
+def test_names_that_are_taken_are_seen_beforehand(top: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "a.CR3").write_text("x")
+    planned = plan(top, folder, Action.MOVE)
+    assert planned.refused == {str(top / "a.jpg"): f"{folder / 'a.CR3'} exists"}
+    assert {os.path.relpath(step.target, folder) for step in planned.steps} == {"sub/b.jpg", "sub/raw\udcff.jpg"}
+
+
+def test_two_photos_never_go_to_one_name(top: Path, tmp_path: Path, folder: Path) -> None:
+    make_tree(tmp_path / "others")
+    photos = [str(place / "sub/b.jpg") for place in (top, tmp_path / "others")]
+    planned = plan_transfer(photos, [str(top), str(tmp_path / "others")], folder, Action.COPY)
+    assert planned.refused == {photos[1]: f"another photo goes to {folder / 'sub/b.jpg'}"}
+
+
+def test_links_are_not_moved(top: Path, tmp_path: Path, folder: Path) -> None:
+    make_tree(tmp_path / "archive")
+    (top / "link.jpg").symlink_to("a.jpg")
+    (top / "linked").symlink_to(tmp_path / "archive")
+    for action in Action:
+        planned = plan(top, folder, action, "link.jpg", "linked/stays.jpg")
+        assert len(planned.refused) == (2 if action is Action.MOVE else 0)
+    journal = prepare(top, folder, Action.COPY, "link.jpg")
+    assert run(journal).refused == {}
+    assert not (folder / "link.jpg").is_symlink()
+    assert (folder / "link.jpg").read_bytes() == (top / "a.jpg").read_bytes()
+
+
+def test_a_file_is_no_folder(top: Path) -> None:
+    with pytest.raises(UsageError, match="this is no folder"):
+        plan(top, top / "a.jpg", Action.MOVE)
+
+
+# ---- the journal ----
+
+
+def test_a_line_that_was_cut_short_counts_for_nothing(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.COPY)
+    run(journal)
+    whole = journal.path.read_bytes()
+    for cut in range(2, 60, 7):
+        journal.path.write_bytes(whole[:-cut])
+        again = read_journal(journal.path)
+        assert (again.steps, again.action) == (journal.steps, journal.action)
+        assert (again.request, again.folders) == (journal.request, journal.folders)
+        assert not again.finished
+    journal.path.write_bytes(whole[:-5])
+    assert run(read_journal(journal.path)).refused == {}  # adds behind the torn line
+    assert read_journal(journal.path).finished
+    assert take_back(journal).refused == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"iqa": "pick"}', "path,score\n", '{"iqa": "transfer of photos", "version": 9}']
+)
+def test_what_is_no_undo_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.undo").write_text(text)
+    with pytest.raises(DataError, match="no undo file"):
+        read_journal(tmp_path / "x.undo")
+    with pytest.raises(DataError, match="cannot read the undo file"):
+        read_journal(tmp_path / "missing")
+
+
+def test_only_one_process_works_by_a_journal(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    with open_journal(journal), pytest.raises(UsageError, match="another process works by this undo file"):
+        run(journal)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_keeps_its_photos(top: Path, folder: Path) -> None:
+    journal, before = prepare(top, folder, Action.MOVE, "sub/b.jpg"), list_tree(top)
+    (top / "sub").chmod(0o500)
+    try:
+        assert run(journal).refused == {str(top / "sub/b.jpg"): "permission denied"}
+        assert list_tree(top) == before
+        assert not (folder / "sub/b.jpg").exists()
+    finally:
+        (top / "sub").chmod(0o700)

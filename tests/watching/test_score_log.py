@@ -1,0 +1,123 @@
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from iqa_cli.errors import UsageError
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.scoring.cache import FileState, read_state
+from iqa_cli.watching.log import ScoreLog
+
+
+def record_of(path: str, model: str = "toy", score: float = 50.0) -> ScoreRecord:
+    return ScoreRecord(path, Status.OK, model, score, 50.0, width=1, height=1)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"a photo")
+    return str(path)
+
+
+def state_of(path: str) -> FileState:
+    state = read_state(path)
+    assert state is not None
+    return state
+
+
+opened: list[ScoreLog] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_all() -> Iterator[None]:
+    yield
+    while opened:
+        opened.pop().close()
+
+
+def open_log(path: Path, model: str = "toy") -> ScoreLog:
+    opened.append(ScoreLog(path, model))
+    return opened[-1]
+
+
+def test_what_was_written_is_known_until_it_changes(tmp_path: Path, photo: str) -> None:
+    log = open_log(tmp_path / "log.jsonl")
+    assert not log.knows(photo, state_of(photo))
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    again = open_log(tmp_path / "log.jsonl")
+    assert again.knows(photo, state_of(photo))
+    os.utime(photo, ns=(0, 1_500_000_000_123_456_789))
+    assert not again.knows(photo, state_of(photo))
+    again.write(record_of(photo), state_of(photo))
+    again.close()
+    assert open_log(tmp_path / "log.jsonl").knows(photo, state_of(photo))
+
+
+def test_a_photo_is_known_by_any_of_its_names(tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log(tmp_path / "log.jsonl")
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    monkeypatch.chdir(tmp_path)
+    assert open_log(tmp_path / "log.jsonl").knows("./a.jpg", state_of(photo))
+
+
+def test_a_name_that_is_no_utf8_is_known(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/raw\xff.jpg")
+    Path(path).write_bytes(b"x")
+    log = open_log(tmp_path / "log.jsonl")
+    log.write(record_of(path), state_of(path))
+    log.close()
+    assert open_log(tmp_path / "log.jsonl").knows(path, state_of(path))
+
+
+def test_what_another_model_scored_is_not_known(tmp_path: Path, photo: str) -> None:
+    log = open_log(tmp_path / "log.jsonl", "one")
+    log.write(record_of(photo, "one"), state_of(photo))
+    log.close()
+    assert not open_log(tmp_path / "log.jsonl", "another").knows(photo, state_of(photo))
+
+
+def test_a_line_cut_short_is_cut_off_and_the_others_stay(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:40])
+    again = open_log(path)
+    assert again.knows(photo, state_of(photo))
+    again.write(record_of("b.jpg"), state_of(photo))
+    again.close()
+    assert path.read_bytes().startswith(whole)
+    assert [json.loads(line)["path"] for line in path.read_bytes().splitlines()] == [photo, "b.jpg"]
+
+
+def test_a_file_that_is_no_log_is_refused_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text("my notes\n")
+    with pytest.raises(UsageError, match="is not JSON Lines of scores"):
+        open_log(path)
+    assert path.read_text() == "my notes\n"
+
+
+def test_two_processes_do_not_add_to_one_file(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log.jsonl")
+    with pytest.raises(UsageError, match="another process adds to this file"):
+        open_log(tmp_path / "log.jsonl")
+    log.close()
+    open_log(tmp_path / "log.jsonl").close()
+
+
+def test_a_file_that_was_replaced_or_removed_gets_the_lines_that_follow(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of("1.jpg"), state_of(photo))
+    path.rename(tmp_path / "rotated.jsonl")
+    log.write(record_of("2.jpg"), state_of(photo))
+    log.close()
+    assert [json.loads(line)["path"] for line in path.read_bytes().splitlines()] == ["2.jpg"]
+    assert (tmp_path / "rotated.jsonl").read_bytes().count(b"\n") == 1
