@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "tables": "errors files records remote scoring",
     "filtering": "errors files remote tables",
     "library": "errors images models options records remote scoring",
+    "operators": "errors images library",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",

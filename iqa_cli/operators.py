@@ -1,0 +1,64 @@
+"""Operators: scores inside the engines that data sets are processed with, as callables that take and give batches of columns.
+
+Hugging Face datasets, with the bytes of files as they are (decoded by `Scorer`, so a broken one costs its own row only):
+
+    dataset = load_dataset("imagefolder", data_dir="photos", split="train").cast_column("image", Image(decode=False))
+    dataset = dataset.map(AddScores("image"), batched=True, batch_size=64)
+
+Ray Data, one `Scorer` an actor:
+
+    rows = ray.data.read_binary_files("s3://bucket/photos", include_paths=True)
+    rows = rows.map_batches(AddScores, fn_constructor_kwargs={"column": "bytes"}, concurrency=2, batch_size=64)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iqa_cli.errors import InputError
+from iqa_cli.library import Scorer
+
+if TYPE_CHECKING:
+    from iqa_cli.images.in_memory import ImageInput
+
+ADDED = ("iqa_score", "iqa_percentile", "iqa_status", "iqa_detail", "iqa_model")
+
+
+class AddScores:
+    """Adds the columns of ADDED to a batch: a mapping of columns, each a list or an array of as many values.
+
+    column: that of the images: whatever `Scorer.score` takes (paths, URLs, bytes, Pillow images, arrays), or mappings with
+    "bytes" and "path", as `datasets.Image(decode=False)` gives. options: as of `Scorer`. It can be pickled.
+
+    An image without a score has NaN, its status, and the reason in iqa_detail. Raises as `Scorer` and `Scorer.score` do.
+    """
+
+    def __init__(self, column: str = "image", **options: Any) -> None:
+        self.column = column
+        self.scorer = Scorer(**options)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch with its scores."""
+        if self.column not in batch:
+            raise InputError(f"no column {self.column!r}: the batch has {', '.join(map(repr, batch))}")
+        images: Iterable[Any] = batch[self.column]
+        records = list(self.scorer.score_many(map(read_cell, images)))
+        numbers = ([record.score for record in records], [record.percentile for record in records])
+        words = ([getattr(record, name) for record in records] for name in ("status", "detail", "model"))
+        columns = [np.array(values, np.float64) for values in numbers]  # in which None is NaN
+        return {**batch, **dict(zip(ADDED, [*columns, *(np.array(list(map(str, each)), str) for each in words)], strict=True))}
+
+
+def read_cell(cell: Any) -> ImageInput:
+    """What a cell gives as an image. Raises InputError for a mapping that holds none."""
+    if not isinstance(cell, Mapping):
+        image: ImageInput = cell
+        return image
+    given = cell.get("bytes") or cell.get("path")
+    if not given:
+        raise InputError(f'a mapping with the keys {", ".join(cell)}: an image has "bytes" or "path"')
+    found: ImageInput = given
+    return found

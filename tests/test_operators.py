@@ -1,0 +1,108 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iqa_cli import Scorer, ScoreRecord
+from iqa_cli.errors import InputError
+from iqa_cli.operators import ADDED, AddScores
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and a broken one."""
+    folder = tmp_path_factory.mktemp("operators")
+    for path in sorted(photos.rglob("*.jpg")):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "broken.jpg").write_bytes((folder / "01.jpg").read_bytes()[:300])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(model: Path, folder: Path) -> dict[str, ScoreRecord]:
+    with Scorer(model) as scorer:
+        return {Path(record.path).name: record for record in scorer.score_many(sorted(folder.iterdir()))}
+
+
+def check(rows: Rows, names: list[str], expected: dict[str, ScoreRecord]) -> None:
+    assert sorted(names) == sorted(expected)
+    for name, row in zip(names, rows, strict=True):
+        record = expected[name]
+        assert [row[column] for column in ADDED[2:]] == [record.status, record.detail, record.model]
+        for column, value in (("iqa_score", record.score), ("iqa_percentile", record.percentile)):
+            assert np.isnan(row[column]) if value is None else row[column] == value
+
+
+def test_a_batch_of_any_images_gets_columns(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
+    add = AddScores("image", model=str(model))
+    paths = sorted(folder.iterdir())
+    for images in (
+        paths,
+        [path.read_bytes() for path in paths],
+        [{"bytes": path.read_bytes(), "path": None} for path in paths],
+    ):
+        batch = add({"image": images, "label": list(range(13))})
+        assert batch["label"] == list(range(13))
+        rows = [{name: batch[name][place] for name in ADDED} for place in range(13)]
+        check(rows, [path.name for path in paths], expected)
+    empty = add({"image": []})
+    assert [len(empty[name]) for name in ADDED] == [0] * 5
+
+
+def test_what_is_no_batch_of_images_is_said(model: Path) -> None:
+    add = AddScores("image", model=str(model))
+    with pytest.raises(InputError, match="no column 'image': the batch has 'picture'"):
+        add({"picture": []})
+    with pytest.raises(InputError, match='an image has "bytes" or "path"'):
+        add({"image": [{"url": "x"}]})
+
+
+@pytest.mark.filterwarnings("default")  # of the libraries below datasets
+@pytest.mark.parametrize("processes", [None, 2])
+def test_datasets_map_scores_an_imagefolder(
+    model: Path, folder: Path, expected: dict[str, ScoreRecord], tmp_path: Path, processes: int | None
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs datasets")
+    loaded = datasets.load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path))
+    loaded = loaded.cast_column("image", datasets.Image(decode=False))
+    scored = loaded.map(AddScores("image", model=str(model)), batched=True, batch_size=4, num_proc=processes)
+    check(list(scored.select_columns(list(ADDED))), [Path(cell["path"]).name for cell in scored["image"]], expected)
+
+
+@pytest.mark.filterwarnings("default")
+def test_datasets_reads_the_metadata_that_a_run_leaves_in_a_folder(iqa: Any, model: Path, photos: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs datasets")
+    import shutil
+
+    shutil.copytree(photos, tmp_path / "set")
+    iqa("score", tmp_path / "set", "-m", model, "--imagefolder", tmp_path / "set" / "metadata.jsonl")
+    loaded = datasets.load_dataset(
+        "imagefolder", data_dir=str(tmp_path / "set"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert len(loaded) == 12
+    with Scorer(model) as scorer:
+        for row in loaded:
+            data = io.BytesIO()
+            assert isinstance(row["image"], Image.Image)
+            row["image"].save(data, "PNG")
+            assert row["status"] == "ok"
+            assert row["score"] == round(scorer.score(row["image"].filename).score or 0, 2)
+
+
+@pytest.mark.filterwarnings("default")
+def test_ray_data_scores_in_actors(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
+    ray = pytest.importorskip("ray", reason="needs ray")
+    data = pytest.importorskip("ray.data", reason="needs ray[data]")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        rows = data.read_binary_files(str(folder), include_paths=True)
+        options = {"column": "bytes", "model": str(model)}
+        scored = rows.map_batches(AddScores, fn_constructor_kwargs=options, concurrency=1, batch_size=4).take_all()
+    finally:
+        ray.shutdown()
+    check(scored, [Path(row["path"]).name for row in scored], expected)
