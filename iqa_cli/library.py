@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from iqa_cli.errors import ClosedError, InputError, UsageError
-from iqa_cli.images.find import AnyPath, find_images, iterate_paths
+from iqa_cli.images.find import AnyPath, iterate_paths
 from iqa_cli.images.in_memory import Channels
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model
 from iqa_cli.options import DEFAULT_MODEL, FILE_KINDS, BackendChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord
+from iqa_cli.remote.find import find_sources, locate_sources
 from iqa_cli.scoring.decode_client import Stopped
 from iqa_cli.scoring.pipeline import Pipeline, filter_names, open_pipeline
 from iqa_cli.scoring.sources import Source, read_image
@@ -127,9 +128,9 @@ class Scorer:
     def score(self, image: ImageInput, *, name: str | None = None, channels: Channels = "rgb") -> ScoreRecord:
         """The record of one image: `record.score` from 0 to 100, `record.percentile`, `record.status`.
 
-        image: a path (str or os.PathLike); the bytes of a file (bytes, bytearray or memoryview); a binary file object, which
-            is read whole, from its beginning where it can seek; a Pillow image, with its mode, EXIF orientation and profile;
-            or an upright array of sRGB, uint8 [H, W, 3], or [H, W] for grey.
+        image: a path (str or os.PathLike), a name in an archive ("00000.tar::KEY.jpg") or a URL; the bytes of a file (bytes,
+            bytearray or memoryview); a binary file object, which is read whole, from its beginning where it can seek; a Pillow
+            image, with its mode, EXIF orientation and profile; or an upright array of sRGB, uint8 [H, W, 3], for grey [H, W].
         name: what the record calls it; None: its path, or "<bytes>", "<file>", "<image>" or "<array>".
         channels: the order of an array's last axis, "rgb" or "bgr" (as OpenCV reads).
 
@@ -154,7 +155,8 @@ class Scorer:
         """
         pipeline = self._open()
         try:
-            return pipeline.score_one(read_image(image, name, channels))
+            (source,) = locate_sources([read_image(image, name, channels)])
+            return pipeline.score_one(source)
         except Stopped:
             raise self._complain() from None
 
@@ -177,7 +179,7 @@ class Scorer:
         if isinstance(images, np.ndarray) and images.ndim != 4:
             raise InputError(f"score_many takes arrays [N, H, W, 3], not {list(images.shape)}: for one picture, use score")
         sources = (read_image(image, None, channels) for image in images)
-        return self._iterate(self._open(), sources)
+        return self._iterate(self._open(), locate_sources(sources))
 
     def __getstate__(self) -> dict[str, object]:
         """What is copied or pickled; the copy opens its own processes at its first use, as a fork does."""
@@ -236,7 +238,8 @@ class Scorer:
 def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
     """Score files, one path or many, and whatever images are in folders: a record an image, in order, as they get done.
 
-    Raises WeightsError or UsageError where the run cannot start. What folders hold besides images is left out.
+    A tar or zip that is named is a folder of what is in it. Raises WeightsError or UsageError where the run cannot start. What
+    folders hold besides images is left out.
 
     >>> records = list(score_images("tests/photos", ScoreOptions(include=("coffee*",))))
     >>> max(records, key=lambda record: record.score).path
@@ -244,4 +247,4 @@ def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | Non
     """
     chosen = options or ScoreOptions()
     pipeline = open_pipeline(chosen)
-    return pipeline.score(find_images(iterate_paths(paths), Counter(), filter_names(chosen)))
+    return pipeline.run(find_sources(iterate_paths(paths), Counter(), filter_names(chosen)))

@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "datasets": "errors images options records",
     "networks": "errors files images models",
     "scoring": "errors images models networks options records files",
-    "library": "errors images models options records scoring",
+    "remote": "errors images options records scoring",
+    "tables": "errors files records remote scoring",
+    "library": "errors images models options records remote scoring",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",
@@ -35,8 +37,8 @@ MAY_IMPORT = {
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export gate images library models files options records reports scoring"
-    " server training watching",
+    "cli": "culling datasets doctor errors evaluation export gate images library models files options records remote reports"
+    " scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -59,6 +61,9 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
     "lxml": "culling.xmp",
+    "pyarrow": "tables",
+    "fsspec": "remote.stores",
+    "aiohttp": "remote.stores",
 }
 
 NEED_TORCH = {"networks", "qfm_iqm", "training", "export"}

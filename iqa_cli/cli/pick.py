@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from iqa_cli.cli import interrupts
+from iqa_cli.cli.flags.inputs import explain_patterns, name_inputs
 from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
 from iqa_cli.cli.flags.score import InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import RuntimeFlags, spread
-from iqa_cli.cli.score import explain_patterns, name_inputs
 from iqa_cli.errors import UsageError
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import GROUP_PREVIEW, ScoreOptions

@@ -114,6 +114,22 @@ class WholeFile:
                 self.aside.unlink(missing_ok=True)
 
 
+class SealedFile(WholeFile):
+    """A whole file of a format that cannot be read without its end: it appears only once it is sealed."""
+
+    sealed = False
+
+    def seal(self) -> None:
+        """All of it, with its end, has been written."""
+        self.sealed = True
+
+    def finish(self) -> None:
+        """As any whole file; where it was not sealed, leave nothing behind."""
+        if not self.sealed:
+            self.kept, self.tail = self.begun, b""
+        super().finish()
+
+
 def is_named(file: BinaryIO | io.FileIO, path: Path) -> bool:
     """Whether an open file still has that name. Raises OSError."""
     try:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import BinaryIO
@@ -175,10 +175,15 @@ def classify_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> st
 
 def classify_file(path: str) -> str:
     """The kind of a regular file: "image", or in words what else it is."""
-    suffix = os.path.splitext(path)[1].lower()
+    return classify_content(path, lambda: read_head(path))
+
+
+def classify_content(name: str, read: Callable[[], bytes]) -> str:
+    """The kind of a file by its name and, where that leaves it open, its first bytes: "image", or in words what else it is."""
+    suffix = os.path.splitext(name)[1].lower()
     if kind_of_suffix(suffix) in ("image", RAW):
         return "image"
-    kind = identify_kind(read_head(path), suffix)
+    kind = identify_kind(read(), suffix)
     if kind in DECODED:
         return "image"
     if kind.endswith(" image"):

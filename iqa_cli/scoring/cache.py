@@ -141,9 +141,9 @@ class ScoreCache:
         self.connection: sqlite3.Connection | None = None
         self._open()
 
-    def get(self, path: str, state: FileState) -> Prediction | None:
-        """The prediction for a file in this state, if there is one."""
-        rows = self._execute(GET, *self._name(path), state.size, state.modified, state.changed)
+    def get(self, path: str, place: str, state: FileState) -> Prediction | None:
+        """The prediction for a file in this state, or for what is at a place in it, if there is one."""
+        rows = self._execute(GET, *self._name(path, place), state.size, state.modified, state.changed)
         if not rows:
             return None
         content, quality, width, height = rows[0]
@@ -151,19 +151,22 @@ class ScoreCache:
             if content != hash_content(path):
                 return None
             if not state.recent and state == read_state(path):  # old enough by now to be proof without a hash
-                self._execute(DROP_HASH, *self._name(path))
+                self._execute(DROP_HASH, *self._name(path, place))
         with self.lock:
             self.hits += 1
         return Prediction(quality, width, height)
 
-    def put(self, path: str, state: FileState, prediction: Prediction) -> None:
-        """Store the prediction for a file that was in this state before it was read; nothing, if it has changed meanwhile."""
+    def put(self, path: str, place: str, state: FileState, prediction: Prediction) -> None:
+        """Store the prediction for a file that was in this state before it was read; nothing, if it has changed meanwhile.
+
+        place: in it, of what the prediction is about; "" for all of it.
+        """
         content = hash_content(path) if state.recent else None
         now = read_state(path)
         unchanged = now and (now.size, now.modified, now.changed) == (state.size, state.modified, state.changed)
         if unchanged and (content or not state.recent):
             values = (prediction.quality, prediction.width, prediction.height)
-            self._execute(PUT, *self._name(path), state.size, state.modified, state.changed, content, *values)
+            self._execute(PUT, *self._name(path, place), state.size, state.modified, state.changed, content, *values)
 
     def close(self) -> None:
         """Close the file."""
@@ -172,8 +175,10 @@ class ScoreCache:
                 self.connection.close()
                 self.connection = None
 
-    def _name(self, path: str) -> tuple[bytes, bytes]:
-        return os.fsencode(os.path.abspath(path)), self.settings  # noqa: PTH100  # a Path takes ten times as long
+    def _name(self, path: str, place: str) -> tuple[bytes, bytes]:
+        """What a prediction is stored under. No path has a NUL, so no place is taken for a file."""
+        name = os.fsencode(os.path.abspath(path))  # noqa: PTH100  # a Path takes ten times as long
+        return name + b"\0" + place.encode("utf-8", "surrogateescape") if place else name, self.settings
 
     def _open(self) -> None:
         try:

@@ -21,20 +21,20 @@ import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
-from iqa_cli.images.find import AnyPath, NameFilter, find_images, iterate_paths
+from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
 from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
-from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder, read_state
+from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
 from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.pixels import prepare_pixels
 from iqa_cli.scoring.resources import count_workers
-from iqa_cli.scoring.sources import Pixels, Source, Unreadable, name_source
+from iqa_cli.scoring.sources import LazyFile, Pixels, Source, Unreadable, find_state, locate_source, name_source
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
@@ -143,7 +143,7 @@ class Pipeline:
 
     def _score_batch(self, sources: list[Source], stop: Event) -> list[ScoreRecord]:
         """Score some images; nothing where the run is stopped. Raises Stopped where the pipeline is closed."""
-        states = [read_state(source) if self.cache is not None and isinstance(source, str) else None for source in sources]
+        states = [None if self.cache is None else find_state(source) for source in sources]
         try:
             outcomes = [self._find(*file, stop) for file in zip(sources, states, strict=True)]
         except Stopped:
@@ -157,29 +157,31 @@ class Pipeline:
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
                 records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
-                    self.cache.put(name_source(source), state, prediction)
+                    self.cache.put(*locate_source(source), state, prediction)
             else:
                 records.append(outcome)
         return records
 
     def _find(self, source: Source, state: FileState | None, stop: Event) -> PreparedImage | ScoreRecord:
         """The record of an image that is in the cache; else its crops. One in the cache is decoded for its preview alone."""
-        record = self._look_up(name_source(source), state)
+        record = self._look_up(source, state)
         if record is None or not self.pool.options.preview:
             return record or self._prepare(source, stop)
         image = self._prepare(source, stop)
         return add_preview(record, image) if isinstance(image, PreparedImage) else image
 
-    def _look_up(self, path: str, state: FileState | None) -> ScoreRecord | None:
+    def _look_up(self, source: Source, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
-        prediction = self.cache.get(path, state) if self.cache is not None and state is not None else None
+        prediction = self.cache.get(*locate_source(source), state) if self.cache is not None and state is not None else None
         if prediction is None or prediction.width * prediction.height > self.pool.options.max_pixels:
             return None
-        return self._make_record(path, prediction)
+        return self._make_record(name_source(source), prediction)
 
     def _prepare(self, source: Source, stop: Event) -> PreparedImage | ScoreRecord:
         """The crops of one image, or the record that says why there are none."""
         try:
+            if isinstance(source, LazyFile):
+                source = source.fetch()
             if isinstance(source, Pixels):
                 return prepare_pixels(source.rgb, self.pool.options)
             if isinstance(source, Unreadable):
@@ -283,20 +285,19 @@ def open_pipeline(
 
 
 def score_all(
-    paths: Iterable[str],
+    sources: Iterable[Source],
     options: ScoreOptions,
     write: Callable[[ScoreRecord], None],
     tally: Tally,
     worker: WorkerProcess | None = None,
 ) -> None:
-    """Score files and folders into `write`, counting in `tally` as it goes. worker: as in `open_pipeline`.
+    """Score images into `write`, counting in `tally` as it goes. worker: as in `open_pipeline`.
 
     Raises DataError where there is no image at all, and what opening a pipeline, scoring and `write` raise.
     """
     pipeline = open_pipeline(options, tally.notes.append, worker)
-    images = count_found(find_images(paths, tally.left_out, filter_names(options)), tally)
     undecoded: Counter[str] = Counter()  # kinds whose decoder is not installed
-    with closing(pipeline), closing(pipeline.score(images)) as records:
+    with closing(pipeline), closing(pipeline.run(count_found(sources, tally))) as records:
         for record in records:
             write(record)
             tally.add(record)
@@ -309,11 +310,11 @@ def score_all(
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 
 
-def count_found(paths: Iterable[str], tally: Tally) -> Iterator[str]:
-    """The same paths, counted as they are drawn."""
-    for path in paths:
+def count_found(sources: Iterable[Source], tally: Tally) -> Iterator[Source]:
+    """The same sources, counted as they are drawn."""
+    for source in sources:
         tally.found += 1
-        yield path
+        yield source
 
 
 def filter_names(options: ScoreOptions) -> NameFilter:

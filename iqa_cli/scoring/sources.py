@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -12,6 +13,7 @@ from iqa_cli.errors import InputError
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.in_memory import Channels, is_picture, read_array, read_picture
 from iqa_cli.records import Status, Undecodable
+from iqa_cli.scoring.cache import FileState, read_state
 
 if TYPE_CHECKING:
     from iqa_cli.images.in_memory import ImageInput, Picture
@@ -41,13 +43,47 @@ class Unreadable:
     failure: Undecodable
 
 
-Source = str | FileBytes | Pixels | Unreadable
+@dataclass(frozen=True)
+class LazyFile:
+    """A file that is read when its turn comes, as one in an archive.
+
+    name: what its record calls it; read: gives its bytes, raises Undecodable. container: the local file that it is part of, in
+    this state, and place: where in it, by which the cache knows it; without a state it knows nothing of it.
+    """
+
+    name: str
+    read: Callable[[], bytes] = field(repr=False)
+    container: str = ""
+    state: FileState | None = None
+    place: str = ""
+
+    def fetch(self) -> FileBytes | Unreadable:
+        """The file in memory, or why it cannot be."""
+        try:
+            return FileBytes(self.name, self.read())
+        except Undecodable as failure:
+            return Unreadable(self.name, failure)
+
+
+Source = str | FileBytes | LazyFile | Pixels | Unreadable
 """A string is a path."""
 
 
 def name_source(source: Source) -> str:
     """What the record of a source calls it: its path, where it has one."""
     return source if isinstance(source, str) else source.name
+
+
+def find_state(source: Source) -> FileState | None:
+    """The state of what the cache knows a source by: its file, or the archive that it is in; None where it knows nothing."""
+    if isinstance(source, LazyFile):
+        return source.state
+    return read_state(source) if isinstance(source, str) else None
+
+
+def locate_source(source: Source) -> tuple[str, str]:
+    """The file, and the place in it, by which the cache knows a source."""
+    return (source.container, source.place) if isinstance(source, LazyFile) else (name_source(source), "")
 
 
 # ---- what programs give ----

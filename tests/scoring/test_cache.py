@@ -60,13 +60,13 @@ def opened(cache: Path, warned: Warned) -> Iterator[ScoreCache]:
 
 def look_up(scores: ScoreCache, path: str) -> Prediction | None:
     state = read_state(path)
-    return None if state is None else scores.get(path, state)
+    return None if state is None else scores.get(path, "", state)
 
 
 def put(scores: ScoreCache, path: str) -> None:
     state = read_state(path)
     assert state is not None
-    scores.put(path, state, PREDICTION)
+    scores.put(path, "", state, PREDICTION)
 
 
 def read_rows(folder: Path) -> list[tuple[object, ...]]:
@@ -143,9 +143,9 @@ def test_a_file_that_changes_while_it_is_scored_is_not_kept(opened: ScoreCache, 
     state = read_state(file)
     assert state is not None
     Path(file).write_bytes(b"pixels, and it grows")
-    opened.put(file, state, PREDICTION)
+    opened.put(file, "", state, PREDICTION)
     Path(file).unlink()
-    opened.put(file, state, PREDICTION)
+    opened.put(file, "", state, PREDICTION)
     assert read_rows(cache) == []
 
 
@@ -160,8 +160,8 @@ def test_files_of_impossible_ages_are_scored_without_it(opened: ScoreCache, file
     from dataclasses import replace
 
     ancient = replace(state, modified=1 << 70)
-    assert opened.get(file, ancient) is None
-    opened.put(file, ancient, PREDICTION)
+    assert opened.get(file, "", ancient) is None
+    opened.put(file, "", ancient, PREDICTION)
     put(opened, file)
     assert look_up(opened, file) == PREDICTION
 
@@ -203,7 +203,7 @@ scores = ScoreCache(Path(sys.argv[1]), {"model": "a"}, lambda text: sys.exit(tex
 for i in range(int(sys.argv[2]), 200, 2):
     path = f"{sys.argv[3]}/{i}"
     Path(path).write_bytes(b"pixels")
-    scores.put(path, read_state(path), Prediction(i / 200, i, i))
+    scores.put(path, "", read_state(path), Prediction(i / 200, i, i))
     print(i, flush=True)
 """
 
@@ -239,7 +239,7 @@ def test_a_damaged_cache_is_set_aside(cache: Path, file: str, warned: Warned, wh
         for i in range(400):
             state = read_state(file)
             assert state is not None
-            scores.put(file, state, PREDICTION)
+            scores.put(file, "", state, PREDICTION)
             scores._execute("INSERT INTO scores VALUES (?, ?, 1, 1, 1, NULL, 0.5, 1, 1)", f"{i}".encode(), b"x")
     data = bytearray((cache / FILE).read_bytes())
     if where == "whole":
@@ -290,11 +290,11 @@ import resource, sys
 from pathlib import Path
 from iqa_cli.scoring.cache import Prediction, ScoreCache, read_state
 scores = ScoreCache(Path(sys.argv[1]), {"model": "a"}, print)
-scores.put(sys.argv[2], read_state(sys.argv[2]), Prediction(0.5, 1, 1))
+scores.put(sys.argv[2], "", read_state(sys.argv[2]), Prediction(0.5, 1, 1))
 size = (Path(sys.argv[1]) / "scores-1.sqlite-wal").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 9000, size + 9000))
 for i in range(100):
-    scores.put(sys.argv[2], read_state(sys.argv[2]), Prediction(0.5, i, i))
+    scores.put(sys.argv[2], "", read_state(sys.argv[2]), Prediction(0.5, i, i))
 """
 
 

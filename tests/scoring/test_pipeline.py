@@ -309,12 +309,16 @@ def test_one_path_is_one_path_and_never_one_a_character(model: Path, photos: Pat
     assert [record.path for record in open_pipeline(options).score(kind(photo))] == [str(photo)]
 
 
+def score_found(folders: list[Path], model: Path, write: Callable[[ScoreRecord], None], tally: Tally) -> None:
+    score_all(find_images(map(str, folders), tally.left_out), ScoreOptions(str(model)), write, tally)
+
+
 def test_a_run_counts_what_becomes_of_every_file(model: Path, photos: Path, tmp_path: Path) -> None:
     write_photo(tmp_path / "a.jpg", 1)
     (tmp_path / "b.jpg").write_text("text")
     (tmp_path / "notes.txt").write_text("text")
     tally, records = Tally(), []
-    score_all([str(photos), str(tmp_path)], ScoreOptions(str(model)), records.append, tally)
+    score_found([photos, tmp_path], model, records.append, tally)
     assert tally.found == tally.recorded == len(records) == 14
     assert tally.statuses == {Status.OK: 13, Status.UNSUPPORTED: 1}
     assert tally.left_out == {"*.txt": 1}
@@ -338,10 +342,10 @@ def test_previews_come_with_the_same_scores(model: Path, photos: Path, cached: b
 
 def test_nothing_to_score_says_what_was_left_out(model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images found; there is nothing at all"):
-        score_all([str(tmp_path)], ScoreOptions(str(model)), lambda _: None, Tally())
+        score_found([tmp_path], model, lambda _: None, Tally())
     (tmp_path / "notes.txt").write_text("text")
     with pytest.raises(DataError, match=r"no images found; left out: 1 \*\.txt"):
-        score_all([str(tmp_path)], ScoreOptions(str(model)), lambda _: None, Tally())
+        score_found([tmp_path], model, lambda _: None, Tally())
 
 
 @pytest.mark.parametrize("knobs", [{"batch_size": 0}, {"workers": 0}, {"crops": 0}, {"crops": 10}, {"max_pixels": 0}])

@@ -14,6 +14,7 @@ from iqa_cli.cli.flags.images import INPUT, FolderFlags
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
 from iqa_cli.errors import UsageError
 from iqa_cli.options import REPORT_PREVIEW, ScoreOptions
+from iqa_cli.remote.names import is_archive
 from iqa_cli.scoring.selection import Order, Selection
 
 CHOICE = "Choice"  # a panel of the help
@@ -26,7 +27,9 @@ class InputFlags(FolderFlags):
 
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH...", help="Images, and folders of them; - reads a list of paths from stdin."),
+        typer.Argument(
+            metavar="PATH...", help="Images; folders, archives and URLs of them; - reads a list of paths from stdin."
+        ),
     ] = None
     files_from: Annotated[
         Path | None,
@@ -45,9 +48,14 @@ class InputFlags(FolderFlags):
     ] = False
 
     def has_many(self) -> bool:
-        """Whether folders or lists are among them; images that are named one by one need no cache."""
+        """Whether folders, archives or lists are among them; images that are named one by one need no cache."""
         paths = self.paths or []
-        return self.files_from is not None or STDIN in paths or any(map(os.path.isdir, paths))
+        return self.files_from is not None or STDIN in paths or any(map(is_container, paths))
+
+
+def is_container(path: str) -> bool:
+    """Whether a path is that of a folder or of an archive."""
+    return os.path.isdir(path) or is_archive(path)  # noqa: PTH112
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""Objects: what URLs name, as sources. Those that look like images are not asked about before they are read."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from iqa_cli.images.find import NameFilter
+from iqa_cli.images.formats import HEAD, kind_of_suffix
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.remote.archives import list_passing, list_zip, naming_failures
+from iqa_cli.remote.members import FILE, FOLDER, Member, classify_member, is_image
+from iqa_cli.remote.names import is_pattern_of_urls, path_of
+from iqa_cli.remote.stores import Store, make_lazy
+from iqa_cli.remote.streams import open_ranges, open_stream
+from iqa_cli.scoring.sources import Source, Unreadable
+
+
+def find_objects(store: Store, url: str, path: str, left_out: Counter[str], names: NameFilter) -> Iterator[Source]:
+    """What a URL names that is no archive: an object, those that match a pattern, or the images below a prefix.
+
+    Raises DataError where the store cannot be reached.
+    """
+    try:
+        if is_pattern_of_urls(url):
+            yield from find_matching(store, url, path)
+        elif is_prefix(store, url, path):
+            yield from walk_prefix(store, path, left_out, names)
+        else:
+            yield make_lazy(url, store, path)
+    except Undecodable as failure:
+        yield Unreadable(url, failure)
+
+
+def find_matching(store: Store, url: str, path: str) -> Iterator[Source]:
+    """The objects that match a pattern, by their names. Raises Undecodable where none does, DataError."""
+    found = expand_url(store, path)
+    for each in found:
+        yield make_lazy(name_object(store, each), store, each)
+    if not found:
+        yield Unreadable(url, Undecodable(Status.MISSING, "nothing matches this pattern"))
+
+
+def expand_url(store: Store, path: str) -> list[str]:
+    """The paths that match a pattern, sorted. Raises Undecodable and DataError."""
+    found = sorted(store.call("glob", path))
+    if not found:
+        store.check_bucket()
+    return found
+
+
+def is_prefix(store: Store, url: str, path: str) -> bool:
+    """Whether a URL names something like a folder. Raises Undecodable for nothing at all, DataError."""
+    if store.is_web:
+        return path_of(url).endswith("/")
+    suffix = PurePosixPath(path).suffix.lower()
+    if kind_of_suffix(suffix):  # of an image, decoded here or not
+        return False
+    return bool(store.call("info", path)["type"] == "directory")
+
+
+def name_object(store: Store, path: str) -> str:
+    """The URL of a path in a store."""
+    return path if store.is_web else f"{store.scheme}://{path}"
+
+
+def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilter) -> Iterator[Source]:
+    """The images below a prefix, as `images.find.walk_folder` walks folders. Raises Undecodable and DataError.
+
+    Only the names below one prefix are held at a time.
+    """
+    top = top.rstrip("/")
+    pending = [top]
+    while pending:
+        prefix = pending.pop()
+        folders = []
+        for entry in list_prefix(store, prefix):
+            path = str(entry["name"]).rstrip("/")
+            kind = classify_member(make_member(store, entry, path[len(top) :]), names)
+            if kind == FOLDER:
+                folders.append(path)
+            elif is_image(kind, left_out):
+                yield make_lazy(name_object(store, path), store, path, entry.get("size"))
+        pending.extend(reversed(folders))
+
+
+def list_prefix(store: Store, prefix: str) -> list[dict[str, Any]]:
+    """What is directly below a prefix, by names; of web pages, what links to something below. Raises Undecodable, DataError."""
+    store.files.invalidate_cache()  # which would hold all names
+    entries = store.call("ls", f"{prefix}/" if store.is_web else prefix, detail=True)
+    entries = [
+        entry for entry in entries if entry["name"].rstrip("/") != prefix and not (store.is_web and "?" in entry["name"])
+    ]
+    return sorted(entries, key=lambda entry: os.fsencode(entry["name"]))
+
+
+def make_member(store: Store, entry: dict[str, Any], name: str) -> Member:
+    """An entry of a listing as what is in a folder. Its first bytes are asked for only where it has no suffix."""
+    path, name = entry["name"], unquote(name) if store.is_web else name
+    suffix = PurePosixPath(name).suffix
+
+    def read_head() -> bytes:
+        return b"" if suffix else store.read_range(path, 0, HEAD)
+
+    kind = FOLDER if entry["type"] == "directory" else FILE
+    return Member(name, kind, entry.get("size") or 0, "", lambda: store.read(path), read_head)
+
+
+def list_members(store: Store, path: str) -> Iterator[Member]:
+    """The files in an archive of a store, as `archives.list_members`; a tar is read once, from its beginning to its end.
+
+    Raises Undecodable and DataError.
+    """
+    with naming_failures():
+        if path_of(path).lower().endswith(".zip"):
+            yield from list_zip(zipfile.ZipFile(open_ranges(store, path)))
+            return
+        with open_stream(store, path) as stream:
+            yield from list_passing(stream)

@@ -1,0 +1,239 @@
+"""Stores: buckets, hosts and hubs that URLs name, read with patience. fsspec knows how, and where credentials usually are.
+
+An object that cannot be had is an Undecodable, for a row of its own; a store that cannot be had at all is a DataError.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from threading import Event, Lock
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+from iqa_cli.errors import DataError, ExtraMissing
+from iqa_cli.records import Status, Undecodable
+from iqa_cli.remote.members import refuse_large
+from iqa_cli.remote.names import HTTP, scheme_of
+from iqa_cli.scoring.sources import LazyFile
+
+DELAYS = (0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt, give or take a half
+PATIENCE = 20.0  # seconds after which there is no further attempt
+READ_TIMEOUT = 120.0  # seconds without an end of one request
+POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
+HOPELESS = 32  # objects in a row that cannot be read, after which the store is given up
+BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
+NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"}
+UNREACHABLE = {
+    "ClientConnectorError",
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ConnectionTimeoutError",
+    "ConnectError",
+}
+"""Names of exceptions of botocore, google-auth, aiohttp and httpx, which need not be installed."""
+
+
+class Failure(Enum):
+    """What a failed request means. PASSING: another attempt may help; UNREACHABLE: so, but maybe nothing there can be had."""
+
+    MISSING = auto()
+    DENIED = auto()
+    FATAL = auto()
+    UNREACHABLE = auto()
+    PASSING = auto()
+
+
+def judge(error: BaseException) -> Failure:
+    """What an exception of fsspec and the libraries below it means."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    status = getattr(error, "status", None)  # of an HTTP response
+    if names & NO_CREDENTIALS or type(error.__cause__).__name__ == "NoSuchBucket":
+        return Failure.FATAL
+    if isinstance(error, FileNotFoundError) or status in (404, 410) or "EntryNotFoundError" in names:
+        return Failure.MISSING
+    if isinstance(error, PermissionError) or (isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)):
+        return Failure.DENIED
+    if names & UNREACHABLE or isinstance(error, ConnectionRefusedError | socket.gaierror):
+        return Failure.UNREACHABLE
+    return Failure.PASSING
+
+
+def say(error: BaseException) -> str:
+    """An exception in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+class Store:
+    """One bucket or host. For many threads. root: its URL; files: fsspec's file system; stop: set when the run ends."""
+
+    def __init__(self, root: str, files: Any, stop: Event) -> None:
+        self.root, self.files, self.stop = root, files, stop
+        self.scheme = scheme_of(root)
+        self.is_web = self.scheme in HTTP
+        self.lock = Lock()
+        self.reached = self.checked = False  # whether anything was ever answered, the bucket looked for
+        self.failures = 0  # in a row
+
+    def ask(self, request: Callable[[], Any]) -> Any:
+        """The answer to a request, which may be a coroutine of the file system; with further attempts where those may help.
+
+        Raises Undecodable for an object that cannot be had, DataError for a store that cannot.
+        """
+        began = monotonic()
+        for delay in (*DELAYS, None):
+            try:
+                answer = self._wait(request())
+            except Undecodable:
+                raise
+            except Exception as error:  # of any of a dozen libraries
+                failure = judge(error)
+                self._refuse(error, failure)
+                if delay is None or monotonic() - began > PATIENCE:
+                    self._give_up(error, failure)
+                elif self.stop.wait(delay * (0.5 + random.random())):
+                    raise Undecodable(Status.DENIED, "the run was stopped") from error
+            else:
+                self._note_answer()
+                return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    def _refuse(self, error: BaseException, failure: Failure) -> None:
+        """Raises Undecodable and DataError for a failure that lasts."""
+        if failure is Failure.FATAL:
+            raise DataError(f"{self.root}: cannot be read: {say(error)}") from error
+        if failure not in (Failure.MISSING, Failure.DENIED):
+            return
+        if failure is Failure.MISSING and not self.reached:
+            self.check_bucket()
+        self._note_answer()
+        if failure is Failure.MISSING:
+            raise Undecodable(Status.MISSING, "no such object") from error
+        raise Undecodable(Status.DENIED, f"cannot be read: {say(error)}") from error
+
+    def _wait(self, answer: Any) -> Any:
+        """The result of a coroutine, unless the run is stopped meanwhile; anything else as it is."""
+        if not hasattr(answer, "__await__"):
+            return answer
+        import asyncio
+
+        future = asyncio.run_coroutine_threadsafe(answer, self.files.loop)
+        end = monotonic() + READ_TIMEOUT
+        while not future.done():
+            with suppress(TimeoutError):
+                future.exception(POLL_INTERVAL)
+            if self.stop.is_set() and not future.done():
+                future.cancel()
+                raise Undecodable(Status.DENIED, "the run was stopped")
+            if monotonic() > end and future.cancel():
+                raise TimeoutError(f"no answer within {READ_TIMEOUT:g} s")
+        return future.result()
+
+    def check_bucket(self) -> None:
+        """Where nothing was found, look for the bucket itself, once. Raises DataError where there is none."""
+        with self.lock:
+            needed, self.checked = not self.checked, True
+        if not needed or self.scheme not in BUCKETS:
+            return
+        name = "_info" if getattr(self.files, "async_impl", False) else "info"
+        try:
+            self._wait(getattr(self.files, name)(self.files._strip_protocol(self.root)))
+        except FileNotFoundError as error:
+            raise DataError(f"{self.root}: no such bucket, or not for these credentials") from error
+        except Exception:  # one may read objects of a bucket without being allowed to ask about it
+            return
+
+    def _note_answer(self) -> None:
+        with self.lock:
+            self.reached, self.failures = True, 0
+
+    def _give_up(self, error: BaseException, failure: Failure) -> None:
+        """Raises Undecodable for one object; DataError where the store never answered, or does not any more."""
+        with self.lock:
+            self.failures += 1
+            hopeless = self.failures >= HOPELESS or (failure is Failure.UNREACHABLE and not self.reached)
+        if hopeless:
+            raise DataError(f"{self.root}: cannot be reached: {say(error)}") from error
+        raise Undecodable(Status.DENIED, f"cannot be read: {say(error)}") from error
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """The answer of a method of the file system. Raises as `ask` does."""
+        name = f"_{method}" if getattr(self.files, "async_impl", False) else method
+        return self.ask(lambda: getattr(self.files, name)(*arguments, **named))
+
+    def read(self, path: str, size: int | None = None) -> bytes:
+        """All of an object. size: bytes, where it is known. Raises as `ask` does, and Undecodable for one that is too large."""
+        if self.is_web:
+            return bytes(self.ask(lambda: read_page(self.files, path)))
+        size = self.call("info", path)["size"] if size is None else size
+        refuse_large(size)
+        return self.read_range(path, 0, size)
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Some bytes of an object, as far as it has them. Raises as `ask` does."""
+        return bytes(self.call("cat_file", path, start=start, end=end)) if end > start else b""
+
+
+async def read_page(files: Any, url: str) -> bytes:
+    """All that a web server gives for a URL, by one request. Raises Undecodable for too much, and what aiohttp raises."""
+    session = await files.set_session()
+    parts, size = [], 0
+    async with session.get(files.encode_url(url), **files.kwargs) as response:
+        files._raise_not_found_for_status(response, url)
+        async for part in response.content.iter_chunked(1 << 20):
+            parts.append(part)
+            size += len(part)
+            refuse_large(size)
+    return b"".join(parts)
+
+
+class Stores:
+    """The stores of a run, each opened once. stop: set when the run ends."""
+
+    def __init__(self, stop: Event) -> None:
+        self.stop = stop
+        self.opened: dict[str, Store] = {}
+
+    def open(self, url: str) -> tuple[Store, str] | None:
+        """The store of a URL, and the path in it; None where nothing is known of its kind. Raises ExtraMissing, DataError."""
+        scheme = scheme_of(url)
+        root = f"{scheme}://{urlsplit(url).netloc}"
+        store = self.opened.get(root)
+        if store is None:
+            files = open_files(url, scheme)
+            if files is None:
+                return None
+            store = self.opened[root] = Store(root, files, self.stop)
+        return store, str(store.files._strip_protocol(url))
+
+
+def open_files(url: str, scheme: str) -> Any:
+    """The file system of fsspec for a URL; None where it has none. Raises ExtraMissing, DataError."""
+    try:
+        import fsspec
+
+        options: dict[str, Any] = {}
+        if scheme in HTTP:
+            import aiohttp
+
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
+            options["client_kwargs"] = {"timeout": timeout, "trust_env": True}
+        return fsspec.core.url_to_fs(url, skip_instance_cache=True, **options)[0]
+    except ImportError as error:
+        raise ExtraMissing("remote", f"{scheme}://") from error
+    except ValueError as error:
+        if "Protocol not known" in str(error):
+            return None
+        raise DataError(f"{url}: {say(error)}") from error
+    except Exception as error:  # as a host that is not found while a session is opened
+        raise DataError(f"{url}: cannot be reached: {say(error)}") from error
+
+
+def make_lazy(name: str, store: Store, path: str, size: int | None = None) -> LazyFile:
+    """An object of a store, read when its turn comes. name: its URL; size: bytes, where it is known."""
+    return LazyFile(name, lambda: store.read(path, size))

@@ -1,0 +1,1 @@
+"""Scores as the tables that builders of data sets use: Parquet, Hugging Face's imagefolder, side files of shards."""

@@ -1,0 +1,159 @@
+"""Parquet: scores with typed columns, in row groups. Without its end it cannot be read, so it appears whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from iqa_cli.errors import DataError, ExtraMissing
+from iqa_cli.files.atomic import SealedFile, Target, open_target
+from iqa_cli.files.outputs import Output
+from iqa_cli.records import COLUMNS, ScoreRecord
+from iqa_cli.remote.names import split_key, split_member
+from iqa_cli.scoring.writers import Columns, Sink, clean, round_record
+
+GROUP = 10_000  # rows that are held, and written together
+MAGIC = b"PAR1"
+KIND = "Parquet of scores"
+Row = Mapping[str, Any]
+
+
+def need_pyarrow(option: str) -> None:
+    """Raises ExtraMissing where Parquet cannot be written."""
+    if find_spec("pyarrow") is None:
+        raise ExtraMissing("parquet", option)
+
+
+@cache
+def score_schema(columns: Columns = COLUMNS) -> Any:
+    """The columns: those of every output, then the model's SHA-256, the shard, and WebDataset's key in it.
+
+    path_base64: all bytes of a path that is no UTF-8; else null, as those two are for an image in no archive.
+    """
+    import pyarrow as pa
+
+    text, number, pixels = pa.string(), pa.float64(), pa.int32()
+    types = {
+        **dict.fromkeys(columns, text),
+        **dict.fromkeys(("score", "percentile", "uncertainty"), number),
+        **dict.fromkeys({"width", "height", "rank_in_group"} & set(columns), pixels),
+        **dict.fromkeys({"best_of_group"} & set(columns), pa.bool_()),
+        **dict.fromkeys(("model_sha256", "shard", "key", "path_base64"), text),
+    }
+    return pa.schema(list(types.items()))
+
+
+def describe_row(record: ScoreRecord, sha256: str, columns: Columns) -> dict[str, Any]:
+    """A record as a row of these columns. sha256: of the model's weights."""
+    inside = split_member(record.path)
+    shard, key = (None, None) if inside is None else (inside[0], split_key(inside[1])[0])
+    values: dict[str, Any] = clean({**round_record(record, columns), "model_sha256": sha256, "shard": shard, "key": key})
+    return values
+
+
+class TargetFile(io.RawIOBase):
+    """A target as the file that pyarrow writes to, from its beginning to its end."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.place = 0
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self.place
+
+    def write(self, data: Any) -> int:
+        """Hand them on. Raises as the target does."""
+        block = bytes(data)
+        self.target.write(block)
+        self.place += len(block)
+        return len(block)
+
+
+class ParquetSink:
+    """Rows, in groups, and at the end what makes them a file. describe: a record as a row; None: it has none."""
+
+    def __init__(self, target: Target, schema: Any, describe: Callable[[ScoreRecord], Row | None]) -> None:
+        self.target, self.schema, self.describe = target, schema, describe
+        self.held: list[Row] = []
+        self.writer: Any = None
+
+    def write(self, record: ScoreRecord) -> None:
+        """Hold a row; write a group of them. Raises as `Target.write` does."""
+        row = self.describe(record)
+        if row is not None:
+            self.held.append(row)
+        if len(self.held) >= GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(pa.PythonFile(TargetFile(self.target), mode="w"), self.schema, compression="zstd")
+        self.writer.write_table(pa.Table.from_pylist(self.held, self.schema))
+        self.held = []
+
+    def close(self) -> None:
+        """Write the rest and the end; without any rows, nothing."""
+        if self.held:
+            self.flush()
+        if self.writer is not None:
+            self.writer.close()
+            if isinstance(self.target, SealedFile):
+                self.target.seal()
+
+
+@contextmanager
+def open_table(path: Path, schema: Any, describe: Callable[[ScoreRecord], Row | None]) -> Iterator[Sink]:
+    """A Parquet file of records, complete when the block ends, however it ends. Raises DataError where it cannot be written."""
+    with open_target(path, SealedFile) as target:
+        sink = ParquetSink(target, schema, describe)
+        try:
+            yield sink
+        finally:
+            sink.close()
+
+
+@contextmanager
+def open_parquet(path: Path, sha256: str, columns: Columns = COLUMNS) -> Iterator[Sink]:
+    """The same with the columns of `score_schema`. sha256: of the model's weights."""
+    with open_table(path, score_schema(columns), lambda record: describe_row(record, sha256, columns)) as sink:
+        yield sink
+
+
+def read_columns(path: Path) -> list[str]:
+    """The names of the columns of a Parquet file. Raises DataError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def list_parquet(path: Path, option: str = "--parquet", first: str = "path") -> Output:
+    """A Parquet file as `outputs.check_outputs` wants it. first: the column that an earlier one of this kind begins with."""
+
+    def is_earlier(head: bytes) -> bool:
+        if not head.startswith(MAGIC):
+            return False
+        try:
+            columns = read_columns(path)
+        except DataError:
+            return False
+        return columns[:1] == [first] and {*COLUMNS[1:], "model_sha256"} <= set(columns)
+
+    return Output(path, option, KIND, is_earlier)

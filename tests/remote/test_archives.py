@@ -1,0 +1,358 @@
+import bz2
+import gzip
+import json
+import lzma
+import os
+import stat
+import tarfile
+import tracemalloc
+import zipfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import Run, read_rows, wait_until
+from shards import read_files, write_tar, write_zip
+
+from iqa_cli import ScoreOptions, score_images
+from iqa_cli.images.find import EVERYTHING, NameFilter
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.remote.find import find_sources
+from iqa_cli.remote.names import is_archive, plainly, split_key, split_member
+from iqa_cli.scoring.sources import LazyFile, Unreadable, name_source
+
+
+def score(model: Path, *paths: object, **options: object) -> list[ScoreRecord]:
+    return list(score_images([str(path) for path in paths], ScoreOptions(str(model), **options)))
+
+
+def inside(records: list[ScoreRecord], place: object) -> list[ScoreRecord]:
+    """The records with their paths below a folder or an archive."""
+    return [replace(record, path=record.path.removeprefix(str(place)).lstrip(":/")) for record in records]
+
+
+def list_names(*paths: object, names: NameFilter = EVERYTHING) -> tuple[list[str], dict[str, int]]:
+    left_out = Counter[str]()
+    return [name_source(source) for source in find_sources(map(str, paths), left_out, names)], dict(left_out)
+
+
+def find_first(archive: Path) -> LazyFile:
+    source = next(iter(find_sources([str(archive)], Counter())))
+    assert isinstance(source, LazyFile)
+    return source
+
+
+PACKINGS = {
+    "a.tar": lambda path, files: write_tar(path, files),
+    "pax.tar": lambda path, files: write_tar(path, [(f"{'deep/' * 40}{name}", data) for name, data in files]),
+    "a.tar.gz": lambda path, files: write_tar(path, files, "w:gz"),
+    "a.tgz": lambda path, files: write_tar(path, files, "w:gz"),
+    "a.tar.bz2": lambda path, files: write_tar(path, files, "w:bz2"),
+    "a.tar.xz": lambda path, files: write_tar(path, files, "w:xz"),
+    "A.TAR": lambda path, files: write_tar(path, files),
+    "stored.zip": lambda path, files: write_zip(path, files),
+    "deflated.zip": lambda path, files: write_zip(path, files, zipfile.ZIP_DEFLATED),
+    "lzma.zip": lambda path, files: write_zip(path, files, zipfile.ZIP_LZMA),
+}
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_an_archive_scores_as_the_folder_does_to_the_last_bit(
+    model: Path, photos: Path, tmp_path: Path, name: str, batch_size: int
+) -> None:
+    archive = PACKINGS[name](tmp_path / name, read_files(photos))
+    records = inside(score(model, archive, batch_size=batch_size), archive)
+    assert [replace(r, path=r.path.replace("deep/", "")) for r in records] == inside(score(model, photos), photos)
+
+
+def test_the_path_of_a_record_can_be_typed_back(model: Path, photos: Path, tmp_path: Path) -> None:
+    for archive in (write_tar(tmp_path / "0.tar", read_files(photos)), write_zip(tmp_path / "0.zip", read_files(photos))):
+        for record in score(model, archive):
+            assert score(model, record.path) == [record]
+            scheme, (outer, member) = archive.suffix[1:], record.path.split("::")
+            assert score(model, f"{scheme}://{member}::{outer}") == [record]
+        assert len(score(model, f"{archive}::more/*.jpg")) == 4
+        (missing,) = score(model, f"{archive}::gone.jpg")
+        assert (missing.path, missing.status) == (f"{archive}::gone.jpg", Status.MISSING)
+
+
+def test_what_is_no_image_is_left_out_and_counted_as_in_folders(tmp_path: Path, photos: Path) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    files = [
+        ("0001.jpg", photo),
+        ("0001.json", b"{}"),
+        ("0001.txt", b"a caption"),
+        ("0002.json", b"{}"),
+        ("./0003.jpg", photo),
+        ("._0003.jpg", b"of a Mac"),
+        ("__MACOSX/0003.jpg", b"of a Mac"),
+        ("no-suffix", photo),
+        ("README", b"text"),
+        ("a.svg", b"<svg>"),
+        ("thumbs/0001.jpg", photo),
+        ("a/b/0001.jpg", photo),
+    ]
+    wanted = ["0001.jpg", "./0003.jpg", "no-suffix", "a/b/0001.jpg"]
+    left_out = {"*.json": 2, "*.txt": 1, "hidden": 1, "system folder": 1, "no suffix": 1, "SVG image": 1}
+    for archive in (
+        write_tar(tmp_path / "a.tar", files),
+        write_tar(tmp_path / "a.tgz", files, "w:gz"),
+        write_zip(tmp_path / "a.zip", files),
+    ):
+        found = [f"{archive}::{name}" for name in wanted]
+        assert list_names(archive, names=NameFilter(exclude=("thumbs",))) == (found, {**left_out, "in an excluded folder": 1})
+        assert list_names(archive, names=NameFilter(max_depth=1))[0] == found[:3]
+        assert list_names(archive, names=NameFilter(include=("0003*",)))[0] == found[1:2]
+        assert list_names(f"{archive}::0001.txt") == ([f"{archive}::0001.txt"], {})  # who names it wants to hear of it
+
+
+def test_links_folders_and_devices_in_a_tar_are_no_images(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        kinds = {"a.jpg": tarfile.SYMTYPE, "b.jpg": tarfile.LNKTYPE, "c.jpg": tarfile.FIFOTYPE, "d": tarfile.DIRTYPE}
+        for name, kind in kinds.items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+    assert list_names(tmp_path / "a.tar") == ([], {"link": 2, "not a regular file": 1})
+
+
+def test_two_files_of_one_name_are_two_rows(model: Path, photos: Path, tmp_path: Path) -> None:
+    files = [("0.jpg", (photos / name).read_bytes()) for name in ("01.jpg", "02.jpg")]
+    archive = write_tar(tmp_path / "a.tar", files)
+    os.utime(archive, (1, 1))
+    wait_until(lambda: find_first(archive).state is not None)
+    expected = [record.score for record in score(model, photos / "01.jpg", photos / "02.jpg")]
+    assert expected[0] != expected[1]
+    for _ in range(2):
+        assert [record.score for record in score(model, archive, cache=True)] == expected
+
+
+# ---- broken ones ----
+
+
+@pytest.mark.parametrize("packing", ["tar", "tar.gz", "tar.xz"])
+def test_a_tar_cut_short_gives_the_rows_before_the_cut_and_one_for_it(
+    model: Path, photos: Path, tmp_path: Path, packing: str
+) -> None:
+    whole = write_tar(tmp_path / "whole.tar", read_files(photos))
+    pack = {"tar": bytes, "tar.gz": gzip.compress, "tar.xz": lzma.compress}[packing]
+    data, expected = whole.read_bytes(), inside(score(model, photos), photos)
+    with tarfile.open(whole) as archive:
+        fifth = archive.getmembers()[4]
+    cuts = {
+        "in a file": fifth.offset_data + 100,
+        "in a header": fifth.offset + 100,
+        "between files": fifth.offset,
+        "in what fills up a block": fifth.offset_data + fifth.size + 1,
+    }
+    for where, place in cuts.items():
+        broken = tmp_path / f"broken.{packing}"
+        broken.write_bytes(pack(data[:place]))
+        other = tmp_path / "other.tar"
+        other.write_bytes(data)
+        records = score(model, broken, other)
+        count = 5 if where == "in what fills up a block" else 4
+        assert inside(records[:count], broken) == expected[:count], where
+        assert records[count].status is Status.DAMAGED, where
+        assert "cut short" in records[count].detail
+        assert records[count].path == (f"{broken}::{fifth.name}" if where == "in a file" else str(broken)), where
+        assert inside(records[-12:], other) == expected, where
+        assert len(records) == count + 1 + 12, where
+
+
+def test_packed_data_that_end_early_are_a_row(model: Path, photos: Path, tmp_path: Path) -> None:
+    data = write_tar(tmp_path / "whole.tar", read_files(photos)).read_bytes()
+    for name, pack in (("a.tgz", gzip.compress), ("a.tbz", bz2.compress), ("a.txz", lzma.compress)):
+        packed = pack(data)
+        (tmp_path / name).write_bytes(packed[: len(packed) * 2 // 3])
+        records = score(model, tmp_path / name)
+        assert records[-1].status is Status.DAMAGED
+        assert {record.status for record in records[:-1]} <= {Status.OK, Status.DAMAGED}
+        assert len(records) <= 12
+
+
+def test_a_damaged_header_is_a_row_that_says_where(model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "a.tar", read_files(photos))
+    with tarfile.open(archive) as opened:
+        third = opened.getmembers()[2]
+    data = bytearray(archive.read_bytes())
+    data[third.offset : third.offset + 512] = b"x" * 512
+    archive.write_bytes(data)
+    records = score(model, archive)
+    assert [record.status for record in records] == [Status.OK, Status.OK, Status.DAMAGED]
+    assert f"damaged at byte {third.offset:,}" in records[2].detail
+
+
+def test_what_only_is_called_an_archive_is_what_it_is(model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.tar").write_bytes((photos / "01.jpg").read_bytes())
+    (tmp_path / "text.tar").write_text("text" * 1000)
+    (tmp_path / "text.zip").write_text("text" * 1000)
+    (tmp_path / "empty.tar").touch()
+    (tmp_path / "folder.tar").mkdir()
+    (tmp_path / "folder.tar" / "a.jpg").write_bytes((photos / "02.jpg").read_bytes())
+    names = ["photo.tar", "text.tar", "text.zip", "empty.tar", "folder.tar", "gone.tar", "gone.tar::a.jpg"]
+    records = score(model, *(tmp_path / name for name in names))
+    assert [record.status for record in records] == ["ok", "damaged", "damaged", "damaged", "ok", "missing", "missing"]
+    assert records[4].path == str(tmp_path / "folder.tar" / "a.jpg")
+    (tmp_path / "a.tar::b.jpg").write_bytes((photos / "04.jpg").read_bytes())
+    assert [record.status for record in score(model, tmp_path / "a.tar::b.jpg")] == ["ok"]
+
+
+def test_files_in_a_zip_that_cannot_be_read_are_rows(model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", read_files(photos), zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(archive) as opened:
+        second, third = opened.infolist()[1:3]
+        start = opened.start_dir
+    data = bytearray(archive.read_bytes())
+    data[second.header_offset + 200] ^= 255
+    entry = data.index(third.filename.encode(), start) - 46
+    data[entry + 8] |= 1  # says that it is encrypted
+    archive.write_bytes(data)
+    records = score(model, archive)
+    assert [record.status for record in records] == ["ok", "damaged", "denied", *["ok"] * 9]
+    assert "password" in records[2].detail
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_an_archive_that_may_not_be_read_is_a_row(model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "a.tar", read_files(photos))
+    archive.chmod(0)
+    assert [record.status for record in score(model, archive)] == [Status.DENIED]
+    archive.chmod(stat.S_IRUSR)
+
+
+def test_a_file_too_large_to_hold_is_not_read(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("huge.jpg")
+    info.size = 3 << 30
+    with open(tmp_path / "a.tar", "wb") as file:  # noqa: PTH123
+        file.write(info.tobuf())
+        file.truncate(512 + info.size + 1024)  # of holes
+    (source,) = find_sources([str(tmp_path / "a.tar")], Counter())
+    outcome = source.fetch()  # type: ignore[union-attr]
+    assert isinstance(outcome, Unreadable)
+    assert outcome.failure.status is Status.TOO_LARGE
+
+
+# ---- the cache ----
+
+
+def test_scores_of_an_archive_are_kept_until_it_changes(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    archive, files = tmp_path / "a.tar", read_files(photos)
+    write_tar(archive, files)
+    arguments = ["score", archive, "-m", model, "--csv", tmp_path / "scores.csv"]
+    wait_until(lambda: find_first(archive).state is not None)
+    first = iqa(*arguments)
+    assert b"from the cache" not in first.stderr
+    rows = read_rows((tmp_path / "scores.csv").read_bytes())
+    assert b"12 from the cache" in iqa(*arguments).stderr
+    assert read_rows((tmp_path / "scores.csv").read_bytes()) == rows
+    write_tar(archive, [(name, files[-1 - place][1]) for place, (name, _) in enumerate(files)])
+    assert b"from the cache" not in iqa(*arguments).stderr
+    again = read_rows((tmp_path / "scores.csv").read_bytes())
+    assert [row["score"] for row in again] == [row["score"] for row in reversed(rows)]
+
+
+# ---- the command line ----
+
+
+def test_shards_are_scored_by_pattern_and_by_list(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    for number, (_, data) in enumerate(read_files(photos)[:3]):
+        key = f"{number:05}0000"
+        write_tar(tmp_path / f"{number:05}.tar", [(f"{key}.jpg", data), (f"{key}.json", json.dumps({"key": key}).encode())])
+    names = [f"{number:05}.tar::{number:05}0000.jpg" for number in range(3)]
+    by_pattern = iqa("score", "*.tar", "-m", model, cwd=tmp_path)
+    assert [row["path"] for row in read_rows(by_pattern.stdout)] == names
+    assert b"left out: 3 *.json" in by_pattern.stderr
+    by_list = iqa("score", "-", "-m", model, cwd=tmp_path, input=b"00000.tar\n00001.tar::000010000.jpg\n00002.tar::*.jpg\n")
+    assert by_list.stdout == by_pattern.stdout
+    assert iqa("score", "*.tar::*.jpg", "-m", model, cwd=tmp_path).stdout == by_pattern.stdout
+    inside_nothing = iqa("score", "0000?.tar::*.png", "-m", model, cwd=tmp_path)
+    assert [row["status"] for row in read_rows(inside_nothing.stdout)] == ["missing"] * 3
+    nothing = iqa("score", "9*.tar", "-m", model, cwd=tmp_path)
+    assert b"none matches this pattern" in nothing.stderr
+
+
+def test_archives_in_folders_are_left_out_with_a_word_on_how_to_name_them(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    write_tar(tmp_path / "0.tar", read_files(photos))
+    done = iqa("score", tmp_path, "-m", model)
+    assert done.returncode == 4
+    assert b"1 *.tar" in done.stderr
+    assert b"iqa score DIR/*.tar" in done.stderr
+
+
+def test_an_output_never_takes_the_place_of_an_archive(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "0.tar", read_files(photos))
+    before = archive.read_bytes()
+    for named in (str(archive), f"{archive}::00.jpg", f"tar://01.jpg::{archive}"):
+        assert iqa("score", named, "-m", model, "--csv", archive).returncode == 2
+    assert archive.read_bytes() == before
+
+
+def test_no_sidecar_is_written_for_an_image_in_an_archive(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "0.tar", read_files(photos))
+    for arguments in ([archive], [f"{archive}::01.jpg"]):
+        done = iqa("score", *arguments, "-m", model, "--write-xmp")
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"no file here" in done.stderr
+    iqa("score", "-", "-m", model, "--write-xmp", input=f"{archive}\n{archive}::01.jpg\n".encode())
+    assert [path.name for path in tmp_path.iterdir()] == ["0.tar"]
+
+
+def test_names_that_are_no_utf_8_are_kept_as_bytes(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = tmp_path / os.fsdecode(b"sh\xffard.tar")
+    write_tar(
+        archive, [(os.fsdecode(b"caf\xe9.jpg"), (photos / "01.jpg").read_bytes()), ("ä.jpg", (photos / "02.jpg").read_bytes())]
+    )
+    lines = iqa("score", archive, "-m", model).stdout.splitlines()
+    assert lines[1].startswith(os.fsencode(archive) + b"::caf\xe9.jpg,")
+    assert lines[2].startswith(os.fsencode(archive) + "::ä.jpg,".encode())
+    again = iqa("score", b"%s::caf\xe9.jpg" % os.fsencode(archive), "-m", model)
+    assert again.stdout.splitlines()[1] == lines[1]
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("0.tar::a.jpg", ("0.tar", "a.jpg")),
+        ("s/0.tar.gz::b/a.jpg", ("s/0.tar.gz", "b/a.jpg")),
+        ("s/0.tgz::b.tar::a.jpg", ("s/0.tgz", "b.tar::a.jpg")),
+        ("x::y.jpg", None),
+        ("0.tar", None),
+        ("0.tar::", None),
+        (".tar::a.jpg", None),
+    ],
+)
+def test_a_name_has_an_archive_and_a_path_in_it(path: str, parts: tuple[str, str] | None) -> None:
+    assert split_member(path) == parts
+    assert is_archive(path) == (parts is not None or path == "0.tar")
+
+
+def test_chains_of_fsspec_are_names_of_the_same(tmp_path: Path) -> None:
+    assert plainly("zip://a/b.jpg::x.zip") == "x.zip::a/b.jpg"
+    assert plainly("tar://*.jpg::s3://bucket/x.tar") == "s3://bucket/x.tar::*.jpg"
+    assert plainly("zip://::x.zip") == "x.zip"
+    assert plainly(f"{tmp_path}/a.zip") == f"{tmp_path}/a.zip"
+
+
+def test_keys_are_those_of_webdataset() -> None:
+    assert split_key("000000012.jpg") == ("000000012", "jpg")
+    assert split_key("train/0001.seg.png") == ("train/0001", "seg.png")
+    assert split_key("v1.0/0001.jpg") == ("v1.0/0001", "jpg")
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
+    peaks = []
+    for count in (100, 10_000):
+        archive = write_tar(tmp_path / "a.tar", ((f"{number:06}.jpg", b"") for number in range(count)))
+        tracemalloc.start()
+        assert sum(1 for _ in find_sources([str(archive)], Counter())) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
