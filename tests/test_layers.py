@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "scoring": "errors images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
+    "filtering": "errors files remote tables",
     "library": "errors images models options records remote scoring",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
@@ -37,8 +38,8 @@ MAY_IMPORT = {
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export gate images library models files options records remote reports"
-    " scoring server tables training watching",
+    "cli": "culling datasets doctor errors evaluation export filtering gate images library models files options records remote"
+    " reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 

@@ -21,16 +21,16 @@ from iqa_cli.cli import (
     datasets,
     doctor,
     evaluate,
+    filter_scores,
     gate,
     interrupts,
     models,
     pick,
     ratings,
     score,
-    serve,
     train,
-    watch,
 )
+from iqa_cli.cli.services import serve, watch
 from iqa_cli.errors import NO_THREADS, DataError, IqaError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -86,6 +86,7 @@ def start(
 
 app.command(epilog=score.EXIT_CODES)(score.score)
 app.command(epilog=pick.EXIT_CODES)(pick.pick)
+app.command("filter", epilog=filter_scores.EXIT_CODES)(filter_scores.filter_scores)
 app.command(epilog=gate.EXIT_CODES)(gate.gate)
 app.command(epilog=serve.EXIT_CODES)(serve.serve)
 app.command()(watch.watch)

@@ -144,6 +144,19 @@ def read_columns(path: Path) -> list[str]:
         raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
 
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a Parquet file, one group held at a time. Raises DataError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(GROUP):
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
 def list_parquet(path: Path, option: str = "--parquet", first: str = "path") -> Output:
     """A Parquet file as `outputs.check_outputs` wants it. first: the column that an earlier one of this kind begins with."""
 

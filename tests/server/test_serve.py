@@ -307,7 +307,7 @@ def test_policies_and_limits_that_make_no_sense_are_refused(iqa_process: Run, mo
 
 
 def test_others_are_let_in_only_when_told_and_with_a_warning() -> None:
-    from iqa_cli.cli.serve import describe_start
+    from iqa_cli.cli.services.serve import describe_start
 
     assert len(describe_start(("127.0.0.1", 8000), None)) == len(describe_start(("::1", 8000), None)) == 1
     assert describe_start(("0.0.0.0", 8000), None)[1] == "others can reach it: there is no password and no encryption"

@@ -1,0 +1,120 @@
+"""`iqa filter`: options, one core call, exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iqa_cli.cli import interrupts
+from iqa_cli.cli.flags.filter import KeepFlags, LimitFlags
+from iqa_cli.cli.flags.shared import STREAM, spread
+from iqa_cli.errors import DataError
+from iqa_cli.files.atomic import SealedFile, open_target
+from iqa_cli.files.outputs import Output, check_outputs
+
+if TYPE_CHECKING:
+    from iqa_cli.filtering.choice import Judged, Limits, Outcome
+    from iqa_cli.filtering.shards import Copied
+
+EXIT_CODES = "Exit codes: 0 it is done, be it that none stays, 2 usage, 4 files."
+
+
+@spread
+def filter_scores(*, limits: LimitFlags, keep: KeepFlags) -> None:
+    """Keep the images of a data set that are good enough, by scores that are there.
+
+    Writes a list of paths, links in a new folder, or new shards; says how many go, and why. No image is changed or removed.
+
+    An image without a score goes. A sample of a shard stays, with all its files, if one of its images does.
+
+    $ iqa filter scores.csv --min 30 --dry-run
+
+    $ iqa filter scores.parquet --keep-fraction .8 --per-class --links best
+
+    $ iqa filter scores.parquet --percentile 20 --shards filtered
+
+    $ iqa filter scores.csv --min 30 -0 | xargs -0 ls -l
+    """
+    run_filter(limits.scores, limits.gather(), keep)
+
+
+def run_filter(scores: Path, limits: Limits, keep: KeepFlags) -> None:
+    """Say and write what stays. Raises UsageError and DataError."""
+    from iqa_cli.filtering.choice import Outcome, choose, find_bounds
+    from iqa_cli.filtering.scores import read_scores
+    from iqa_cli.filtering.shards import Copied, write_shards
+
+    listing = keep.find_list()
+    check_written(scores, listing, keep)
+    outcome, copied = Outcome(), Copied()
+    with interrupts.raised():
+        chosen = choose(read_scores(scores), limits, find_bounds(read_scores(scores), limits), outcome)
+        with writing(scores, listing, keep) as write:
+            kept = note_kept(chosen, write)
+            if keep.shards is not None and not keep.dry_run:
+                write_shards(kept, keep.shards, copied)
+            for _ in kept:
+                pass
+    if not outcome.total:
+        raise DataError(f"{scores}: no scores in it")
+    show_outcome(outcome, copied, keep)
+
+
+def check_written(scores: Path, listing: Path | None, keep: KeepFlags) -> None:
+    """Raises UsageError where something would be lost, or mixed with what is there."""
+    from iqa_cli.filtering.links import check_empty
+
+    if listing is not None and listing != STREAM:
+        check_outputs([Output(listing, "--list", "a list", lambda _: False)], [scores], force=keep.force)
+    folders = [(keep.links, "--links"), (keep.shards, "--shards")]
+    for folder, option in [] if keep.dry_run else folders:
+        if folder is not None:
+            check_empty(folder, option)
+
+
+def show_outcome(outcome: Outcome, copied: Copied, keep: KeepFlags) -> None:
+    """Say what stays and what goes, and why."""
+    from iqa_cli.cli.views import filter as view
+    from iqa_cli.cli.views import terminal
+
+    if keep.dry_run:
+        for line in view.draw_histogram(outcome):
+            terminal.print_line(line)
+    if not keep.quiet:
+        terminal.print_notes(view.describe_outcome(outcome))
+        if copied.shards or copied.notes:
+            terminal.print_notes(view.describe_copied(copied))
+
+
+def note_kept(chosen: Iterator[Judged], write: Callable[[str], None]) -> Iterator[Judged]:
+    """The same, each image that stays written as it passes."""
+    for image, stays in chosen:
+        if stays:
+            write(image.path)
+        yield image, stays
+
+
+@contextmanager
+def writing(scores: Path, listing: Path | None, keep: KeepFlags) -> Iterator[Callable[[str], None]]:
+    """What writes the path of each image that stays into the list, and links to it. Raises DataError."""
+    from iqa_cli.filtering.links import find_top, link
+    from iqa_cli.filtering.scores import read_scores
+
+    end = b"\0" if keep.null else b"\n"
+    with ExitStack() as stack:
+        target = None if listing is None else stack.enter_context(open_target(listing, SealedFile))
+        links = None if keep.dry_run else keep.links
+        top = "" if links is None else find_top(image.path for image in read_scores(scores))
+
+        def write(path: str) -> None:
+            if target is not None:
+                target.write(os.fsencode(path) + end)
+            if links is not None:
+                link(path, top, links)
+
+        yield write
+        if isinstance(target, SealedFile):  # a list that breaks off would say that the rest goes
+            target.seal()

@@ -1,0 +1,140 @@
+"""Which images stay: limits of the score, and shares of the best, in all or in each class. Two passes over the scores."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from math import floor, isfinite
+from pathlib import PurePath
+
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.filtering.scores import Scored
+from iqa_cli.remote.names import split_member
+
+Judged = tuple[Scored, bool]  # an image, and whether it stays
+BINS, WIDTH = 20, 5.0  # of the histogram, in points
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image must have to stay; all that are given count. Raises UsageError where that makes no sense.
+
+    lowest: score; percentile; fraction: of the scored images, the best, 0 to 1. per_class: the fraction is that of each class,
+    of which at least one image stays: its folder (in its shard, where it is in one), or what `column` of the scores says.
+    """
+
+    lowest: float | None = None
+    percentile: float | None = None
+    fraction: float | None = None
+    per_class: bool = False
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("min", self.lowest, 100), ("percentile", self.percentile, 100)):
+            if value is not None and not (isfinite(value) and 0 <= value <= most):
+                raise UsageError(f"--{name} is 0 to {most}, not {value:g}")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise UsageError(f"--keep-fraction is more than 0 and at most 1, as .8 for four fifths, not {self.fraction:g}")
+        if (self.per_class or self.column) and self.fraction is None:
+            raise UsageError("--per-class and --class-column are for --keep-fraction")
+
+    def find_class(self, image: Scored) -> str:
+        """The class of an image, among which it is compared. Raises DataError where the scores have no such column."""
+        if self.column is not None:
+            if self.column not in image.values:
+                columns = ", ".join(image.values)
+                raise DataError(f"--class-column {self.column}: the scores have no such column; they have: {columns}")
+            return str(image.values[self.column])
+        inside = split_member(image.path)
+        return str(PurePath(image.path if inside is None else inside[1]).parent) if self.per_class else ""
+
+    def refuse(self, image: Scored) -> str | None:
+        """Why an image goes by its own values, in words; None where it stays so far."""
+        if image.score is None:
+            return f"without a score: {image.status}"
+        if self.lowest is not None and image.score < self.lowest:
+            return f"below --min {self.lowest:g}"
+        if self.percentile is not None and (image.percentile is None or image.percentile < self.percentile):
+            return f"below --percentile {self.percentile:g}"
+        return None
+
+    @property
+    def share(self) -> str:
+        """The fraction in words, as the reason why an image goes."""
+        where = f" of {self.column}" if self.column else " of their folder" if self.per_class else ""
+        return f"not among the best {self.fraction or 0:.6g}{where}"
+
+
+@dataclass
+class Bounds:
+    """The lowest score that stays in a class, and how many images of that very score do, the first ones."""
+
+    score: float
+    places: int
+
+
+@dataclass
+class Outcome:
+    """What became of the images so far. kept, gone: how many, the latter by reason; bins: of scores, kept and all."""
+
+    kept: int = 0
+    gone: Counter[str] = field(default_factory=Counter)
+    stays: list[int] = field(default_factory=lambda: [0] * BINS)
+    all: list[int] = field(default_factory=lambda: [0] * BINS)
+
+    @property
+    def total(self) -> int:
+        """How many images there were."""
+        return self.kept + self.gone.total()
+
+    def add(self, image: Scored, reason: str | None) -> None:
+        """Count an image that stays, or goes for that reason."""
+        place = None if image.score is None else min(max(int(image.score / WIDTH), 0), BINS - 1)
+        if place is not None:
+            self.all[place] += 1
+        if reason is not None:
+            self.gone[reason] += 1
+            return
+        self.kept += 1
+        if place is not None:
+            self.stays[place] += 1
+
+
+def find_bounds(images: Iterable[Scored], limits: Limits) -> dict[str, Bounds]:
+    """The bounds of each class; of all scored images, whatever else they lack. Raises DataError."""
+    if limits.fraction is None:
+        return {}
+    scores: dict[str, array[float]] = {}
+    for image in images:
+        if image.score is not None:
+            scores.setdefault(limits.find_class(image), array("d")).append(image.score)
+    return {name: bound(values, limits.fraction) for name, values in scores.items()}
+
+
+def bound(scores: array[float], fraction: float) -> Bounds:
+    """The bounds that the best fraction of some scores has, at least one score, rounded to the nearest number of images."""
+    ranked = sorted(scores, reverse=True)
+    count = max(1, floor(fraction * len(ranked) + 0.5))
+    lowest = ranked[count - 1]
+    return Bounds(lowest, ranked[:count].count(lowest))
+
+
+def choose(images: Iterable[Scored], limits: Limits, bounds: dict[str, Bounds], outcome: Outcome) -> Iterator[Judged]:
+    """Each image and whether it stays, counted in `outcome` as they are drawn. The bounds are used up. Raises DataError."""
+    for image in images:
+        reason = None
+        if image.score is not None and limits.fraction is not None and not fits(image.score, bounds[limits.find_class(image)]):
+            reason = limits.share
+        reason = limits.refuse(image) or reason
+        outcome.add(image, reason)
+        yield image, reason is None
+
+
+def fits(score: float, bounds: Bounds) -> bool:
+    """Whether a score is among the best; of equal ones the first are."""
+    if score != bounds.score:
+        return score > bounds.score
+    bounds.places -= 1
+    return bounds.places >= 0

@@ -1,0 +1,102 @@
+"""Files of scores, read: CSV, JSON Lines or Parquet, told by content, a row at a time."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from iqa_cli.errors import DataError
+from iqa_cli.tables.parquet import MAGIC, need_pyarrow, read_rows
+
+PATH_COLUMNS = ("path", "file_name")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An image in a file of scores. score, percentile: None where it has none; status: why; values: its whole row."""
+
+    path: str
+    score: float | None
+    percentile: float | None
+    status: str
+    values: Row
+
+
+def read_scores(path: Path) -> Iterator[Scored]:
+    """The images in a file of scores, in its order; of imagefolder metadata, with its folder before their names.
+
+    Raises DataError for a file that cannot be read, or is none of scores, and ExtraMissing where Parquet cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if head.startswith(MAGIC):
+        need_pyarrow(str(path))
+        rows: Iterable[Row] = read_rows(path)
+    else:
+        rows = read_json_lines(path) if head.startswith(b"{") else read_csv(path)
+    for number, row in enumerate(rows, 1):
+        yield make_scored(path, number, row)
+
+
+def read_csv(path: Path) -> Iterator[Row]:
+    """The rows of CSV with a header. Raises DataError."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        try:
+            yield from csv.DictReader(file)
+        except csv.Error as error:
+            raise DataError(f"{path}: no CSV: {error}") from error
+
+
+def read_json_lines(path: Path) -> Iterator[Row]:
+    """The objects of JSON Lines. Raises DataError."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: no JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number}: no JSON object")
+            yield row
+
+
+def make_scored(path: Path, number: int, row: Row) -> Scored:
+    """A row as an image. Raises DataError where it is none of scores."""
+    column = next((name for name in PATH_COLUMNS if row.get(name)), None)
+    if column is None or "score" not in row:
+        wanted = "the columns path (or file_name) and score, with a header"
+        raise DataError(f"{path}, row {number}: no row of scores: {wanted}, are needed; iqa score writes such files")
+    name = str(row[column])
+    if row.get("path_base64"):
+        name = os.fsdecode(base64.b64decode(str(row["path_base64"])))
+    if column == "file_name":
+        name = os.path.join(path.parent, name)  # noqa: PTH118  # names stay strings
+    score, percentile = (read_number(path, number, row, key) for key in ("score", "percentile"))
+    return Scored(name, score, percentile, str(row.get("status") or "no score"), row)
+
+
+def read_number(path: Path, number: int, row: Row, column: str) -> float | None:
+    """A number in a column; None for none. Raises DataError for anything else."""
+    value = row.get(column)
+    if value is None or value == "":
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = float("nan")
+    if not isfinite(found):
+        raise DataError(f"{path}, row {number}: {column} is {value!r}, which is no number")
+    return found

@@ -1,0 +1,234 @@
+import json
+import os
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import Run, read_rows
+from shards import read_files, write_tar
+
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.filtering.choice import Limits, Outcome, choose, find_bounds
+from iqa_cli.filtering.scores import Scored, read_scores
+
+
+def made(*scores: float | None, folder: str = "a") -> list[Scored]:
+    rows = [(f"{folder}/{number}.jpg", score) for number, score in enumerate(scores)]
+    return [make(path, score, folder) for path, score in rows]
+
+
+def make(path: str, score: float | None, folder: str) -> Scored:
+    return Scored(path, score, score, "damaged" if score is None else "ok", {"path": path, "kind": folder})
+
+
+def kept(images: list[Scored], limits: Limits) -> list[str]:
+    outcome = Outcome()
+    stays = [image.path for image, stays in choose(images, limits, find_bounds(images, limits), outcome) if stays]
+    assert outcome.total == len(images)
+    assert outcome.kept == len(stays)
+    return stays
+
+
+def test_limits_keep_what_is_at_them_or_above() -> None:
+    images = made(10.0, 30.0, None, 29.99, 80.0)
+    assert kept(images, Limits()) == ["a/0.jpg", "a/1.jpg", "a/3.jpg", "a/4.jpg"]
+    assert kept(images, Limits(lowest=30)) == ["a/1.jpg", "a/4.jpg"]
+    assert kept(images, Limits(percentile=80)) == ["a/4.jpg"]
+    assert kept(images, Limits(lowest=20, percentile=29.99)) == ["a/1.jpg", "a/3.jpg", "a/4.jpg"]
+
+
+def test_a_fraction_keeps_the_best_and_of_equals_the_first() -> None:
+    images = made(50.0, 70.0, 50.0, None, 50.0, 90.0)
+    assert kept(images, Limits(fraction=0.6)) == ["a/0.jpg", "a/1.jpg", "a/5.jpg"]
+    assert kept(images, Limits(fraction=1)) == ["a/0.jpg", "a/1.jpg", "a/2.jpg", "a/4.jpg", "a/5.jpg"]
+    assert kept(images, Limits(fraction=0.6, lowest=60)) == ["a/1.jpg", "a/5.jpg"]
+    assert kept(images, Limits(fraction=0.001)) == ["a/5.jpg"]
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.8, 1.0])
+def test_each_class_keeps_its_fraction_and_none_is_lost(fraction: float) -> None:
+    sizes = {"a": 1, "b": 2, "c": 10, "d": 101}
+    images = [image for name, size in sizes.items() for image in made(*range(size), folder=name)]
+    for limits in (Limits(fraction=fraction, per_class=True), Limits(fraction=fraction, column="kind")):
+        counts = Counter(path[0] for path in kept(images, limits))
+        assert counts == {name: max(1, int(fraction * size + 0.5)) for name, size in sizes.items()}
+
+
+def test_the_class_of_an_image_in_a_shard_is_its_folder_there() -> None:
+    images = [Scored(f"{shard}.tar::{name}", 50.0, 50.0, "ok", {}) for shard in "12" for name in ("cat/1.jpg", "dog/1.jpg")]
+    assert [Limits(fraction=0.5, per_class=True).find_class(image) for image in images] == ["cat", "dog", "cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"lowest": -1}, {"lowest": float("nan")}, {"percentile": 101}, {"fraction": 0}, {"fraction": 80}, {"per_class": True}],
+)
+def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        Limits(**limits)
+
+
+# ---- files of scores ----
+
+
+def test_all_formats_say_the_same(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
+    broken = tmp_path / os.fsdecode(b"br\xe9ken.jpg")
+    broken.write_text("text")
+    good = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    good.write_bytes((photos / "01.jpg").read_bytes())
+    files = [tmp_path / name for name in ("a.csv", "a.jsonl", "a.parquet")]
+    iqa("score", photos, broken, good, "-m", model, "--csv", files[0], "--jsonl", files[1], "--parquet", files[2])
+    images = [[(each.path, each.score, each.percentile, each.status) for each in read_scores(file)] for file in files]
+    assert images[0] == images[1] == images[2]
+    assert len(images[0]) == 14
+    assert images[0][-1][0] == str(good)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("path,score\na.jpg,high\n", "row 1: score is 'high', which is no number"),
+        ("path,score\na.jpg,nan\n", "no number"),
+        ("name,value\na.jpg,1\n", "no row of scores"),
+        ('{"path": "a.jpg"}\n', "no row of scores"),
+        ('{"path": "a.jpg", "score": 1}\n{"path":\n', "line 2: no JSON"),
+        ("PAR1 and no more", "cannot be read as Parquet"),
+    ],
+)
+def test_what_is_no_file_of_scores_is_said_with_its_row(tmp_path: Path, content: str, reason: str) -> None:
+    if "PAR1" in content:
+        pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
+    path = tmp_path / "scores"
+    path.write_text(content)
+    with pytest.raises(DataError, match=reason):
+        list(read_scores(path))
+
+
+# ---- the command ----
+
+
+@pytest.fixture
+def scores(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "scores.csv"
+    (tmp_path / "broken.jpg").write_text("text")
+    iqa("score", photos, tmp_path / "broken.jpg", "-m", model, "--csv", path)
+    return path
+
+
+def best(scores: Path, count: int) -> list[str]:
+    """The paths of the best, in the order of the file."""
+    rows = [row for row in read_rows(scores.read_bytes()) if row["score"]]
+    bound = sorted((float(row["score"]) for row in rows), reverse=True)[count - 1]
+    return [row["path"] for row in rows if float(row["score"]) >= bound]
+
+
+def test_the_paths_of_what_stays_go_to_stdout_and_the_reasons_to_stderr(iqa: Run, scores: Path) -> None:
+    done = iqa("filter", scores, "--keep-fraction", ".5")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == best(scores, 6)
+    lines = done.stderr.decode().splitlines()
+    assert lines == ["6 of 13 images stay", "6 go: not among the best 0.5", "1 go: without a score: unsupported"]
+    assert iqa("filter", scores, "--keep-fraction", ".5", "-0", "-q").stdout.split(b"\0")[:-1] == list(
+        map(os.fsencode, best(scores, 6))
+    )
+
+
+def test_a_dry_run_shows_the_histogram_and_writes_nothing(iqa: Run, scores: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = iqa("filter", scores, "--keep-fraction", ".5", "--dry-run", "--list", tmp_path / "l", "--links", tmp_path / "d")
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 20
+    counts = [tuple(map(int, (line.split()[-3], line.split()[-1]))) for line in lines]
+    assert tuple(map(sum, zip(*counts, strict=True))) == (6, 12)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_links_keep_the_folders_of_the_images(iqa: Run, scores: Path, photos: Path, tmp_path: Path) -> None:
+    scores.write_text("\n".join(scores.read_text().splitlines()[:-1]))  # without the broken one
+    links = tmp_path / "links"
+    assert iqa("filter", scores, "--keep-fraction", ".5", "--links", links).returncode == 0
+    made = {str(link.relative_to(links)): str(link.readlink()) for link in links.rglob("*") if link.is_symlink()}
+    assert made == {str(Path(path).relative_to(photos)): path for path in best(scores, 6)}
+    again = iqa("filter", scores, "--links", links)
+    assert again.returncode == 2
+    assert b"not an empty folder" in again.stderr
+
+
+def test_no_list_takes_the_place_of_another_file(iqa: Run, scores: Path, tmp_path: Path) -> None:
+    before = scores.read_bytes()
+    assert iqa("filter", scores, "--list", scores).returncode == 2
+    (tmp_path / "mine.txt").write_text("mine")
+    assert iqa("filter", scores, "--list", tmp_path / "mine.txt").returncode == 2
+    assert (scores.read_bytes(), (tmp_path / "mine.txt").read_text()) == (before, "mine")
+    assert iqa("filter", scores, "--list", tmp_path / "mine.txt", "--force", "--min", "0").returncode == 0
+
+
+def test_a_list_is_whole_or_not_there(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("path,score\na.jpg,50\nb.jpg,high\n")
+    done = iqa("filter", tmp_path / "scores.csv", "--list", tmp_path / "list")
+    assert done.returncode == 4
+    assert [each.name for each in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_new_shards_have_the_samples_that_stay_whole_and_byte_for_byte(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    files = read_files(photos)
+    for number in range(3):
+        samples = []
+        for place, (_, data) in enumerate(files[4 * number : 4 * number + 4]):
+            key = f"{number:05}{place:04}"
+            meta = json.dumps({"key": key, "caption": "ä"}).encode()
+            samples += [(f"{key}.jpg", data), (f"{key}.json", meta), (f"{key}.txt", b"a caption")]
+        write_tar(tmp_path / f"{number:05}.tar", samples)
+    iqa("score", "*.tar", "-m", model, "--csv", "scores.csv", cwd=tmp_path)
+    done = iqa("filter", "scores.csv", "--keep-fraction", ".5", "--shards", "new/set", cwd=tmp_path)
+    assert done.returncode == 0
+    wanted = best(tmp_path / "scores.csv", 6)
+    assert b"wrote 6 samples in" in done.stderr
+    found = {}
+    for shard in sorted((tmp_path / "new" / "set").iterdir()):
+        with tarfile.open(shard) as new, tarfile.open(tmp_path / shard.name) as old:
+            for info in new:
+                found[f"{shard.name}::{info.name}"] = new.extractfile(info).read()
+                assert found[f"{shard.name}::{info.name}"] == old.extractfile(info.name).read()
+    assert [name for name in found if name.endswith(".jpg")] == wanted
+    assert len(found) == 18
+    again = iqa("score", "*.tar", "-m", model, cwd=tmp_path / "new" / "set")
+    old = {row["path"]: row["score"] for row in read_rows((tmp_path / "scores.csv").read_bytes())}
+    assert {row["path"]: row["score"] for row in read_rows(again.stdout)} == {path: old[path] for path in wanted}
+
+
+def test_samples_behind_a_cut_are_said(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    shard = write_tar(tmp_path / "0.tar", read_files(photos))
+    iqa("score", "0.tar", "-m", model, "--csv", "scores.csv", cwd=tmp_path)
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    done = iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path)
+    assert done.returncode == 0
+    assert b"behind a cut" in done.stderr
+    with tarfile.open(tmp_path / "new" / "0.tar") as new:
+        names = new.getnames()
+    assert names == [name for name, _ in read_files(photos)][: len(names)]
+    assert 0 < len(names) < 12
+
+
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        (["a.jpg"], "not in a tar on this machine"),
+        (["s3://bucket/0.tar::a.jpg"], "not in a tar on this machine"),
+        (["0.zip::a.jpg"], "not in a tar on this machine"),
+        (["a/0.tar::a.jpg", "b/0.tar::a.jpg"], "would be one file"),
+        (["0.tar::a.jpg", "1.tar::a.jpg", "0.tar::b.jpg"], "do not stand together"),
+    ],
+)
+def test_shards_that_cannot_be_made_are_refused(iqa: Run, tmp_path: Path, paths: list[str], reason: str) -> None:
+    for name in ("0.tar", "1.tar", "a/0.tar", "b/0.tar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_tar(tmp_path / name, [("a.jpg", b""), ("b.jpg", b"")])
+    (tmp_path / "scores.csv").write_text("path,score\n" + "".join(f"{path},50\n" for path in paths))
+    done = iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path)
+    assert done.returncode == 4
+    assert reason.encode() in done.stderr
