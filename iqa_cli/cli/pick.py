@@ -99,9 +99,10 @@ def score_groups(options: ScoreOptions, images: InputFlags, flags: TransferFlags
         from iqa_cli.culling.grouping.groups import Grouping
         from iqa_cli.images.find import find_images
         from iqa_cli.scoring import pipeline
+        from iqa_cli.scoring.tally import Tally
 
         with interrupts.raised():
-            tally, groups = pipeline.Tally(), Grouping()
+            tally, groups = Tally(), Grouping()
             tally.notes += explain_patterns(paths)
             found = find_images(inputs, tally.left_out, pipeline.filter_names(options))
             with terminal.follow(tally, [], quiet=flags.quiet, count=None, held=True) as hide:

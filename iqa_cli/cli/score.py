@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
     from iqa_cli.records import ScoreRecord
     from iqa_cli.reports.previews import PreviewSpool
-    from iqa_cli.scoring.pipeline import Tally
+    from iqa_cli.scoring.tally import Tally
 
 EXIT_CODES = (
     "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files, as a sidecar"
@@ -126,9 +126,10 @@ def run_scoring(
         from iqa_cli.culling.grouping.groups import grouping
         from iqa_cli.reports.previews import PreviewSpool
         from iqa_cli.scoring import pipeline
+        from iqa_cli.scoring.tally import Tally
 
         with interrupts.raised(), stopping() as stop:
-            tally = pipeline.Tally()
+            tally = Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
             held, columns = selection.waits or choice.group, with_groups(choice.group)

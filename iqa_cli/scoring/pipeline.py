@@ -11,10 +11,9 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import islice
 from threading import BoundedSemaphore, Event
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +34,7 @@ from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.pixels import prepare_pixels
 from iqa_cli.scoring.resources import count_workers
 from iqa_cli.scoring.sources import LazyFile, Pixels, Source, Unreadable, find_state, locate_source, name_source
+from iqa_cli.scoring.tally import Tally
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
     from iqa_cli.models.onnx_backend import Backend
@@ -43,46 +43,6 @@ THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
 EXTRA_LIBRARIES = ("pi-heif", "pylibjxl", "rawpy")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
-
-
-@dataclass
-class Tally:
-    """What has become of a run so far; it only grows, so another thread may show it.
-
-    found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    notes: what went wrong without being an error; reused: how many scores came from the cache, counted at the end; worst: the
-    first record of the lowest score.
-    """
-
-    found: int = 0
-    statuses: Counter[Status] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    reused: int = 0
-    worst: ScoreRecord | None = None
-    started: float = field(default_factory=monotonic)
-
-    def add(self, record: ScoreRecord) -> None:
-        """Count a record."""
-        self.statuses[record.status] += 1
-        lowest = self.worst.score if self.worst is not None else None
-        if record.score is not None and (lowest is None or record.score < lowest):
-            self.worst = replace(record, preview=None)
-
-    @property
-    def recorded(self) -> int:
-        """How many images have their record."""
-        return sum(self.statuses.copy().values())
-
-    @property
-    def exit_code(self) -> int:
-        """0 if every image has a score, else 1."""
-        return int(self.recorded > self.statuses[Status.OK])
-
-    def describe_left_out(self) -> str:
-        """What was left out, in words: "left out: 3 *.txt, 1 video"; empty for nothing."""
-        kinds = ", ".join(f"{number} {kind}" for kind, number in self.left_out.most_common())
-        return f"left out: {kinds}" if kinds else ""
 
 
 def split_batches(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring.pipeline import Pipeline, Tally
+from iqa_cli.scoring.pipeline import Pipeline
+from iqa_cli.scoring.tally import Tally
 from iqa_cli.watching.arrivals import Arrivals
 from iqa_cli.watching.log import ScoreLog
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from iqa_cli.cli.views.progress import Progress
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring.pipeline import Tally
+from iqa_cli.scoring.tally import Tally
 
 
 class Clock:

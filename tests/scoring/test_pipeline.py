@@ -26,7 +26,8 @@ from iqa_cli.scoring.backends import open_backend
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 from iqa_cli.scoring.ordered_map import MAX_WAITING
-from iqa_cli.scoring.pipeline import Pipeline, Tally, choose_decode_options, describe_settings, open_pipeline, score_all
+from iqa_cli.scoring.pipeline import Pipeline, choose_decode_options, describe_settings, open_pipeline, score_all
+from iqa_cli.scoring.tally import Tally
 
 
 class Constant:

@@ -235,7 +235,7 @@ def test_teachers_are_looked_for_fold_by_fold_before_anything_begins(data: Path)
 def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) -> None:
     trial = Trial(data, [], [], [], seed=0)
     given = options(data, method="distillation", teachers=("qfm-iqm-lite", "qfm-iqm"), size=288)
-    assert choose_view_size(given, trial).samples.view_size == 480
+    assert choose_view_size(given, trial).samples.view_size == 416
     assert choose_view_size(replace(given, teachers=("qfm-iqm-lite",), size=512), trial).samples.view_size == 512
     assert choose_view_size(replace(given, samples=SampleOptions(view_size=400)), trial).samples.view_size == 400
     assert choose_view_size(replace(given, method="qfm-iqm"), trial).samples.view_size == 0

@@ -16,8 +16,8 @@ from iqa_cli.remote.names import is_archive, is_url, matches_nothing, split_memb
 
 if TYPE_CHECKING:
     from iqa_cli.options import ScoreOptions
-    from iqa_cli.scoring.pipeline import Tally
     from iqa_cli.scoring.sources import Source
+    from iqa_cli.scoring.tally import Tally
 
 
 def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterator[str | Path | int]:

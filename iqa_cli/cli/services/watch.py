@@ -48,7 +48,8 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views.progress import follow_watch
-        from iqa_cli.scoring.pipeline import Tally, filter_names, open_pipeline
+        from iqa_cli.scoring.pipeline import filter_names, open_pipeline
+        from iqa_cli.scoring.tally import Tally
         from iqa_cli.watching.arrivals import Arrivals, Pace, import_watch
         from iqa_cli.watching.log import ScoreLog
         from iqa_cli.watching.run import watch_folder

@@ -19,7 +19,7 @@ from iqa_cli.records import Status
 from iqa_cli.scoring.writers import format_record
 
 if TYPE_CHECKING:
-    from iqa_cli.scoring.pipeline import Tally
+    from iqa_cli.scoring.tally import Tally
 
 RECENT = 15.0  # seconds of which the rate is
 

@@ -24,7 +24,7 @@ from iqa_cli.scoring.writers import Columns, encode_csv, format_record
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
     from iqa_cli.models.card import ModelCard
-    from iqa_cli.scoring.pipeline import Tally
+    from iqa_cli.scoring.tally import Tally
 
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
