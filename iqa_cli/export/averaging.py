@@ -67,12 +67,14 @@ def describe_average(cards: Sequence[ModelCard], shares: Sequence[float], about:
     told = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(shares, cards, strict=True))
     provenance = join_provenances(card.provenance for card in cards)
     members = [{"name": card.name, **card.training} for card in cards]
+    told_backbones = {str(card.training.get("backbone", "")) for card in cards}
+    backbone = {"backbone": told_backbones.pop()} if len(told_backbones) == 1 else {}
     return replace(
         cards[0],
         name=about.name,
         summary=about.summary or f"one network with the weighted mean of the weights of {told}",
         limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
-        training={**asdict(provenance), "averaged": [round(share, 4) for share in shares], "members": members},
+        training={**asdict(provenance), **backbone, "averaged": [round(share, 4) for share in shares], "members": members},
         results=(),
         intervals=None,
     )

@@ -32,7 +32,9 @@ BROKEN = (
     RuntimeError,
     ValueError,
 )
-"""What reading archives raises, besides OSError. RuntimeError: for a password."""
+"""What reading archives raises, besides OSError. RuntimeError: for a password; NotImplementedError: zipfile's, for a
+compression that it does not know.
+"""
 
 
 class HeldFile:

@@ -44,11 +44,12 @@ def test_every_weight_is_the_mean_by_the_shares(pair, tmp_path, weights, share):
 
 
 def test_its_card_names_both_and_promises_nothing_that_was_measured_of_one(pair, tmp_path):
+    pair = [replace(m, card=replace(m.card, training={**m.card.training, "backbone": "CC0"})) for m in pair]
     certain = replace(pair[0].card, intervals=Intervals((1.0,) * 101, (0.9,), 9), results=({"dataset": "livec"},))
     average_models([replace(pair[0], card=certain), pair[1]], [1.0, 3.0], tmp_path, About("between", limits=["one more"]))
     card = find_model(str(tmp_path), BackendChoice.TORCH).card
     assert card.summary == "one network with the weighted mean of the weights of 0.25 first, 0.75 further"
-    assert card.training["averaged"] == [0.25, 0.75]
+    assert (card.training["averaged"], card.training["backbone"]) == ([0.25, 0.75], "CC0")
     assert [source.source for source in card.provenance.unlabeled] == ["photos of first", "photos of further"]
     assert (card.intervals, card.results) == (None, ())
     assert card.limits[-1] == "one more"
