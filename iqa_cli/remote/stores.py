@@ -211,6 +211,13 @@ class Stores:
             store = self.opened[root] = Store(root, files, self.stop)
         return store, str(store.files._strip_protocol(url))
 
+    def find(self, root: str) -> Store:
+        """The store of a root, as `Store.root` names it. Raises ExtraMissing, DataError."""
+        opened = self.open(root)
+        if opened is None:
+            raise DataError(f"{root}: nothing is known of URLs of this kind")
+        return opened[0]
+
 
 def open_files(url: str, scheme: str) -> Any:
     """The file system of fsspec for a URL; None where it has none. Raises ExtraMissing, DataError."""
