@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
     "filtering": "errors files remote tables",
+    "distributed": "errors files images models options records remote scoring tables",
     "library": "errors images models options records remote scoring",
     "operators": "errors images library",
     "gate": "errors files images library options records scoring",
@@ -39,8 +40,8 @@ MAY_IMPORT = {
     "qfm_iqm": "networks",
     "training": "datasets errors evaluation files images models networks options qfm_iqm records",
     "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export filtering gate images library models files options records remote"
-    " reports scoring server tables training watching",
+    "cli": "culling datasets distributed doctor errors evaluation export filtering gate images library models files"
+    " options records remote reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -63,7 +64,8 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
     "lxml": "culling.xmp",
-    "pyarrow": "tables",
+    "pyarrow": "distributed.ray_engine tables",
+    "ray": "distributed.ray_engine",
     "fsspec": "remote.stores",
     "aiohttp": "remote.stores",
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from iqa_cli.scoring.writers import Columns, Sink, clean, round_record
 
 GROUP = 10_000  # rows that are held, and written together
 MAGIC = b"PAR1"
+FACTS = b"iqa"  # under which facts about the rows are kept in the schema
 KIND = "Parquet of scores"
 Row = Mapping[str, Any]
 
@@ -131,6 +133,30 @@ def open_parquet(path: Path, sha256: str, columns: Columns = COLUMNS) -> Iterato
     """The same with the columns of `score_schema`. sha256: of the model's weights."""
     with open_table(path, score_schema(columns), lambda record: describe_row(record, sha256, columns)) as sink:
         yield sink
+
+
+def encode_rows(rows: Sequence[Row], schema: Any, facts: Mapping[str, Any]) -> bytes:
+    """A whole Parquet file of rows, maybe none, with facts about them, as JSON has them, which `read_facts` gives back."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = io.BytesIO()
+    table = pa.Table.from_pylist(list(rows), schema.with_metadata({FACTS: json.dumps(facts)}))
+    pq.write_table(table, target, row_group_size=GROUP, compression="zstd")
+    return target.getvalue()
+
+
+def read_facts(data: bytes) -> dict[str, Any] | None:
+    """The facts in a Parquet file that `encode_rows` has made; None where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        known = pq.read_schema(io.BytesIO(data)).metadata or {}
+        facts: dict[str, Any] = json.loads(known[FACTS])
+    except (KeyError, ValueError, OSError, pa.ArrowException):
+        return None
+    return facts
 
 
 def read_columns(path: Path) -> list[str]:
