@@ -45,10 +45,10 @@ def cut_parts(entries: Iterable[Entry], size: int) -> Iterator[Part]:
 
 def ends_before(entry: Entry, count: int, size: int) -> bool:
     """Whether a part of so many images ends before this one."""
-    half = max(1, size // 2)
-    if count < half or count >= 2 * size:
-        return count >= half
-    return int.from_bytes(digest(entry.name.encode("utf-8", "surrogateescape")), "big") % half == 0
+    least = max(1, size // 2)
+    if count < least or count >= 2 * size:
+        return count >= least
+    return int.from_bytes(digest(entry.name.encode("utf-8", "surrogateescape")), "big") % (size - least + 1) == 0
 
 
 def make_part(entries: Iterable[Entry]) -> Part:

@@ -133,8 +133,13 @@ def plan(ray: Any, job: Job, options: RayOptions, actors: int) -> Any:
         compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
         num_cpus=job.options.workers,
         num_gpus=options.gpus or None,
-        max_task_retries=RETRIES,
+        ray_remote_args_fn=limit_retries,
     )
+
+
+def limit_retries() -> dict[str, Any]:
+    """How often an actor is started anew for a part."""
+    return {"max_task_retries": RETRIES}
 
 
 def make_source(job: Job) -> Any:
