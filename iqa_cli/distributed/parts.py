@@ -17,7 +17,7 @@ from iqa_cli.remote.entries import Entry
 
 PART = re.compile(r".+-[0-9a-f]{16}\.parquet")  # the name of a file of a part
 STEM = 40  # characters of a name that tell a person what is in a part
-DEFAULT_SIZE = 2_000  # images
+DEFAULT_SIZE = 1_000  # images; README.md says why
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.scoring.resources import count_workers
 
 ITEM = "item"  # the column of what is passed on
-IN_FLIGHT = 2  # parts that an actor has: one in work, one waiting
+IN_FLIGHT = 1  # parts that an actor holds: one that waits behind a slow one would make the end late
 RETRIES = 8  # of a part whose actor has died: one that kills each of them ends the run
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
@@ -126,6 +127,13 @@ def plan(ray: Any, job: Job, options: RayOptions, actors: int) -> Any:
     context.enable_progress_bars = False
     context.target_max_block_size = 1  # byte: each part goes to an actor as soon as it is listed
     parts = ray.data.read_datasource(make_source(job), override_num_blocks=1, num_cpus=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # retries are to go as an option by Ray 2.64, and nothing comes in their place
+        return map_parts(ray, parts, job, options, actors)
+
+
+def map_parts(ray: Any, parts: Any, job: Job, options: RayOptions, actors: int) -> Any:
+    """Parts as outcomes, by a pool of actors."""
     return parts.map_batches(
         ScoreParts,
         fn_constructor_args=(job,),
@@ -133,13 +141,8 @@ def plan(ray: Any, job: Job, options: RayOptions, actors: int) -> Any:
         compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
         num_cpus=job.options.workers,
         num_gpus=options.gpus or None,
-        ray_remote_args_fn=limit_retries,
+        max_task_retries=RETRIES,
     )
-
-
-def limit_retries() -> dict[str, Any]:
-    """How often an actor is started anew for a part."""
-    return {"max_task_retries": RETRIES}
 
 
 def make_source(job: Job) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from threading import Event
+from time import time
 from typing import Any
 
 from iqa_cli.distributed.folders import Folder, open_folder
@@ -63,6 +64,7 @@ class PartScorer:
     def _score(self, part: Part, folder: Folder) -> Outcome:
         """Score a part and write it. Raises DataError where its store or the output cannot be reached, and WeightsError."""
         pipeline, names, tally = self._open(), filter_names(self.job.options), Tally()
+        began = time()
         sources = read_ahead(open_entries(part.entries, tally.left_out, names, self.stores))
         rows: list[dict[str, Any]] = []
         with closing(pipeline.run(count_found(sources, tally))) as records:
@@ -70,7 +72,7 @@ class PartScorer:
                 tally.add(record)
                 rows.append(describe_row(record, self.job.sha256, COLUMNS))
         folder.write(part.name, encode_rows(rows, score_schema(), tally.describe()))
-        return Outcome(part.name, tally)
+        return Outcome(part.name, tally, began=began, ended=time())
 
     def _open(self) -> Pipeline:
         """The model, verified and loaded. Raises WeightsError where it is not the one that the job is about."""

@@ -139,7 +139,7 @@ def test_rows_of_another_model_and_of_other_images_are_kept_out(
         ((photos, "-m", broken_model), "it holds rows of the model toy ("),
         ((photos / "01.jpg", "-m", model), "rows of a run with other inputs"),
         ((photos, "-m", model, "--crops", "2"), "rows of a run with other settings"),
-        ((photos, "-m", model, "--part-size", "7"), "rows of a run with other part_size, 2000, not 7"),
+        ((photos, "-m", model, "--part-size", "7"), "rows of a run with other part_size, 1000, not 7"),
     ):
         done = iqa("score", *options, "--output", out, "--force")
         assert done.returncode == 2

@@ -42,7 +42,7 @@ class EngineFlags:
         typer.Option(
             min=1,
             metavar="N",
-            help=r"Images a part, roughly; a shard is a part of its own.  \[default: 2000]",
+            help=r"Images a part, roughly; a shard is a part of its own.  \[default: 1000]",
             rich_help_panel=PARTS,
         ),
     ] = None
