@@ -233,7 +233,7 @@ def scale(options: argparse.Namespace) -> None:
         paths = make_photos(photos, SIZES["2 MP"], options.count)
         turns = measure_roads(options, photos)
         print_roads(turns)
-        cost = measure_bucket(paths, options.objects, Path(folder))
+        cost = measure_bucket(paths, options.objects)
     print_bucket(cost)
     sized = size_up(options.images, turns["Ray, 1 actor"].cpu_ms, turns["Ray, 1 actor"].actor_mb, cost, options.planned_size)
     print_table([["what", "how much"], *([name.replace("_", " "), f"{value:,.1f}"] for name, value in sized.items())])

@@ -1,4 +1,5 @@
 import os
+import urllib.request
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,25 @@ def test_no_credentials_are_one_line(iqa: Run, model: Path, tmp_path: Path) -> N
     assert done.returncode == 4
     assert b"credentials" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def check_credentials(endpoint: str, after: bytes) -> None:
+    """Let the server look at credentials, of which it knows none, after so many requests."""
+    url, header = f"{endpoint}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+    urllib.request.urlopen(urllib.request.Request(url, data=after, headers=header, method="POST")).close()
+
+
+def test_wrong_credentials_are_one_line(s3: Any, endpoint: str, iqa: Run, model: Path, photos: Path) -> None:
+    put(s3, "set", read_files(photos)[:2])
+    check_credentials(endpoint, b"0")
+    try:
+        for url in ("set/01.jpg", "set/", "set/*.jpg", "0.tar"):
+            done = iqa("score", f"s3://{BUCKET}/{url}", "-m", model)
+            assert done.returncode == 4, url
+            assert len(done.stderr.splitlines()) == 1
+            assert b"cannot be read: " in done.stderr
+    finally:
+        check_credentials(endpoint, b"inf")
 
 
 @pytest.mark.usefixtures("s3")
