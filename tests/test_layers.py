@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "scoring": "errors images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
-    "filtering": "errors files remote tables",
+    "filtering": "errors files remote scoring tables",
     "distributed": "errors files images models options records remote scoring tables",
     "library": "errors images models options records remote scoring",
     "operators": "errors images library",

@@ -159,7 +159,7 @@ class Store:
             return
 
     def check_keys(self) -> None:
-        """Where S3 refused something without a word, as it does for HEAD, ask what is wrong. Raises DataError for credentials."""
+        """Where S3 refused something without a word, as it does for HEAD, ask why. Raises DataError for wrong credentials."""
         if not hasattr(self.files, "_call_s3"):
             return
         bucket = urlsplit(self.root).netloc

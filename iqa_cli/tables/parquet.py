@@ -183,6 +183,29 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
 
+def extend_table(path: Path, target: Target, key: str, columns: Mapping[str, str], find: Callable[[str], Row]) -> None:
+    """Write a Parquet file with columns of `score_schema` behind its own, a group of rows at a time.
+
+    columns: their new names by theirs there; find: their values by those of the key. Raises DataError.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = score_schema()
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            for name in columns:
+                schema = schema.append(pa.field(name, types.field(columns[name]).type))
+            with pq.ParquetWriter(pa.PythonFile(TargetFile(target), mode="w"), schema, compression="zstd") as writer:
+                for batch in file.iter_batches(GROUP):
+                    rows = [find(str(value)) for value in batch.column(key).to_pylist()]
+                    added = [pa.array([row[name] for row in rows], schema.field(name).type) for name in columns]
+                    writer.write_table(pa.Table.from_arrays([*batch.columns, *added], schema=schema))
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
 def list_parquet(path: Path, option: str = "--parquet", first: str = "path") -> Output:
     """A Parquet file as `outputs.check_outputs` wants it. first: the column that an earlier one of this kind begins with."""
 

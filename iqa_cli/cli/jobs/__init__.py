@@ -1,1 +1,1 @@
-"""Runs in parts: `iqa score --output`, on this machine or on a cluster."""
+"""Data sets: runs in parts, as `iqa score --output`, and `iqa join`."""
