@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "distributed": "errors files images models options records remote scoring tables",
     "library": "errors images models options records remote scoring",
     "operators": "errors images library",
+    "data_juicer": "operators options",
     "gate": "errors files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",

@@ -207,15 +207,15 @@ def find_median(turns: Sequence[Turn]) -> Turn:
 
 
 def size_up(images: int, cpu_ms: float, actor_mb: float, cost: BucketCost, part_size: int) -> dict[str, float]:
-    """What so many images take: core hours, requests of each kind, and gigabytes of memory for 1,000 cores."""
-    parts = images / part_size
+    """What so many images take: core hours of scoring and reading, requests of each kind, and memory of 1,000 actors."""
+    core_hours = images * (cpu_ms + cost.get_ms) / 3.6e6
     return {
         "images": images,
-        "core_hours": images * cpu_ms / 3.6e6,
-        "hours_on_1000_cores": images * cpu_ms / 3.6e9,
+        "core_hours": core_hours,
+        "hours_on_1000_cores": core_hours / 1000,
         "list_requests": images * cost.lists_an_image,
         "get_requests": images * cost.gets_an_image,
-        "put_requests": parts,
+        "put_requests": images / part_size,
         "hours_of_listing": images * cost.list_ms / 3.6e6,
         "memory_gb_of_1000_actors": actor_mb,
         "output_gb": images * cost.row_bytes / 1e9,
