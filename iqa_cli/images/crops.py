@@ -58,7 +58,6 @@ class CropSpec:
     multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
     count: crops an image, 1 to 9: the center, then the corners, then the sides.
     zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
-    center_crop: side in px of the square center crop of each view that is the network's input; 0: all of the view is.
     mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
     """
 
@@ -67,12 +66,11 @@ class CropSpec:
     multiple: int = 32
     count: int = 1
     zoom: float = 1.2
-    center_crop: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        for value in (self.size, self.multiple, self.count, self.center_crop):  # a card is foreign bytes
+        for value in (self.size, self.multiple, self.count):  # a card is foreign bytes
             if not isinstance(value, int) or value > MAX_SIDE:
                 raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
@@ -83,21 +81,9 @@ class CropSpec:
             raise ValueError(f"the number of crops is 1 to {len(POSITIONS)}, not {self.count}")
         if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
-        side = self.min_view_side
-        if not 0 <= self.center_crop <= side:
-            raise ValueError(f"impossible crops: a center crop of {self.center_crop} px, and the narrowest views have {side}")
-
-    @property
-    def min_view_side(self) -> int:
-        """The shortest side in px that a view can have: that of a long panorama."""
-        return min(self.view_shape(1, round(MAX_ASPECT) + 1))
 
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of every crop of an image of that size."""
-        return (self.center_crop, self.center_crop) if self.center_crop else self.view_shape(height, width)
-
-    def view_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in px of a view, of which a crop is the center or all."""
         if self.fit == "square":
             return self.size, self.size
         aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
@@ -108,19 +94,19 @@ class CropSpec:
     def required_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of the smallest picture of that aspect ratio whose crops need no upscaling."""
         zoom = self.zoom if self.count > 1 else 1.0
-        rows, columns = self.view_shape(height, width)
+        rows, columns = self.crop_shape(height, width)
         return ceil(rows * zoom), ceil(columns * zoom)
 
     def window(self, height: int, width: int) -> Window:
         """The part of an image of that size that its crops depend on: they and the support of the resize around them."""
-        boxes, shape = place_crops(height, width, self)
+        boxes, shape = place_crops(height, width, self), self.crop_shape(height, width)
         lefts, tops, rights, bottoms = zip(*(find_support(box, shape, height, width) for box in boxes), strict=True)
         return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def place_views(height: int, width: int, spec: CropSpec) -> list[Box]:
-    """The boxes of an image of that size that become its views: `spec.count`, of the views' aspect ratio."""
-    rows, columns = spec.view_shape(height, width)
+def place_crops(height: int, width: int, spec: CropSpec) -> list[Box]:
+    """The boxes of an image of that size that become its crops: `spec.count`, of the crops' aspect ratio."""
+    rows, columns = spec.crop_shape(height, width)
     zoom = spec.zoom if spec.count > 1 else 1.0
     scale = min(height / rows, width / columns) / zoom  # image pixels per crop pixel
     h, w = rows * scale, columns * scale
@@ -177,29 +163,6 @@ def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
     return resize_box(make_region(rgb), box, shape)
 
 
-def crop_center(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
-    """The box and the shape of the center crop of a view, given by its own box and shape; the same where there is none."""
-    if not spec.center_crop:
-        return box, shape
-    (rows, columns), side = shape, spec.center_crop
-    top, left = (rows - side) // 2, (columns - side) // 2
-    down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
-    inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)
-    return inner, (side, side)
-
-
-def cut_crop(rgb: Rgb, box: Box, shape: tuple[int, int], spec: CropSpec) -> Rgb:
-    """One crop: a box resized to a view of that shape, or to the center crop of such a view alone; see `resize_box`."""
-    return cut_box(rgb, *crop_center(box, shape, spec))
-
-
-def place_crops(height: int, width: int, spec: CropSpec) -> tuple[list[Box], tuple[int, int]]:
-    """The boxes of the crops of an image of that size, and the shape that all are resized to."""
-    shape = spec.view_shape(height, width)
-    boxes, shapes = zip(*(crop_center(box, shape, spec) for box in place_views(height, width, spec)), strict=True)
-    return list(boxes), shapes[0]
-
-
 def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
     """Equal-sized uint8 views [n, h, w, 3] -> float32 [n, 3, h, w], normalised."""
     scale = (1.0 / (255.0 * np.asarray(spec.std))).astype(np.float32)[:, None, None]
@@ -215,8 +178,8 @@ def cut_views(region: Region, spec: CropSpec) -> Rgb:
 
     A region that holds `spec.window` of the picture gives the same pixels as all of it.
     """
-    boxes, shape = place_crops(region.height, region.width, spec)
-    return np.stack([resize_box(region, box, shape) for box in boxes])
+    shape = spec.crop_shape(region.height, region.width)
+    return np.stack([resize_box(region, box, shape) for box in place_crops(region.height, region.width, spec)])
 
 
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:

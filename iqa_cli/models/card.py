@@ -130,10 +130,8 @@ def is_number(value: object) -> bool:
 
 
 def parse_crops(data: Mapping[str, Any]) -> CropSpec:
-    """Crops from their JSON, in which older cards, such as those inside .onnx files, call the center crop "middle"."""
+    """Crops from their JSON."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    if "middle" in values:
-        values["center_crop"] = values.pop("middle")
     return CropSpec(**values)
 
 

@@ -82,7 +82,7 @@ def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: 
     for trial in trials:
         counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
         few = f"{trial.folder}: too few images"
-        if len(trial.train) + (unlabeled if options.method != "mlp" else 0) < MIN_TRAIN:
+        if len(trial.train) + unlabeled < MIN_TRAIN:
             raise UsageError(
                 f"{few} to train on ({counts}): {MIN_TRAIN} at least; add images, or hold back fewer, as with -s validation=0"
             )

@@ -38,7 +38,6 @@ from iqa_cli.training.events import (
     TrialDone,
     TrialStarted,
 )
-from iqa_cli.training.fit_heads import fit_head
 from iqa_cli.training.initial_network import check_network, create_network, find_pretrained
 from iqa_cli.training.loop import fit
 from iqa_cli.training.options import TrainingOptions
@@ -66,7 +65,7 @@ from iqa_cli.training.state import Run
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
 """Options that name places on one machine, which a card has no use for."""
 
-KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network", "mlp": "an MLP head"}
+KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network"}
 """What a model is, by the method that made it."""
 
 
@@ -122,7 +121,7 @@ class Job:
         run = build_run(self, network, crops, images)
         teachers = open_teachers(options.teachers, run.options.device)
         run = yield from extend_labels(run, teachers, options)
-        yield from follow(fit_network(run, options), run, options)
+        yield from follow(fit(run, choose_objective(options)), run, options)
         network.load_state_dict(load_tensors(folder.path / "best.safetensors")[0], strict=True)
         pixels = PixelCache(0) if options.decoded else run.dataset.pixels  # as scoring would read them
         predicted = np.clip(run.predict(network, [images[i] for i in trial.test], pixels), 0, 1)  # as scores are
@@ -179,11 +178,6 @@ def extend_labels(
     with run.group.main_first():
         dataset = yield from predict_with_teachers(teachers, run.dataset, options.teacher_epochs, cache, loop)
     return replace(run, dataset=dataset)
-
-
-def fit_network(run: Run, options: TrainingOptions) -> Iterator[Progress]:
-    """Train by the method that is asked for."""
-    return fit_head(run, options.mlp) if options.method == "mlp" else fit(run, choose_objective(options))
 
 
 def choose_objective(options: TrainingOptions) -> Objective:

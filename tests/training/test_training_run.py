@@ -31,7 +31,7 @@ from iqa_cli.training.data.labeled import choose_distortions
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, bound_image
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.distributed import SINGLE, ProcessGroup, open_group
-from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, PhaseStopped
+from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, FeaturesExtracted, PhaseStopped
 from iqa_cli.training.loop import find_stall, fit
 from iqa_cli.training.optim import set_rates
 from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, TrainingOptions
@@ -175,6 +175,21 @@ def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path
     with (tmp_path / "fold2" / "test.csv").open() as file:
         judged = [(float(row["opinion"]), float(row["score"])) for row in csv.DictReader(file)]
     assert np.corrcoef(np.array(judged).T)[0, 1] == pytest.approx(measured[2]["plcc"]["value"], abs=1e-3)
+
+
+def test_a_run_that_was_stopped_goes_on_within_its_features(ratings: Path, tmp_path: Path) -> None:
+    whole, halves = (choose(ratings, tmp_path / name, loop=replace(LOOP, epochs=0)) for name in ("whole", "halves"))
+    list(train(whole))
+    for event in train(halves):
+        if isinstance(event, FeaturesExtracted) and event.done >= 3:
+            break
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "halves" / "features").rglob("*.safetensors")}
+    assert len(kept) >= 3
+    for event in train(replace(halves, resume=True)):
+        if isinstance(event, FeaturesExtracted):
+            assert {path: path.stat().st_mtime_ns for path in kept} == kept  # not extracted once more
+    one, two = (load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("whole", "halves"))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def test_a_folder_in_which_another_process_works_is_left_as_it_is(ratings: Path, tmp_path: Path) -> None:
@@ -473,17 +488,6 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
     assert not [line for line in spoken.splitlines() if "warn" in line.lower() and "head training" not in line]
     assert (folder / "split0" / "learning.csv").is_file()
     assert not (folder / "split0" / "features").exists()
-
-
-def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
-    options = replace(choose(ratings, tmp_path), size=192)
-    whole = initial_network.create_network(options)[1]
-    network, crops = initial_network.create_network(replace(options, center_crop=64))
-    assert network.config.center_crop == crops.center_crop == 64
-    assert crops == replace(whole, center_crop=64, zoom=crops.zoom)
-    assert crops.zoom < whole.zoom
-    with pytest.raises(UsageError, match="a center crop of 256 px, and the narrowest views have 96"):
-        initial_network.create_network(replace(options, center_crop=256))
 
 
 def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ def describe_input(card: ModelCard) -> str:
     crops = card.crops
     square = crops.fit == "square"
     view = f"views of {crops.size} x {crops.size} px" if square else f"views of the area of {crops.size} x {crops.size} px"
-    center = f", of which the center, {crops.center_crop} x {crops.center_crop} px" if crops.center_crop else ""
-    return f"{view}{center}; {crops.count} an image, unless --crops says otherwise"
+    return f"{view}; {crops.count} an image, unless --crops says otherwise"
 
 
 def find_backbones(network: Any) -> Iterator[str]:

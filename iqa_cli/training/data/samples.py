@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from iqa_cli.errors import UsageError
-from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
+from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crops, normalise
 from iqa_cli.images.distortions import LEVELS, change_harmlessly, distort
 from iqa_cli.images.masks import confine, draw_mask
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.training.data.labeled import TrainingData, choose_distortions
-from iqa_cli.training.data.pixels import PixelCache, Pixels, RescaledPixels
+from iqa_cli.training.data.pixels import PixelCache, Pixels
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.options import SampleOptions, parse_weights
 
@@ -129,10 +129,6 @@ class CropDataset(Dataset[Batch]):
         options = replace(self.options, view_size=self.options.view_size or self.crops.size)
         return replace(self, scoring_crops=crops, options=options, targets=None)
 
-    def rescaled(self, share: float) -> CropDataset:
-        """The same views of the images reduced by that share of their sides, without distorted versions."""
-        return replace(self, pixels=RescaledPixels(self.pixels, share), options=replace(self.options, versions=0))
-
     # ---- one view ----
 
     def number(self, index: int) -> int:
@@ -174,7 +170,7 @@ class CropDataset(Dataset[Batch]):
     def fit_version(self, version: Rgb) -> Rgb:
         """A version of a view as the network's input: uint8 [size, size, 3]."""
         side = len(version)
-        return cut_crop(version, (0, 0, side, side), (self.crops.size, self.crops.size), self.crops)
+        return cut_box(version, (0, 0, side, side), (self.crops.size, self.crops.size))
 
     def describe(self, epoch: int, index: int, levels: Sequence[float], crops: Tensor, features: Tensor | None = None) -> Batch:
         """The batch of one image: crops [versions, 3, h, w], or features [versions, n, f], with their label and targets."""
