@@ -175,7 +175,9 @@ class UnderWay:
 
 def describe_question(teachers: Sequence[Teacher], dataset: CropDataset) -> dict[str, Any]:
     """All that the predictions depend on."""
-    images = [[Path(i.path).name, dataset.number(index), i.is_labeled] for index, i in enumerate(dataset.images)]
+    images = [
+        [Path(i.path).name, dataset.number(index), i.is_labeled, dataset.is_clean(i)] for index, i in enumerate(dataset.images)
+    ]
     return {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
         "cut": CROP_VERSION,

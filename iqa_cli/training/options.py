@@ -33,8 +33,9 @@ class SampleOptions:
     max_zoom: Annotated[float, "a training crop shows the image at 1 to this many times the size at which it is scored"] = 1.25
     distorted: Annotated[float, "share of the labeled images that come with distorted versions of the same crop"] = 0.0
     versions: Annotated[int, "how many distorted versions"] = 2
+    clean_label: Annotated[float, "label above which an image counts as clean: only then are all kinds sure to lower it"] = 1.0
     partial: Annotated[float, "share of the distortions that are confined to a quarter, a half, the frame or the center"] = 0.0
-    harmless: Annotated[float, "share of the training crops that are shown grey, or saved again as JPEG: the label stays"] = 0.0
+    harmless: Annotated[float, "share of the training crops shown grey, resized or saved again as JPEG: the label stays"] = 0.0
     distortions: Annotated[tuple[DistortionName, ...], "kinds, of which each view gets one; none named: all"] = ()
     crop_size: Annotated[int, "px of a side of the training crops; 0: size"] = 0
     view_size: Annotated[int, "px of a view before it is resized for the network; 0: that size, or a teacher's largest"] = 0
@@ -180,9 +181,9 @@ def check_samples(options: SampleOptions) -> None:
     """Raises UsageError for shares, sizes and weights that are none."""
     if not 0 <= options.held_out <= 1:
         raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
-    for name in ("distorted", "partial", "harmless"):
+    for name in ("distorted", "partial", "harmless", "clean_label"):
         if not 0 <= getattr(options, name) <= 1:
-            raise UsageError(f"samples.{name} is a share: 0 to 1")
+            raise UsageError(f"samples.{name} is 0 to 1")
     parse_weights(options.subset_weights)
 
 

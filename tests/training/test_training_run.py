@@ -499,6 +499,22 @@ def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
         assert all(len(np.unique(damaged)) <= 60 for _, damaged in shown) == all_banded  # steps of 5 values or more
 
 
+def test_a_label_above_the_threshold_lets_an_image_count_as_clean(tmp_path: Path) -> None:
+    names = [str(write_photo(tmp_path / f"{number}.png", number, (40, 40))) for number in range(12)]
+    options = SampleOptions(versions=1, distorted=1.0, distortions=("banding", "oversharpening"), clean_label=0.7)
+
+    def count_kinds(label: float) -> tuple[int, int]:
+        crops = CropDataset([TrainingImage(name, label) for name in names], CropSpec(32), options)
+        shown = [crops.draw_view(0, place).versions[1] for place in range(len(names))]
+        banded = sum(len(np.unique(version)) <= 60 for version in shown)
+        return banded, len(shown) - banded
+
+    assert count_kinds(0.7) == (12, 0)  # it may be soft, and sharpening may help it
+    banded, sharpened = count_kinds(0.71)
+    assert banded > 2
+    assert sharpened > 2
+
+
 def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:
     with pytest.raises(UsageError, match=r"samples\.distorted: each of samples\.distortions may improve"):
         choose_distortions(SampleOptions(distortions=("oversharpening",), distorted=0.5))

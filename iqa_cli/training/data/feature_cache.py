@@ -39,10 +39,11 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def locate(self, view: int, index: int) -> Path:
-        """The file of one image in one view, by the image's number and name."""
+        """The file of one image in one view, by the image's number and name, and by what decides on its distortions."""
         image = self.dataset.images[index]
+        kind = image.is_labeled + (image.is_labeled and self.dataset.is_clean(image))
         name = hashlib.sha256(Path(image.path).name.encode()).hexdigest()[:8]
-        return self.folder / f"{view}-{self.dataset.number(index)}-{name}-{int(image.is_labeled)}.safetensors"
+        return self.folder / f"{view}-{self.dataset.number(index)}-{name}-{kind}.safetensors"
 
     def holds(self, view: int, index: int) -> bool:
         """Whether there is one."""

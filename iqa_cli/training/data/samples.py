@@ -106,8 +106,12 @@ class CropDataset(Dataset[Batch]):
 
     @cached_property
     def distortions(self) -> dict[bool, list[str]]:
-        """Those to draw from, by whether an image is labeled."""
+        """Those to draw from, by whether an image may have the opposite fault."""
         return choose_distortions(self.options)
+
+    def is_clean(self, image: TrainingImage) -> bool:
+        """Whether any distortion makes the image worse: of a labeled one its label says so, others are taken to be clean."""
+        return not image.is_labeled or image.label > self.options.clean_label
 
     def __len__(self) -> int:
         return len(self.images)
@@ -149,7 +153,7 @@ class CropDataset(Dataset[Batch]):
             rgb = change_harmlessly(rgb, generator)
         if not self.options.versions or (image.is_labeled and generator.random() >= self.options.distorted):
             return View([rgb], [0.0])
-        kinds = self.distortions[image.is_labeled]  # a labeled image may have faults; others are taken to be clean
+        kinds = self.distortions[not self.is_clean(image)]
         kind, pattern = kinds[generator.integers(len(kinds))], int(generator.integers(2**32))
         levels = sorted(generator.uniform(0.5, LEVELS, self.options.versions))
         distorted = [distort(rgb, kind, level, np.random.default_rng(pattern)) for level in levels]
