@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iqa_cli.errors import PolicyError
 from iqa_cli.gate.exposure import SIDE, measure_preview
-from iqa_cli.gate.policy import Policy
+from iqa_cli.gate.policy import Floor, Policy
 from iqa_cli.gate.verdict import Verdict, decide
 from iqa_cli.library import Scorer
 from iqa_cli.records import ScoreRecord
@@ -42,6 +42,8 @@ class Gate:
                 " name the model it was made for, or calibrate it anew"
             )
         policy.check_scale(*scorer.card.score_range)
+        if policy.percentile != Floor() and not scorer.card.opinions:
+            raise PolicyError(f"this policy is about percentiles, and {scorer.card.name} has none: leave out [percentile]")
         if policy.measures_light and scorer.options.preview < SIDE:
             raise PolicyError(f"this policy is about light: open the Scorer with preview={SIDE}")
 
