@@ -44,6 +44,11 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
 
     Raises WeightsError where the file is damaged, UsageError where the device is not there.
     """
+    return load_session(path, path, device)
+
+
+def load_session(network: Path | bytes, path: Path, device: str) -> onnxruntime.InferenceSession:
+    """The same of a file, or of one in memory that was made of it."""
     onnxruntime.disable_telemetry_events()  # where it does not look at what iqa_cli/__init__ sets, as on Windows
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -51,7 +56,7 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = SEVERITY_ERROR
     providers = choose_providers(device)
     try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
+        return onnxruntime.InferenceSession(network, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own errors have no common base
         raise WeightsError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
 
