@@ -69,7 +69,7 @@ class StagePooling(Encoder):
         backbone.prune_intermediate_layers(self.stages, prune_head=True)
         self.reductions = [info["reduction"] for info in facts]
         self.cell = max([cell, *self.reductions])  # a pixel of a stage is not parted
-        self.channels = [info["num_chs"] for info in facts]
+        self.channels = [info.get("num_chs_norm", info["num_chs"]) for info in facts]  # a norm may be a neck, narrower than it
 
     def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, f]: pooled over the whole crop, then over each of N windows.
