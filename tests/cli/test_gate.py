@@ -99,7 +99,8 @@ def test_a_folder_is_counted_by_reason(iqa: Run, policy: Path, tmp_path: Path) -
 
 
 def test_a_photo_beyond_the_limits_of_decoding_fails_unopened(iqa: Run, policy: Path) -> None:
-    pixels = Image.open(GOOD).size[0] * Image.open(GOOD).size[1]
+    with Image.open(GOOD) as picture:
+        pixels = picture.width * picture.height
     done = iqa("gate", GOOD, "--policy", policy, "--max-pixels", str(pixels - 1))
     (verdict,) = read_lines(done.stdout)
     assert (done.returncode, verdict["band"], verdict["status"]) == (5, "fail", "too-large")

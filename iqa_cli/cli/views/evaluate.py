@@ -25,6 +25,7 @@ from iqa_cli.images.distortions import LEVELS
 
 HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
 NOTHING = "-"
+WIDE = 100  # columns of a terminal from which on models and protocols stand side by side
 ROBUSTNESS_FIGURES = (
     "SRCC: rank correlation of the level with minus the score, mean over the photos. clean above: in how many pairs the clean"
     f" photo has a higher score than its version of level {SEVERE} to {LEVELS}. moved: absolute difference of the score, in"
@@ -110,34 +111,42 @@ def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
     console.print()
     console.print(Text(show(spec.title), style="bold"))
     console.print(Text(show(f"{first.images}: {images:,}{of}"), style="dim"))
+    wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", overflow="fold", ratio=3)
-    table.add_column("protocol", overflow="fold", ratio=2, max_width=max(len(protocol) for protocol in Protocol))
+    for name in ("", "protocol") if wide else ("protocol",):
+        table.add_column(name, overflow="fold")
     for name in FIGURES:
         table.add_column(HEADS[name], no_wrap=True)
     for evaluation in evaluations:
-        add_evaluation(table, evaluation)
+        add_evaluation(table, evaluation, wide=wide)
     for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
-        title = Text(row.title).append(f"\ntrained on {row.trained_on}", style="dim")
-        table.add_row(title, str(row.protocol), show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
+        note = Text(f"trained on {row.trained_on}", style="dim")
+        begin = name_row(Text(row.title), row.protocol, note, wide=wide)
+        table.add_row(*begin, show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
     console.print(table)
 
 
-def add_evaluation(table: Table, evaluation: Evaluation) -> None:
+def name_row(title: Text, protocol: Protocol, note: Text, *, wide: bool) -> tuple[Text, ...]:
+    """What a row begins with: model and protocol, side by side where there is room; below the model what is to be known."""
+    named = (title, Text(protocol)) if wide else (Text("\n").join([title, Text(protocol)]),)
+    first = Text("\n").join([named[0], note]) if note else named[0]
+    return (first, *named[1:])
+
+
+def add_evaluation(table: Table, evaluation: Evaluation, *, wide: bool) -> None:
     """Add a row: below the figures their intervals, below the model what is to be known of them."""
     failed = f"{evaluation.measurement.failed:,} images failed" if evaluation.measurement.failed else ""
-    notes = "; ".join(filter(None, (evaluation.warning, failed)))
-    title = Text(show(evaluation.model)).append(notes and f"\n{notes}", style="yellow")
+    notes = Text("; ".join(filter(None, (evaluation.warning, failed))), style="yellow")
     figures = [
         Text(show_figure(estimate.value, name)).append(f"\n{show_ends(estimate, name)}", style="dim")
         for name, estimate in evaluation.figures.items()
     ]
-    table.add_row(title, str(evaluation.protocol), *figures)
+    table.add_row(*name_row(Text(show(evaluation.model)), evaluation.protocol, notes, wide=wide), *figures)
     for row in evaluation.subsets:
         images = f"{row.images:,} {'image' if row.images == 1 else 'images'}"
         failed = f", {row.failed:,} failed" if row.failed else ""
         within = Text(show(f"  {row.subset}: {images}{failed}"))
-        table.add_row(within, "", show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
+        table.add_row(within, *[""] * wide, show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
 
 
 def show_figure(value: float | None, name: str = "srcc") -> str:
