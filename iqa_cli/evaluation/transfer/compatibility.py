@@ -47,7 +47,7 @@ class Compatibility:
 
     cosine, low, high: of the two vectors, with the ends of its 95 % bootstrap interval. ceiling: the mean cosine of two halves
     of the first set, which is what as many images of its own would have. images, failed: of the second set. warning: what the
-    network has seen of it.
+    network has seen of both.
     """
 
     target: str
@@ -79,7 +79,8 @@ def compare_sets(target: Labels, sources: list[Labels], measure: Measure) -> Gen
     for labels in sources:
         other = yield from await_features(labels, measure)
         found = compare(own, other, rounds=measure.rounds, seed=measure.seed)
-        yield replace(found, warning=contamination.describe(labels.spec, len(other.mos)))
+        seen = {each.labels.spec: contamination.describe(each.labels.spec, len(each.mos)) for each in (own, other)}
+        yield replace(found, warning="; ".join(f"{spec.name}: {warning}" for spec, warning in seen.items() if warning))
 
 
 def await_features(labels: Labels, measure: Measure) -> Generator[Progress, None, RatedFeatures]:
