@@ -93,7 +93,8 @@ class ScoreRecord:
 
     path: as the user named it, or as found below the folder he named.
     score: 0 to 100, higher is better, on the opinion scale of the model's card; None unless status is OK.
-    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
+    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100; None without a
+        score, and where the card has no opinions.
     uncertainty: half-width in points of the interval around the score that holds the mean opinion with 90 %; None without a
         score, and where the model's card does not say.
     detail: why there is no score, in words; empty when there is one.
@@ -118,7 +119,7 @@ class ScoreRecord:
     place: GroupPlace | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        scored = self.score is not None and self.percentile is not None and not self.detail
+        scored = self.score is not None and not self.detail
         failed = self.score is None and self.percentile is None and self.uncertainty is None and bool(self.detail)
         if not (scored if self.status is Status.OK else failed):
             raise ValueError(f"a record that contradicts itself: {self!r}")

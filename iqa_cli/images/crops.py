@@ -23,6 +23,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 Window = tuple[int, int, int, int]  # the same, whole pixels
 
 MAX_ASPECT = 3.0  # of a whole view; of a longer panorama it shows the center
+MIN_NATIVE = 32  # px: networks that reduce five times by two need so much
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 REDUCING_GAP = 3.0  # a box filter that reduces first leaves at least this many times the size wanted; Pillow's term
 SUPPORT = 2.0  # of the bicubic filter to each side, in output pixels, or in input pixels where those are larger
@@ -54,29 +55,36 @@ class CropSpec:
 
     size: side in px of a square crop, or of the square whose area a whole view has.
     fit: "whole": a crop has the image's aspect ratio and, alone, shows all of it (networks of any height and width);
-        "square": a crop is size x size and, alone, shows the center of the image (networks of fixed input).
+        "square": a crop is size x size and, alone, shows the center of the image (networks of fixed input);
+        "native": the image as it is, reduced where its longer side has more px than size, and enlarged where its shorter one
+        has less than MIN_NATIVE (networks of any height and width).
+    width: px of a "square" crop that is none; 0: as high as wide.
     multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
+        A native view is not twice it at least.
     count: crops an image, 1 to 9: the center, then the corners, then the sides.
     zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
     mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
     """
 
     size: int
-    fit: Literal["whole", "square"] = "whole"
+    fit: Literal["whole", "square", "native"] = "whole"
     multiple: int = 32
     count: int = 1
     zoom: float = 1.2
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    width: int = 0
 
     def __post_init__(self) -> None:
-        for value in (self.size, self.multiple, self.count):  # a card is foreign bytes
+        for value in (self.size, self.width, self.multiple, self.count):  # a card is foreign bytes
             if not isinstance(value, int) or value > MAX_SIDE:
                 raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
             raise ValueError(f"impossible crops: a mean of {self.mean!r} and a deviation of {self.std!r} for three channels")
-        if self.fit not in ("whole", "square"):
-            raise ValueError(f"fit is 'whole' or 'square', not {self.fit!r}")
+        if self.fit not in ("whole", "square", "native"):
+            raise ValueError(f"fit is 'whole', 'square' or 'native', not {self.fit!r}")
+        if self.width < 0 or (self.width and self.fit != "square"):
+            raise ValueError(f"impossible crops: a width of {self.width} px for fit {self.fit!r}")
         if not 1 <= self.count <= len(POSITIONS):
             raise ValueError(f"the number of crops is 1 to {len(POSITIONS)}, not {self.count}")
         if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
@@ -85,7 +93,11 @@ class CropSpec:
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of every crop of an image of that size."""
         if self.fit == "square":
-            return self.size, self.size
+            return self.size, self.width or self.size
+        if self.fit == "native":
+            scale, least = min(1.0, self.size / max(height, width)), ceil(MIN_NATIVE / self.multiple)
+            rows, columns = (max(least, round(side * scale / self.multiple)) * self.multiple for side in (height, width))
+            return rows, columns
         aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
         sides = self.size / aspect**0.5, self.size * aspect**0.5
         rows, columns = (max(2, round(side / self.multiple)) * self.multiple for side in sides)

@@ -57,7 +57,7 @@ class StageEncoder(nn.Module):
         backbone.prune_intermediate_layers(self.stages, prune_head=True)
         self.reductions = [info["reduction"] for info in facts]
         self.cell = max([cell, *self.reductions])  # a pixel of a stage is not parted
-        self.channels = [info["num_chs"] for info in facts]
+        self.channels = [info.get("num_chs_norm", info["num_chs"]) for info in facts]  # a norm may be a neck, narrower than it
         size = 2 * sum(self.channels)
         self.standards = nn.ModuleList(nn.BatchNorm1d(size, affine=False, momentum=None) for _ in ("whole", "windows"))
         self.to_window = nn.Linear(size, width)

@@ -74,7 +74,7 @@ class Pipeline:
         self.pool = pool or DecoderPool(choose_decode_options(card, options), self.workers)
         self.cache = cache
         self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
-        self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
+        self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101], or none
 
     def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
         """A record a path, one or many, in the same order, as they get done; paths are drawn only as they are needed.
@@ -172,7 +172,8 @@ class Pipeline:
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
-        percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
+        known = len(self.opinions) > 0
+        percentile = float(np.interp(score, self.opinions, np.arange(101.0))) if known else None  # of equal ones, the highest
         shape = prediction.width, prediction.height
         uncertainty = find_uncertainty(score, self.card)
         return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty)
@@ -203,7 +204,8 @@ def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -
     libraries = {name: find_version(name) for name in LIBRARIES}
     libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
-    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    output = {} if model.card.output is None else {"output": asdict(model.card.output)}
+    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries, **output}
     return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
 

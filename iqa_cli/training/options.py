@@ -124,8 +124,10 @@ class TrainingOptions:
     decoded_side: Annotated[int, "px to which the shorter side of decoded images is reduced there"] = 640
     decoded_gb: Annotated[float, "GB that they may take there"] = 50.0
     features: Annotated[Path | None, "folder that keeps features and teacher predictions for other trainings"] = None
-    folds: Annotated[int, "trainings of a cross-validation; 0: one training"] = 0
-    fold_file: Annotated[Path | None, "CSV of image and fold; unset: the seed draws them"] = None
+    folds: Annotated[int, "trainings of a cross-validation; 0: one training, or as many as the file of folds has"] = 0
+    fold_file: Annotated[
+        Path | None, "CSV of image and fold, as predictions.csv of an earlier run; unset: the seed draws them"
+    ] = None
     only: Annotated[tuple[int, ...], "of the folds or repeats, those that are trained now; none: all"] = ()
     repeats: Annotated[int, "trainings on as many splits; 0: one training"] = 0
     split: Annotated[SplitKind, "official: the one that came with the set"] = "seeded"
@@ -161,7 +163,12 @@ class TrainingOptions:
     @property
     def has_test(self) -> bool:
         """Whether part of the labeled images is kept for a test."""
-        return bool(self.folds or self.repeats or self.split == "official")
+        return bool(self.has_folds or self.repeats or self.split == "official")
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether each image is tested on at most once: in the fold that it is in, by number or by a file."""
+        return bool(self.folds or self.fold_file)
 
 
 # ---- what is refused ----
@@ -207,7 +214,7 @@ def check_method(options: TrainingOptions) -> None:
     if not options.sets and (options.method == "qfm-iqm" or not options.unlabeled or options.has_test):
         raise UsageError("without --dataset there are no ratings: distil from a teacher on --images DIR, without folds")
     if any("{fold}" in model for model in (*options.teachers, options.initial_model)) and not (
-        options.folds or options.repeats
+        options.has_folds or options.repeats
     ):
         raise UsageError("{fold} in the name of a model stands for the number of a fold: add --folds, or --repeats")
 
@@ -228,9 +235,10 @@ def check_teaching(options: TrainingOptions) -> None:
 
 def check_splits(options: TrainingOptions) -> None:
     """Raises UsageError where splits contradict each other."""
-    if options.folds and (options.repeats or options.split == "official"):
-        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
-    if options.only and not (options.folds or options.repeats):
+    if options.has_folds and (options.repeats or options.split == "official"):
+        given = "--folds draws" if options.folds else "--fold-file has"
+        raise UsageError(f"{given} splits of its own: leave out --repeats and --split official")
+    if options.only and not (options.has_folds or options.repeats):
         raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
     if options.loop.patience and not options.validation and options.split != "official":
         raise UsageError("patience is for a validation SRCC that gets no better: it needs a validation part")

@@ -153,7 +153,7 @@ def plan_trials(data: TrainingData | None, options: TrainingOptions) -> list[Tri
     if data is None:
         return [Trial(folder, [], [], [], seed=seed)]
     try:
-        if options.folds:
+        if options.has_folds:
             return plan_folds(data, options)
         if options.split == "official":
             trial = take_official(data, options)
@@ -197,7 +197,7 @@ def choose_trials(trials: Sequence[Trial], options: TrainingOptions) -> list[Tri
     wanted = sorted(set(options.only)) or range(options.folds) or there
     missing = [number for number in wanted if number not in there]
     if missing:
-        raise UsageError(f"there are no {'folds' if options.folds else 'splits'} {missing}: only {list(there)}")
+        raise UsageError(f"there are no {'folds' if options.has_folds else 'splits'} {missing}: only {list(there)}")
     return [there[number] for number in wanted]
 
 

@@ -47,7 +47,6 @@ from iqa_cli.training.report import (
     Origin,
     TensorBoard,
     describe_labels,
-    describe_protocol,
     describe_scores,
     describe_teacher,
     describe_test,
@@ -88,7 +87,7 @@ def train(plan: Plan) -> Iterator[Event]:
     for number, trial in enumerate(plan.chosen):
         yield TrialStarted(number, len(plan.chosen), trial)
         yield from train_trial(plan, trial, group)
-        write_results(RunFolder(plan.options.run_dir, group), plan.trials, describe_protocol(plan))
+        write_results(plan, group)
     group.close()
 
 

@@ -204,7 +204,7 @@ def test_a_folder_holds_one_card(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="holds no model card"):
         find_model(str(tmp_path), AUTO)
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"holds no model card \(\.json\) \(.*broken\.json: not a model card"):
+    with pytest.raises(WeightsError, match=r"holds no model card \(\.json or \.toml\) \(.*broken\.json: not a model card"):
         find_model(str(tmp_path), AUTO)
     write_both(tmp_path)
     write_model(tmp_path, toy_nodes())

@@ -22,9 +22,10 @@ from conftest import write_photo
 from test_locks import holding
 
 from iqa_cli.errors import DataError, ExtraMissing, UsageError, WeightsError
+from iqa_cli.evaluation.run import Evaluation, evaluate
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors
-from iqa_cli.options import OwnRatings
+from iqa_cli.options import EvaluateOptions, OwnRatings, RatedSets, ScoreOptions
 from iqa_cli.training import initial_network, run
 from iqa_cli.training.data.batches import draw_epoch, load_epoch
 from iqa_cli.training.data.labeled import choose_distortions
@@ -79,6 +80,52 @@ def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     folder = tmp_path_factory.mktemp("run")
     options = choose(ratings, folder, repeats=1, tensorboard=True, decoded=folder / "decoded", test_share=0.25)
     return folder / "split0", list(train(options))
+
+
+# ---- splits that another run takes ----
+
+
+def read_split(folder: Path) -> dict[str, list[str]]:
+    """Without the order of the images, which a training draws anew."""
+    return {side: sorted(names) for side, names in json.loads((folder / "split.json").read_text()).items()}
+
+
+def test_the_folds_of_a_run_are_another_runs_folds_and_give_its_figures(ratings: Path, tmp_path: Path) -> None:
+    few = replace(LOOP, epochs=1, head_epochs=0)
+    first, second = (choose(ratings, tmp_path / name, loop=few, validation=0.0) for name in ("first", "second"))
+    list(train(replace(first, folds=2)))
+    table = tmp_path / "first" / "predictions.csv"
+    list(train(replace(second, fold_file=table)))
+    assert (tmp_path / "second" / "predictions.csv").read_bytes() == table.read_bytes()
+    for fold in ("fold0", "fold1"):
+        assert read_split(tmp_path / "second" / fold) == read_split(tmp_path / "first" / fold)
+    assert (tmp_path / "second" / "results.json").read_text() == (tmp_path / "first" / "results.json").read_text()
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"{number}.png" for number in range(16)]
+    assert [float(row["label"]) for row in rows[::15]] == [100.0, 0.0]
+    with (tmp_path / "first" / "fold1" / "test.csv").open(newline="") as file:
+        tested = {row["image"]: row["score"] for row in csv.DictReader(file)}
+    assert {row["image"]: row["prediction"] for row in rows if row["fold"] == "1"} == tested
+    labels = RatedSets(("csv",), own=OwnRatings(ratings))
+    options = EvaluateOptions(
+        labels, (str(tmp_path / "first" / "fold1"),), fold_file=table, folds=(1,), rounds=5, scoring=ScoreOptions(workers=1)
+    )
+    (evaluation,) = (event for event in evaluate(options, print) if isinstance(event, Evaluation))
+    scored = {Path(pair.path).name: pair.score for pair in evaluation.comparison.pairs}
+    assert scored == {image: pytest.approx(float(score), abs=0.5) for image, score in tested.items()}  # of weights in half
+
+
+def test_a_single_split_leaves_one_in_its_own_folder(finished: tuple[Path, list[Event]]) -> None:
+    folder, _ = finished
+    with (folder / "predictions.csv").open(newline="") as file:
+        folds = {row["image"]: row["fold"] for row in csv.DictReader(file)}
+    split = json.loads((folder / "split.json").read_text())
+    assert folds == {
+        **dict.fromkeys(split["train"] + split["validation"], "train"),
+        **dict.fromkeys(split["test"], "0"),
+    }
+    assert not (folder.parent / "predictions.csv").exists()
 
 
 # ---- what a run leaves behind ----
