@@ -28,8 +28,13 @@ from iqa_cli.records import ScoreRecord, Status
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["blended", "card", "gate", "grid", "groups", "latency", "load", "speed", "training_speed"])
+@pytest.mark.parametrize(
+    "name",
+    ["blended", "card", "gate", "grid", "groups", "latency", "load", "scale", "speed", "stragglers", "training_speed"],
+)
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
+    if name == "scale":
+        pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
     if name in ("grid", "training_speed", "card"):
         pytest.importorskip("torch", reason="needs the [train] extra")
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--help"]
@@ -234,3 +239,36 @@ def test_a_series_is_right_where_it_is_one_group_of_its_kind_and_no_other() -> N
     assert judge_series(e=("e", "burst", "true"), f=("e", "burst", "false"))["bracket"]["right"] == 0  # of another kind
     larger = judge_series(g=("e", "bracket", ""))
     assert larger["bracket"]["right"] == larger["single"]["right"] == 0
+
+
+def test_of_parts_none_is_lost_in_the_simulation_and_perfect_runs_take_perfect_time() -> None:
+    from benchmarks.stragglers import World, draw_parts, run_actors, run_part, simulate
+
+    rng = np.random.default_rng(1)
+    world = World(images=100_000, actors=10, seconds=0.05, overhead=0.5, losses=0.0)
+    images, work = draw_parts(world, 1000, rng)
+    assert images.sum() == world.images
+    assert images.max() <= 2000
+    assert work.sum() == pytest.approx(world.images * world.seconds + 0.5 * len(images), rel=0.02)
+    assert run_part(60.0, 0.0, rng) == (60.0, 0.0)
+    longer, tail, redone, parts = run_actors(world, 1000, np.random.default_rng(1), waiting=False)
+    assert 0 < longer < 1
+    assert 0 < tail < 1
+    assert (redone, parts) == (0.0, len(images))
+    small, large = (simulate(replace(world, losses=2.0), size, 3) for size in (200, 20_000))
+    assert small.longer < large.longer
+    assert small.redone < large.redone
+    assert small.lost_hours < large.lost_hours
+
+
+def test_what_many_images_take_is_their_number_times_what_one_takes() -> None:
+    pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
+    from benchmarks.bucket import BucketCost
+    from benchmarks.scale import size_up
+
+    cost = BucketCost(list_ms=0.1, get_ms=1.0, lists_an_image=0.001, gets_an_image=1.0, row_bytes=20.0)
+    sized = size_up(3_600_000, 40.0, 300.0, cost, 1000)
+    assert sized["core_hours"] == pytest.approx(40 + 1)  # what reading takes is of the same cores
+    assert sized["hours_of_listing"] == pytest.approx(0.1)
+    assert (sized["get_requests"], sized["list_requests"], sized["put_requests"]) == (3_600_000, pytest.approx(3600), 3600)
+    assert sized["output_gb"] == pytest.approx(0.072)

@@ -30,6 +30,7 @@ from iqa_cli.cli import (
     score,
     train,
 )
+from iqa_cli.cli.jobs import join
 from iqa_cli.cli.services import serve, watch
 from iqa_cli.errors import NO_THREADS, DataError, IqaError
 from iqa_cli.files.atomic import PipeClosed
@@ -87,6 +88,7 @@ def start(
 app.command(epilog=score.EXIT_CODES)(score.score)
 app.command(epilog=pick.EXIT_CODES)(pick.pick)
 app.command("filter", epilog=filter_scores.EXIT_CODES)(filter_scores.filter_scores)
+app.command(epilog=join.EXIT_CODES)(join.join)
 app.command(epilog=gate.EXIT_CODES)(gate.gate)
 app.command(epilog=serve.EXIT_CODES)(serve.serve)
 app.command()(watch.watch)

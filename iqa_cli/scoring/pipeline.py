@@ -8,7 +8,6 @@ The command line and the library (`iqa_cli.library`) both come through here, so 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -21,7 +20,6 @@ import numpy as np
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
-from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
@@ -258,16 +256,17 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a pipeline, scoring and `write` raise.
     """
     pipeline = open_pipeline(options, tally.notes.append, worker)
-    undecoded: Counter[str] = Counter()  # kinds whose decoder is not installed
     with closing(pipeline), closing(pipeline.run(count_found(sources, tally))) as records:
         for record in records:
             write(record)
             tally.add(record)
-            undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
-    if undecoded:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in undecoded.most_common())
-        tally.notes.append(f"not decoded: {kinds}, which need the [formats] extra; get it with: {COMMAND}")
+    tally.note_undecoded()
     tally.reused = pipeline.cache.hits if pipeline.cache is not None else 0
+    check_found(tally)
+
+
+def check_found(tally: Tally) -> None:
+    """Raises DataError where there was no image at all."""
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 
