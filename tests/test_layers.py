@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "datasets": "errors images options records",
     "detail": "errors files images models options records",
     "networks": "errors files images models",
-    "scoring": "errors images models networks options records files",
+    "scoring": "detail errors images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
     "filtering": "errors files remote tables",
@@ -38,10 +38,10 @@ MAY_IMPORT = {
     "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
-    "training": "datasets errors evaluation files images models networks options qfm_iqm records",
-    "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation export filtering gate images library models files options records remote"
-    " reports scoring server tables training watching",
+    "training": "datasets detail errors evaluation files images models networks options qfm_iqm records",
+    "export": "detail errors files images models networks options records",
+    "cli": "culling datasets detail doctor errors evaluation export filtering gate images library models files options records"
+    " remote reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -79,6 +79,9 @@ TORCH_FREE = {
         "training.data.labeled",
         "training.data.teacher_scores",
         "training.plan",
+        "training.detail",
+        "training.detail.options",
+        "training.detail.samples",
         "training.events",
     ),
 }
