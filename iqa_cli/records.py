@@ -138,6 +138,7 @@ class ScoreRecord:
     width, height: pixels after EXIF orientation; None where the header could not be read.
     preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
     place: where it stands in a group, if groups were looked for and it is in one.
+    native: how much of its resolution is real, where that was measured.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -154,6 +155,17 @@ class ScoreRecord:
     preview: bytes | None = field(default=None, repr=False, compare=False)
     capture: Capture | None = field(default=None, repr=False, compare=False)
     place: GroupPlace | None = field(default=None, repr=False)
+    native: Detail | None = field(default=None, repr=False)
+
+    @property
+    def native_detail(self) -> float | None:
+        """How much of its resolution is real, 0 to 100; None where that was not measured."""
+        return None if self.native is None else self.native.detail
+
+    @property
+    def effective_mp(self) -> float | None:
+        """Megapixels to which it could be reduced with nothing lost; None where that was not measured."""
+        return None if self.native is None else self.native.effective_mp
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail
@@ -164,5 +176,7 @@ class ScoreRecord:
 
 COLUMNS = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
 """The order of the fields in every output."""
+DETAIL_COLUMNS = ("native_detail", "effective_mp")
+"""What follows where the detail was measured."""
 GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
-"""What follows where groups were looked for."""
+"""What follows those where groups were looked for."""
