@@ -7,6 +7,7 @@ import pytest
 
 from iqa_cli.detail.combine import Estimates, combine, weigh_sharpest
 from iqa_cli.detail.native import SIDE, NativePatches
+from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.records import Detail
 
 NATIVE = NativePatches(np.zeros((4, SIDE, SIDE), np.uint8), ((0, 0), (200, 0), (0, 200), (200, 200)), 3000, 4000)
@@ -14,7 +15,8 @@ NATIVE = NativePatches(np.zeros((4, SIDE, SIDE), np.uint8), ((0, 0), (200, 0), (
 
 def estimate(reduction: list[float], spread: float = 0.2, **values: float) -> Estimates:
     known = {"blur": 1.0, "scale": 1.0, "shake": 0.0, "noise": 0.0, "compression": 0.0} | values
-    return Estimates(np.array(reduction), np.full(4, spread), **{name: np.full(4, value) for name, value in known.items()})
+    values = {name: np.full(4, value) for name, value in known.items()}
+    return Estimates(np.array(reduction), **values, spreads=dict.fromkeys(OFFSETS, np.full(4, spread)))
 
 
 def judge(estimates: Estimates) -> Detail:
@@ -59,7 +61,8 @@ def test_doubt_widens_the_interval_and_moves_nothing() -> None:
 
 
 def test_patches_that_tell_nothing_hardly_count() -> None:
-    doubtful = replace(estimate([0.0, 2, 2, 2]), spread=np.array([2.0, 0.2, 0.2, 0.2]))
+    spreads = dict.fromkeys(OFFSETS, np.array([2.0, 0.2, 0.2, 0.2]))
+    doubtful = replace(estimate([0.0, 2, 2, 2]), spreads=spreads)
     assert judge(doubtful).detail < 30
 
 
