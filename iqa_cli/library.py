@@ -65,6 +65,7 @@ class Scorer:
     timeout: seconds after which the decoding of an image is given up and recorded so.
     cache: whether scores of paths are kept in the user's cache folder, and taken from there.
     preview: longer side in px of the small JPEG that comes with each score, as `record.preview`; 0: none.
+    detail: whether `record.native` says how much of the resolution is real, measured at full size.
 
     Open it once and keep it: opening takes some 0.3 s, a photo of 2 megapixels some 30 ms. It may be used by any number of
     threads at a time, in daemons, notebooks and web handlers (from a coroutine: `await asyncio.to_thread(scorer.score, data)`),
@@ -89,6 +90,7 @@ class Scorer:
         timeout: float = ScoreOptions.timeout,
         cache: bool = False,
         preview: int = 0,
+        detail: bool = False,
     ) -> None:
         if backend not in set(BackendChoice):
             raise UsageError(f"backend is {', '.join(BackendChoice)}, not {backend!r}")
@@ -103,6 +105,7 @@ class Scorer:
             timeout=timeout,
             cache=cache,
             preview=preview,
+            detail=detail,
         )
         found = find_model(self.options.model, self.options.backend)
         self._model = replace(found, folder=Path(os.path.abspath(found.folder)))  # noqa: PTH100  # a daemon changes its folder

@@ -71,8 +71,8 @@ class GroupKind(StrEnum):
 class GroupPlace:
     """Where a photo stands in its group.
 
-    group: its name. size: photos in it. rank: 1 for the best; None, as `best`, in groups that are kept whole. sharpness: beside
-    that of the sharpest, log2, 0 for that; None where there is no rank.
+    group: its name. size: photos in it. rank: 1 for the best; None, as `best`, in groups that are kept whole. sharpness: the
+    detail beside that of the sharpest, log2, 0 for that; None where there is no rank.
     """
 
     group: str
@@ -88,18 +88,58 @@ class GroupPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """A square of a photo's native pixels, and how much of its resolution is real there.
+
+    x, y: its left upper corner in px of the upright photo. size: side in px. value: 0 to 100, as `Detail.detail`. certainty:
+    0 to 1; near 0 where there is nothing to tell by, as in a clear sky.
+    """
+
+    x: int
+    y: int
+    size: int
+    value: float
+    certainty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much of a photo's resolution is real, from native pixels, where it is sharpest.
+
+    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise and compression take from it.
+    effective_mp: megapixels to which the photo could be reduced with nothing lost, and the ends of its interval, which holds
+        nine in ten. blur_sigma: SD in native px of a gaussian that blurs as much. scale: by how much it seems to have been
+        enlarged, from 1. shake: length in px of a straight motion. noise: SD of the luma's, on 0..255. compression: error that
+        coding added, RMS of the luma on 0..255.
+    """
+
+    detail: float
+    effective_mp: float
+    effective_low: float
+    effective_high: float
+    patches: tuple[Patch, ...] = ()
+    blur_sigma: float = 0.0
+    scale: float = 1.0
+    shake: float = 0.0
+    noise: float = 0.0
+    compression: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRecord:
     """The outcome for one file.
 
     path: as the user named it, or as found below the folder he named.
     score: 0 to 100, higher is better, on the opinion scale of the model's card; None unless status is OK.
-    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
+    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100; None without a
+        score, and where the card has no opinions.
     uncertainty: half-width in points of the interval around the score that holds the mean opinion with 90 %; None without a
         score, and where the model's card does not say.
     detail: why there is no score, in words; empty when there is one.
     width, height: pixels after EXIF orientation; None where the header could not be read.
     preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
     place: where it stands in a group, if groups were looked for and it is in one.
+    native: how much of its resolution is real, where that was measured.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -116,9 +156,20 @@ class ScoreRecord:
     preview: bytes | None = field(default=None, repr=False, compare=False)
     capture: Capture | None = field(default=None, repr=False, compare=False)
     place: GroupPlace | None = field(default=None, repr=False)
+    native: Detail | None = field(default=None, repr=False)
+
+    @property
+    def native_detail(self) -> float | None:
+        """How much of its resolution is real, 0 to 100; None where that was not measured."""
+        return None if self.native is None else self.native.detail
+
+    @property
+    def effective_mp(self) -> float | None:
+        """Megapixels to which it could be reduced with nothing lost; None where that was not measured."""
+        return None if self.native is None else self.native.effective_mp
 
     def __post_init__(self) -> None:
-        scored = self.score is not None and self.percentile is not None and not self.detail
+        scored = self.score is not None and not self.detail
         failed = self.score is None and self.percentile is None and self.uncertainty is None and bool(self.detail)
         if not (scored if self.status is Status.OK else failed):
             raise ValueError(f"a record that contradicts itself: {self!r}")
@@ -126,5 +177,7 @@ class ScoreRecord:
 
 COLUMNS = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
 """The order of the fields in every output."""
+DETAIL_COLUMNS = ("native_detail", "effective_mp")
+"""What follows where the detail was measured."""
 GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
-"""What follows where groups were looked for."""
+"""What follows those where groups were looked for."""

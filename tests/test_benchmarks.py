@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import blended, card, groups
+from benchmarks import blended, card, gate, groups
 from conftest import CARD, write_photo
 from in_process import environment
 
@@ -18,15 +18,19 @@ from iqa_cli import ScoreOptions
 from iqa_cli.evaluation.local_faults import PICTURES
 from iqa_cli.evaluation.robustness import CHAINS, Robustness
 from iqa_cli.evaluation.robustness_report import describe_robustness
+from iqa_cli.gate.calibration import Judged, Promise
+from iqa_cli.gate.exposure import Exposure
 from iqa_cli.images.distortions import HARMLESS
 from iqa_cli.library import score_images
 from iqa_cli.models.card import read_card, write_card
+from iqa_cli.records import ScoreRecord, Status
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "name", ["blended", "card", "grid", "groups", "latency", "load", "scale", "speed", "stragglers", "training_speed"]
+    "name",
+    ["blended", "card", "gate", "grid", "groups", "latency", "load", "scale", "speed", "stragglers", "training_speed"],
 )
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
     if name == "scale":
@@ -38,6 +42,29 @@ def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name:
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: " in done.stdout
     assert f"tests.benchmarks.{name} " in (ROOT / "tests" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+
+def test_light_is_spoiled_by_stops_and_by_contrast() -> None:
+    grey = np.full((2, 2, 3), 188, np.uint8)  # half of the light of white
+    assert [int(gate.expose(grey, stops)[0, 0, 0]) for stops in (1, 0, -1)] == [255, 188, 137]
+    picture = np.array([[[0] * 3, [200] * 3]], np.uint8)
+    assert gate.reduce_contrast(picture, 1 / 5)[0, :, 0].tolist() == [80, 120]
+
+
+def test_a_round_of_the_gate_counts_photos_that_had_no_say() -> None:
+    light = Exposure(90.0, 0.0, 60.0)
+    good, bad = (
+        [Judged(ScoreRecord(f"{i}", Status.OK, "toy", float(score), 50.0), light) for i, score in enumerate(scores)]
+        for scores in (range(100, 0, -1), range(20))
+    )
+    done = gate.run_round(good, bad, Promise(0.05, 0.1), seed=3)
+    order = np.random.default_rng(3).permutation(100)
+    kept = [good[place].record.score for place in order[50:]]
+    limit = done.found.policy.score.fail_under
+    assert limit is not None
+    assert done.failed == np.mean([score < limit for score in kept if score is not None])
+    assert done.found.fitted == 25
+    assert done.failed <= done.flagged
 
 
 def test_the_grid_compares_variants_over_folds_and_reads_what_is_done():

@@ -21,8 +21,9 @@ MAY_IMPORT = {
     "images": "errors options records",
     "models": "errors files images options",
     "datasets": "errors images options records",
+    "detail": "errors files images models options records",
     "networks": "errors files images models",
-    "scoring": "errors images models networks options records files",
+    "scoring": "detail errors images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
     "filtering": "errors files remote scoring tables",
@@ -39,9 +40,9 @@ MAY_IMPORT = {
     "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
-    "training": "datasets errors evaluation files images models networks options qfm_iqm records",
-    "export": "errors files images models networks options records",
-    "cli": "culling datasets distributed doctor errors evaluation export filtering gate images library models files"
+    "training": "datasets detail errors evaluation files images models networks options qfm_iqm records",
+    "export": "detail errors files images models networks options records",
+    "cli": "culling datasets detail distributed doctor errors evaluation export filtering gate images library models files"
     " options records remote reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
@@ -55,7 +56,7 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "rich": "cli",
     "typer": "cli",
     "huggingface_hub": "models",
-    "cv2": "culling images",
+    "cv2": "culling detail images",
     "PIL": "culling.grouping.signatures images",
     "starlette": "server",
     "uvicorn": "server",
@@ -81,6 +82,9 @@ TORCH_FREE = {
         "training.data.labeled",
         "training.data.teacher_scores",
         "training.plan",
+        "training.detail",
+        "training.detail.options",
+        "training.detail.samples",
         "training.events",
     ),
 }

@@ -80,8 +80,8 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
 def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if crops are whole images."""
     spec = card.crops
-    whole = spec.fit == "whole" and not spec.center_crop
-    sides = (spec.size, spec.size + 2 * spec.multiple) if whole else (spec.center_crop or spec.size,) * 2
+    whole = spec.fit == "whole"
+    sides = (spec.size, spec.size + 2 * spec.multiple if whole else spec.size)
     free = {0: torch.export.Dim("n", min=1, max=4096)}
     if whole:  # multiples of the stride, as the crops are
         rows, columns = (torch.export.Dim(name, min=2, max=256) for name in ("rows", "columns"))
@@ -99,14 +99,16 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     onnx.save(model, path)
 
 
-def trace(network: nn.Module, example: torch.Tensor, free: Mapping[int, Any]) -> onnx.ModelProto:
-    """The network as a graph. free: dimensions of its input that are."""
+def trace(
+    network: nn.Module, example: torch.Tensor, free: Mapping[int, Any], names: tuple[str, str] = ("crops", "quality")
+) -> onnx.ModelProto:
+    """The network as a graph. free: dimensions of its input that are. names: of its input and its output."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter chats
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=(free,),
-            input_names=["crops"], output_names=["quality"], verbose=False, optimize=True,
+            input_names=[names[0]], output_names=[names[1]], verbose=False, optimize=True,
         )  # fmt: skip
     assert program is not None
     return program.model_proto

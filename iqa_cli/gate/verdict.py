@@ -200,5 +200,6 @@ def describe_thresholds(policy: Policy) -> Mapping[str, Any]:
         **floors,
         "reasons": {str(reason): str(policy.reasons[reason]) for reason in used},
         "exposure": dict(light[reason] for reason in used),
+        "decoding": {name: limit for name, limit in asdict(policy.decoding).items() if limit is not None},
     }
     return {name: table for name, table in tables.items() if table}

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from iqa_cli.images.capture import read_capture
 from iqa_cli.images.crops import cut_views
-from iqa_cli.images.decode import decode_image
+from iqa_cli.images.decode import Decoded, decode_image
 from iqa_cli.images.preview import make_preview
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, pack
@@ -31,7 +31,7 @@ BLOCK = 1 << 20  # bytes
 
 
 def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tuple[dict[str, Any], list[memoryview | bytes]]:
-    """The answer for one file, its pixels, uint8 [n, h, w, 3], and its preview; without any, why it has none.
+    """The answer for one file, its pixels, uint8 [n, h, w, 3], its preview and its patches; without any, why it has none.
 
     suffix: as of `decode_image`.
     """
@@ -41,7 +41,8 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
         preview = make_preview(path, image, options.preview) if options.preview else b""
         answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
         capture = {"capture": asdict(read_capture(path, suffix))} if preview else {}
-        return answer | capture, [views.data, preview]
+        native, patches = cut_patches(path, image, options, suffix) if options.detail else ({}, b"")
+        return answer | capture | native, [views.data, preview, patches]
     except Undecodable as failure:
         refusal = failure
     except MemoryError:
@@ -49,6 +50,16 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
     except Exception as error:  # this process is a decoder: whatever it stumbles over, the file is the reason
         refusal = Undecodable(Status.DAMAGED, f"cannot be prepared: {type(error).__name__}")
     return {"status": refusal.status, "detail": refusal.detail, "width": refusal.width, "height": refusal.height}, []
+
+
+def cut_patches(
+    path: str, image: Decoded, options: DecodeOptions, suffix: str | None
+) -> tuple[dict[str, Any], memoryview | bytes]:
+    """What the answer says of a file's native patches, and their pixels, uint8 [n, side, side]. Raises Undecodable."""
+    from iqa_cli.detail.take import take_patches  # with OpenCV, which only those load who ask for patches
+
+    native = take_patches(path, image, max_pixels=options.max_pixels, raw=options.raw, suffix=suffix)
+    return {"native": {"places": native.places, "height": native.height, "width": native.width}}, native.patches.data
 
 
 def limit_resources(memory: int) -> None:

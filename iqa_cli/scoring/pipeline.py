@@ -35,7 +35,9 @@ from iqa_cli.scoring.sources import LazyFile, Pixels, Source, Unreadable, find_s
 from iqa_cli.scoring.tally import Tally
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
+    from iqa_cli.detail.model import DetailModel
     from iqa_cli.models.onnx_backend import Backend
+    from iqa_cli.records import Detail
 
 THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
@@ -54,16 +56,17 @@ class Pipeline:
     """Scores images with one network. Several threads may use one, no two processes: a fork opens its own.
 
     backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limits;
-    pool: what decodes, by default one that suits the options; cache: predictions of earlier runs.
+    pool: what decodes, by default one that suits the options; cache: predictions of earlier runs; detail: what measures it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is made of
         self,
         backend: Backend,
         card: ModelCard,
         options: ScoreOptions,
         pool: DecoderPool | None = None,
         cache: ScoreCache | None = None,
+        detail: DetailModel | None = None,
     ) -> None:
         self.backend = backend
         self.card = card
@@ -71,8 +74,9 @@ class Pipeline:
         self.workers = options.workers or count_workers()
         self.pool = pool or DecoderPool(choose_decode_options(card, options), self.workers)
         self.cache = cache
+        self.detail = detail
         self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
-        self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
+        self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101], or none
 
     def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
         """A record a path, one or many, in the same order, as they get done; paths are drawn only as they are needed.
@@ -112,7 +116,7 @@ class Pipeline:
         records = []
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
-                prediction = Prediction(next(qualities), outcome.width, outcome.height)
+                prediction = Prediction(next(qualities), outcome.width, outcome.height, self._measure(outcome))
                 records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(*locate_source(source), state, prediction)
@@ -164,16 +168,26 @@ class Pipeline:
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
+    def _measure(self, image: PreparedImage) -> Detail | None:
+        """The detail of an image, where that is wanted."""
+        if self.detail is None or image.native is None:
+            return None
+        with self.network_slots:
+            return self.detail.judge(image.native)
+
     def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
         if not np.isfinite(prediction.quality):
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
-        percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
+        known = len(self.opinions) > 0
+        percentile = float(np.interp(score, self.opinions, np.arange(101.0))) if known else None  # of equal ones, the highest
         shape = prediction.width, prediction.height
         uncertainty = find_uncertainty(score, self.card)
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty)
+        return ScoreRecord(
+            path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, native=prediction.detail
+        )
 
 
 def find_uncertainty(score: float, card: ModelCard) -> float | None:
@@ -192,16 +206,20 @@ def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptio
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw)
+    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw, options.detail)
 
 
-def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> Mapping[str, object]:
+def describe_settings(
+    model: FoundModel, decoding: DecodeOptions, device: str, detail: DetailModel | None = None
+) -> Mapping[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
     libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
-    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    output = {} if model.card.output is None else {"output": asdict(model.card.output)}
+    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries, **output}
+    settings |= {"detail": detail.sha256} if detail is not None else {}
     return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
 
@@ -238,8 +256,19 @@ def open_pipeline(
     from iqa_cli.scoring.backends import open_backend
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
-    settings = describe_settings(model, decoding, options.device)
-    return Pipeline(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
+    detail = load_detail(options)
+    settings = describe_settings(model, decoding, options.device, detail)
+    cache = ScoreCache(find_folder(), settings, warn) if options.cache else None
+    return Pipeline(backend, model.card, options, pool, cache, detail)
+
+
+def load_detail(options: ScoreOptions) -> DetailModel | None:
+    """What measures detail, where the options want it. Raises WeightsError."""
+    if not options.detail:
+        return None
+    from iqa_cli.detail.model import open_detail
+
+    return open_detail()
 
 
 def score_all(

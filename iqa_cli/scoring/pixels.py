@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from iqa_cli.detail.native import NativePatches
 from iqa_cli.images.crops import Rgb, cut_views, make_region
 from iqa_cli.scoring.decode_client import PreparedImage
 from iqa_cli.scoring.decode_protocol import DecodeOptions
+
+if TYPE_CHECKING:
+    from iqa_cli.images.decode import Decoded
 
 
 def prepare_pixels(rgb: Rgb, options: DecodeOptions) -> PreparedImage:
@@ -18,5 +24,14 @@ def prepare_pixels(rgb: Rgb, options: DecodeOptions) -> PreparedImage:
     height, width = rgb.shape[:2]
     check_size(width, height, options.max_pixels)
     region = make_region(rgb)
-    preview = make_preview("", Decoded(region, width, height), options.preview) if options.preview else None
-    return PreparedImage(cut_views(region, options.crops), width, height, preview)
+    decoded = Decoded(region, width, height)
+    preview = make_preview("", decoded, options.preview) if options.preview else None
+    native = take_native(decoded) if options.detail else None
+    return PreparedImage(cut_views(region, options.crops), width, height, preview, native=native)
+
+
+def take_native(decoded: Decoded) -> NativePatches:
+    """The native patches of a picture."""
+    from iqa_cli.detail.take import take_patches
+
+    return take_patches("", decoded)

@@ -22,12 +22,13 @@ from iqa_cli.errors import UsageError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
 from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
-from iqa_cli.records import COLUMNS, GROUP_COLUMNS, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, ScoreRecord, Status
 
 Value = str | float | int | bool | None
-Columns = tuple[str, ...]  # COLUMNS, or what `with_groups` makes of them
+Columns = tuple[str, ...]  # COLUMNS, or what `list_columns` makes of them
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
-DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1}  # more would suggest a precision that opinions do not have
+DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1, "native_detail": 1, "effective_mp": 2}
+"""More would suggest a precision that opinions, and measurements, do not have."""
 
 
 class Sink(Protocol):
@@ -37,19 +38,23 @@ class Sink(Protocol):
         """Add a record. Raises as `Target.write` does."""
 
 
-def with_groups(groups: bool) -> Columns:
-    """The columns of a run. groups: whether it looks for groups."""
-    return COLUMNS + GROUP_COLUMNS if groups else COLUMNS
+def list_columns(*, groups: bool = False, detail: bool = False) -> Columns:
+    """The columns of a run. groups: whether it looks for groups; detail: whether it measures detail."""
+    return COLUMNS + (DETAIL_COLUMNS if detail else ()) + (GROUP_COLUMNS if groups else ())
+
+
+ALL_COLUMNS = tuple(list_columns(groups=groups, detail=detail) for groups in (False, True) for detail in (False, True))
 
 
 def round_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Value]:
     """The fields in the order of the columns, rounded as every output shows them. The one place where a score is rounded."""
-    values: dict[str, Value] = {name: getattr(record, name) for name in COLUMNS}
+    place = describe_place(record)
+    values: dict[str, Value] = {name: place[name] if name in place else getattr(record, name) for name in columns}
     for name, decimals in DECIMALS.items():
-        value = values[name]
+        value = values.get(name)
         if isinstance(value, float):
             values[name] = round(value, decimals)
-    return values | {"status": str(record.status)} | (describe_place(record) if columns != COLUMNS else {})
+    return values | {"status": str(record.status)}
 
 
 def describe_place(record: ScoreRecord) -> dict[str, Value]:
@@ -63,7 +68,7 @@ def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, 
     """The rounded fields as text: fixed decimals, nothing for None, true and false."""
     texts = {name: format_value(value) for name, value in round_record(record, columns).items()}
     for name, decimals in DECIMALS.items():
-        if texts[name]:
+        if texts.get(name):
             texts[name] = f"{float(texts[name]):.{decimals}f}"
     return texts
 
@@ -174,15 +179,16 @@ def is_row(head: bytes, columns: Columns) -> bool:
 
 def is_table(head: bytes) -> bool:
     """CSV of records, with a header or without."""
-    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in map(with_groups, (False, True)))
+    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in ALL_COLUMNS)
 
 
 def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
     """Whether records of these columns, and of no more, may follow; kind: csv or jsonl."""
     if kind == "csv":
         return read_rows(head) == [list(columns)] or is_row(head, columns)
-    grouped = all(f'"{name}":' in head.partition(b"\n")[0].decode("utf-8", "replace") for name in GROUP_COLUMNS)
-    return KINDS[kind][1](head) and grouped == (columns != COLUMNS)
+    line = head.partition(b"\n")[0].decode("utf-8", "replace")
+    found = {name for name in (*DETAIL_COLUMNS, *GROUP_COLUMNS) if f'"{name}":' in line}
+    return KINDS[kind][1](head) and found == {*columns} - {*COLUMNS}
 
 
 KINDS: dict[str, tuple[str, Check]] = {
