@@ -129,6 +129,14 @@ def test_a_path_that_is_named_twice_is_one_row_or_two_as_one_table_has_it(
     assert [row["path"] for row in read_parts(tmp_path / "out")] == [str(photo)] * 2
 
 
+def test_detail_is_measured_in_parts_too(iqa: Run, model: Path, tmp_path: Path) -> None:
+    photo = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
+    assert iqa("score", photo, "-m", model, "--detail", "--output", tmp_path / "out").returncode == 0
+    assert read_parts(tmp_path / "out") == score_whole(iqa, model, tmp_path, photo, "--detail")
+    assert read_parts(tmp_path / "out")[0]["native_detail"] is not None
+    assert b"other settings" in iqa("score", photo, "-m", model, "--output", tmp_path / "out").stderr
+
+
 # ---- what is refused ----
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from iqa_cli.distributed.outcomes import Outcome
     from iqa_cli.options import ScoreOptions
 
-KEPT = ("quiet", "force")  # options of other groups that a run in parts has, too
+KEPT = ("quiet", "force", "detail")  # options of other groups that a run in parts has, too
 
 
 def refuse_others(*groups: ChoiceFlags | OutputFlags | TableFlags | RatingFlags) -> None:
