@@ -6,7 +6,8 @@ JPEGs of 2 megapixels are scored in parts by this process (`iqa score --output`)
 worker each, the rounds interleaved, so that whatever else the machine does disturbs all alike; medians are printed.
 
     img/s    from the beginning of the first part to the end of the last, without the start of processes and models
-    CPU ms   of the processes that score, an image, once they have begun; a busy machine distorts it less
+    CPU ms   of the processes that score, an image, once they have begun, which a busy machine distorts less; of a run in one
+             part with what loading the model takes
     x        CPU ms beside those of this process with as many workers; the time of Ray's own processes stands apart
     MB       the most that one actor has, with the processes that decode for it (proportional set size, sampled)
 
