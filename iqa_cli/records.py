@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -126,6 +127,20 @@ class Detail:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Something that is wrong with a photo, and how that shows.
+
+    code: as in `explain.reasons`, which has it in words. measurement: what was measured; value: of the photo; threshold: beyond
+    which it is wrong, in the same unit.
+    """
+
+    code: str
+    measurement: str
+    value: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRecord:
     """The outcome for one file.
 
@@ -138,6 +153,8 @@ class ScoreRecord:
     width, height: pixels after EXIF orientation; None where the header could not be read.
     preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
     place: where it stands in a group, if groups were looked for and it is in one.
+    measured: what was measured of its pixels, by name, and reasons: what is wrong with it, the worst first; None where that was
+        not asked for.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -154,6 +171,8 @@ class ScoreRecord:
     preview: bytes | None = field(default=None, repr=False, compare=False)
     capture: Capture | None = field(default=None, repr=False, compare=False)
     place: GroupPlace | None = field(default=None, repr=False)
+    measured: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
+    reasons: tuple[Reason, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail
@@ -166,3 +185,5 @@ COLUMNS = ("path", "score", "percentile", "uncertainty", "status", "detail", "wi
 """The order of the fields in every output."""
 GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
 """What follows where groups were looked for."""
+REASON_COLUMNS = ("reasons",)
+"""What follows where reasons were."""

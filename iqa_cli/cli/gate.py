@@ -33,7 +33,8 @@ NOT_PASSED = 5
 def gate(*, photos: PhotoFlags, calibration: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> None:
     """Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do.
 
-    A policy says what is needed: size, score, percentile, and light (too dark, too bright, hardly any contrast).
+    A policy says what is needed: size, score, percentile, light (too dark, too bright, hardly any contrast),
+    and the reasons that are not allowed, as soft, noisy or not_photo: iqa explain shows them.
 
     At a terminal a line a photo; in a pipe JSON Lines with everything that decided: values, limits, reasons, model.
 
@@ -69,7 +70,8 @@ def run_gate(photos: PhotoFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) 
 
     counts = gate_view.Counts()
     with interrupts.raised(), ExitStack() as stack:
-        opened = Gate(policy, stack.enter_context(open_scorer(model, runtime, light=policy.measures_light)))
+        scorer = open_scorer(model, runtime, light=policy.measures_light, reasons=policy.finds_reasons)
+        opened = Gate(policy, stack.enter_context(scorer))
         write = stack.enter_context(open_output(verdicts.jsonl, opened))
         try:
             for verdict in judge(opened, photos):
@@ -91,9 +93,9 @@ def check_photos(photos: PhotoFlags) -> None:
         raise UsageError("--name is for the photo on stdin")
 
 
-def open_scorer(model: str, runtime: RuntimeFlags, *, light: bool) -> Scorer:
-    """What scores the photos; light: and shows it. Raises UsageError and WeightsError."""
-    from iqa_cli.gate.exposure import SIDE
+def open_scorer(model: str, runtime: RuntimeFlags, *, light: bool, reasons: bool = False) -> Scorer:
+    """What scores the photos. light, reasons: and shows what tells of those. Raises UsageError and WeightsError."""
+    from iqa_cli.explain.light import SIDE
     from iqa_cli.library import Scorer
 
     return Scorer(
@@ -104,6 +106,7 @@ def open_scorer(model: str, runtime: RuntimeFlags, *, light: bool) -> Scorer:
         workers=runtime.workers,
         batch_size=runtime.batch_size,
         preview=SIDE if light else 0,
+        reasons=reasons,
     )
 
 
@@ -175,8 +178,8 @@ def run_calibration(photos: PhotoFlags, flags: CalibrationFlags, verdicts: Verdi
 
 def measure_photos(scorer: Scorer, folder: Path) -> Iterator[Judged]:
     """The photos in a folder, scored. Raises DataError where there are none."""
+    from iqa_cli.explain.light import measure_preview
     from iqa_cli.gate.calibration import Judged
-    from iqa_cli.gate.exposure import measure_preview
 
     found = 0
     for record in scorer.score_many(list_photos([str(folder)])):

@@ -34,7 +34,7 @@ from iqa_cli.options import GROUP_PREVIEW
 from iqa_cli.remote.names import expand_name
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.selection import selecting
-from iqa_cli.scoring.writers import Columns, CsvSink, Sink, SinkGroup, list_outputs, open_sinks, round_record, with_groups
+from iqa_cli.scoring.writers import Columns, CsvSink, Sink, SinkGroup, choose_columns, list_outputs, open_sinks, round_record
 
 if TYPE_CHECKING:
     from iqa_cli.culling.rating_options import RatingOptions
@@ -71,6 +71,8 @@ def score(
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 
+    --explain adds reasons, joined by ";" in CSV; JSON has what was measured, too. iqa explain says them in full sentences.
+
     --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group.
 
     Brackets, focus stacks and panoramas are kept whole: they have no ranks.
@@ -98,6 +100,7 @@ def score(
     paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)
+    options = replace(options, reasons=choice.explain)
     if choice.group:
         options = replace(options, preview=max(options.preview, GROUP_PREVIEW))
     raise typer.Exit(run_scoring(options, images, choice, output, tables, ratings.gather()))
@@ -132,7 +135,7 @@ def run_scoring(
             tally = Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            held, columns = selection.waits or choice.group, with_groups(choice.group)
+            held, columns = selection.waits or choice.group, choose_columns(groups=choice.group, reasons=options.reasons)
             named = [*files.values(), *tables.files]
             follow = terminal.follow(tally, named, quiet=output.quiet, count=count, held=held)
             with (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from iqa_cli.errors import PolicyError
-from iqa_cli.gate.exposure import SIDE, measure_preview
+from iqa_cli.explain.light import SIDE, measure_preview
 from iqa_cli.gate.policy import Policy
 from iqa_cli.gate.verdict import Verdict, decide
 from iqa_cli.library import Scorer
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Gate:
     """Judges photos by a policy. As safe from several threads, and after a fork, as its scorer.
 
-    scorer: opened with a `preview` of at least SIDE px where the policy asks for light; it stays its owner's to close.
+    scorer: opened with a `preview` of at least SIDE px where the policy asks for light, and with
+        `reasons` where it does not allow some; it stays its owner's to close.
 
     Raises PolicyError where the policy is of other weights, or where no score of this model could pass.
 
@@ -44,6 +45,8 @@ class Gate:
         policy.check_scale(*scorer.card.score_range)
         if policy.measures_light and scorer.options.preview < SIDE:
             raise PolicyError(f"this policy is about light: open the Scorer with preview={SIDE}")
+        if policy.finds_reasons and not scorer.options.reasons:
+            raise PolicyError("this policy does not allow some reasons: open the Scorer with reasons=True")
 
     def judge(self, image: ImageInput, *, name: str | None = None) -> Verdict:
         """What becomes of one photo; image and name as of `Scorer.score`. Raises as that does."""

@@ -41,7 +41,8 @@ class DecodeOptions:
     """Options of a decoding worker.
 
     crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image; preview: longer side in px of a
-    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file.
+    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file; reasons: whether what tells them is
+    measured.
     """
 
     crops: CropSpec
@@ -49,6 +50,7 @@ class DecodeOptions:
     timeout: float
     preview: int = 0
     raw: RawChoice = RawChoice.PREVIEW
+    reasons: bool = False
 
     @property
     def memory(self) -> int:
@@ -65,7 +67,8 @@ class DecodeOptions:
         from iqa_cli.images.crops import CropSpec
 
         crops: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in message["crops"].items()}
-        return cls(CropSpec(**crops), message["max_pixels"], message["timeout"], message["preview"], RawChoice(message["raw"]))
+        rest = {name: message[name] for name in ("max_pixels", "timeout", "preview", "reasons")}
+        return cls(CropSpec(**crops), raw=RawChoice(message["raw"]), **rest)
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

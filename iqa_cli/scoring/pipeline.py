@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
+from iqa_cli.explain.reasons import find_reasons
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
 from iqa_cli.images.openers.libraries import COMMAND, MISSING
@@ -115,7 +116,7 @@ class Pipeline:
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height)
-                records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
+                records.append(complete_record(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(*locate_source(source), state, prediction)
             else:
@@ -123,12 +124,12 @@ class Pipeline:
         return records
 
     def _find(self, source: Source, state: FileState | None, stop: Event) -> PreparedImage | ScoreRecord:
-        """The record of an image that is in the cache; else its crops. One in the cache is decoded for its preview alone."""
+        """The record of an image that is in the cache; else its crops. One in the cache is decoded for what is not in there."""
         record = self._look_up(source, state)
-        if record is None or not self.pool.options.preview:
-            return record or self._prepare(source, stop)
-        image = self._prepare(source, stop)
-        return add_preview(record, image) if isinstance(image, PreparedImage) else image
+        if record is None or not (self.pool.options.preview or self.pool.options.reasons):
+            return record or self.prepare(source, stop)
+        image = self.prepare(source, stop)
+        return complete_record(record, image) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, source: Source, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -137,16 +138,17 @@ class Pipeline:
             return None
         return self._make_record(name_source(source), prediction)
 
-    def _prepare(self, source: Source, stop: Event) -> PreparedImage | ScoreRecord:
-        """The crops of one image, or the record that says why there are none."""
+    def prepare(self, source: Source, stop: Event, pool: DecoderPool | None = None) -> PreparedImage | ScoreRecord:
+        """The crops of one image, or the record that says why there are none. pool: what decodes it; None: the own one."""
+        pool = pool or self.pool
         try:
             if isinstance(source, LazyFile):
                 source = source.fetch()
             if isinstance(source, Pixels):
-                return prepare_pixels(source.rgb, self.pool.options)
+                return prepare_pixels(source.rgb, pool.options)
             if isinstance(source, Unreadable):
                 raise source.failure
-            return self.pool.prepare(source, stop)
+            return pool.prepare(source, stop)
         except Undecodable as failure:
             status, detail = failure.status, failure.detail
             path, model = name_source(source), self.card.name
@@ -185,8 +187,10 @@ def find_uncertainty(score: float, card: ModelCard) -> float | None:
     return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
 
 
-def add_preview(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
-    """The record with what the decoder sent along for it."""
+def complete_record(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
+    """The record with what the decoder sent along for it, and what that means."""
+    if image.measured is not None:
+        record = replace(record, measured=image.measured, reasons=find_reasons(image.measured))
     return replace(record, preview=image.preview, capture=image.capture) if image.preview else record
 
 
@@ -194,7 +198,7 @@ def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptio
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw)
+    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw, options.reasons)
 
 
 def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> Mapping[str, object]:

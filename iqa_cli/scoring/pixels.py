@@ -19,4 +19,9 @@ def prepare_pixels(rgb: Rgb, options: DecodeOptions) -> PreparedImage:
     check_size(width, height, options.max_pixels)
     region = make_region(rgb)
     preview = make_preview("", Decoded(region, width, height), options.preview) if options.preview else None
-    return PreparedImage(cut_views(region, options.crops), width, height, preview)
+    measured = None
+    if options.reasons:
+        from iqa_cli.explain.measure import measure_picture
+
+        measured = measure_picture(rgb, width)
+    return PreparedImage(cut_views(region, options.crops), width, height, preview, measured=measured)

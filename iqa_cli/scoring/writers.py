@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,11 +22,12 @@ from iqa_cli.errors import UsageError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
 from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
-from iqa_cli.records import COLUMNS, GROUP_COLUMNS, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, GROUP_COLUMNS, REASON_COLUMNS, Reason, ScoreRecord, Status
 
-Value = str | float | int | bool | None
-Columns = tuple[str, ...]  # COLUMNS, or what `with_groups` makes of them
+Value = str | float | int | bool | tuple[str, ...] | None
+Columns = tuple[str, ...]  # COLUMNS, or what `choose_columns` makes of them
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
+PLACES = 4  # of measurements
 DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1}  # more would suggest a precision that opinions do not have
 
 
@@ -37,9 +38,9 @@ class Sink(Protocol):
         """Add a record. Raises as `Target.write` does."""
 
 
-def with_groups(groups: bool) -> Columns:
-    """The columns of a run. groups: whether it looks for groups."""
-    return COLUMNS + GROUP_COLUMNS if groups else COLUMNS
+def choose_columns(*, groups: bool = False, reasons: bool = False) -> Columns:
+    """The columns of a run. groups, reasons: whether it looks for those."""
+    return COLUMNS + GROUP_COLUMNS * groups + REASON_COLUMNS * reasons
 
 
 def round_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Value]:
@@ -49,7 +50,8 @@ def round_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, V
         value = values[name]
         if isinstance(value, float):
             values[name] = round(value, decimals)
-    return values | {"status": str(record.status)} | (describe_place(record) if columns != COLUMNS else {})
+    extra = {name: value for describe in EXTRA for name, value in describe(record).items() if name in columns}
+    return values | {"status": str(record.status)} | extra
 
 
 def describe_place(record: ScoreRecord) -> dict[str, Value]:
@@ -57,6 +59,28 @@ def describe_place(record: ScoreRecord) -> dict[str, Value]:
     place = record.place
     values = (None,) * 4 if place is None else (place.group, str(place.kind), place.rank, place.best)
     return dict(zip(GROUP_COLUMNS, values, strict=True))
+
+
+def list_reasons(record: ScoreRecord) -> dict[str, Value]:
+    """The codes of what is wrong with the photo; None where that was not looked for."""
+    return {"reasons": None if record.reasons is None else tuple(reason.code for reason in record.reasons)}
+
+
+EXTRA: tuple[Callable[[ScoreRecord], dict[str, Value]], ...] = (describe_place, list_reasons)
+"""What gives the values of columns beyond COLUMNS."""
+
+
+def describe_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Any]:
+    """The rounded fields as JSON has them: reasons with the numbers behind them."""
+    shown: dict[str, Any] = round_record(record, columns)
+    return shown | ({"reason_values": describe_reasons(record.reasons)} if "reasons" in columns else {})
+
+
+def describe_reasons(reasons: Iterable[Reason] | None) -> list[dict[str, Any]] | None:
+    """What was measured where something is wrong, and what it should have been."""
+    if reasons is None:
+        return None
+    return [{**asdict(reason), "value": round(reason.value, PLACES)} for reason in reasons]
 
 
 def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, str]:
@@ -70,6 +94,8 @@ def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, 
 
 def format_value(value: Value) -> str:
     """A value as text."""
+    if isinstance(value, tuple):
+        return ";".join(value)
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -126,7 +152,7 @@ class JsonlSink:
 
     def write(self, record: ScoreRecord) -> None:
         """One line."""
-        self.target.write(encode_json(round_record(record, self.columns)) + b"\n")
+        self.target.write(encode_json(describe_record(record, self.columns)) + b"\n")
 
 
 class JsonSink:
@@ -138,7 +164,7 @@ class JsonSink:
 
     def write(self, record: ScoreRecord) -> None:
         """One element."""
-        self.target.write(self.before + encode_json(round_record(record, self.columns)), tail=b"\n]\n")
+        self.target.write(self.before + encode_json(describe_record(record, self.columns)), tail=b"\n]\n")
         self.before = b",\n"
 
 
@@ -174,15 +200,17 @@ def is_row(head: bytes, columns: Columns) -> bool:
 
 def is_table(head: bytes) -> bool:
     """CSV of records, with a header or without."""
-    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in map(with_groups, (False, True)))
+    kinds = (choose_columns(groups=groups, reasons=reasons) for groups in (False, True) for reasons in (False, True))
+    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in kinds)
 
 
 def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
     """Whether records of these columns, and of no more, may follow; kind: csv or jsonl."""
     if kind == "csv":
         return read_rows(head) == [list(columns)] or is_row(head, columns)
-    grouped = all(f'"{name}":' in head.partition(b"\n")[0].decode("utf-8", "replace") for name in GROUP_COLUMNS)
-    return KINDS[kind][1](head) and grouped == (columns != COLUMNS)
+    first = head.partition(b"\n")[0].decode("utf-8", "replace")
+    there = [name for name in choose_columns(groups=True, reasons=True) if f'"{name}":' in first]
+    return KINDS[kind][1](head) and there == list(columns)
 
 
 KINDS: dict[str, tuple[str, Check]] = {

@@ -87,6 +87,14 @@ class ChoiceFlags:
             rich_help_panel=CHOICE,
         ),
     ] = False
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say what is wrong with each photo, as soft or dark; in JSON with the numbers. See iqa explain.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = False
     fail_under: Annotated[
         float | None,
         typer.Option(metavar="S", help="Exit with 5 if some score is below S, written or not.", rich_help_panel=CHOICE),

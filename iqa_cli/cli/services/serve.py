@@ -49,7 +49,7 @@ def serve(*, server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags) -> 
 
 def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, policy: Policy | None) -> Scorer:
     """What scores uploads. Raises UsageError and WeightsError."""
-    from iqa_cli.gate.exposure import SIDE
+    from iqa_cli.explain.light import SIDE
     from iqa_cli.library import Scorer
 
     return Scorer(
@@ -61,6 +61,7 @@ def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, 
         max_pixels=limits.max_pixels,
         timeout=limits.timeout,
         preview=SIDE if policy and policy.measures_light else 0,
+        reasons=policy is not None and policy.finds_reasons,
     )
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from iqa_cli.errors import IqaError
 from iqa_cli.files.atomic import STDOUT, open_stdout
 from iqa_cli.options import FILE_KINDS
-from iqa_cli.records import COLUMNS, GroupPlace, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, GROUP_COLUMNS, GroupPlace, ScoreRecord, Status
 from iqa_cli.scoring.writers import Columns, encode_csv, format_record
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
@@ -120,7 +120,7 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def summarise(tally: Tally) -> Iterator[str]:
-    """What came of a run, in one to three lines."""
+    """What came of a run, in one to four lines."""
     seconds = monotonic() - tally.started
     images = "image" if tally.recorded == 1 else "images"
     yield (
@@ -130,6 +130,8 @@ def summarise(tally: Tally) -> Iterator[str]:
     failed = [f"{number:,} {status}" for status, number in tally.statuses.most_common() if status is not Status.OK]
     if failed:
         yield f"failed: {', '.join(failed)}"
+    if tally.reasons:
+        yield "reasons: " + ", ".join(f"{number:,} {code}" for code, number in tally.reasons.most_common())
     if tally.left_out:
         yield tally.describe_left_out()
 
@@ -138,11 +140,14 @@ def summarise(tally: Tally) -> Iterator[str]:
 
 
 class TableSink:
-    """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must."""
+    """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must.
+
+    Below it, where something is wrong with the photo, stands what.
+    """
 
     def __init__(self, columns: Columns = COLUMNS, *, header: bool = True) -> None:
         self.console = open_console(stderr=False)
-        self.grouped = columns != COLUMNS
+        self.grouped = GROUP_COLUMNS[0] in columns
         self.header = header
 
     def write(self, record: ScoreRecord) -> None:
@@ -157,7 +162,8 @@ class TableSink:
             bar = [Text("━" * round((record.percentile or 0) / 100 * BAR), style="cyan")] if self._bar else []
             group = [show_place(record.place)] if self.grouped else []
             known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
-            self._print(*known, *bar, *group, Text(path))
+            wrong = ", ".join(reason.code.replace("_", " ") for reason in record.reasons or ())
+            self._print(*known, *bar, *group, Text.assemble(path, *((("\n", (wrong, "yellow"))) if wrong else ())))
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
