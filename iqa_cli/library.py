@@ -70,6 +70,7 @@ class Scorer:
     cache: whether scores of paths are kept in the user's cache folder, and taken from there.
     preview: longer side in px of the small JPEG that comes with each score, as `record.preview`; 0: none.
     reasons: whether each record says what is wrong with the photo, as `record.reasons`.
+    detail: whether `record.native` says how much of the resolution is real, measured at full size.
 
     Open it once and keep it: opening takes some 0.3 s, a photo of 2 megapixels some 30 ms. It may be used by any number of
     threads at a time, in daemons, notebooks and web handlers (from a coroutine: `await asyncio.to_thread(scorer.score, data)`),
@@ -95,6 +96,7 @@ class Scorer:
         cache: bool = False,
         preview: int = 0,
         reasons: bool = False,
+        detail: bool = False,
     ) -> None:
         if backend not in set(BackendChoice):
             raise UsageError(f"backend is {', '.join(BackendChoice)}, not {backend!r}")
@@ -110,6 +112,7 @@ class Scorer:
             cache=cache,
             preview=preview,
             reasons=reasons,
+            detail=detail,
         )
         found = find_model(self.options.model, self.options.backend)
         self._model = replace(found, folder=Path(os.path.abspath(found.folder)))  # noqa: PTH100  # a daemon changes its folder

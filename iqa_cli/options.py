@@ -59,6 +59,7 @@ class ScoreOptions:
     preview: longer side in px of the small picture that comes with each score; 0: none.
     raw: which picture of a camera's RAW file is scored.
     reasons: whether each record says what is wrong with the photo.
+    detail: whether it is measured, too, how much of the resolution is real.
     """
 
     model: str = DEFAULT_MODEL
@@ -77,6 +78,7 @@ class ScoreOptions:
     preview: int = 0
     raw: RawChoice = RawChoice.PREVIEW
     reasons: bool = False
+    detail: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1), ("max_depth", 1)):

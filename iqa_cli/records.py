@@ -155,6 +155,7 @@ class ScoreRecord:
     place: where it stands in a group, if groups were looked for and it is in one.
     measured: what was measured of its pixels, by name, and reasons: what is wrong with it, the worst first; None where that was
         not asked for.
+    native: how much of its resolution is real, where that was measured.
 
     Raises ValueError where a field contradicts the status.
     """
@@ -173,6 +174,17 @@ class ScoreRecord:
     place: GroupPlace | None = field(default=None, repr=False)
     measured: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
     reasons: tuple[Reason, ...] | None = field(default=None, repr=False)
+    native: Detail | None = field(default=None, repr=False)
+
+    @property
+    def native_detail(self) -> float | None:
+        """How much of its resolution is real, 0 to 100; None where that was not measured."""
+        return None if self.native is None else self.native.detail
+
+    @property
+    def effective_mp(self) -> float | None:
+        """Megapixels to which it could be reduced with nothing lost; None where that was not measured."""
+        return None if self.native is None else self.native.effective_mp
 
     def __post_init__(self) -> None:
         scored = self.score is not None and self.percentile is not None and not self.detail
@@ -183,7 +195,9 @@ class ScoreRecord:
 
 COLUMNS = ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
 """The order of the fields in every output."""
+DETAIL_COLUMNS = ("native_detail", "effective_mp")
+"""What follows where the detail was measured."""
 GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
-"""What follows where groups were looked for."""
+"""What follows those where groups were looked for."""
 REASON_COLUMNS = ("reasons",)
-"""What follows where reasons were."""
+"""What follows those where reasons were."""

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "detail": "errors files images models options records",
     "explain": "errors images options records",
     "networks": "errors files images models",
-    "scoring": "errors explain images models networks options records files",
+    "scoring": "detail errors explain images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
     "filtering": "errors files remote tables",
@@ -39,9 +39,10 @@ MAY_IMPORT = {
     "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
     "qfm_iqm": "networks",
-    "training": "datasets errors evaluation files images models networks options qfm_iqm records",
-    "export": "errors files images models networks options records",
-    "cli": "culling datasets doctor errors evaluation explain export filtering gate images library models files options records"
+    "training": "datasets detail errors evaluation files images models networks options qfm_iqm records",
+    "export": "detail errors files images models networks options records",
+    "cli": "culling datasets detail doctor errors evaluation explain export filtering gate images library models files options"
+    " records"
     " remote reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
@@ -80,6 +81,9 @@ TORCH_FREE = {
         "training.data.labeled",
         "training.data.teacher_scores",
         "training.plan",
+        "training.detail",
+        "training.detail.options",
+        "training.detail.samples",
         "training.events",
     ),
 }

@@ -29,6 +29,7 @@ from iqa_cli.cli import (
     ratings,
     score,
     train,
+    train_detail,
 )
 from iqa_cli.cli.explaining import command as explain
 from iqa_cli.cli.services import serve, watch
@@ -108,6 +109,7 @@ app.command()(train.train)
 app.command()(train.distill)
 app.command()(train.blend)
 app.command("export-onnx")(train.export_onnx)
+app.command("train-detail")(train_detail.train_detail)
 
 
 # ---- rated sets ----

@@ -56,7 +56,7 @@ def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, mode
         transfer.refuse_more({"the paths": images.paths, "--keep": choice.keep})
         raise typer.Exit(run_undo(transfer.undo, quiet=transfer.quiet))
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
-    options = replace(gather_scoring(images, model, runtime, OutputFlags()), preview=GROUP_PREVIEW)
+    options = replace(gather_scoring(images, model, runtime, OutputFlags()), preview=GROUP_PREVIEW, detail=True)
     raise typer.Exit(run_pick(options, replace(images, paths=paths), choice.gather(), transfer))
 
 

@@ -34,7 +34,7 @@ from iqa_cli.options import GROUP_PREVIEW
 from iqa_cli.remote.names import expand_name
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.selection import selecting
-from iqa_cli.scoring.writers import Columns, CsvSink, Sink, SinkGroup, choose_columns, list_outputs, open_sinks, round_record
+from iqa_cli.scoring.writers import Columns, CsvSink, Sink, SinkGroup, list_columns, list_outputs, open_sinks, round_record
 
 if TYPE_CHECKING:
     from iqa_cli.culling.rating_options import RatingOptions
@@ -75,6 +75,9 @@ def score(
 
     --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group.
 
+    --detail adds native_detail, from 0 to 100: how much of the photo's resolution is real, seen at full size where it is
+    sharpest; and effective_mp, the megapixels to which it could be reduced with nothing lost.
+
     Brackets, focus stacks and panoramas are kept whole: they have no ranks.
 
     Paths that are not UTF-8 are the bytes they are in CSV; in JSON they have U+FFFD, and path_base64 holds their bytes.
@@ -100,7 +103,7 @@ def score(
     paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)
-    options = replace(options, reasons=choice.explain)
+    options = replace(options, detail=choice.detail or choice.group, reasons=choice.explain)
     if choice.group:
         options = replace(options, preview=max(options.preview, GROUP_PREVIEW))
     raise typer.Exit(run_scoring(options, images, choice, output, tables, ratings.gather()))
@@ -135,7 +138,8 @@ def run_scoring(
             tally = Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            held, columns = selection.waits or choice.group, choose_columns(groups=choice.group, reasons=options.reasons)
+            held = selection.waits or choice.group
+            columns = list_columns(groups=choice.group, detail=choice.detail, reasons=choice.explain)
             named = [*files.values(), *tables.files]
             follow = terminal.follow(tally, named, quiet=output.quiet, count=count, held=held)
             with (

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.detail.patches import Luma
+from iqa_cli.detail.native import Luma
 
 REBLUR = 1.5  # px: sigma of the second blur
 STRONGEST = 0.02  # share of the pixels that are taken for edges

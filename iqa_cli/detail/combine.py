@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.detail.patches import SIDE, Place
+from iqa_cli.detail.native import SIDE, NativePatches
 from iqa_cli.records import Detail, Patch
 
 Floats = npt.NDArray[np.float64]
@@ -36,18 +35,18 @@ class Estimates:
     compression: Floats
 
 
-def combine(estimates: Estimates, places: Sequence[Place], height: int, width: int) -> Detail:
-    """What the patches at these places say of a photo of height x width px."""
+def combine(estimates: Estimates, native: NativePatches) -> Detail:
+    """What the patches of a photo say of it."""
     weights = 1.0 / (np.square(estimates.spread) + LEAST_SPREAD**2)
     shares = weigh_sharpest(estimates.reduction, weights)
     reduction = max(0.0, float(shares @ estimates.reduction))
     spread = NINETY * find_spread(estimates, shares, reduction)
     blur, scale, shake = (float(shares @ values) for values in (estimates.blur, estimates.scale, estimates.shake))
     noise, compression = (float(np.average(values, weights=weights)) for values in (estimates.noise, estimates.compression))
-    megapixels = height * width / 1e6
+    megapixels = native.height * native.width / 1e6
     low, mean, high = (megapixels * 4.0 ** -max(0.0, value) for value in (reduction + spread, reduction, reduction - spread))
     kept = keep_after(noise, compression)
-    patches = describe_patches(estimates, places)
+    patches = describe_patches(estimates, native)
     return Detail(100 * 2.0**-reduction * kept, mean, low, high, patches, blur, scale, shake, noise, compression)
 
 
@@ -73,12 +72,12 @@ def keep_after(noise: float, compression: float) -> float:
     return 1.0 / (1.0 + (noise / NOISY) ** 2 + (compression / CODED) ** 2)
 
 
-def describe_patches(estimates: Estimates, places: Sequence[Place]) -> tuple[Patch, ...]:
+def describe_patches(estimates: Estimates, native: NativePatches) -> tuple[Patch, ...]:
     """The patches with the detail of each."""
     values = 100 * 2.0 ** -np.maximum(estimates.reduction, 0.0)
     kept = [keep_after(*pair) for pair in zip(estimates.noise.tolist(), estimates.compression.tolist(), strict=True)]
     certain = 1.0 / (1.0 + np.square(estimates.spread / 0.5))
     return tuple(
         Patch(x, y, SIDE, float(value) * keep, float(certainty))
-        for (x, y), value, keep, certainty in zip(places, values, kept, certain, strict=True)
+        for (x, y), value, keep, certainty in zip(native.places, values, kept, certain, strict=True)
     )

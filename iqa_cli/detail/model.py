@@ -2,43 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from iqa_cli.detail.classical import estimate_blur, estimate_noise
 from iqa_cli.detail.combine import Estimates, combine
-from iqa_cli.detail.patches import Luma, Place, choose_places, cut_patches, reduce_luma, to_luma
+from iqa_cli.detail.native import SIDE, Luma, NativePatches
+from iqa_cli.detail.outputs import OFFSETS, decode_outputs
+from iqa_cli.errors import WeightsError
 from iqa_cli.images.crops import Rgb
+from iqa_cli.models.card import WeightFile, hash_file
+from iqa_cli.models.find import released_folder
+from iqa_cli.models.onnx_backend import OnnxPatches
 from iqa_cli.records import Detail, Patch
 
 __all__ = ["Detail", "DetailModel", "Patch", "open_detail"]
 
-NATIVE_BLUR = 1.46  # by how much a side may be reduced per px of a gaussian's sigma: its MTF is then 0.1 at the new limit
+NAME = "detail"  # of the folder of its files, and of them
+KEYS = {"name", "summary", "licence", "side", "outputs", "training", "results", "limits", "file"}
+"""Of its card, as JSON beside the weights: they are no scoring model, and so no model card."""
 
 
 class DetailModel:
-    """Measures how much of a photo's resolution is real. Safe to call from many threads."""
+    """Measures how much of a photo's resolution is real. Safe to call from many threads.
+
+    path: the .onnx file, its card beside it. Raises WeightsError where one of them is missing, broken or not about the other.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.card = read_detail_card(path.with_suffix(".json"))
+        self.sha256 = verify(path, WeightFile(**self.card["file"]))
+        self.network = OnnxPatches(path)
 
     def measure(self, rgb: Rgb) -> Detail:
         """The detail of a photo, uint8 [H, W, 3], upright sRGB in native pixels."""
-        luma = to_luma(rgb)
-        places = choose_places(reduce_luma(luma), *luma.shape)
-        return self.judge(cut_patches(luma, places), places, *luma.shape)
+        from iqa_cli.detail.patches import cut_native, to_luma
 
-    def judge(self, patches: Luma, places: Sequence[Place], height: int, width: int) -> Detail:
-        """The detail of a photo of height x width px from its patches, uint8 [n, SIDE, SIDE], and where they lie."""
-        return combine(self.estimate(patches), places, height, width)
+        return self.judge(cut_native(to_luma(rgb)))
+
+    def judge(self, native: NativePatches) -> Detail:
+        """The detail of a photo from its patches. Raises WeightsError where the network fails."""
+        return combine(self.estimate(native.patches), native)
 
     def estimate(self, patches: Luma) -> Estimates:
-        """What is estimated of each patch, uint8 [n, SIDE, SIDE]."""
-        blur = np.array([estimate_blur(patch) for patch in patches])
-        noise = np.array([estimate_noise(patch) for patch in patches])
-        none = np.zeros(len(patches))
-        reduction = np.log2(np.maximum(NATIVE_BLUR * blur, 1.0))
-        return Estimates(reduction, none + 0.3, blur, none + 1.0, none, noise, none)
+        """What is estimated of each patch, uint8 [n, SIDE, SIDE]. Raises WeightsError where the network fails."""
+        outputs = self.network.run(patches[:, None].astype(np.float32))
+        try:
+            return decode_outputs(outputs)
+        except ValueError as error:
+            raise WeightsError(f"{self.network.path}: not a network for detail: {error}") from error
 
 
-def open_detail() -> DetailModel:
-    """The model that comes with the tool. Raises WeightsError where its files are missing or broken."""
-    return DetailModel()
+def open_detail(path: Path | None = None) -> DetailModel:
+    """The model in an .onnx file; None: the one that comes with the tool. Raises WeightsError where it cannot be opened."""
+    return DetailModel(path or released_folder() / NAME / f"{NAME}.onnx")
+
+
+def read_detail_card(path: Path) -> dict[str, Any]:
+    """What is written beside the weights. Raises WeightsError."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(card, dict) or set(card) != KEYS or card["side"] != SIDE or card["outputs"] != list(OFFSETS):
+            raise ValueError("other keys, or another network")
+        return dict(card)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the card: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: not a card of a network for detail: {error}") from error
+
+
+def verify(path: Path, fact: WeightFile) -> str:
+    """The SHA-256 of the weights, as their card has it. Raises WeightsError for others."""
+    try:
+        digest = hash_file(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error
+    if digest != fact.sha256 or path.name != fact.name:
+        raise WeightsError(f"{path}: not the file of the card: SHA-256 {fact.sha256} expected, {digest} there")
+    return digest

@@ -11,14 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from iqa_cli.detail.native import FOCUSED, RANDOM, SIDE, Luma, NativePatches, Place
 from iqa_cli.images.crops import Rgb
 
-Luma = npt.NDArray[np.uint8]  # [H, W], or [n, side, side]
 Floats = npt.NDArray[np.float32]
-Place = tuple[int, int]  # left and top in native px
 
-SIDE = 128  # px of a patch
-FOCUSED, RANDOM = 6, 2  # patches of a photo: the likeliest in focus, and those at random places
 LONGEST = 1024  # px of the longer side of the reduced picture
 APART = 0.12  # of the longer side: as far apart are the centers of patches, where there is room for it
 FINE, COARSE = 1.0, 4.0  # px: what is finer than the one, and what is finer than the other, in the reduced picture
@@ -27,6 +24,13 @@ FINE, COARSE = 1.0, 4.0  # px: what is finer than the one, and what is finer tha
 def to_luma(rgb: Rgb) -> Luma:
     """The luma of a picture, uint8 [H, W, 3] -> [H, W], by Rec. 601 as in JPEGs."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def cut_native(luma: Luma) -> NativePatches:
+    """The patches of a photo by its luma, uint8 [H, W]."""
+    height, width = luma.shape
+    places = choose_places(reduce_luma(luma), height, width)
+    return NativePatches(cut_patches(luma, places), tuple(places), height, width)
 
 
 def reduce_luma(luma: Luma) -> Luma:

@@ -21,6 +21,7 @@ from iqa_cli.images.preview import read_preview
 
 SIDE = 256  # px of the longer side of what is measured: the light of a photo, not its details
 MIN_HIGHLIGHT, MAX_WHITE, MIN_CONTRAST = 40.0, 0.30, 15.0
+DARKER = 40  # values that may be unused above beyond those below
 WHITE, FULL = 250, 252  # of 255, from which all channels have no more to say, and from which one has none
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 VALUES = np.arange(256, dtype=np.float32) / 255
@@ -54,8 +55,12 @@ def measure_exposure(rgb: Rgb) -> Exposure:
 
 
 def measure_unused(rgb: Rgb) -> float:
-    """How many of the 256 values are used by no more than one in 200 pixels, below all others and above: uint8 [H, W, 3]."""
-    return float(255 - np.quantile(rgb.max(axis=2), 0.995) + np.quantile(rgb.min(axis=2), 0.005))
+    """How many of the 256 values, below all others and above, one in 200 pixels uses at most: uint8 [H, W, 3].
+
+    Of those above no more count than some beyond those below: what is merely dark has others to give.
+    """
+    below, above = float(np.quantile(rgb.min(axis=2), 0.005)), 255 - float(np.quantile(rgb.max(axis=2), 0.995))
+    return below + min(above, below + DARKER)
 
 
 def measure_spread(rgb: Rgb) -> tuple[float, float]:

@@ -25,6 +25,7 @@ SCALE = ((-1.0, (178, 24, 43)), (-0.5, (239, 138, 98)), (0.0, (247, 247, 247)), 
 """ColorBrewer's RdBu, which colour-blind people can read: red is less than the photo's average, blue is more."""
 LEAST_SPAN = 6.0  # points that the ends of the scale stand for at least, so that an even photo looks even
 MIX = 0.62  # of the colour over the photo in grey, at the ends of the scale
+DARKEST = 70.0  # of 255: the grey of black, so that colours over it are still those of the scale
 SOFTWARE = "iqa explain"
 SMALL = 15  # px of the letters below
 FRAMES = "Frames: native pixels that were looked at, and the detail there, 0 to 100"
@@ -78,7 +79,7 @@ def shade(photo: Image.Image, points: Floats, span: float) -> Image.Image:
     field = Image.fromarray(np.asarray(points, np.float32)).resize(photo.size, Image.Resampling.BICUBIC)
     share = np.clip(np.asarray(field, np.float64) / span, -1, 1)
     tint = find_tint(share)
-    grey = np.asarray(photo.convert("L"), np.float32)[..., None]
+    grey = DARKEST + (1 - DARKEST / 255) * np.asarray(photo.convert("L"), np.float32)[..., None]
     mix = (MIX * np.clip(np.abs(share) * 1.6, 0, 1))[..., None]
     return Image.fromarray(np.rint(grey * (1 - mix) + tint * mix).astype(np.uint8))
 

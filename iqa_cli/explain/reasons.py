@@ -101,7 +101,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "flat",
-            (Rule("unused_tones", 118.0),),
+            (Rule("unused_tones", 105.0),),
             "Light and dark hardly differ.",
             "Clean the lens, avoid haze and reflections, or set the black and white points.",
             "hardly any contrast: clean the lens, and avoid haze and reflections",

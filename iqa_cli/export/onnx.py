@@ -99,14 +99,16 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     onnx.save(model, path)
 
 
-def trace(network: nn.Module, example: torch.Tensor, free: Mapping[int, Any]) -> onnx.ModelProto:
-    """The network as a graph. free: dimensions of its input that are."""
+def trace(
+    network: nn.Module, example: torch.Tensor, free: Mapping[int, Any], names: tuple[str, str] = ("crops", "quality")
+) -> onnx.ModelProto:
+    """The network as a graph. free: dimensions of its input that are. names: of its input and its output."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter chats
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=(free,),
-            input_names=["crops"], output_names=["quality"], verbose=False, optimize=True,
+            input_names=[names[0]], output_names=[names[1]], verbose=False, optimize=True,
         )  # fmt: skip
     assert program is not None
     return program.model_proto

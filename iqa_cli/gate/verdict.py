@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from iqa_cli.explain.light import Exposure
 from iqa_cli.explain.reasons import KINDS, Rule
@@ -94,7 +94,7 @@ def find_reasons(record: ScoreRecord, exposure: Exposure | None, policy: Policy)
         if sizes[measure] < limit:
             yield make_finding(policy, Reason.TOO_SMALL, Band.FAIL, (measure, sizes[measure], limit))
     for reason, name in ((Reason.LOW_SCORE, "score"), (Reason.LOW_PERCENTILE, "percentile")):
-        value = float(shown[name] or 0)
+        value = cast("float", shown[name])
         failing = judge_floor(value, getattr(policy, name))
         if failing is not None:
             yield make_finding(policy, reason, failing[0], (name, value, failing[1]))
@@ -105,9 +105,8 @@ def find_reasons(record: ScoreRecord, exposure: Exposure | None, policy: Policy)
 
 def find_chosen(record: ScoreRecord, exposure: Exposure | None, policy: Policy) -> Iterator[Finding]:
     """What is wrong with a photo that the policy does not allow."""
-    found = [
-        (reason, (measure, value, limit)) for reason, measure, value, limit, failed in judge_light(exposure, policy) if failed
-    ]
+    light = judge_light(exposure, policy)
+    found = [(str(reason), (measure, value, limit)) for reason, measure, value, limit, failed in light if failed]
     found += [(each.code, (each.measurement, round(each.value, PLACES), each.threshold)) for each in record.reasons or ()]
     for reason, numbers in found:
         band = policy.reasons.get(reason, Band.PASS)

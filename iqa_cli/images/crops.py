@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf, isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +36,10 @@ POSITIONS = (  # of crops, as shares of the slack: the center, the corners, the 
 
 @dataclass(frozen=True)
 class Region:
-    """A region of a picture of mode RGB, or all of it.
+    """A region of a picture, or all of it.
 
-    picture: its pixels. height, width: px of the whole. left, top: where in the whole the region begins.
+    picture: its pixels, of mode RGB, or L where the luma alone was wanted.
+    height, width: px of the whole. left, top: where in the whole the region begins.
     """
 
     picture: Image.Image
@@ -46,6 +47,40 @@ class Region:
     width: int
     left: int = 0
     top: int = 0
+
+
+class Wanted(Protocol):
+    """What is wanted of a picture, so that no more of it is decoded.
+
+    luma: its luma alone, where that is coded by itself.
+    """
+
+    @property
+    def luma(self) -> bool: ...
+
+    def required_size(self, height: int, width: int) -> tuple[int, int]: ...
+
+    def window(self, height: int, width: int) -> Window: ...
+
+
+@dataclass(frozen=True)
+class NativeWindow:
+    """A part of a picture in its own pixels, of which the luma is enough. As `Wanted`."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    luma: ClassVar[bool] = True
+
+    def required_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in px: all there are."""
+        return height, width
+
+    def window(self, height: int, width: int) -> Window:
+        """What of a picture of that size is wanted, whole pixels; at least one."""
+        left, top = min(self.left, width - 1), min(self.top, height - 1)
+        return left, top, min(self.right, width), min(self.bottom, height)
 
 
 @dataclass(frozen=True)
@@ -70,6 +105,7 @@ class CropSpec:
     center_crop: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    luma: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for value in (self.size, self.multiple, self.count, self.center_crop):  # a card is foreign bytes

@@ -21,11 +21,11 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from iqa_cli.images.colors.convert import flatten
-from iqa_cli.images.colors.rendering import ByteRaster, WideRaster, find_tiff_space, rasterise, rasterise_bytes
+from iqa_cli.images.colors.rendering import ByteRaster, LumaRaster, WideRaster, find_tiff_space, rasterise, rasterise_bytes
 from iqa_cli.images.containers import tiff
 from iqa_cli.images.containers.jpeg import draft_jpeg, limit_jpeg_rows
 from iqa_cli.images.containers.jpeg_gaps import find_gap
-from iqa_cli.images.crops import CropSpec, Region, Rgb, Window
+from iqa_cli.images.crops import Region, Rgb, Wanted, Window
 from iqa_cli.images.formats import DECODED, HEAD, HEIC, JXL, RAW, identify_kind
 from iqa_cli.images.openers.pillow import PLUGINS, open_ico, open_jpeg2000, open_psd, prepare_decoders
 from iqa_cli.images.openers.raw import describe_size, read_raw
@@ -50,11 +50,13 @@ class Decoded:
     """One picture, upright.
 
     region: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
+    reduction: by how much a JPEG was reduced as it was decoded: 1, 2, 4 or 8.
     """
 
     region: Region
     width: int
     height: int
+    reduction: int = 1
 
     @property
     def rgb(self) -> Rgb:
@@ -76,7 +78,7 @@ def decode_image(
     path: str,
     *,
     max_pixels: int = MAX_PIXELS,
-    crops: CropSpec | None = None,
+    crops: Wanted | None = None,
     raw: RawChoice = RawChoice.PREVIEW,
     suffix: str | None = None,
 ) -> Decoded:
@@ -86,7 +88,7 @@ def decode_image(
     Deep samples become 8 bits as `scale_to_bytes` says.
 
     max_pixels: larger pictures are refused from their header alone.
-    crops: what will be cut, so that no more is decoded than those need; None for every pixel.
+    crops: what will be cut, as a CropSpec, so that no more is decoded than that needs; None for every pixel.
     raw: which picture of a camera's RAW file.
     suffix: of the name that the user knows the file by; None: that of the path.
 
@@ -106,7 +108,7 @@ def decode_image(
             return decode_or_repair(file, kind, max_pixels, crops)
 
 
-def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None) -> Decoded:
+def decode_or_repair(file: BinaryIO, kind: str, max_pixels: int, crops: Wanted | None) -> Decoded:
     """Decode a picture, if need be after a repair. Raises Undecodable, or the OSError of the system."""
     try:
         if kind == "TIFF":
@@ -191,7 +193,7 @@ def open_header(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
     return OPENERS[kind](file)
 
 
-def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec | None, known: Known = UNKNOWN) -> Decoded:
+def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: Wanted | None, known: Known = UNKNOWN) -> Decoded:
     """What Pillow decodes."""
     picture = open_header(file, kind)
     if known.profile:
@@ -200,9 +202,10 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
     width, height = swap_sides(picture.size, orientation)
     check_size(width, height, max_pixels)
     with naming_failures(kind, width, height):
-        stored = None
+        stored, scale = None, 1
         if crops and kind == "JPEG":
-            scale = draft_jpeg(picture, swap_sides(crops.required_size(height, width), orientation))
+            required = swap_sides(crops.required_size(height, width), orientation)
+            scale = draft_jpeg(picture, required, luma=crops.luma)
             stored = picture.size
             *_, bottom = find_stored_window(choose_window(stored, orientation, crops), stored, orientation)
             picture = limit_jpeg_rows(file, picture, bottom, scale)
@@ -212,18 +215,21 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: CropSpec |
         if kind == "PNG":
             orientation = read_orientation(picture)
             width, height = swap_sides(picture.size, orientation)
-        raster = rasterise(file, kind, picture)
+        luma = crops is not None and crops.luma and picture.mode == "L"
+        raster = LumaRaster(picture) if luma else rasterise(file, kind, picture)
         del picture  # a large one need not be held twice
-        return Decoded(make_region(raster, stored or raster.size, orientation, crops), width, height)
+        return Decoded(make_region(raster, stored or raster.size, orientation, crops), width, height, scale)
 
 
-def choose_window(stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Window:
+def choose_window(stored: tuple[int, int], orientation: int, crops: Wanted | None) -> Window:
     """The part that is wanted of the upright picture whose width and height are stored as given."""
     width, height = swap_sides(stored, orientation)
     return crops.window(height, width) if crops else (0, 0, width, height)
 
 
-def make_region(raster: ByteRaster | WideRaster, stored: tuple[int, int], orientation: int, crops: CropSpec | None) -> Region:
+def make_region(
+    raster: ByteRaster | LumaRaster | WideRaster, stored: tuple[int, int], orientation: int, crops: Wanted | None
+) -> Region:
     """What is wanted of a picture, in sRGB and upright. stored: its width and height, had it all its rows."""
     window = choose_window(stored, orientation, crops)
     seen = raster.render(find_stored_window(window, stored, orientation))
@@ -231,7 +237,7 @@ def make_region(raster: ByteRaster | WideRaster, stored: tuple[int, int], orient
     return Region(rotate_upright(seen, orientation), height, width, *window[:2])
 
 
-def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Decoded:
+def decode_tiff(file: BinaryIO, max_pixels: int, crops: Wanted | None) -> Decoded:
     """A TIFF, by whichever decoder gets it right. Raises Undecodable, or whatever the decoder raises."""
     tags = tiff.read_tags(file)
     if not tiff.is_deep(tags):
@@ -246,7 +252,7 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: CropSpec | None) -> Deco
         return Decoded(make_region(flat, flat.size, 1, crops), *flat.size)
 
 
-def decode_raw(file: BinaryIO, choice: RawChoice, max_pixels: int, crops: CropSpec | None) -> Decoded:
+def decode_raw(file: BinaryIO, choice: RawChoice, max_pixels: int, crops: Wanted | None) -> Decoded:
     """A camera's RAW file; its size is that of the photo, whatever its preview has. Raises as `read_raw` does."""
     found = read_raw(file, develop=choice is RawChoice.DEVELOP, max_pixels=max_pixels, crops=crops)
     with naming_failures(RAW, found.width, found.height):

@@ -108,3 +108,26 @@ class OnnxBackend:
         if quality.size != len(crops):
             raise WeightsError(f"{self.path}: gives {quality.shape} for {len(crops)} crops, not one number each")
         return quality.reshape(len(crops))
+
+
+class OnnxPatches:
+    """An .onnx file with one input, patches [n, 1, side, side], and some numbers a patch as its first output.
+
+    Raises WeightsError where the file is damaged or another kind of network.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        refuse_external_data(path)
+        self.session = open_session(path, "cpu")
+        inputs: list[Any] = self.session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
+            raise WeightsError(f"{path}: not a network from patches [n, 1, side, side] of single precision")
+        self.input = inputs[0].name
+
+    def run(self, patches: Crops) -> npt.NDArray[np.float32]:
+        """Patches [n, 1, side, side] in 0..255 -> [n, outputs]. Raises WeightsError where the network does not take them."""
+        try:
+            return np.asarray(self.session.run(None, {self.input: patches})[0], dtype=np.float32)
+        except Exception as error:  # as in open_session
+            raise WeightsError(f"{self.path}: fails on patches of shape {patches.shape}: {first_line(error)}") from error

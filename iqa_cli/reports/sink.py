@@ -32,8 +32,9 @@ Describe = Callable[[ScoreRecord], Mapping[str, Any]]
 class Wording:
     """What the page says beside the pictures.
 
-    describe: of each record; what is not in SHOWN stands in its `extra`, where the page knows group, group_kind, rank_in_group,
-    best_of_group and reasons. remarks: what there is to say about the run, asked for at its end.
+    describe: of each record; what is not in SHOWN stands in its `extra`, where the page knows native_detail, effective_mp,
+    group, group_kind, rank_in_group, best_of_group and reasons. remarks: what there is to say about the run, asked for at its
+    end.
     """
 
     describe: Describe = round_record

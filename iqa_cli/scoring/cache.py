@@ -18,10 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from iqa_cli.records import Detail, Patch
 
 FILE = "scores-1.sqlite"  # the number is that of TABLE: another version of this tool may have another
 DAMAGED = "scores-1.damaged"
@@ -29,10 +31,13 @@ VARIABLE = "IQA_CACHE"  # the environment variable that names its folder
 TABLE = """CREATE TABLE IF NOT EXISTS scores (
     path BLOB, settings BLOB, size INTEGER, modified INTEGER, changed INTEGER, hash BLOB,
     quality REAL, width INTEGER, height INTEGER, PRIMARY KEY (path, settings)) WITHOUT ROWID"""
-GET = """SELECT hash, quality, width, height FROM scores
+DETAILS = """CREATE TABLE IF NOT EXISTS details (
+    path BLOB, settings BLOB, detail TEXT, PRIMARY KEY (path, settings)) WITHOUT ROWID"""
+GET = """SELECT hash, quality, width, height, detail FROM scores LEFT JOIN details USING (path, settings)
     WHERE path = ? AND settings = ? AND (size, modified, changed) = (?, ?, ?)"""
 DROP_HASH = "UPDATE scores SET hash = NULL WHERE path = ? AND settings = ?"
 PUT = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_DETAIL = "INSERT OR REPLACE INTO details VALUES (?, ?, ?)"
 RECENT = 2_000_000_000  # ns: the coarsest clock of a file system, FAT's, has steps of 2 s
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that writes
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -40,11 +45,12 @@ BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's quality of an image, and the size of the upright picture in px."""
+    """The network's quality of an image, the size of the upright picture in px, and its detail, where that was measured."""
 
     quality: float
     width: int
     height: int
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ def connect(folder: Path) -> sqlite3.Connection:
             "PRAGMA synchronous = NORMAL"
         )  # safe from a crash of this process; one of the system costs the newest
         connection.execute(TABLE)
+        connection.execute(DETAILS)  # of those scores whose settings measure it
     except BaseException:
         connection.close()
         raise
@@ -146,7 +153,7 @@ class ScoreCache:
         rows = self._execute(GET, *self._name(path, place), state.size, state.modified, state.changed)
         if not rows:
             return None
-        content, quality, width, height = rows[0]
+        content, quality, width, height, detail = rows[0]
         if content is not None:
             if content != hash_content(path):
                 return None
@@ -154,7 +161,7 @@ class ScoreCache:
                 self._execute(DROP_HASH, *self._name(path, place))
         with self.lock:
             self.hits += 1
-        return Prediction(quality, width, height)
+        return Prediction(quality, width, height, read_detail(detail) if detail else None)
 
     def put(self, path: str, place: str, state: FileState, prediction: Prediction) -> None:
         """Store the prediction for a file that was in this state before it was read; nothing, if it has changed meanwhile.
@@ -166,6 +173,8 @@ class ScoreCache:
         unchanged = now and (now.size, now.modified, now.changed) == (state.size, state.modified, state.changed)
         if unchanged and (content or not state.recent):
             values = (prediction.quality, prediction.width, prediction.height)
+            if prediction.detail is not None:  # first, so that no score of these settings is ever without
+                self._execute(PUT_DETAIL, *self._name(path, place), json.dumps(asdict(prediction.detail)))
             self._execute(PUT, *self._name(path, place), state.size, state.modified, state.changed, content, *values)
 
     def close(self) -> None:
@@ -214,6 +223,12 @@ class ScoreCache:
         return None
 
 
+def read_detail(text: str) -> Detail:
+    """A detail as it is stored."""
+    values = json.loads(text)
+    return Detail(**values | {"patches": tuple(Patch(**patch) for patch in values["patches"])})
+
+
 def describe_cache(folder: Path) -> CacheState:
     """What lies in the cache of a folder. Raises OSError and sqlite3.Error where that cannot be found out."""
     file = folder / FILE
@@ -241,6 +256,7 @@ def clear_cache(folder: Path) -> None:
     try:
         with closing(connect(folder)) as connection:
             connection.execute("DELETE FROM scores")
+            connection.execute("DELETE FROM details")
             connection.execute("VACUUM")
     except sqlite3.Error as error:
         if not is_broken(error):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from iqa_cli.detail.native import FOCUSED, RANDOM, SIDE, NativePatches
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb
 from iqa_cli.records import Capture, Status, Undecodable
@@ -44,8 +45,8 @@ class WorkerDied(Exception):  # noqa: N818  `decode_pool` deals with it
 class PreparedImage:
     """The crops of an image before they are normalised, uint8 [n, h, w, 3], and its upright size in px.
 
-    preview: a JPEG of all of it, where one was asked for; capture: how it was then taken. measured: for reasons, where those
-    were asked for.
+    preview: a JPEG of all of it, where one was asked for; capture: how it was then taken. native: its native patches, and
+    measured: what tells reasons, where those were asked for.
     """
 
     views: Rgb
@@ -53,6 +54,7 @@ class PreparedImage:
     height: int
     preview: bytes | None = None
     capture: Capture | None = None
+    native: NativePatches | None = None
     measured: Mapping[str, float] | None = None
 
 
@@ -126,12 +128,24 @@ class Decoder:
             views = np.frombuffer(pixels, np.uint8).reshape(shape)
             preview = bytes(self._read(size, monotonic() + START_TIMEOUT, stop)) or None
             capture = parse_capture(answer["capture"]) if preview else None
+            native = self._read_native(answer["native"], stop) if self.options.detail else None
             measured = parse_measured(answer["measured"]) if self.options.reasons else None
-            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview, capture, measured)
+            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview, capture, native, measured)
             self.in_sync = True
             return prepared
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise WorkerDied from error
+
+    def _read_native(self, answer: dict[str, Any], stop: Event) -> NativePatches:
+        """The patches that an answer announces. Raises WorkerDied, ValueError, TypeError or KeyError for nonsense."""
+        places = tuple((int(x), int(y)) for x, y in answer["places"])
+        height, width = int(answer["height"]), int(answer["width"])
+        if not 0 < len(places) <= FOCUSED + RANDOM or not 0 < height * width <= self.options.max_pixels or height < 0:
+            raise WorkerDied
+        if not all(0 <= x < width and 0 <= y < height for x, y in places):
+            raise WorkerDied
+        pixels = self._read(len(places) * SIDE * SIDE, monotonic() + START_TIMEOUT, stop)
+        return NativePatches(np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE), places, height, width)
 
     def _read_message(self, deadline: float, stop: Event) -> dict[str, Any]:
         length = int.from_bytes(self._read(LENGTH, deadline, stop), "big")

@@ -1,8 +1,8 @@
 """How decoding workers are started, what they are told, and the messages between. Both ends know this module.
 
-A message is a length (4 bytes, big-endian) and that many bytes of JSON; pixels follow an answer that has a shape, and then its
-preview. A worker says that it is ready, is sent its options, and then answers a request at a time: a path, or the size and the
-suffix of a file that follows.
+A message is a length (4 bytes, big-endian) and that many bytes of JSON; pixels follow an answer that has a shape, then its
+preview and its native patches. A worker says that it is ready, is sent its options, and then answers a request at a time: a
+path, or the size and the suffix of a file that follows.
 
 Little is imported here: so one process can load the libraries that decode while the other loads those that run the network.
 """
@@ -41,8 +41,8 @@ class DecodeOptions:
     """Options of a decoding worker.
 
     crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image; preview: longer side in px of a
-    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file; reasons: whether what tells them is
-    measured.
+    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file; detail: whether native patches are
+    cut; reasons: whether what tells them is measured.
     """
 
     crops: CropSpec
@@ -50,6 +50,7 @@ class DecodeOptions:
     timeout: float
     preview: int = 0
     raw: RawChoice = RawChoice.PREVIEW
+    detail: bool = False
     reasons: bool = False
 
     @property
@@ -67,8 +68,7 @@ class DecodeOptions:
         from iqa_cli.images.crops import CropSpec
 
         crops: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in message["crops"].items()}
-        rest = {name: message[name] for name in ("max_pixels", "timeout", "preview", "reasons")}
-        return cls(CropSpec(**crops), raw=RawChoice(message["raw"]), **rest)
+        return cls(**{**message, "crops": CropSpec(**crops), "raw": RawChoice(message["raw"])})
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

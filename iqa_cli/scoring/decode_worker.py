@@ -32,7 +32,7 @@ BLOCK = 1 << 20  # bytes
 
 
 def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tuple[dict[str, Any], list[memoryview | bytes]]:
-    """The answer for one file, its pixels, uint8 [n, h, w, 3], and its preview; without any, why it has none.
+    """The answer for one file, its pixels, uint8 [n, h, w, 3], its preview and its patches; without any, why it has none.
 
     suffix: as of `decode_image`.
     """
@@ -43,7 +43,8 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
         answer: dict[str, Any] = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
         answer |= {"capture": asdict(read_capture(path, suffix))} if preview else {}
         answer |= {"measured": measure_file(path, image)} if options.reasons else {}
-        return answer, [views.data, preview]
+        native, patches = cut_patches(path, image, options, suffix) if options.detail else ({}, b"")
+        return answer | native, [views.data, preview, patches]
     except Undecodable as failure:
         refusal = failure
     except MemoryError:
@@ -58,6 +59,16 @@ def measure_file(path: str, image: Decoded) -> dict[str, float]:
     from iqa_cli.explain.measure import measure_picture  # which loads OpenCV
 
     return measure_picture(image.rgb, image.region.width, find_jpeg_quality(path))
+
+
+def cut_patches(
+    path: str, image: Decoded, options: DecodeOptions, suffix: str | None
+) -> tuple[dict[str, Any], memoryview | bytes]:
+    """What the answer says of a file's native patches, and their pixels, uint8 [n, side, side]. Raises Undecodable."""
+    from iqa_cli.detail.take import take_patches  # with OpenCV, which only those load who ask for patches
+
+    native = take_patches(path, image, max_pixels=options.max_pixels, raw=options.raw, suffix=suffix)
+    return {"native": {"places": native.places, "height": native.height, "width": native.width}}, native.patches.data
 
 
 def limit_resources(memory: int) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from iqa_cli.detail.model import open_detail
 from iqa_cli.explain.windows import draw_map, place_windows
 from iqa_cli.images.crops import MAX_SIDE, Box, CropSpec, Rgb, crop_center, make_region, normalise, resize_box
 from iqa_cli.records import Detail, Patch, Reason, ScoreRecord, Status
@@ -31,19 +32,23 @@ class Explanation:
     record: as of `Scorer.score`, with its reasons. measured: all measurements by name, whether they are wrong or not. map:
         float32 [h, w], its longer side 64 cells: points that the photo's parts have above its average part, below 0 where
         quality is lost; None where the photo has no score.
-    picture: what the map lies on, uint8 [H, W, 3]; None likewise. detail: how much of the resolution is real.
+    picture: what the map lies on, uint8 [H, W, 3]; None likewise.
     """
 
     record: ScoreRecord
     measured: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     map: Floats | None = field(default=None, repr=False)
     picture: Rgb | None = field(default=None, repr=False)
-    detail: Detail | None = field(default=None, repr=False)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """What is wrong with the photo, in the order of `explain.reasons`; none where nothing is, or where it has no score."""
         return self.record.reasons or ()
+
+    @property
+    def detail(self) -> Detail | None:
+        """How much of the photo's resolution is real; None where it has no score."""
+        return self.record.native
 
     @property
     def patches(self) -> tuple[Patch, ...]:
@@ -56,10 +61,11 @@ class Explainer:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.beside = pipeline
-        options = replace(pipeline.pool.options, preview=0, reasons=True)
-        self.pipeline = Pipeline(pipeline.backend, pipeline.card, pipeline.options, DecoderPool(options, 1))
+        options = replace(pipeline.pool.options, preview=0, detail=True, reasons=True)
+        own = pipeline.backend, pipeline.card, pipeline.options
+        self.pipeline = Pipeline(*own, DecoderPool(options, 1), detail=pipeline.detail or open_detail())
         larger = CropSpec(min(LARGER * options.crops.size, MAX_SIDE), multiple=options.crops.multiple)
-        self.large = DecoderPool(replace(options, crops=larger, reasons=False), 1)
+        self.large = DecoderPool(replace(options, crops=larger, detail=False, reasons=False), 1)
 
     def explain(self, source: Source) -> Explanation:
         """What there is to say about an image. Raises Stopped where the explainer is closed, and as `Pipeline.run` does."""

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
-from itertools import islice
 from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING
 
@@ -31,14 +30,16 @@ from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
-from iqa_cli.scoring.ordered_map import map_ordered
+from iqa_cli.scoring.ordered_map import map_ordered, split_batches
 from iqa_cli.scoring.pixels import prepare_pixels
 from iqa_cli.scoring.resources import count_workers
 from iqa_cli.scoring.sources import LazyFile, Pixels, Source, Unreadable, find_state, locate_source, name_source
 from iqa_cli.scoring.tally import Tally
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded while the first process for decoding starts
+    from iqa_cli.detail.model import DetailModel
     from iqa_cli.models.onnx_backend import Backend
+    from iqa_cli.records import Detail
 
 THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
@@ -46,27 +47,21 @@ EXTRA_LIBRARIES = ("pi-heif", "pylibjxl", "rawpy")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
 
 
-def split_batches(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
-    """The sources in lists of that size, the last perhaps shorter; as lazily as they come."""
-    rest = iter(sources)
-    while batch := list(islice(rest, size)):
-        yield batch
-
-
 class Pipeline:
     """Scores images with one network. Several threads may use one, no two processes: a fork opens its own.
 
     backend: what runs the network; card: what its crops and its scale are; options: batch size, workers, crops, limits;
-    pool: what decodes, by default one that suits the options; cache: predictions of earlier runs.
+    pool: what decodes, by default one that suits the options; cache: predictions of earlier runs; detail: what measures it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is made of
         self,
         backend: Backend,
         card: ModelCard,
         options: ScoreOptions,
         pool: DecoderPool | None = None,
         cache: ScoreCache | None = None,
+        detail: DetailModel | None = None,
     ) -> None:
         self.backend = backend
         self.card = card
@@ -74,6 +69,7 @@ class Pipeline:
         self.workers = options.workers or count_workers()
         self.pool = pool or DecoderPool(choose_decode_options(card, options), self.workers)
         self.cache = cache
+        self.detail = detail
         self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
         self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
 
@@ -115,7 +111,7 @@ class Pipeline:
         records = []
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
-                prediction = Prediction(next(qualities), outcome.width, outcome.height)
+                prediction = Prediction(next(qualities), outcome.width, outcome.height, self._measure(outcome))
                 records.append(complete_record(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(*locate_source(source), state, prediction)
@@ -168,6 +164,13 @@ class Pipeline:
                 qualities[place] = float(own.mean(dtype=np.float64))
         return iter(qualities)
 
+    def _measure(self, image: PreparedImage) -> Detail | None:
+        """The detail of an image, where that is wanted."""
+        if self.detail is None or image.native is None:
+            return None
+        with self.network_slots:
+            return self.detail.judge(image.native)
+
     def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
         """Raises WeightsError where the quality is no number."""
         if not np.isfinite(prediction.quality):
@@ -176,15 +179,10 @@ class Pipeline:
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
         percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
         shape = prediction.width, prediction.height
-        uncertainty = find_uncertainty(score, self.card)
-        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty)
-
-
-def find_uncertainty(score: float, card: ModelCard) -> float | None:
-    """The half-width in points of the interval around a score; None where the card does not say."""
-    if card.intervals is None:
-        return None
-    return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
+        uncertainty = self.card.find_uncertainty(score)
+        return ScoreRecord(
+            path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, native=prediction.detail
+        )
 
 
 def complete_record(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
@@ -198,16 +196,20 @@ def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptio
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw, options.reasons)
+    rest = options.timeout, options.preview, options.raw, options.detail, options.reasons
+    return DecodeOptions(crops, max_pixels, *rest)
 
 
-def describe_settings(model: FoundModel, decoding: DecodeOptions, device: str) -> Mapping[str, object]:
+def describe_settings(
+    model: FoundModel, decoding: DecodeOptions, device: str, detail: DetailModel | None = None
+) -> Mapping[str, object]:
     """All that the quality of an image depends on besides its file."""
     weights = model.card.files[FILE_KINDS[model.backend]].sha256
     libraries = {name: find_version(name) for name in LIBRARIES}
     libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
     settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    settings |= {"detail": detail.sha256} if detail is not None else {}
     return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
 
@@ -244,8 +246,19 @@ def open_pipeline(
     from iqa_cli.scoring.backends import open_backend
 
     backend = open_backend(model.card, model.folder, model.backend, options.device)
-    settings = describe_settings(model, decoding, options.device)
-    return Pipeline(backend, model.card, options, pool, ScoreCache(find_folder(), settings, warn) if options.cache else None)
+    detail = load_detail(options)
+    settings = describe_settings(model, decoding, options.device, detail)
+    cache = ScoreCache(find_folder(), settings, warn) if options.cache else None
+    return Pipeline(backend, model.card, options, pool, cache, detail)
+
+
+def load_detail(options: ScoreOptions) -> DetailModel | None:
+    """What measures detail, where the options want it. Raises WeightsError."""
+    if not options.detail:
+        return None
+    from iqa_cli.detail.model import open_detail
+
+    return open_detail()
 
 
 def score_all(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from iqa_cli.detail.native import NativePatches
 from iqa_cli.images.crops import Rgb, cut_views, make_region
 from iqa_cli.scoring.decode_client import PreparedImage
 from iqa_cli.scoring.decode_protocol import DecodeOptions
+
+if TYPE_CHECKING:
+    from iqa_cli.images.decode import Decoded
 
 
 def prepare_pixels(rgb: Rgb, options: DecodeOptions) -> PreparedImage:
@@ -18,10 +24,22 @@ def prepare_pixels(rgb: Rgb, options: DecodeOptions) -> PreparedImage:
     height, width = rgb.shape[:2]
     check_size(width, height, options.max_pixels)
     region = make_region(rgb)
-    preview = make_preview("", Decoded(region, width, height), options.preview) if options.preview else None
-    measured = None
-    if options.reasons:
-        from iqa_cli.explain.measure import measure_picture
+    decoded = Decoded(region, width, height)
+    preview = make_preview("", decoded, options.preview) if options.preview else None
+    native = take_native(decoded) if options.detail else None
+    measured = measure_pixels(rgb) if options.reasons else None
+    return PreparedImage(cut_views(region, options.crops), width, height, preview, native=native, measured=measured)
 
-        measured = measure_picture(rgb, width)
-    return PreparedImage(cut_views(region, options.crops), width, height, preview, measured=measured)
+
+def take_native(decoded: Decoded) -> NativePatches:
+    """The native patches of a picture."""
+    from iqa_cli.detail.take import take_patches
+
+    return take_patches("", decoded)
+
+
+def measure_pixels(rgb: Rgb) -> dict[str, float]:
+    """What is measured of a picture for reasons."""
+    from iqa_cli.explain.measure import measure_picture
+
+    return measure_picture(rgb, rgb.shape[1])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,13 +23,14 @@ from iqa_cli.errors import UsageError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
 from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
-from iqa_cli.records import COLUMNS, GROUP_COLUMNS, REASON_COLUMNS, Reason, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, REASON_COLUMNS, Reason, ScoreRecord, Status
 
 Value = str | float | int | bool | tuple[str, ...] | None
-Columns = tuple[str, ...]  # COLUMNS, or what `choose_columns` makes of them
+Columns = tuple[str, ...]  # COLUMNS, or what `list_columns` makes of them
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
-PLACES = 4  # of measurements
-DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1}  # more would suggest a precision that opinions do not have
+PLACES = 4  # of measurements for reasons
+DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1, "native_detail": 1, "effective_mp": 2}
+"""More would suggest a precision that opinions, and measurements, do not have."""
 
 
 class Sink(Protocol):
@@ -38,20 +40,23 @@ class Sink(Protocol):
         """Add a record. Raises as `Target.write` does."""
 
 
-def choose_columns(*, groups: bool = False, reasons: bool = False) -> Columns:
-    """The columns of a run. groups, reasons: whether it looks for those."""
-    return COLUMNS + GROUP_COLUMNS * groups + REASON_COLUMNS * reasons
+def list_columns(*, groups: bool = False, detail: bool = False, reasons: bool = False) -> Columns:
+    """The columns of a run. groups, reasons: whether it looks for those; detail: whether it measures detail."""
+    return COLUMNS + DETAIL_COLUMNS * detail + GROUP_COLUMNS * groups + REASON_COLUMNS * reasons
+
+
+ALL_COLUMNS = tuple(list_columns(groups=g, detail=d, reasons=r) for g, d, r in product((False, True), repeat=3))
 
 
 def round_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Value]:
     """The fields in the order of the columns, rounded as every output shows them. The one place where a score is rounded."""
-    values: dict[str, Value] = {name: getattr(record, name) for name in COLUMNS}
+    extra = {**describe_place(record), **list_reasons(record)}
+    values: dict[str, Value] = {name: extra[name] if name in extra else getattr(record, name) for name in columns}
     for name, decimals in DECIMALS.items():
-        value = values[name]
+        value = values.get(name)
         if isinstance(value, float):
             values[name] = round(value, decimals)
-    extra = {name: value for describe in EXTRA for name, value in describe(record).items() if name in columns}
-    return values | {"status": str(record.status)} | extra
+    return values | {"status": str(record.status)}
 
 
 def describe_place(record: ScoreRecord) -> dict[str, Value]:
@@ -64,10 +69,6 @@ def describe_place(record: ScoreRecord) -> dict[str, Value]:
 def list_reasons(record: ScoreRecord) -> dict[str, Value]:
     """The codes of what is wrong with the photo; None where that was not looked for."""
     return {"reasons": None if record.reasons is None else tuple(reason.code for reason in record.reasons)}
-
-
-EXTRA: tuple[Callable[[ScoreRecord], dict[str, Value]], ...] = (describe_place, list_reasons)
-"""What gives the values of columns beyond COLUMNS."""
 
 
 def describe_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, 
     """The rounded fields as text: fixed decimals, nothing for None, true and false."""
     texts = {name: format_value(value) for name, value in round_record(record, columns).items()}
     for name, decimals in DECIMALS.items():
-        if texts[name]:
+        if texts.get(name):
             texts[name] = f"{float(texts[name]):.{decimals}f}"
     return texts
 
@@ -200,17 +201,16 @@ def is_row(head: bytes, columns: Columns) -> bool:
 
 def is_table(head: bytes) -> bool:
     """CSV of records, with a header or without."""
-    kinds = (choose_columns(groups=groups, reasons=reasons) for groups in (False, True) for reasons in (False, True))
-    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in kinds)
+    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in ALL_COLUMNS)
 
 
 def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
     """Whether records of these columns, and of no more, may follow; kind: csv or jsonl."""
     if kind == "csv":
         return read_rows(head) == [list(columns)] or is_row(head, columns)
-    first = head.partition(b"\n")[0].decode("utf-8", "replace")
-    there = [name for name in choose_columns(groups=True, reasons=True) if f'"{name}":' in first]
-    return KINDS[kind][1](head) and there == list(columns)
+    line = head.partition(b"\n")[0].decode("utf-8", "replace")
+    found = {name for name in (*DETAIL_COLUMNS, *GROUP_COLUMNS, *REASON_COLUMNS) if f'"{name}":' in line}
+    return KINDS[kind][1](head) and found == {*columns} - {*COLUMNS}
 
 
 KINDS: dict[str, tuple[str, Check]] = {

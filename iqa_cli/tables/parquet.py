@@ -15,7 +15,7 @@ from iqa_cli.files.atomic import SealedFile, Target, open_target
 from iqa_cli.files.outputs import Output
 from iqa_cli.records import COLUMNS, ScoreRecord
 from iqa_cli.remote.names import split_key, split_member
-from iqa_cli.scoring.writers import Columns, Sink, clean, round_record
+from iqa_cli.scoring.writers import DECIMALS, Columns, Sink, clean, round_record
 
 GROUP = 10_000  # rows that are held, and written together
 MAGIC = b"PAR1"
@@ -40,7 +40,7 @@ def score_schema(columns: Columns = COLUMNS) -> Any:
     text, number, pixels = pa.string(), pa.float64(), pa.int32()
     types = {
         **dict.fromkeys(columns, text),
-        **dict.fromkeys(("score", "percentile", "uncertainty"), number),
+        **dict.fromkeys({*DECIMALS} & {*columns}, number),
         **dict.fromkeys({"width", "height", "rank_in_group"} & set(columns), pixels),
         **dict.fromkeys({"best_of_group"} & set(columns), pa.bool_()),
         **dict.fromkeys({"reasons"} & set(columns), pa.list_(text)),

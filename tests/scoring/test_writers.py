@@ -12,7 +12,7 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import PipeClosed, Stream
 from iqa_cli.files.outputs import check_outputs
 from iqa_cli.records import COLUMNS, GROUP_COLUMNS, GroupKind, GroupPlace, ScoreRecord, Status
-from iqa_cli.scoring.writers import SINKS, CsvSink, choose_columns, encode_csv, list_outputs, open_sinks, round_record
+from iqa_cli.scoring.writers import SINKS, CsvSink, encode_csv, list_columns, list_outputs, open_sinks, round_record
 
 GOOD = ScoreRecord("photos/a.jpg", Status.OK, "toy", 74.30449, 88.04999, width=4000, height=3000, uncertainty=12.36)
 BAD = ScoreRecord("b.jpg", Status.DAMAGED, "toy", detail='JPEG, "cut short"')
@@ -280,7 +280,7 @@ GROUPED = (replace(GOOD, place=PLACE), replace(GOOD, place=replace(PLACE, rank=2
 
 def write_grouped(kind: str, *records: ScoreRecord) -> bytes:
     target = Bytes()
-    sink = SINKS[kind](target, choose_columns(groups=True))
+    sink = SINKS[kind](target, list_columns(groups=True))
     for record in records:
         sink.write(record)
     return target.whole
@@ -319,16 +319,16 @@ def test_without_groups_the_columns_stay() -> None:
 @pytest.mark.parametrize("first", [False, True])
 def test_nothing_is_appended_to_other_columns(tmp_path: Path, kind: str, first: bool) -> None:
     path = tmp_path / "scores"
-    with open_sinks({kind: path}, choose_columns(groups=first)) as sink:
+    with open_sinks({kind: path}, list_columns(groups=first)) as sink:
         sink.write(GROUPED[0])
     begun = path.read_bytes()
     with (
         pytest.raises(UsageError, match="with the columns"),
-        open_sinks({kind: path}, choose_columns(groups=not first), append=True),
+        open_sinks({kind: path}, list_columns(groups=not first), append=True),
     ):
         pass
     assert path.read_bytes() == begun
-    with open_sinks({kind: path}, choose_columns(groups=first), append=True) as sink:
+    with open_sinks({kind: path}, list_columns(groups=first), append=True) as sink:
         sink.write(GROUPED[0])
     assert path.read_bytes().startswith(begun)
     check_outputs(list_outputs({kind: path}), [])  # with either columns it is an earlier output

@@ -14,7 +14,7 @@ from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout, open_target
 from iqa_cli.files.outputs import Output, check_outputs, is_plot, list_model_parts
-from iqa_cli.scoring.writers import choose_columns, describe_record, encode_json
+from iqa_cli.scoring.writers import describe_record, encode_json, list_columns
 
 if TYPE_CHECKING:
     from iqa_cli.scoring.explaining import Explanation
@@ -123,7 +123,7 @@ def describe_explanation(found: Explanation) -> dict[str, Any]:
 
     from iqa_cli.explain.reasons import KINDS
 
-    record = describe_record(found.record, choose_columns(reasons=True))
+    record = describe_record(found.record, list_columns(detail=True, reasons=True))
     words = [{"sentence": KINDS[reason.code].sentence, "advice": KINDS[reason.code].advice} for reason in found.reasons]
     values = record.pop("reason_values") or []
     return {

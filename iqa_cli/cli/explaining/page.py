@@ -104,7 +104,8 @@ def show_score(record: ScoreRecord) -> str:
     """The score in a line."""
     values = format_record(record)
     spread = f" ± {values['uncertainty']}" if values["uncertainty"] else ""
-    return f"Score {values['score']}{spread}, percentile {values['percentile']}, {record.width} x {record.height} px"
+    detail = "" if record.native is None else f", detail {record.native.detail:.0f}"
+    return f"Score {values['score']}{spread}, percentile {values['percentile']}{detail}, {record.width} x {record.height} px"
 
 
 def name_reasons(found: Explanation) -> str:

@@ -60,7 +60,7 @@ def is_container(path: str) -> bool:
 
 @dataclass(frozen=True)
 class ChoiceFlags:
-    """Which records are written; one that has no score always is."""
+    """Which records are written, and what else they say; one that has no score always is."""
 
     sort: Annotated[
         Order | None,
@@ -94,6 +94,10 @@ class ChoiceFlags:
             help="Say what is wrong with each photo, as soft or dark; in JSON with the numbers. See iqa explain.",
             rich_help_panel=CHOICE,
         ),
+    ] = False
+    detail: Annotated[
+        bool,
+        typer.Option("--detail", help="Measure at full size how much of the resolution is real, too.", rich_help_panel=CHOICE),
     ] = False
     fail_under: Annotated[
         float | None,

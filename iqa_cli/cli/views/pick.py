@@ -20,7 +20,7 @@ from iqa_cli.culling.picking.steps import Action
 from iqa_cli.culling.picking.suggestions import Advice, Suggestion
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.records import GROUP_COLUMNS
-from iqa_cli.scoring.writers import choose_columns, encode_csv, format_record
+from iqa_cli.scoring.writers import encode_csv, format_record, list_columns
 
 if TYPE_CHECKING:
     from iqa_cli.culling.picking.journal import Journal
@@ -60,7 +60,7 @@ def print_suggestions(suggestions: Sequence[Suggestion], plan: Plan | None) -> N
 def describe_suggestion(suggestion: Suggestion, targets: Mapping[str, str]) -> dict[str, str]:
     """A suggestion as text, in the order of COLUMNS."""
     record, advice, reason = suggestion
-    values = format_record(record, choose_columns(groups=True))
+    values = format_record(record, list_columns(groups=True))
     own = {"path": record.path, "suggestion": advice or "", "reason": reason, "target": targets.get(record.path, "")}
     return {name: own.get(name, values.get(name, "")) for name in COLUMNS}
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from iqa_cli.errors import IqaError
 from iqa_cli.files.atomic import STDOUT, open_stdout
 from iqa_cli.options import FILE_KINDS
-from iqa_cli.records import COLUMNS, GROUP_COLUMNS, GroupPlace, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, GroupPlace, ScoreRecord, Status
 from iqa_cli.scoring.writers import Columns, encode_csv, format_record
 
 if TYPE_CHECKING:  # an error message need not wait for the network's libraries
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # an error message need not wait for the network's libraries
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
 GROUP = 17  # characters of a place in a group
-JUSTIFIED: tuple[JustifyMethod, ...] = ("right", "right", "right", "left", "left")
+JUSTIFIED: tuple[JustifyMethod, ...] = ("right", "right", "right")
 ROOMY = 72  # characters a line from which there is room for a bar
 SHORTEST = 8  # characters of a path at any terminal
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
@@ -147,23 +147,27 @@ class TableSink:
 
     def __init__(self, columns: Columns = COLUMNS, *, header: bool = True) -> None:
         self.console = open_console(stderr=False)
-        self.grouped = GROUP_COLUMNS[0] in columns
+        self.grouped = {*GROUP_COLUMNS} <= {*columns}
+        self.detailed = {*DETAIL_COLUMNS} <= {*columns}
         self.header = header
 
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
         if self.header:
-            titles = ("Score", "±", "Percentile", *(("",) if self._bar else ()), *(("Group",) if self.grouped else ()), "Image")
+            shown = (("", self._bar), ("Detail", self.detailed), ("Real MP", self.detailed), ("Group", self.grouped))
+            titles = ("Score", "±", "Percentile", *(title for title, there in shown if there), "Image")
             self._print(*(Text(cell, style="bold") for cell in titles))
             self.header = False
         path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
         if record.status is Status.OK:
-            values = format_record(record)
+            values = format_record(record, COLUMNS + DETAIL_COLUMNS)
             bar = [Text("━" * round((record.percentile or 0) / 100 * BAR), style="cyan")] if self._bar else []
             group = [show_place(record.place)] if self.grouped else []
             known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
+            detail = [Text(values[name]) for name in DETAIL_COLUMNS] if self.detailed else []
             wrong = ", ".join(reason.code.replace("_", " ") for reason in record.reasons or ())
-            self._print(*known, *bar, *group, Text.assemble(path, *((("\n", (wrong, "yellow"))) if wrong else ())))
+            image = Text.assemble(path, *((("\n", (wrong, "yellow"))) if wrong else ()))
+            self._print(*known, *bar, *detail, *group, image)
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
@@ -171,12 +175,18 @@ class TableSink:
     @property
     def _bar(self) -> bool:
         """Whether there is room for a bar."""
-        return self.console.width >= ROOMY + (GROUP + GAP if self.grouped else 0)
+        return self.console.width >= ROOMY + sum(width + GAP for width, _ in self._others)
 
     @property
     def _widths(self) -> tuple[int, ...]:
-        """Of the columns before the path: numbers, perhaps a bar, perhaps the group."""
-        return (6, 4, 10, *((BAR,) if self._bar else ()), *((GROUP,) if self.grouped else ()))
+        """Of the columns before the path: numbers, perhaps a bar, and the others."""
+        return (6, 4, 10, *((BAR,) if self._bar else ()), *(width for width, _ in self._others))
+
+    @property
+    def _others(self) -> tuple[tuple[int, JustifyMethod], ...]:
+        """Width and side of the columns that a run may have: of the detail, and of the group."""
+        detail: tuple[tuple[int, JustifyMethod], ...] = ((6, "right"), (7, "right")) if self.detailed else ()
+        return (*detail, *(((GROUP, "left"),) if self.grouped else ()))
 
     @property
     def _indent(self) -> int:
@@ -189,7 +199,8 @@ class TableSink:
         if len(cells) == 2:
             line.add_column(width=self._indent)
         else:
-            for width, justify in zip(self._widths, JUSTIFIED, strict=False):
+            sides = (*JUSTIFIED, *(("left",) if self._bar else ()), *(side for _, side in self._others))
+            for width, justify in zip(self._widths, sides, strict=True):
                 line.add_column(width=width, justify=justify)
         line.add_column(overflow="fold")
         line.add_row(*cells)

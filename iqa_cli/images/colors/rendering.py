@@ -44,6 +44,22 @@ class ByteRaster:
 
 
 @dataclass(frozen=True)
+class LumaRaster:
+    """The luma of a picture as it is coded, of 8 bits; no profile is applied to it."""
+
+    picture: Image.Image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.picture.size
+
+    def render(self, window: Window) -> Image.Image:
+        """A part of it, mode L."""
+        return self.picture.crop(window)
+
+
+@dataclass(frozen=True)
 class WideRaster:
     """RGB, or RGB and alpha, [h, w, 3 or 4] from 0 to `levels`, in a wider color space than sRGB. peak: see `find_peak`."""
 

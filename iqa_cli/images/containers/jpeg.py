@@ -30,14 +30,15 @@ BLOCK = 32  # rows that at most are coded together
 CHUNK = 1 << 20  # bytes
 
 
-def draft_jpeg(picture: ImageFile.ImageFile, required: tuple[int, int]) -> int:
+def draft_jpeg(picture: ImageFile.ImageFile, required: tuple[int, int], *, luma: bool = False) -> int:
     """Have a JPEG decoded at 1/8, 1/4 or 1/2: the smallest scale that leaves DRAFT_MARGIN times the (height, width) required.
 
-    Most of the inverse DCT then falls away. required: of the picture as stored. Gives 8, 4 or 2; 1 where nothing changes.
+    Most of the inverse DCT then falls away. required: of the picture as stored. luma: of YCbCr decode that alone. Gives 8, 4
+    or 2; 1 where nothing changes.
     """
     rows, columns = required
     width = picture.width
-    drafted = picture.draft(None, (ceil(DRAFT_MARGIN * columns), ceil(DRAFT_MARGIN * rows)))
+    drafted = picture.draft("L" if luma else None, (ceil(DRAFT_MARGIN * columns), ceil(DRAFT_MARGIN * rows)))
     return round(width / drafted[1][2]) if drafted else 1
 
 
@@ -64,7 +65,7 @@ def limit_jpeg_rows(file: BinaryIO, picture: ImageFile.ImageFile, rows: int, sca
         return picture
     file.seek(0)
     opened = JpegImagePlugin.JpegImageFile(cast(BinaryIO, HeightOverride(file, place, height)))
-    opened.draft(None, (opened.width // scale, 1))
+    opened.draft("L" if picture.mode == "L" else None, (opened.width // scale, 1))
     return opened if opened.size == (picture.width, ceil(height / scale)) else picture
 
 

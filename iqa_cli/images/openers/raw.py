@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image, JpegImagePlugin
 
-from iqa_cli.images.crops import CropSpec
+from iqa_cli.images.crops import Wanted
 from iqa_cli.images.formats import RAW
 from iqa_cli.images.openers.libraries import import_library
 from iqa_cli.images.orientation import TRANSPOSED, read_orientation, swap_sides
@@ -30,7 +30,7 @@ class RawPicture(NamedTuple):
     height: int
 
 
-def read_raw(file: BinaryIO, *, develop: bool, max_pixels: int, crops: CropSpec | None) -> RawPicture:
+def read_raw(file: BinaryIO, *, develop: bool, max_pixels: int, crops: Wanted | None) -> RawPicture:
     """The preview of a RAW file where it is large enough, else, or for `develop`, the sensor's data in sRGB.
 
     Half the size is developed where that is all that crops need. Raises Undecodable, or whatever the decoder raises.
@@ -82,7 +82,7 @@ def find_preview(library: Any, raw: Any, orientation: int) -> Preview | None:
     return None
 
 
-def develop_raw(raw: Any, crops: CropSpec | None, width: int, height: int) -> Image.Image:
+def develop_raw(raw: Any, crops: Wanted | None, width: int, height: int) -> Image.Image:
     """The sensor's data with the camera's white balance, in sRGB of 8 bits, upright. Raises whatever the decoder raises."""
     half = False
     if crops is not None:

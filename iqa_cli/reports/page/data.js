@@ -38,6 +38,11 @@ function reasonsOf(photo) {
   return Array.isArray(reasons) ? reasons.join(", ") : reasons || "";
 }
 
+function nativeOf(photo) { // how much of its resolution is real, where that was measured
+  const { native_detail: detail, effective_mp: real } = photo.extra || {};
+  return detail === undefined ? "" : `detail ${detail.toFixed(0)}, ${real.toFixed(1)} of ${(photo.width * photo.height / 1e6).toFixed(1)} MP`;
+}
+
 photos.forEach((photo, index) => {
   const cut = photo.path.lastIndexOf("/");
   photo.index = index;

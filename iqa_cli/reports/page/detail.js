@@ -2,6 +2,7 @@
 
 const LABELS = {
   group: "Group", group_kind: "Kind of group", rank_in_group: "Rank in group", best_of_group: "Best of group", reasons: "Reasons",
+  native_detail: "Detail", effective_mp: "Real megapixels",
 };
 
 function openDetail(photo) {

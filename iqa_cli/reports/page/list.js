@@ -6,7 +6,7 @@ const list = $("list");
 const elements = new Map(); // photo, or its heading, by key -> element
 let rows = []; // {top, height, items: [{key, photo, make, x, width, height}]}, from the top down
 let columns = 1;
-const withReasons = scored.some((photo) => reasonsOf(photo));
+const extraLines = [reasonsOf, nativeOf].filter((told) => scored.some(told)).length; // of a tile
 
 function layOut() {
   const width = list.clientWidth;
@@ -27,7 +27,7 @@ function layOutFailures(width) {
 function layOutTiles(width) {
   columns = Math.max(1, Math.floor((width + TILE.gap) / (TILE.width + TILE.gap)));
   const wide = (width - TILE.gap * (columns - 1)) / columns;
-  const high = TILE.height + (withReasons ? TILE.reasons : 0);
+  const high = TILE.height + extraLines * TILE.reasons;
   let top = 0, row = null, group = null;
   for (const photo of state.shown) {
     if (state.view === "groups" && groupOf(photo) !== group) {

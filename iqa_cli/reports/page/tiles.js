@@ -33,6 +33,7 @@ function makeTick(photo) {
 
 function makeTile(photo) {
   const reasons = reasonsOf(photo);
+  const native = nativeOf(photo);
   const score = make("span", { className: "score" }, photo.score.toFixed(1));
   const uncertainty = photo.uncertainty === null ? "" : make("span", { className: "quiet" }, `±${photo.uncertainty.toFixed(0)}`);
   const percentile = make("span", { className: "percentile" }, `${ordinal(photo.percentile)} percentile`);
@@ -41,6 +42,7 @@ function makeTile(photo) {
     make("div", { className: "line" }, score, uncertainty, percentile, makeTick(photo)),
     makeName(photo),
     make("div", { className: "where", title: show(photo.folder) }, make("bdi", {}, photo.folder === "." ? "" : show(photo.folder))),
+    native && make("div", { className: "reasons" }, native),
     reasons && make("div", { className: "reasons", title: show(reasons) }, show(reasons)));
 }
 

@@ -1,0 +1,72 @@
+"""Take native patches of a file that a decoder has just reduced for its score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iqa_cli.detail.native import SIDE, Luma, NativePatches, Place
+from iqa_cli.detail.patches import choose_places, cut_patches, reduce_luma, to_luma
+from iqa_cli.images.crops import NativeWindow, Region
+from iqa_cli.images.decode import Decoded, decode_image
+from iqa_cli.options import MAX_PIXELS, RawChoice
+
+
+def take_patches(
+    path: str,
+    image: Decoded,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    raw: RawChoice = RawChoice.PREVIEW,
+    suffix: str | None = None,
+) -> NativePatches:
+    """The patches of a file. image: of the same file; a JPEG that it reduced is decoded again, its luma alone.
+
+    Others as of `decode_image`. So the score is what it is without. Patches lie in what the score's crops are made of. Raises
+    Undecodable.
+    """
+    region = image.region
+    luma = read_luma(region)
+    height, width = find_native_size(image)
+    window = scale_window(region, image.reduction, height, width)
+    places = choose_places(reduce_luma(luma), window[3] - window[1], window[2] - window[0])
+    places = [(x + window[0], y + window[1]) for x, y in places]
+    if image.reduction > 1:
+        wanted = bound_places(places)
+        region = decode_image(path, max_pixels=max_pixels, crops=wanted, raw=raw, suffix=suffix).region
+        luma = read_luma(region)
+    inside = [clip_inside(place, region) for place in places]
+    patches = cut_patches(luma, [(x - region.left, y - region.top) for x, y in inside])
+    return NativePatches(patches, tuple(inside), region.height, region.width)
+
+
+def read_luma(region: Region) -> Luma:
+    """The luma of a region, uint8 [h, w]."""
+    pixels = np.asarray(region.picture)
+    return pixels if pixels.ndim == 2 else to_luma(pixels)
+
+
+def find_native_size(image: Decoded) -> tuple[int, int]:
+    """Height and width in px before a reduction; to within that of the preview of a RAW file, whose size is not the file's."""
+    sides = ((image.height, image.region.height), (image.width, image.region.width))
+    height, width = (full if -(-full // image.reduction) == shown else shown * image.reduction for full, shown in sides)
+    return height, width
+
+
+def scale_window(region: Region, reduction: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """The window of the native picture that a region shows."""
+    left, top = region.left * reduction, region.top * reduction
+    right, bottom = left + region.picture.width * reduction, top + region.picture.height * reduction
+    return left, top, min(right, width), min(bottom, height)
+
+
+def bound_places(places: list[Place]) -> NativeWindow:
+    """The window that holds all patches."""
+    lefts, tops = zip(*places, strict=True)
+    return NativeWindow(min(lefts), min(tops), max(lefts) + SIDE, max(tops) + SIDE)
+
+
+def clip_inside(place: Place, region: Region) -> Place:
+    """A place moved so far that its patch lies within a region, or begins where that does."""
+    x, y = place
+    right, bottom = region.left + region.picture.width - SIDE, region.top + region.picture.height - SIDE
+    return max(region.left, min(x, right)), max(region.top, min(y, bottom))

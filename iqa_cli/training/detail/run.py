@@ -1,0 +1,87 @@
+"""From photos to the network for detail: draw patches, fit, and tell how it went."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from iqa_cli.detail.outputs import OFFSETS
+from iqa_cli.errors import DataError
+from iqa_cli.images.find import find_images
+from iqa_cli.networks.detail import DetailNetwork
+from iqa_cli.training.detail.fit import Fitted, fit, open_samples
+from iqa_cli.training.detail.options import DetailTraining
+from iqa_cli.training.detail.samples import plan_sources, write_samples
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How many patches are drawn, of how many."""
+
+    done: int
+    patches: int
+
+
+def train_detail(network: DetailNetwork, options: DetailTraining) -> Iterator[Drawn | Fitted]:
+    """Train a new network in place, and tell how far it is. Raises DataError where there are no photos, or no room for patches.
+
+    The same photos, options and seed give the same patches, and, on one thread, the same network.
+    """
+    with open_file(options) as file:
+        try:
+            yield from draw(file, options)
+        except OSError as error:
+            raise DataError(f"{file}: cannot write patches: {error.strerror}") from error
+        yield from fit(network, file, options)
+
+
+def make_network(seed: int) -> DetailNetwork:
+    """An untrained network. The same seed gives the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return DetailNetwork(len(OFFSETS))
+
+
+@contextmanager
+def open_file(options: DetailTraining) -> Iterator[Path]:
+    """Where the patches go: the file of the options, or one that is gone after the block."""
+    if options.samples is not None:
+        yield options.samples
+        return
+    with tempfile.TemporaryDirectory(prefix="iqa-detail-") as folder:
+        yield Path(folder) / "patches.npy"
+
+
+def draw(file: Path, options: DetailTraining) -> Iterator[Drawn]:
+    """Write the patches, unless an earlier training has left as many. Raises DataError, OSError."""
+    if file.exists():
+        try:
+            found = len(open_samples(file))
+        except ValueError as error:
+            raise DataError(f"{file}: {error}: name another file for the patches") from error
+        if found != options.patches:
+            raise DataError(f"{file}: holds {found} patches, and {options.patches} are wanted: name another file")
+        yield Drawn(found, found)
+        return
+    paths = list(find_images(options.photos, Counter()))
+    if not paths:
+        raise DataError(f"no photos found in {', '.join(options.photos)}")
+    aside = file.with_name(f"{file.name}.part.npy")
+    try:
+        for done in write_samples(plan_sources(paths, options.patches), aside, options.seed):
+            yield Drawn(done, options.patches)
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def count_photos(file: Path) -> int:
+    """How many photos the patches of a file are from."""
+    return len(np.unique(np.asarray(open_samples(file)["photo"])))
