@@ -25,7 +25,9 @@ from iqa_cli.models.card import read_card, write_card
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["blended", "card", "grid", "groups", "latency", "load", "speed", "training_speed"])
+@pytest.mark.parametrize(
+    "name", ["blended", "card", "grid", "groups", "latency", "load", "maps", "reasons", "speed", "training_speed"]
+)
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
     if name in ("grid", "training_speed", "card"):
         pytest.importorskip("torch", reason="needs the [train] extra")
