@@ -75,14 +75,15 @@ def measure_evenness(luma: Floats, colors: Counts) -> float:
 
 
 def measure_lost(rgb: Rgb) -> float:
-    """The share of rows, or of columns, at an end of the picture that are one colour each, neither black nor white."""
+    """The share of rows, or of columns, at an end of the picture that are one colour, neither black nor white."""
     return max(measure_lost_rows(rgb[:, ::EVERY]), measure_lost_rows(rgb[::EVERY].transpose(1, 0, 2)))
 
 
 def measure_lost_rows(rgb: Rgb) -> float:
     """The same of rows alone."""
-    low, high = rgb.min(axis=1), rgb.max(axis=1)  # [H, 3]
-    plain = (high - low <= 2).all(axis=1) & (high.min(axis=1) > BLACK) & (low.max(axis=1) < WHITE)
-    if plain.all():
+    low, high = rgb.min(axis=1).astype(np.int16), rgb.max(axis=1).astype(np.int16)  # [H, 3]
+    plain = (high - low <= 1).all(axis=1) & (high.min(axis=1) > BLACK) & (low.max(axis=1) < WHITE)
+    alike = [plain & (np.abs(low - low[end]) <= 1).all(axis=1) for end in (0, -1)]
+    if alike[0].all():
         return 1.0
-    return max(int(plain.argmin()), int(plain[::-1].argmin())) / len(plain)
+    return max(int(alike[0].argmin()), int(alike[1][::-1].argmin())) / len(plain)
