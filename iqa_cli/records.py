@@ -72,8 +72,8 @@ class GroupKind(StrEnum):
 class GroupPlace:
     """Where a photo stands in its group.
 
-    group: its name. size: photos in it. rank: 1 for the best; None, as `best`, in groups that are kept whole. sharpness: beside
-    that of the sharpest, log2, 0 for that; None where there is no rank.
+    group: its name. size: photos in it. rank: 1 for the best; None, as `best`, in groups that are kept whole. sharpness: the
+    detail beside that of the sharpest, log2, 0 for that; None where there is no rank.
     """
 
     group: str

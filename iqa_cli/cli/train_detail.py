@@ -62,8 +62,8 @@ def list_detail_files(output: Path) -> list[Output]:
     ]
 
 
-def describe_training(options: DetailTraining, errors: dict[str, float] | None) -> dict[str, Any]:
+def describe_training(options: DetailTraining, errors: dict[str, float]) -> dict[str, Any]:
     """What the card says of the training. errors: of each output, on photos held out."""
     shown = {name: value for name, value in asdict(options).items() if name not in ("photos", "output", "samples")}
     photos = [Path(photo).name for photo in options.photos]
-    return {"photos": photos, **shown, "errors_log2": {name: round(error, 4) for name, error in (errors or {}).items()}}
+    return {"photos": photos, **shown, "errors_log2": {name: round(error, 4) for name, error in errors.items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,27 +23,31 @@ LEAST_SPREAD = 0.1  # of log2 of the reduction: as well as it is known at best
 class Estimates:
     """What is estimated of n patches, each float64 [n].
 
-    reduction: log2 of the factor by which a side could be reduced with nothing lost, from 0. spread: its SD. blur: sigma in px.
-    scale: factor of an enlargement, from 1. shake: px. noise, compression: SD and RMS on 0..255.
+    reduction: log2 of the factor by which a side could be reduced with nothing lost, from 0. blur: sigma in px. scale: factor of
+    an enlargement, from 1. shake: px. noise, compression: SD and RMS on 0..255. spreads: of each of them by its name, the SD of
+    its logarithm to base 2.
     """
 
     reduction: Floats
-    spread: Floats
     blur: Floats
     scale: Floats
     shake: Floats
     noise: Floats
     compression: Floats
+    spreads: Mapping[str, Floats]
+
+    def weigh(self, name: str) -> Floats:
+        """How much each patch knows of a quantity: the inverse of its variance."""
+        return np.asarray(1.0 / (np.square(self.spreads[name]) + LEAST_SPREAD**2))
 
 
 def combine(estimates: Estimates, native: NativePatches) -> Detail:
     """What the patches of a photo say of it."""
-    weights = 1.0 / (np.square(estimates.spread) + LEAST_SPREAD**2)
-    shares = weigh_sharpest(estimates.reduction, weights)
+    shares = weigh_sharpest(estimates.reduction, estimates.weigh("reduction"))
     reduction = max(0.0, float(shares @ estimates.reduction))
     spread = NINETY * find_spread(estimates, shares, reduction)
     blur, scale, shake = (float(shares @ values) for values in (estimates.blur, estimates.scale, estimates.shake))
-    noise, compression = (float(np.average(values, weights=weights)) for values in (estimates.noise, estimates.compression))
+    noise, compression = (average(getattr(estimates, name), estimates.weigh(name)) for name in ("noise", "compression"))
     megapixels = native.height * native.width / 1e6
     low, mean, high = (megapixels * 4.0 ** -max(0.0, value) for value in (reduction + spread, reduction, reduction - spread))
     kept = keep_after(noise, compression)
@@ -60,9 +65,14 @@ def weigh_sharpest(reduction: Floats, weights: Floats) -> Floats:
     return np.asarray(shares / shares.sum())
 
 
+def average(values: Floats, weights: Floats) -> float:
+    """The mean of what all patches say of one photo, by what they know."""
+    return float(np.average(values, weights=weights))
+
+
 def find_spread(estimates: Estimates, shares: Floats, mean: float) -> float:
     """The SD of the reduction of a photo: what its patches are uncertain by, and what the sharpest of them differ by."""
-    own = float(shares @ np.square(estimates.spread))
+    own = float(shares @ np.square(estimates.spreads["reduction"]))
     between = float(shares @ np.square(estimates.reduction - mean))
     return float((own / 2 + between + LEAST_SPREAD**2) ** 0.5)
 
@@ -76,7 +86,7 @@ def describe_patches(estimates: Estimates, native: NativePatches) -> tuple[Patch
     """The patches with the detail of each."""
     values = 100 * 2.0 ** -np.maximum(estimates.reduction, 0.0)
     kept = [keep_after(*pair) for pair in zip(estimates.noise.tolist(), estimates.compression.tolist(), strict=True)]
-    certain = 1.0 / (1.0 + np.square(estimates.spread / 0.5))
+    certain = 1.0 / (1.0 + np.square(estimates.spreads["reduction"] / 0.5))
     return tuple(
         Patch(x, y, SIDE, float(value) * keep, float(certainty))
         for (x, y), value, keep, certainty in zip(native.places, values, kept, certain, strict=True)

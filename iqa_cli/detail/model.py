@@ -12,7 +12,7 @@ from iqa_cli.detail.combine import Estimates, combine
 from iqa_cli.detail.native import SIDE, Luma, NativePatches
 from iqa_cli.detail.outputs import OFFSETS, decode_outputs
 from iqa_cli.errors import WeightsError
-from iqa_cli.images.crops import Rgb
+from iqa_cli.images.crops import Rgb, make_region
 from iqa_cli.models.card import WeightFile, hash_file
 from iqa_cli.models.find import released_folder
 from iqa_cli.models.onnx_backend import OnnxPatches
@@ -38,9 +38,10 @@ class DetailModel:
 
     def measure(self, rgb: Rgb) -> Detail:
         """The detail of a photo, uint8 [H, W, 3], upright sRGB in native pixels."""
-        from iqa_cli.detail.patches import cut_native, to_luma
+        from iqa_cli.detail.take import take_patches  # beside decoders, which only those load who measure pixels
+        from iqa_cli.images.decode import Decoded
 
-        return self.judge(cut_native(to_luma(rgb)))
+        return self.judge(take_patches("", Decoded(make_region(rgb), *rgb.shape[1::-1])))
 
     def judge(self, native: NativePatches) -> Detail:
         """The detail of a photo from its patches. Raises WeightsError where the network fails."""

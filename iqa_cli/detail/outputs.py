@@ -30,4 +30,5 @@ def decode_outputs(outputs: npt.NDArray[np.float32]) -> Estimates:
     spreads = np.exp(np.clip(logs, *LOG_VARIANCE) / 2)
     columns = dict(zip(OFFSETS, means.T, strict=True))
     values = {name: np.maximum(2.0 ** columns[name] - offset, LEAST.get(name, 0.0)) for name, offset in OFFSETS.items()}
-    return Estimates(**values | {"reduction": columns["reduction"], "spread": spreads[:, list(OFFSETS).index("reduction")]})
+    known = dict(zip(OFFSETS, spreads.T, strict=True))
+    return Estimates(**values | {"reduction": columns["reduction"]}, spreads=known)

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.detail.native import FOCUSED, RANDOM, SIDE, Luma, NativePatches, Place
-from iqa_cli.images.crops import Rgb
+from iqa_cli.detail.native import FOCUSED, RANDOM, SIDE, Luma, Place
+from iqa_cli.images.crops import Region, Rgb
 
 Floats = npt.NDArray[np.float32]
 
-LONGEST = 1024  # px of the longer side of the reduced picture
+LONGEST = 800  # px that the longer side of the reduced picture has at most
 APART = 0.12  # of the longer side: as far apart are the centers of patches, where there is room for it
-FINE, COARSE = 1.0, 4.0  # px: what is finer than the one, and what is finer than the other, in the reduced picture
+FINE, COARSE = 1.0, 13  # px: sigma of what is not fine, and side of a mean of what is not even coarse, of the reduced picture
 
 
 def to_luma(rgb: Rgb) -> Luma:
@@ -26,20 +26,17 @@ def to_luma(rgb: Rgb) -> Luma:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def cut_native(luma: Luma) -> NativePatches:
-    """The patches of a photo by its luma, uint8 [H, W]."""
-    height, width = luma.shape
-    places = choose_places(reduce_luma(luma), height, width)
-    return NativePatches(cut_patches(luma, places), tuple(places), height, width)
+def read_luma(region: Region) -> Luma:
+    """The luma of a region, uint8 [h, w]."""
+    pixels = np.asarray(region.picture)
+    return pixels if pixels.ndim == 2 else to_luma(pixels)
 
 
-def reduce_luma(luma: Luma) -> Luma:
-    """The reduced picture that patches are chosen on; the picture itself where it is no larger."""
-    scale = LONGEST / max(luma.shape)
-    if scale >= 1:
-        return luma
-    rows, columns = (max(1, round(side * scale)) for side in luma.shape)
-    return np.asarray(cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+def reduce_luma(region: Region) -> Luma:
+    """The reduced picture that patches are chosen on, uint8 [h, w]; all there is where that is no larger."""
+    factor = -(-max(region.picture.size) // LONGEST)
+    picture = region.picture.reduce(factor) if factor > 1 else region.picture
+    return np.asarray(picture.convert("L"))
 
 
 def choose_places(reduced: Luma, height: int, width: int) -> list[Place]:
@@ -58,7 +55,8 @@ def choose_places(reduced: Luma, height: int, width: int) -> list[Place]:
 def map_energy(reduced: Luma, height: int) -> Floats:
     """How likely something in focus is in a patch around each pixel of the reduced picture: fine structure, beside coarse."""
     picture = reduced.astype(np.float32)
-    fine, coarse = (picture - cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (FINE, COARSE))
+    fine = picture - cv2.GaussianBlur(picture, (0, 0), FINE)
+    coarse = picture - cv2.blur(picture, (COARSE, COARSE))
     side = max(3, round(SIDE * len(reduced) / height) | 1)
     means = [cv2.blur(band * band, (side, side), borderType=cv2.BORDER_REFLECT) for band in (fine, coarse)]
     return np.asarray(means[0] / np.sqrt(means[1] + 4.0), np.float32)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from iqa_cli.detail.native import SIDE, Luma, NativePatches, Place
-from iqa_cli.detail.patches import choose_places, cut_patches, reduce_luma, to_luma
+from iqa_cli.detail.native import SIDE, NativePatches, Place
+from iqa_cli.detail.patches import choose_places, cut_patches, read_luma, reduce_luma
 from iqa_cli.images.crops import NativeWindow, Region
 from iqa_cli.images.decode import Decoded, decode_image
 from iqa_cli.options import MAX_PIXELS, RawChoice
@@ -25,24 +23,14 @@ def take_patches(
     Undecodable.
     """
     region = image.region
-    luma = read_luma(region)
     height, width = find_native_size(image)
-    window = scale_window(region, image.reduction, height, width)
-    places = choose_places(reduce_luma(luma), window[3] - window[1], window[2] - window[0])
-    places = [(x + window[0], y + window[1]) for x, y in places]
+    left, top, right, bottom = scale_window(region, image.reduction, height, width)
+    places = [(x + left, y + top) for x, y in choose_places(reduce_luma(region), bottom - top, right - left)]
     if image.reduction > 1:
-        wanted = bound_places(places)
-        region = decode_image(path, max_pixels=max_pixels, crops=wanted, raw=raw, suffix=suffix).region
-        luma = read_luma(region)
+        region = decode_image(path, max_pixels=max_pixels, crops=bound_places(places), raw=raw, suffix=suffix).region
     inside = [clip_inside(place, region) for place in places]
-    patches = cut_patches(luma, [(x - region.left, y - region.top) for x, y in inside])
+    patches = cut_patches(read_luma(region), [(x - region.left, y - region.top) for x, y in inside])
     return NativePatches(patches, tuple(inside), region.height, region.width)
-
-
-def read_luma(region: Region) -> Luma:
-    """The luma of a region, uint8 [h, w]."""
-    pixels = np.asarray(region.picture)
-    return pixels if pixels.ndim == 2 else to_luma(pixels)
 
 
 def find_native_size(image: Decoded) -> tuple[int, int]:

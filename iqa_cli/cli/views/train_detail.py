@@ -8,34 +8,38 @@ from typing import TYPE_CHECKING
 from iqa_cli.cli.views.terminal import print_note
 
 if TYPE_CHECKING:
-    from iqa_cli.training.detail.fit import Fitted
-    from iqa_cli.training.detail.run import Drawn
+    from iqa_cli.training.detail.run import Drawn, Fitted, Stepped
 
 SAID = 10  # lines about patches
 
 
-def follow(events: Iterable[Drawn | Fitted], *, quiet: bool) -> dict[str, float] | None:
-    """Say how far a training is; the errors that it ended with."""
-    from iqa_cli.training.detail.run import Drawn
+def follow(events: Iterable[Drawn | Stepped | Fitted], *, quiet: bool) -> dict[str, float]:
+    """Say how far a training is; the errors that it ended with, if there were any."""
+    from iqa_cli.training.detail.run import Drawn, Fitted
 
-    errors, said = None, 0
+    errors: dict[str, float] = {}
+    said = 0
     for event in events:
-        if isinstance(event, Drawn):
-            if not quiet and event.done * SAID >= said * event.patches:
-                say(f"{event.done:,} of {event.patches:,} patches")
-                said += 1
-        else:
+        if isinstance(event, Fitted):
             errors = event.errors
-            if not quiet:
-                say(describe(event))
+        if isinstance(event, Drawn):
+            if event.done * SAID < said * event.patches:
+                continue
+            said += 1
+        if not quiet:
+            say(describe(event))
     return errors
 
 
-def describe(event: Fitted) -> str:
+def describe(event: Drawn | Stepped | Fitted) -> str:
     """How far it is, in a line."""
-    if event.errors is None:
-        return f"step {event.step:,}: loss {event.loss:.3f}"
-    return f"errors on photos held out, log2: {', '.join(f'{name} {error:.3f}' for name, error in event.errors.items())}"
+    from iqa_cli.training.detail.run import Drawn, Fitted
+
+    if isinstance(event, Drawn):
+        return f"{event.done:,} of {event.patches:,} patches"
+    if isinstance(event, Fitted):
+        return f"errors on photos held out, log2: {', '.join(f'{name} {error:.3f}' for name, error in event.errors.items())}"
+    return f"step {event.step:,}: loss {event.loss:.3f}"
 
 
 def say(text: str) -> None:

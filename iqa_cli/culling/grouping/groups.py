@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from math import log2
 
 from iqa_cli.culling.companions import is_paired
 from iqa_cli.culling.grouping.kinds import Series, divide_set
@@ -17,6 +18,8 @@ from iqa_cli.culling.grouping.likeness import Views
 from iqa_cli.culling.grouping.linking import OVERLAP, link_shots
 from iqa_cli.culling.grouping.shots import Shot, sort_shots
 from iqa_cli.records import GroupKind, GroupPlace, ScoreRecord
+
+POINTS = 10.0  # of the score that half the detail is worth within a group: framing anew changes a score by 2 or 3
 
 
 class Grouping:
@@ -81,11 +84,32 @@ def find_places(shots: Sequence[Shot]) -> Iterator[tuple[str, GroupPlace]]:
 
 
 def rank_shots(shots: Sequence[Shot], place: GroupPlace) -> Iterator[GroupPlace]:
-    """The place of each of a group, in which the best score is first, and of equal ones the first name."""
-    order = sorted(range(len(shots)), key=lambda number: (-shots[number].score, shots[number].name))
+    """The place of each of a group, in which the best is first, and of equal ones the first name.
+
+    The best has the highest score, from which a frame that is softer at full size loses POINTS for each half of its detail. As
+    long as that was not measured of all of them, the score alone counts.
+    """
+    measured = compare_detail(shots)
+    merits = [shot.score + POINTS * (measured[number] if measured else 0.0) for number, shot in enumerate(shots)]
+    order = sorted(range(len(shots)), key=lambda number: (-merits[number], shots[number].name))
     ranks = {number: rank for rank, number in enumerate(order, 1)}
-    for number, sharpness in enumerate(compare_sharpness(shots)):
+    for number, sharpness in enumerate(measured or compare_sharpness(shots)):
         yield replace(place, rank=ranks[number], sharpness=sharpness)
+
+
+def compare_detail(shots: Sequence[Shot]) -> list[float]:
+    """How much real detail a side of each has beside the most of them, log2; empty where it was not measured of all."""
+    sides = [measure_side(shot.record) for shot in shots]
+    if not all(sides):
+        return []
+    return [round(log2(side / max(sides)), 3) for side in sides]
+
+
+def measure_side(record: ScoreRecord) -> float:
+    """The real detail of a photo along a side, in px; 0 where it was not measured, or not known. So small copies are softer."""
+    if record.native is None or record.width is None or record.height is None:
+        return 0.0
+    return float(record.native.detail / 100 * (record.width * record.height) ** 0.5)
 
 
 def compare_sharpness(shots: Sequence[Shot]) -> list[float]:

@@ -21,12 +21,19 @@ REPORT = 100  # steps between reports
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """How far a training is. loss: mean over the last steps. errors: of each output, on photos held out, RMS of its log."""
+class Stepped:
+    """How far a training is. loss: mean over the last steps."""
 
     step: int
     loss: float
-    errors: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A training is done. errors: of each output on photos held out, RMS of its logarithm to base 2."""
+
+    step: int
+    errors: dict[str, float]
 
 
 def open_samples(file: Path) -> np.memmap[tuple[int], np.dtype[np.void]]:
@@ -38,13 +45,13 @@ def open_samples(file: Path) -> np.memmap[tuple[int], np.dtype[np.void]]:
 
 
 def split_samples(photos: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the samples to learn from, and of those of every so many-th photo, to measure on."""
-    every = max(2, round(1 / share)) if share else 0
+    """Places of the samples to learn from, and of those of every so many-th photo, to measure on; one photo has none."""
+    every = max(2, min(round(1 / share), int(photos.max()) + 1)) if share else 0
     held = photos % every == every - 1 if every else np.zeros(len(photos), bool)
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def fit(network: DetailNetwork, file: Path, options: DetailTraining) -> Iterator[Fitted]:
+def fit(network: DetailNetwork, file: Path, options: DetailTraining) -> Iterator[Stepped | Fitted]:
     """Train the network in place."""
     samples = open_samples(file)
     learnt, held = split_samples(np.asarray(samples["photo"]), options.validation)
@@ -67,10 +74,11 @@ def fit(network: DetailNetwork, file: Path, options: DetailTraining) -> Iterator
         schedule.step()
         total += float(loss.detach())
         if step % REPORT == 0 or step == options.steps:
-            yield Fitted(step, total / ((step - 1) % REPORT + 1))
+            yield Stepped(step, total / ((step - 1) % REPORT + 1))
             total = 0.0
     network.eval()
-    yield Fitted(options.steps, float("nan"), measure_errors(network, samples, held))
+    if len(held):
+        yield Fitted(options.steps, measure_errors(network, samples, held))
 
 
 def find_rate(step: int, steps: int) -> float:
@@ -96,10 +104,8 @@ def measure_loss(outputs: torch.Tensor, truths: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def measure_errors(network: DetailNetwork, samples: np.ndarray, held: np.ndarray) -> dict[str, float] | None:
-    """Of each output the RMS error in its logarithm; None where nothing was held out."""
-    if not len(held):
-        return None
+def measure_errors(network: DetailNetwork, samples: np.ndarray, held: np.ndarray) -> dict[str, float]:
+    """Of each output the RMS error in its logarithm."""
     squares = []
     for batch in np.array_split(held, max(1, len(held) // 64)):
         chosen = samples[batch]

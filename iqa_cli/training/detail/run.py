@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.errors import DataError
 from iqa_cli.images.find import find_images
 from iqa_cli.networks.detail import DetailNetwork
-from iqa_cli.training.detail.fit import Fitted, fit, open_samples
+from iqa_cli.training.detail.fit import Fitted, Stepped, fit, open_samples
 from iqa_cli.training.detail.options import DetailTraining
 from iqa_cli.training.detail.samples import plan_sources, write_samples
+
+__all__ = ["Drawn", "Fitted", "Stepped", "make_network", "train_detail"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Drawn:
     patches: int
 
 
-def train_detail(network: DetailNetwork, options: DetailTraining) -> Iterator[Drawn | Fitted]:
+def train_detail(network: DetailNetwork, options: DetailTraining) -> Iterator[Drawn | Stepped | Fitted]:
     """Train a new network in place, and tell how far it is. Raises DataError where there are no photos, or no room for patches.
 
     The same photos, options and seed give the same patches, and, on one thread, the same network.
@@ -80,8 +81,3 @@ def draw(file: Path, options: DetailTraining) -> Iterator[Drawn]:
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def count_photos(file: Path) -> int:
-    """How many photos the patches of a file are from."""
-    return len(np.unique(np.asarray(open_samples(file)["photo"])))
