@@ -47,11 +47,15 @@ class Kind:
     message: str
 
 
+NOT_PHOTO = "not_photo"
+ANY_PICTURE = (NOT_PHOTO, "partly_lost", "lowres")
+"""The reasons that pages and drawings may have, too."""
+
 KINDS: Mapping[str, Kind] = {
     kind.code: kind
     for kind in (
         Kind(
-            "not_photo",
+            NOT_PHOTO,
             (Rule("plainness", 0.25), Rule("regularity", 0.42), Rule("evenness", 0.65), Rule("structure", 0.06, below=True)),
             "This looks like a screenshot, a page, a drawing, a pattern or plain noise, not like a photo.",
             "The score was learnt from photos alone: do not rely on it here.",
@@ -156,9 +160,12 @@ KINDS: Mapping[str, Kind] = {
 def find_reasons(measured: Mapping[str, float]) -> tuple[Reason, ...]:
     """What is wrong with a photo, by what was measured of it, in the order of the table.
 
-    A measurement that is missing says nothing.
+    A measurement that is missing says nothing. Of what is no photo nothing else is said that only photos have.
     """
-    return tuple(reason for kind in KINDS.values() for reason in judge_kind(kind, measured))
+    found = tuple(reason for kind in KINDS.values() for reason in judge_kind(kind, measured))
+    if any(reason.code == NOT_PHOTO for reason in found):
+        return tuple(reason for reason in found if reason.code in ANY_PICTURE)
+    return found
 
 
 def judge_kind(kind: Kind, measured: Mapping[str, float]) -> Iterator[Reason]:

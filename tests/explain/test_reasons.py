@@ -57,3 +57,9 @@ def test_of_several_rules_the_one_that_is_broken_most_is_named() -> None:
     first, second = KINDS["noisy"].rules[:2]
     (found,) = find_reasons({first.measurement: first.threshold * 1.1, second.measurement: second.threshold * 3})
     assert found.measurement == second.measurement
+
+
+def test_of_what_is_no_photo_only_that_is_said_and_what_any_picture_may_have() -> None:
+    measured = {"plainness": 0.9, "white": 0.9, "blur": 3.0, "megapixels": 0.01}
+    assert [reason.code for reason in find_reasons(measured)] == ["not_photo", "lowres"]
+    assert [reason.code for reason in find_reasons(measured | {"plainness": 0.0})] == ["soft", "bright", "lowres"]
