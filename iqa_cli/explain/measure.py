@@ -30,6 +30,7 @@ CENTER = 0.8e6  # px in the middle of it that single pixels are looked at in
 SPARSE = 0.4e6  # px of it, evenly drawn, that its colours and plain areas are counted in
 SHORT_SIDE = 512  # px of the picture that edges are measured in, at most
 SOFT = 0.95  # px of blur in that, from which nothing can be said of enlarging by the spectrum
+LOST = 0.04  # the share of lost rows from which plain areas say nothing of what the picture is
 BEST_QUALITY = 100.0  # of what is no JPEG
 
 
@@ -46,15 +47,19 @@ def measure_picture(rgb: Rgb, width: int, jpeg_quality: float | None = None) -> 
     edges, grain = measure_edges(reduce(gray, SHORT_SIDE / min(gray.shape))), measure_grain(cut_center(seen))
     if edges["blur"] > SOFT:
         grain["cutoff"] = 0.0  # the spectrum of a blurred picture ends early, too
+    lost = measure_lost(seen)
     step = ceil((gray.size / SPARSE) ** 0.5)
+    content = measure_content(np.ascontiguousarray(seen[::step, ::step]))
+    if lost > LOST:
+        content["plainness"] = 0.0  # what is lost is plain, too
     return {
         "megapixels": pixels * (width / rgb.shape[1]) ** 2 / 1e6,
         "jpeg_quality": BEST_QUALITY if jpeg_quality is None else jpeg_quality,
         **edges,
         **grain,
         **measure_tones(reduce(seen, SIDE / max(gray.shape))),
-        **measure_content(np.ascontiguousarray(seen[::step, ::step])),
-        "lost_share": measure_lost(seen),
+        **content,
+        "lost_share": lost,
     }
 
 

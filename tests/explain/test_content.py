@@ -73,6 +73,8 @@ def test_grey_rows_and_columns_at_an_end_are_lost() -> None:
         lost = photo.copy()
         lost[cut] = 128
         assert measure_lost(lost) == pytest.approx(0.25, abs=0.01)
+        assert "partly_lost" in name_reasons(lost)
+        assert "not_photo" not in name_reasons(lost)
 
 
 @pytest.mark.parametrize("tone", [0, 255])
