@@ -40,7 +40,6 @@ def measure_picture(rgb: Rgb, width: int, jpeg_quality: float | None = None) -> 
     width: in px of the whole picture in its own size, of which rgb may be a reduction. jpeg_quality: as its file says it, if it
     does.
     """
-    cv2.setNumThreads(1)
     pixels = rgb.shape[0] * rgb.shape[1]
     seen = halve(rgb, ceil((pixels / (MEGAPIXELS * 1e6)) ** 0.5))
     gray = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
