@@ -106,7 +106,7 @@ class Patch:
 class Detail:
     """How much of a photo's resolution is real, from native pixels, where it is sharpest.
 
-    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise and compression take from it.
+    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise takes from it.
     effective_mp: megapixels to which the photo could be reduced with nothing lost, and the ends of its interval, which holds
         nine in ten. blur_sigma: SD in native px of a gaussian that blurs as much. scale: by how much it seems to have been
         enlarged, from 1. shake: length in px of a straight motion. noise: SD of the luma's, on 0..255. compression: error that
