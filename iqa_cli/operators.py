@@ -9,6 +9,14 @@ Ray Data, one `Scorer` an actor:
 
     rows = ray.data.read_binary_files("s3://bucket/photos", include_paths=True)
     rows = rows.map_batches(AddScores, fn_constructor_kwargs={"column": "bytes"}, concurrency=2, batch_size=64)
+
+FiftyOne, as a field of its samples to sort and filter by in the app:
+
+    with Scorer() as scorer:
+        records = scorer.score_many(dataset.values("filepath"))
+        dataset.set_values("iqa_score", [record.score for record in records])
+
+Data-Juicer: `iqa_cli.data_juicer` has a Filter for its recipes.
 """
 
 from __future__ import annotations
@@ -50,6 +58,30 @@ class AddScores:
         words = ([getattr(record, name) for record in records] for name in ("status", "detail", "model"))
         columns = [np.array(values, np.float64) for values in numbers]  # in which None is NaN
         return {**batch, **dict(zip(ADDED, [*columns, *(np.array(list(map(str, each)), str) for each in words)], strict=True))}
+
+
+class ScoreRange:
+    """Which samples of several images stay: those with any image, or all, of a score in a range; of none, all. Can be pickled.
+
+    lowest, highest: of the range, both included. every: all images must be in it. options: as of `Scorer`. Raises InputError
+    for a range that holds nothing.
+    """
+
+    def __init__(self, lowest: float = 0.0, highest: float = 100.0, *, every: bool = False, **options: Any) -> None:
+        if not lowest <= highest:
+            raise InputError(f"no score is at least {lowest:g} and at most {highest:g}")
+        self.lowest, self.highest, self.every = lowest, highest, every
+        self.scorer = Scorer(**options)
+
+    def score(self, images: Iterable[Any]) -> list[float]:
+        """The scores of a sample's images; NaN for one that has none, which is in no range."""
+        records = self.scorer.score_many(map(read_cell, images))
+        return [float("nan") if record.score is None else record.score for record in records]
+
+    def keeps(self, scores: Iterable[float]) -> bool:
+        """Whether a sample stays whose images have these scores."""
+        inside = [self.lowest <= score <= self.highest for score in scores]
+        return not inside or (all if self.every else any)(inside)
 
 
 def read_cell(cell: Any) -> ImageInput:

@@ -165,7 +165,7 @@ class EvaluateOptions:
 
     models: as in `ScoreOptions.model`. repeats: over how many seeded splits the median is taken, with seeds from `seed` on.
     rounds: draws of the bootstrap. allow_missing: measure on the images that are there. scoring: how images are scored,
-    whatever model it names.
+    whatever model it names. fold_file: says which images are measured on, those of folds, or of all folds.
     """
 
     sets: RatedSets
@@ -176,8 +176,14 @@ class EvaluateOptions:
     rounds: int = 1000
     allow_missing: bool = False
     scoring: ScoreOptions = ScoreOptions(cache=True)
+    fold_file: Path | None = None
+    folds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.folds and self.fold_file is None:
+            raise UsageError("--fold is the number of a fold of a file: add --fold-file FILE")
+        if self.fold_file is not None and (self.side is not Side.ALL or self.repeats > 1):
+            raise UsageError("--fold-file says itself which images are measured on: leave out --split and --repeats")
         if not self.sets.names:
             raise UsageError(
                 "on which set? Say so with --dataset NAME, or csv for ratings of your own; see: iqa datasets;"

@@ -107,7 +107,7 @@ class Patch:
 class Detail:
     """How much of a photo's resolution is real, from native pixels, where it is sharpest.
 
-    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise and compression take from it.
+    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise takes from it.
     effective_mp: megapixels to which the photo could be reduced with nothing lost, and the ends of its interval, which holds
         nine in ten. blur_sigma: SD in native px of a gaussian that blurs as much. scale: by how much it seems to have been
         enlarged, from 1. shake: length in px of a straight motion. noise: SD of the luma's, on 0..255. compression: error that
@@ -146,7 +146,8 @@ class ScoreRecord:
 
     path: as the user named it, or as found below the folder he named.
     score: 0 to 100, higher is better, on the opinion scale of the model's card; None unless status is OK.
-    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100.
+    percentile: the share of the card's training opinions that lie at or below the score, 0 to 100; None without a
+        score, and where the card has no opinions.
     uncertainty: half-width in points of the interval around the score that holds the mean opinion with 90 %; None without a
         score, and where the model's card does not say.
     detail: why there is no score, in words; empty when there is one.
@@ -187,7 +188,7 @@ class ScoreRecord:
         return None if self.native is None else self.native.effective_mp
 
     def __post_init__(self) -> None:
-        scored = self.score is not None and self.percentile is not None and not self.detail
+        scored = self.score is not None and not self.detail
         failed = self.score is None and self.percentile is None and self.uncertainty is None and bool(self.detail)
         if not (scored if self.status is Status.OK else failed):
             raise ValueError(f"a record that contradicts itself: {self!r}")

@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache as cache_results
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,6 +34,7 @@ from iqa_cli.models.card import ModelCard, WeightFile, write_card
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
+BUCKET = "photos"
 OPINIONS = tuple(20.0 + 0.6 * i for i in range(101))
 CARD = ModelCard("toy", "a toy for tests", "CC0-1.0", {}, CropSpec(64), OPINIONS)
 
@@ -189,3 +191,32 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in WRITERS:
         write_set(name, folder)
     return folder
+
+
+# ---- buckets ----
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """A real server of S3's protocol on loopback."""
+    moto = pytest.importorskip("moto.server", reason="needs moto[server]")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The file system of that server, with an empty bucket; its address and its credentials are where tools look for them."""
+    s3fs = pytest.importorskip("s3fs", reason="needs the [remote] extra")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    files = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
+    files.mkdir(BUCKET)
+    yield files
+    files.rm(BUCKET, recursive=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import blended, card, groups
+from benchmarks import blended, card, gate, groups
 from conftest import CARD, write_photo
 from in_process import environment
 
@@ -18,17 +18,39 @@ from iqa_cli import ScoreOptions
 from iqa_cli.evaluation.local_faults import PICTURES
 from iqa_cli.evaluation.robustness import CHAINS, Robustness
 from iqa_cli.evaluation.robustness_report import describe_robustness
+from iqa_cli.explain.light import Exposure
+from iqa_cli.gate.calibration import Judged, Promise
 from iqa_cli.images.distortions import HARMLESS
 from iqa_cli.library import score_images
 from iqa_cli.models.card import read_card, write_card
+from iqa_cli.records import ScoreRecord, Status
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "name", ["blended", "card", "grid", "groups", "latency", "load", "maps", "reasons", "speed", "training_speed"]
+    "name",
+    [
+        *(
+            "blended",
+            "card",
+            "gate",
+            "grid",
+            "groups",
+            "latency",
+            "load",
+            "explaining.maps",
+            "explaining.reasons",
+            "scale",
+            "speed",
+            "stragglers",
+        ),
+        "training_speed",
+    ],
 )
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
+    if name == "scale":
+        pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
     if name in ("grid", "training_speed", "card"):
         pytest.importorskip("torch", reason="needs the [train] extra")
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--help"]
@@ -36,6 +58,29 @@ def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name:
     assert (done.returncode, done.stderr) == (0, "")
     assert "usage: " in done.stdout
     assert f"tests.benchmarks.{name} " in (ROOT / "tests" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+
+def test_light_is_spoiled_by_stops_and_by_contrast() -> None:
+    grey = np.full((2, 2, 3), 188, np.uint8)  # half of the light of white
+    assert [int(gate.expose(grey, stops)[0, 0, 0]) for stops in (1, 0, -1)] == [255, 188, 137]
+    picture = np.array([[[0] * 3, [200] * 3]], np.uint8)
+    assert gate.reduce_contrast(picture, 1 / 5)[0, :, 0].tolist() == [80, 120]
+
+
+def test_a_round_of_the_gate_counts_photos_that_had_no_say() -> None:
+    light = Exposure(90.0, 0.0, 60.0)
+    good, bad = (
+        [Judged(ScoreRecord(f"{i}", Status.OK, "toy", float(score), 50.0), light) for i, score in enumerate(scores)]
+        for scores in (range(100, 0, -1), range(20))
+    )
+    done = gate.run_round(good, bad, Promise(0.05, 0.1), seed=3)
+    order = np.random.default_rng(3).permutation(100)
+    kept = [good[place].record.score for place in order[50:]]
+    limit = done.found.policy.score.fail_under
+    assert limit is not None
+    assert done.failed == np.mean([score < limit for score in kept if score is not None])
+    assert done.found.fitted == 25
+    assert done.failed <= done.flagged
 
 
 def test_the_grid_compares_variants_over_folds_and_reads_what_is_done():
@@ -210,3 +255,36 @@ def test_a_series_is_right_where_it_is_one_group_of_its_kind_and_no_other() -> N
     assert judge_series(e=("e", "burst", "true"), f=("e", "burst", "false"))["bracket"]["right"] == 0  # of another kind
     larger = judge_series(g=("e", "bracket", ""))
     assert larger["bracket"]["right"] == larger["single"]["right"] == 0
+
+
+def test_of_parts_none_is_lost_in_the_simulation_and_perfect_runs_take_perfect_time() -> None:
+    from benchmarks.stragglers import World, draw_parts, run_actors, run_part, simulate
+
+    rng = np.random.default_rng(1)
+    world = World(images=100_000, actors=10, seconds=0.05, overhead=0.5, losses=0.0)
+    images, work = draw_parts(world, 1000, rng)
+    assert images.sum() == world.images
+    assert images.max() <= 2000
+    assert work.sum() == pytest.approx(world.images * world.seconds + 0.5 * len(images), rel=0.02)
+    assert run_part(60.0, 0.0, rng) == (60.0, 0.0)
+    longer, tail, redone, parts = run_actors(world, 1000, np.random.default_rng(1), waiting=False)
+    assert 0 < longer < 1
+    assert 0 < tail < 1
+    assert (redone, parts) == (0.0, len(images))
+    small, large = (simulate(replace(world, losses=2.0), size, 3) for size in (200, 20_000))
+    assert small.longer < large.longer
+    assert small.redone < large.redone
+    assert small.lost_hours < large.lost_hours
+
+
+def test_what_many_images_take_is_their_number_times_what_one_takes() -> None:
+    pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
+    from benchmarks.bucket import BucketCost
+    from benchmarks.scale import size_up
+
+    cost = BucketCost(list_ms=0.1, get_ms=1.0, lists_an_image=0.001, gets_an_image=1.0, row_bytes=20.0)
+    sized = size_up(3_600_000, 40.0, 300.0, cost, 1000)
+    assert sized["core_hours"] == pytest.approx(40 + 1)  # what reading takes is of the same cores
+    assert sized["hours_of_listing"] == pytest.approx(0.1)
+    assert (sized["get_requests"], sized["list_requests"], sized["put_requests"]) == (3_600_000, pytest.approx(3600), 3600)
+    assert sized["output_gb"] == pytest.approx(0.072)

@@ -27,9 +27,11 @@ MAY_IMPORT = {
     "scoring": "detail errors explain images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
-    "filtering": "errors files remote tables",
+    "filtering": "errors files remote scoring tables",
+    "distributed": "errors files images models options records remote scoring tables",
     "library": "errors explain images models options records remote scoring",
     "operators": "errors images library",
+    "data_juicer": "operators options",
     "gate": "errors explain files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",
@@ -41,9 +43,8 @@ MAY_IMPORT = {
     "qfm_iqm": "networks",
     "training": "datasets detail errors evaluation files images models networks options qfm_iqm records",
     "export": "detail errors files images models networks options records",
-    "cli": "culling datasets detail doctor errors evaluation explain export filtering gate images library models files options"
-    " records"
-    " remote reports scoring server tables training watching",
+    "cli": "culling datasets detail distributed doctor errors evaluation explain export filtering gate images library models"
+    " files options records remote reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -66,7 +67,8 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "openpyxl": "datasets",
     "matplotlib": "evaluation.plots",
     "lxml": "culling.xmp",
-    "pyarrow": "tables",
+    "pyarrow": "distributed.ray_engine tables",
+    "ray": "distributed.ray_engine",
     "fsspec": "remote.stores",
     "aiohttp": "remote.stores",
 }

@@ -9,7 +9,7 @@ from PIL import Image
 
 from iqa_cli import Scorer, ScoreRecord
 from iqa_cli.errors import InputError
-from iqa_cli.operators import ADDED, AddScores
+from iqa_cli.operators import ADDED, AddScores, ScoreRange
 
 Rows = list[dict[str, Any]]
 
@@ -120,3 +120,53 @@ def test_ray_data_scores_in_actors(model: Path, folder: Path, expected: dict[str
     finally:
         ray.shutdown()
     check(scored, [Path(row["path"]).name for row in scored], expected)
+
+
+def test_a_sample_of_several_images_stays_by_any_or_by_all(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
+    names = ["01.jpg", "broken.jpg", "02.jpg"]
+    first, _, last = (expected[name].score for name in names)
+    assert first is not None
+    assert last is not None
+    assert first != last
+    options = {"model": str(model)}
+    scores = ScoreRange(**options).score([folder / names[0], {"bytes": (folder / names[1]).read_bytes()}, folder / names[2]])
+    assert (scores[0], np.isnan(scores[1]), scores[2]) == (first, True, last)
+    exact = ScoreRange(first, first, **options)
+    assert exact.keeps([first])
+    assert exact.keeps([last, first])
+    assert not exact.keeps([last])
+    assert not exact.keeps([float("nan")])
+    assert ScoreRange(min(first, last), max(first, last), every=True, **options).keeps([first, last])
+    assert not ScoreRange(first, first, every=True, **options).keeps([first, last])
+    assert exact.keeps([])
+    with pytest.raises(InputError, match="no score is at least 60 and at most 40"):
+        ScoreRange(60, 40, **options)
+
+
+@pytest.mark.filterwarnings("default")
+def test_data_juicer_filters_samples_by_their_images(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
+    pytest.importorskip("data_juicer.ops.base_op", reason="needs py-data-juicer, which the [dev] extra leaves out for its size")
+    from data_juicer.utils.constant import Fields
+
+    from iqa_cli.data_juicer import STAT, IqaScoreFilter
+
+    names = sorted(expected)
+    bound = float(np.median([record.score for record in expected.values() if record.score is not None]))
+    keep = IqaScoreFilter(min_score=bound, model=str(model))
+    samples = [keep.compute_stats_single({keep.image_key: [str(folder / name)], Fields.stats: {}}) for name in names]
+    for name, sample in zip(names, samples, strict=True):
+        score = expected[name].score
+        assert sample[Fields.stats][STAT] == ([score] if score is not None else pytest.approx([float("nan")], nan_ok=True))
+        assert keep.process_single(sample) == (score is not None and score >= bound)
+
+
+@pytest.mark.filterwarnings("default")
+def test_fiftyone_takes_scores_as_a_field(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
+    fiftyone = pytest.importorskip("fiftyone", reason="needs fiftyone, which the [dev] extra leaves out: it brings a database")
+    dataset = fiftyone.Dataset.from_images_dir(str(folder))
+    with Scorer(model) as scorer:
+        records = scorer.score_many(dataset.values("filepath"))
+        dataset.set_values("iqa_score", [record.score for record in records])
+    paths, scores = dataset.values(["filepath", "iqa_score"])
+    assert dict(zip([Path(path).name for path in paths], scores, strict=True)) == {n: r.score for n, r in expected.items()}
+    dataset.delete()

@@ -5,9 +5,10 @@ import pytest
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
 
 
-def test_a_score_needs_its_percentile_and_no_excuse() -> None:
+def test_a_score_needs_no_excuse() -> None:
     record = ScoreRecord("a.jpg", Status.OK, "toy", 50.0, 40.0)
     assert (record.score, record.percentile, record.detail) == (50.0, 40.0, "")
+    assert ScoreRecord("a.jpg", Status.OK, "without opinions", 50.0).percentile is None
 
 
 def test_zero_is_a_score() -> None:
@@ -18,7 +19,6 @@ def test_zero_is_a_score() -> None:
     ("status", "score", "percentile", "detail"),
     [
         (Status.OK, None, None, ""),
-        (Status.OK, 50.0, None, ""),
         (Status.OK, 50.0, 40.0, "but"),
         (Status.DAMAGED, 50.0, 40.0, "cut short"),
         (Status.DAMAGED, None, None, ""),

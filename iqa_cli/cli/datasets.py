@@ -1,4 +1,4 @@
-"""`iqa datasets`: the rated sets, and whether one is whole."""
+"""`iqa datasets`: the rated sets, whether one is whole, and whether one would help another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.flags.shared import DATA, DataRoot, OwnFlags, spread
+from iqa_cli.cli.flags.datasets import ComparisonFlags
+from iqa_cli.cli.flags.shared import DATA, DataRoot, OwnFlags, RuntimeFlags, spread
+from iqa_cli.errors import UsageError
+from iqa_cli.options import OWN, BackendChoice, refuse_repeated
 
 app = typer.Typer(
     help="List the rated sets, or show one: where to get it, how its folder must look, and whether it is whole.",
@@ -60,3 +63,44 @@ def show_dataset(
         report = check.check_labels(sets.read_set(name, data_root, ratings, allow_missing=True), decode=decode)
     datasets_view.print_report(report)
     raise typer.Exit(int(not report.intact))
+
+
+@app.command(
+    "compare", epilog="Exit codes: 0 compared, 1 some image could not be decoded, 2 usage, 3 model, 4 labels and files."
+)
+@spread
+def compare_datasets(
+    *,
+    target: Annotated[str, typer.Argument(metavar="A", help="The set to train for, or csv for your own ratings.")],
+    sources: Annotated[list[str], typer.Argument(metavar="B...", help="Sets that might help.")],
+    comparison: ComparisonFlags,
+    own: OwnFlags,
+    runtime: RuntimeFlags,
+) -> None:
+    """Would training on set B help for set A? The cosine of how features go with ratings in both, 1 for sets that agree.
+
+    For each set, the rank correlation of every pooled feature of a frozen network with the ratings makes a vector. Beside the
+    cosine stand its bootstrap interval, and that of two halves of A: more than this no set can have.
+
+    A model that has learnt from one of the sets is partial to it, which is said.
+
+    $ iqa datasets compare livec biq2021 koniq10k --data-root sets
+    """
+    from iqa_cli.cli.views.compare import ComparisonView
+    from iqa_cli.datasets import sets
+    from iqa_cli.evaluation.transfer import compatibility
+    from iqa_cli.models.find import find_model
+
+    if target in sources:
+        raise UsageError(f"{target}: a set agrees with itself: name another one beside it")
+    refuse_repeated(sources)
+    model = find_model(comparison.model, BackendChoice.ONNX)
+    ratings = own.gather()
+    labels = [sets.read_set(name, None if name == OWN else comparison.data_root, ratings) for name in (target, *sources)]
+    measure = compatibility.Measure(model, runtime.gather(), comparison.limit, comparison.rounds, comparison.seed)
+    view = ComparisonView(quiet=comparison.quiet)
+    with interrupts.raised(), view.running():
+        for event in compatibility.compare_sets(labels[0], labels[1:], measure):
+            view.show(event)
+    view.print()
+    raise typer.Exit(int(view.failed))

@@ -17,6 +17,7 @@ from iqa_cli.cli.flags.evaluate import (
     refuse_ratings,
 )
 from iqa_cli.cli.flags.shared import OwnFlags, RuntimeFlags, spread
+from iqa_cli.errors import UsageError
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def evaluate(
 
     $ iqa evaluate -d csv --labels mine.csv --score-column mos --score-range 1 5 --worst 10
 
+    $ iqa evaluate -d livec --data-root sets --split test --predictions livec.csv
+
     $ iqa evaluate --robustness photos --limit 20 -m runs/mine
     """
     if sets.robustness:
@@ -61,11 +64,15 @@ def run_evaluations(options: EvaluateOptions, output: OutputFlags, worst: int) -
 
     shown, plots = not output.takes_stdout, report.name_plots(output.plot, options)
     read = [part for model in options.models for part in list_model_parts(model)]
-    read += [options.sets.own.labels] if options.sets.own.labels else []
-    check_outputs(report.list_outputs(output.csv, output.json, plots), read, force=output.force)
+    read += [path for path in (options.sets.own.labels, options.fold_file) if path]
+    check_outputs(report.list_outputs(output.csv, output.json, plots, output.predictions), read, force=output.force)
     view = evaluate_view.EvaluationView(quiet=output.quiet, cached=options.scoring.cache)
     done: list[run.Evaluation] = []
-    outputs = report.open_results(output.csv, output.json, output.plot, worst=worst, several=options.count > 1)
+    if output.predictions is not None and options.repeats > 1:
+        raise UsageError("--predictions gives each image one fold, and --repeats draws several splits: leave out one of them")
+    outputs = report.open_results(
+        output.csv, output.json, output.plot, worst=worst, several=options.count > 1, predictions=output.predictions
+    )
     with interrupts.raised():
         try:
             with outputs as files, view.running():

@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.flags.gate import CalibrationFlags, PhotoFlags, VerdictFlags
+from iqa_cli.cli.flags.gate import CalibrationFlags, DecodingFlags, PhotoFlags, VerdictFlags
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_target
 from iqa_cli.files.outputs import Output, begins_json, check_outputs, list_model_parts
-from iqa_cli.options import DEFAULT_MODEL
+from iqa_cli.options import DEFAULT_MODEL, ScoreOptions
 from iqa_cli.scoring.writers import encode_json
 
 if TYPE_CHECKING:
     from iqa_cli.gate.calibration import Judged
     from iqa_cli.gate.gate import Gate
+    from iqa_cli.gate.policy import DecodingLimits, Policy
     from iqa_cli.gate.verdict import Verdict
     from iqa_cli.library import Scorer
 
@@ -30,7 +32,14 @@ NOT_PASSED = 5
 
 
 @spread
-def gate(*, photos: PhotoFlags, calibration: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> None:
+def gate(
+    *,
+    photos: PhotoFlags,
+    decoding: DecodingFlags,
+    calibration: CalibrationFlags,
+    verdicts: VerdictFlags,
+    runtime: RuntimeFlags,
+) -> None:
     """Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do.
 
     A policy says what is needed: size, score, percentile, light (too dark, too bright, hardly any contrast),
@@ -45,18 +54,18 @@ def gate(*, photos: PhotoFlags, calibration: CalibrationFlags, verdicts: Verdict
     $ iqa gate --calibrate good bad --false-reject 0.02 -o policy.toml
     """
     if calibration.calibrate is not None:
-        raise typer.Exit(run_calibration(photos, calibration, verdicts, runtime))
+        raise typer.Exit(run_calibration(photos, decoding, calibration, verdicts, runtime))
     if calibration.output or calibration.false_reject is not None or calibration.false_review is not None:
         raise UsageError("--output, --false-reject and --false-review are for --calibrate GOOD BAD")
-    raise typer.Exit(run_gate(photos, verdicts, runtime))
+    raise typer.Exit(run_gate(photos, decoding, verdicts, runtime))
 
 
-def run_gate(photos: PhotoFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> int:
+def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> int:
     """Judge photos: the exit code. What is done is kept, however the run ends."""
     check_photos(photos)
     from iqa_cli.gate.policy import Band, read_policy
 
-    policy = read_policy(photos.policy or Path())
+    policy = limit_decoding(read_policy(photos.policy or Path()), decoding)
     model = photos.model or policy.model or DEFAULT_MODEL
     inputs: list[str | Path | int] = [*(photos.paths or []), photos.policy or Path(), *list_model_parts(model)]
     if photos.stdin:
@@ -70,7 +79,8 @@ def run_gate(photos: PhotoFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) 
 
     counts = gate_view.Counts()
     with interrupts.raised(), ExitStack() as stack:
-        scorer = open_scorer(model, runtime, light=policy.measures_light, reasons=policy.finds_reasons)
+        light, reasons = policy.measures_light, policy.finds_reasons
+        scorer = open_scorer(model, runtime, policy.decoding, light=light, reasons=reasons)
         opened = Gate(policy, stack.enter_context(scorer))
         write = stack.enter_context(open_output(verdicts.jsonl, opened))
         try:
@@ -93,7 +103,13 @@ def check_photos(photos: PhotoFlags) -> None:
         raise UsageError("--name is for the photo on stdin")
 
 
-def open_scorer(model: str, runtime: RuntimeFlags, *, light: bool, reasons: bool = False) -> Scorer:
+def limit_decoding(policy: Policy, flags: DecodingFlags) -> Policy:
+    """The policy with the limits of the command line in place of its own."""
+    given = {name: limit for name, limit in asdict(flags).items() if limit is not None}
+    return replace(policy, decoding=replace(policy.decoding, **given))
+
+
+def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, *, light: bool, reasons: bool = False) -> Scorer:
     """What scores the photos. light, reasons: and shows what tells of those. Raises UsageError and WeightsError."""
     from iqa_cli.explain.light import SIDE
     from iqa_cli.library import Scorer
@@ -105,6 +121,8 @@ def open_scorer(model: str, runtime: RuntimeFlags, *, light: bool, reasons: bool
         crops=runtime.crops,
         workers=runtime.workers,
         batch_size=runtime.batch_size,
+        max_pixels=limits.max_pixels,
+        timeout=ScoreOptions.timeout if limits.timeout is None else limits.timeout,
         preview=SIDE if light else 0,
         reasons=reasons,
     )
@@ -150,11 +168,14 @@ def open_output(jsonl: Path | None, opened: Gate) -> Iterator[Callable[[Verdict]
 # ---- calibration ----
 
 
-def run_calibration(photos: PhotoFlags, flags: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> int:
+def run_calibration(
+    photos: PhotoFlags, decoding: DecodingFlags, flags: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags
+) -> int:
     """Propose a policy: the exit code."""
     if photos.paths or photos.policy or photos.stdin or photos.name or verdicts.jsonl:
         raise UsageError("--calibrate GOOD BAD makes a policy: photos, --policy, --stdin and --jsonl are for using one")
     from iqa_cli.gate.calibration import Promise, calibrate
+    from iqa_cli.gate.policy import Policy
     from iqa_cli.gate.proposal import describe_rates, is_proposal, write_proposal
 
     given = {"false_reject": flags.false_reject, "false_review": flags.false_review}
@@ -164,9 +185,11 @@ def run_calibration(photos: PhotoFlags, flags: CalibrationFlags, verdicts: Verdi
     if flags.output not in (None, STREAM):
         output = Output(flags.output, "--output", "a policy that iqa has proposed", is_proposal)
         check_outputs([output], [good, bad, *list_model_parts(model)], force=verdicts.force)
-    with interrupts.raised(), open_scorer(model, runtime, light=True) as scorer:
+    limits = limit_decoding(Policy(), decoding).decoding
+    with interrupts.raised(), open_scorer(model, runtime, limits, light=True) as scorer:
         both = [list(measure_photos(scorer, folder)) for folder in (good, bad)]
         found = calibrate(both[0], both[1], promise, model, scorer.sha256)
+        found = replace(found, policy=replace(found.policy, decoding=limits))
     with open_target(flags.output or STREAM) as target:
         target.write(write_proposal(found).encode())
     if not verdicts.quiet:

@@ -27,6 +27,8 @@ from iqa_cli.cli.flags.ratings import RatingFlags
 from iqa_cli.cli.flags.score import ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.flags.tables import TableFlags
+from iqa_cli.cli.jobs.flags import EngineFlags
+from iqa_cli.cli.jobs.score_parts import refuse_others, run_parts
 from iqa_cli.cli.ratings import rating
 from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import Output, check_outputs
@@ -61,6 +63,7 @@ def score(
     ratings: RatingFlags,
     model: ModelFlags,
     runtime: RuntimeFlags,
+    engine: EngineFlags,
 ) -> None:
     """Score images: 0 is bad, 100 is excellent.
 
@@ -98,8 +101,14 @@ def score(
 
     $ iqa score "s3://bucket/shards/*.tar" --parquet scores.parquet    (paths as s3://bucket/shards/00000.tar::KEY.jpg)
 
+    $ iqa score s3://bucket/photos --engine ray --output s3://bucket/scores/    (millions: in parts, on a cluster)
+
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-7), $0}' | sort -g
     """
+    engine.check()
+    if engine.place is not None:
+        refuse_others(choice, output, tables, ratings)
+        raise typer.Exit(run_parts(gather_scoring(images, model, runtime, output), images, output, engine))
     paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)

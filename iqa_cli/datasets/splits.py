@@ -90,17 +90,25 @@ WORDS = {"train": ALWAYS, "out": OUT}
 """What a file of folds calls them."""
 
 
+def name_fold(fold: int) -> str:
+    """A fold as a file of folds has it."""
+    return next((word for word, number in WORDS.items() if number == fold), str(fold))
+
+
 def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
     """The fold of each labelled image [n] from a CSV file with the columns image and fold.
 
     An image goes by its path in the set, or by its file name where no other image has the same. Rows of other images do no
-    harm. `train` is `ALWAYS`, `out` is `OUT`. Raises DataError where an image has no fold, or two.
+    harm, nor do those that another column, dataset, gives to other sets, nor the same row again. `train` is `ALWAYS`, `out` is
+    `OUT`. Raises DataError where an image has no fold, or two.
     """
     rows = read_table(path, ("image", "fold"))
-    folds = {row["image"]: row["fold"] for row in rows}
-    if len(folds) < len(rows):
-        image, count = Counter(row["image"] for row in rows).most_common(1)[0]
-        raise DataError(f"{path}: {image} stands there {count} times")
+    rows = [row for row in rows if row.get("dataset") == labels.spec.name] or rows
+    said = {(row["image"], row["fold"]) for row in rows}
+    folds = dict(said)
+    if len(folds) < len(said):
+        image, count = Counter(image for image, _ in said).most_common(1)[0]
+        raise DataError(f"{path}: {image} stands there {count} times, in different folds")
     names = Counter(PurePosixPath(rating.path).name for rating in labels.ratings)
     found = []
     for rating in labels.ratings:

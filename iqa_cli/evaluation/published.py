@@ -7,14 +7,8 @@ or after a fitted curve. Splits differ from paper to paper, so a difference in t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Protocol(StrEnum):
-    """Protocol by which a figure was measured."""
-
-    SPLITS = "80/20 splits, median of 10"  # trained on one part of a set, measured on the other
-    CROSS = "cross-dataset"  # trained on another set, measured on this one
+from iqa_cli.evaluation.protocol import Protocol
 
 
 @dataclass(frozen=True, slots=True)

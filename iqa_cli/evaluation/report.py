@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from iqa_cli.datasets.splits import name_fold
 from iqa_cli.evaluation.measure import Disagreement, find_disagreements
 from iqa_cli.evaluation.plots import check_target, plot_scatter
 from iqa_cli.evaluation.run import Evaluation
@@ -25,6 +26,13 @@ COLUMNS = (
 """Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;
 fitted: the score on the scale of the MOS; residual: fitted less MOS; subset: of the set, if of any.
 """
+PREDICTION_COLUMNS = ("dataset", "model", "image", "label", "prediction", "fold")
+"""Of the file of predictions and splits, which another run takes as its split file (`datasets.splits.read_folds`).
+
+image: its path in the set. label, prediction: MOS and score on 0..100, higher is better; the prediction is empty where none was
+made. fold: 0 or more for images that are measured on, by models that were not trained on that fold; `train` for those that are
+always trained on, `out` for those that never are.
+"""
 DECIMALS = 4  # more than ratings have, so that whoever computes a correlation from the file gets the same one
 
 
@@ -38,7 +46,12 @@ def round_value(value: float | None) -> Value:
 
 def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
     """The evaluation in one flat row, and one for each subset and each published figure that may stand beside it."""
-    measured = {"source": "measured", "protocol": evaluation.protocol, **count_images(evaluation)}
+    measured = {
+        "source": "measured",
+        "protocol": str(evaluation.protocol),
+        "measured_on": evaluation.images,
+        **count_images(evaluation),
+    }
     for name, estimate in evaluation.figures.items():
         ends = (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
         measured |= {name + end: round_value(value) for end, value in ends}
@@ -46,7 +59,9 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
     rows = [{**begin, **measured, "note": "; ".join(filter(None, (evaluation.warning, evaluation.caveat)))}]
     for row in evaluation.subsets:
         within = {name: round_value(value) if isinstance(value, float) else value for name, value in asdict(row).items()}
-        rows.append(dict.fromkeys(rows[0]) | begin | {name: measured[name] for name in ("source", "protocol")} | within)
+        rows.append(
+            dict.fromkeys(rows[0]) | begin | {name: measured[name] for name in ("source", "protocol", "measured_on")} | within
+        )
     for paper in evaluation.published:
         figures = {"srcc": paper.srcc, "plcc": paper.plcc}
         facts = {"dataset": paper.dataset, "model": paper.model, "source": "published", "protocol": str(paper.protocol)}
@@ -71,7 +86,8 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         "title": spec.title,
         "model": evaluation.model,
         "card": evaluation.card.name,
-        "protocol": evaluation.protocol,
+        "protocol": str(evaluation.protocol),
+        "measured_on": evaluation.images,
         **count_images(evaluation),
         "scale": {"low": spec.score_range[0], "high": spec.score_range[1], "higher_is_better": spec.higher_is_better},
         "notes": list(spec.notes),
@@ -133,9 +149,28 @@ def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
         )
 
 
+def list_predictions(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
+    """A row of PREDICTION_COLUMNS for each image of the set, measured on or not."""
+    part = evaluation.part
+    paths = [rating.path for rating in evaluation.labels.ratings]
+    scores = dict(zip(paths, (record.score for record in evaluation.comparison.records), strict=True))
+    for rating, mos, fold in zip(part.whole.ratings, part.whole.mos.tolist(), part.folds.tolist(), strict=True):
+        score = scores.get(rating.path)
+        yield (
+            part.whole.spec.name,
+            evaluation.model,
+            rating.path,
+            round(mos, DECIMALS),
+            None if score is None else round(score, DECIMALS),
+            name_fold(fold),
+        )
+
+
 @dataclass
 class ResultFiles:
     """The files that evaluations are written to, each as soon as it is done. Whatever is None is not wanted.
+
+    predictions: of single images, with the split (PREDICTION_COLUMNS).
 
     worst: how many of the largest disagreements stand in the JSON. several: there are more evaluations than one, so that each
     plot has the names of set and model in its own. plots: those that are drawn.
@@ -146,16 +181,21 @@ class ResultFiles:
     plot: Path | None
     worst: int
     several: bool
+    predictions: Target | None = None
 
     def __post_init__(self) -> None:
         self.plots: list[Path] = []
         self._head, self._before = encode_csv(COLUMNS), b"[\n"
+        self._prediction_head = encode_csv(PREDICTION_COLUMNS)
 
     def write(self, evaluation: Evaluation) -> None:
         """Write an evaluation to all of them. Raises as `Target.write` and `plot_scatter` do."""
         if self.images is not None:
             self.images.write(self._head + b"".join(map(encode_csv, list_images(evaluation))))
             self._head = b""
+        if self.predictions is not None:
+            self.predictions.write(self._prediction_head + b"".join(map(encode_csv, list_predictions(evaluation))))
+            self._prediction_head = b""
         if self.data is not None:
             data = clean(describe_evaluation(evaluation, self.worst))
             text = json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
@@ -187,20 +227,33 @@ def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
     return [name_plot(path, dataset, model) for model in options.models for dataset in sets]
 
 
-def list_outputs(images: Path | None, data: Path | None, plots: Iterable[Path]) -> list[Output]:
+def list_outputs(
+    images: Path | None, data: Path | None, plots: Iterable[Path], predictions: Path | None = None
+) -> list[Output]:
     """List the files among the outputs, for `files.outputs.check_outputs`."""
     table = begins_table(*COLUMNS[:-1])  # tables without the last column are earlier ones
     array = begins_json("dataset", "title", "model", "card", "protocol", opening="[{")
     return [
         *(Output(path, "--csv", "CSV of an evaluation", table) for path in [images] if path not in (None, STDOUT)),
         *(Output(path, "--json", "a JSON array of figures", array) for path in [data] if path not in (None, STDOUT)),
+        *(
+            Output(path, "--predictions", "predictions", begins_table(*PREDICTION_COLUMNS))
+            for path in [predictions]
+            if path not in (None, STDOUT)
+        ),
         *(Output(path, "--plot", "a plot", is_plot) for path in plots),
     ]
 
 
 @contextmanager
-def open_results(
-    images: Path | None, data: Path | None, plot: Path | None, *, worst: int, several: bool
+def open_results(  # noqa: PLR0913  # its outputs, each by name
+    images: Path | None,
+    data: Path | None,
+    plot: Path | None,
+    *,
+    worst: int,
+    several: bool,
+    predictions: Path | None = None,
 ) -> Iterator[ResultFiles]:
     """Open the outputs, which are complete when the block ends, however it ends; what cannot be written is said at once.
 
@@ -209,5 +262,5 @@ def open_results(
     if plot is not None:
         check_target(plot)
     with ExitStack() as stack:
-        targets = [None if path is None else stack.enter_context(open_target(path)) for path in (images, data)]
-        yield ResultFiles(targets[0], targets[1], plot, worst, several)
+        targets = [None if path is None else stack.enter_context(open_target(path)) for path in (images, data, predictions)]
+        yield ResultFiles(targets[0], targets[1], plot, worst, several, targets[2])

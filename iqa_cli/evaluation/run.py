@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.sets import read_sets
-from iqa_cli.datasets.splits import take_test
 from iqa_cli.evaluation.contamination import Contamination, find_contamination
 from iqa_cli.evaluation.measure import (
     Comparison,
@@ -21,7 +20,16 @@ from iqa_cli.evaluation.measure import (
     measure_splits,
     take_parts,
 )
-from iqa_cli.evaluation.published import Protocol, Published, find_published
+from iqa_cli.evaluation.protocol import (
+    Part,
+    Protocol,
+    choose_part,
+    choose_protocol,
+    describe_part,
+    measures_all,
+    refuse_mixture,
+)
+from iqa_cli.evaluation.published import Published, find_published
 from iqa_cli.evaluation.subsets import SubsetMeasurement, measure_subsets
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_cards, find_model
@@ -29,7 +37,6 @@ from iqa_cli.options import EvaluateOptions, Side
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.pipeline import Pipeline, open_pipeline
 
-OFFICIAL_TEST = "test part of the official split"
 FIGURES = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
 
 
@@ -48,15 +55,17 @@ class Scored:
 class Evaluation:
     """Evaluation of one model on one set.
 
-    model: as it was asked for. protocol: which images, in words. interval: what stands beside each figure, in words.
-    measurement: of all images that were scored; parts: of several splits, whose figures then count. contamination: what
+    model: as it was asked for. part: which images; images: the same in words. interval: what stands beside each figure, in
+    words. measurement: of all images that were scored; parts: of several splits, whose figures then count. contamination: what
     the model has seen. published: figures of papers that followed the same protocol. subsets: figures within each.
     """
 
     model: str
     card: ModelCard
     comparison: Comparison
-    protocol: str
+    part: Part
+    protocol: Protocol
+    images: str
     interval: str
     measurement: Measurement
     parts: SplitMeasurement | None
@@ -77,7 +86,7 @@ class Evaluation:
     @property
     def caveat(self) -> str:
         """What to know of the set's official test part, where that was measured on; else empty."""
-        return self.labels.spec.caveat if self.protocol == OFFICIAL_TEST else ""
+        return self.labels.spec.caveat if self.protocol is Protocol.OFFICIAL else ""
 
     @property
     def figures(self) -> dict[str, Estimate]:
@@ -98,25 +107,19 @@ def evaluate(options: EvaluateOptions, warn: Callable[[str], None]) -> Generator
 
     warn: hears of what goes wrong without being an error. Raises UsageError, DataError and WeightsError.
     """
-    sets = [
-        labels if measures_all(labels, options) else take_test(labels, options.seed)
-        for labels in read_sets(options.sets, allow_missing=options.allow_missing).values()
-    ]
+    refuse_mixture(options)
+    sets = [choose_part(labels, options) for labels in read_sets(options.sets, allow_missing=options.allow_missing).values()]
     for model in options.models:
         find_model(model, options.scoring.backend)
     for model in options.models:
         pipeline = open_pipeline(replace(options.scoring, model=model), warn)
-        for labels in sets:
-            yield from evaluate_one(model, pipeline, labels, options)
+        for part in sets:
+            yield from evaluate_one(model, pipeline, part, options)
 
 
-def measures_all(labels: Labels, options: EvaluateOptions) -> bool:
-    """Whether every image is scored: all are asked for, or several splits of them."""
-    return options.side is Side.ALL or (options.repeats > 1 and not labels.spec.official_split)
-
-
-def evaluate_one(model: str, pipeline: Pipeline, labels: Labels, options: EvaluateOptions) -> Iterator[Scored | Evaluation]:
+def evaluate_one(model: str, pipeline: Pipeline, part: Part, options: EvaluateOptions) -> Iterator[Scored | Evaluation]:
     """Evaluate one model on one set."""
+    labels = part.labels
     name, images, failed = labels.spec.name, len(labels.ratings), 0
     records: list[ScoreRecord] = []
     with closing(pipeline.score(str(path) for path in labels.paths)) as scored:
@@ -125,14 +128,16 @@ def evaluate_one(model: str, pipeline: Pipeline, labels: Labels, options: Evalua
             failed += record.score is None
             yield Scored(name, model, len(records), images, failed)
     comparison = compare(labels, records)
-    several = options.side is Side.TEST and measures_all(labels, options)
+    several = options.side is Side.TEST and measures_all(labels.spec, options)
     parts = take_parts(comparison, options.repeats, options.seed) if several else None
     contamination = find_contamination(pipeline.card, find_cards())
     yield Evaluation(
         model=model,
         card=pipeline.card,
         comparison=comparison,
-        protocol=describe_protocol(labels, options),
+        part=part,
+        protocol=choose_protocol(labels.spec, options, unseen=not contamination.describe(labels.spec, images)),
+        images=describe_part(labels.spec, options),
         interval=describe_interval(labels, options, several=several),
         measurement=measure(comparison, rounds=options.rounds, seed=options.seed),
         parts=measure_splits(comparison, repeats=options.repeats, seed=options.seed) if several else None,
@@ -140,20 +145,6 @@ def evaluate_one(model: str, pipeline: Pipeline, labels: Labels, options: Evalua
         published=tuple(choose_published(comparison, contamination, options)),
         subsets=measure_subsets(comparison, parts),
     )
-
-
-def describe_protocol(labels: Labels, options: EvaluateOptions) -> str:
-    """Describe which images are measured on."""
-    spec = labels.spec
-    if options.side is Side.ALL:
-        return "all images"
-    if spec.official_split:
-        return OFFICIAL_TEST
-    unit = "reference" if spec.synthetic else "image"
-    if options.repeats == 1:
-        return f"test part of the 80/20 split by {unit} of seed {options.seed}"
-    seeds = f"seeds {options.seed} to {options.seed + options.repeats - 1}"
-    return f"median of the test parts of {options.repeats} 80/20 splits by {unit}, {seeds}"
 
 
 def describe_interval(labels: Labels, options: EvaluateOptions, *, several: bool) -> str:
@@ -170,7 +161,7 @@ def choose_published(comparison: Comparison, contamination: Contamination, optio
     Papers' figures of 80/20 splits are never among them: each of their test parts was judged by a network of its own.
     """
     spec, trained_on = comparison.labels.spec, contamination.only_set
-    whole = options.side is Side.ALL and len(comparison.pairs) == spec.images
+    whole = options.side is Side.ALL and options.fold_file is None and len(comparison.pairs) == spec.images
     if not whole or trained_on is None or trained_on == spec.name:
         return []
     return find_published(spec.name, Protocol.CROSS, trained_on)

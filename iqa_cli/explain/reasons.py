@@ -3,7 +3,7 @@
 The measurements are those of `measure.measure_picture`: of the pixels that are decoded for the score, reduced to 3 megapixels
 at most, which is about what a screen shows.
 The thresholds were chosen on one half of 552 photos, those whose names' hash is even, and measured on the other half by
-`python -m tests.benchmarks.reasons`.
+`python -m tests.benchmarks.explaining.reasons`.
 """
 
 from __future__ import annotations

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.models.provenance import join_provenances
 from iqa_cli.networks.checkpoint import load_network, save_weights
-from iqa_cli.networks.ensemble import Blend, Member, fits_crops
+from iqa_cli.networks.ensemble import Blend, Member
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
 
@@ -38,8 +35,7 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
-    crops = join_crops([model.card.crops for model in models])
-    blend = build_blend(models, weights, crops)
+    blend = build_blend(models, weights)
     file = folder / f"{about.name}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,19 +43,17 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     except OSError as error:
         raise DataError(f"{folder}: cannot write: {error.strerror}") from error
     card = describe_blend(blend, [model.card for model in models], about)
-    return write_card(replace(card, crops=crops, files={"safetensors": WeightFile.of(file)}), folder)
+    return write_card(replace(card, files={"safetensors": WeightFile.of(file)}), folder)
 
 
-def build_blend(models: Sequence[FoundModel], weights: Sequence[float], crops: CropSpec) -> Blend:
-    """The blend as a network for such crops. Models on one backbone with the same weights share it."""
+def build_blend(models: Sequence[FoundModel], weights: Sequence[float]) -> Blend:
+    """The blend as a network for the crops of the first model."""
+    crops = models[0].card.crops
     networks = [open_member(model) for model in models]
-    members: list[Member] = []
-    for model, network, weight in zip(models, networks, weights, strict=True):
-        member = describe_member(model.card, network, weight, crops)
-        members.append(replace(member, shared_backbone=find_backbone(member, network, members, networks)))
-    for member, network in zip(members, networks, strict=True):
-        if member.shared_backbone is not None:
-            network.encoder.share_backbone(networks[member.shared_backbone].encoder.backbone)
+    members = [
+        describe_member(model.card, network, weight, crops)
+        for model, network, weight in zip(models, networks, weights, strict=True)
+    ]
     blend = Blend(members, crops.multiple)
     for slot, network in zip(blend.networks, networks, strict=True):
         slot.load_state_dict(network.state_dict())
@@ -67,7 +61,7 @@ def build_blend(models: Sequence[FoundModel], weights: Sequence[float], crops: C
 
 
 def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> ModelCard:
-    """The card of a blend, but for its crops and files: the scale of its first model, and the limits that all have."""
+    """The card of a blend, but for its files: the scale and the crops of its first model, and the limits that all have."""
     shares = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(blend.shares, cards, strict=True))
     provenance = join_provenances(card.provenance for card in cards)
     return replace(
@@ -82,13 +76,6 @@ def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> Mo
     )
 
 
-def join_crops(crops: Sequence[CropSpec]) -> CropSpec:
-    """The crops of a blend: the first member's; only where all members have center crops, the largest of these."""
-    first = crops[0]
-    alike = all(own.center_crop and own.size == first.size for own in crops)
-    return replace(first, center_crop=max(own.center_crop for own in crops) if alike else 0)
-
-
 def open_member(model: FoundModel) -> QfmIqm:
     """The network of one model. Raises WeightsError where it is a blend itself, or not intact."""
     network = load_network(model.card, verify_file(model.card, model.folder, BackendChoice.TORCH))
@@ -98,10 +85,9 @@ def open_member(model: FoundModel) -> QfmIqm:
 
 
 def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: CropSpec) -> Member:
-    """The member as the blend's card holds it, but for the backbone that it shares.
+    """The member as the blend's card holds it.
 
-    Raises UsageError where its input is larger than the first member's, whose crops all get, or much smaller, or where its
-    center crop is larger than these.
+    Raises UsageError where its input is larger than the first member's, whose crops all get, or much smaller.
     """
     crops = card.crops
     size = fixed_size(network, crops)
@@ -112,29 +98,9 @@ def describe_member(card: ModelCard, network: QfmIqm, weight: float, first: Crop
     if 4 * crops.size < first.size:
         raise UsageError(f"{card.name} has an input of {crops.size} px, less than a quarter of the first model's {first.size}")
     reduced = (crops.size, first.size) if not size and crops.size != first.size else ()
-    member = Member(network.config, weight, size, crops.mean, crops.std, reduced=reduced)
-    if not fits_crops(member, first):
-        raise UsageError(f"{card.name} needs a larger center than the crops of the first model have")
-    return member
+    return Member(network.config, weight, size, crops.mean, crops.std, reduced)
 
 
 def fixed_size(network: QfmIqm, crops: CropSpec) -> int:
     """The side in px of the squares that a network needs; 0: any shape will do."""
     return crops.size if "img_size" in network.config.backbone_options else 0
-
-
-def find_backbone(begun: Member, network: QfmIqm, members: Sequence[Member], networks: Sequence[QfmIqm]) -> int | None:
-    """The first of the members so far that has the same backbone as its own."""
-    wanted = network.encoder.backbone.state_dict()
-    alike = replace(begun.network.feature_config, center_crop=0)
-    for number, (member, other) in enumerate(zip(members, networks, strict=False)):
-        if member.shared_backbone is None and replace(member.network.feature_config, center_crop=0) == alike:
-            theirs = other.encoder.backbone.state_dict()
-            if wanted.keys() == theirs.keys() and all(same_weights(value, theirs[name]) for name, value in wanted.items()):
-                return number
-    return None
-
-
-def same_weights(one: Tensor, other: Tensor) -> bool:
-    """Whether two weights are the same, once they are in half precision, in which one of them may have been kept."""
-    return torch.equal(one.half(), other.half()) if one.is_floating_point() else torch.equal(one, other)

@@ -80,8 +80,8 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
 def write_onnx(network: nn.Module, card: ModelCard, path: Path) -> None:
     """The network as one file: "crops" [n, 3, h, w] -> "quality" [n]; n is free, and h and w are if crops are whole images."""
     spec = card.crops
-    whole = spec.fit == "whole" and not spec.center_crop
-    sides = (spec.size, spec.size + 2 * spec.multiple) if whole else (spec.center_crop or spec.size,) * 2
+    whole = spec.fit == "whole"
+    sides = (spec.size, spec.size + 2 * spec.multiple if whole else spec.size)
     free = {0: torch.export.Dim("n", min=1, max=4096)}
     if whole:  # multiples of the stride, as the crops are
         rows, columns = (torch.export.Dim(name, min=2, max=256) for name in ("rows", "columns"))

@@ -19,7 +19,7 @@ from pathlib import Path
 from iqa_cli.errors import UsageError
 
 HEAD = 1 << 16  # bytes that tell whether a file is an earlier output
-MODEL_FILES = (".json", ".onnx", ".safetensors")
+MODEL_FILES = (".json", ".toml", ".onnx", ".safetensors")
 Check = Callable[[bytes], bool]
 """Whether a file with these first bytes, at least one, may be an earlier output."""
 

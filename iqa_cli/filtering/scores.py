@@ -35,11 +35,7 @@ def read_scores(path: Path) -> Iterator[Scored]:
 
     Raises DataError for a file that cannot be read, or is none of scores, and ExtraMissing where Parquet cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    head = read_head(path)
     if head.startswith(MAGIC):
         need_pyarrow(str(path))
         rows: Iterable[Row] = read_rows(path)
@@ -47,6 +43,15 @@ def read_scores(path: Path) -> Iterator[Scored]:
         rows = read_json_lines(path) if head.startswith(b"{") else read_csv(path)
     for number, row in enumerate(rows, 1):
         yield make_scored(path, number, row)
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a table, from its first letter on. Raises DataError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_csv(path: Path) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import SealedFile, open_target
+from iqa_cli.files.folders import filling
 from iqa_cli.filtering.choice import Judged
 from iqa_cli.filtering.scores import Scored
 from iqa_cli.remote.names import is_url, split_key, split_member
@@ -51,14 +52,20 @@ def draw_shards(chosen: Iterable[Judged]) -> Iterator[tuple[str, set[str]]]:
 
 
 def write_shards(chosen: Iterable[Judged], folder: Path, copied: Copied) -> None:
-    """A shard for each that some sample stays of, under its name. Raises DataError."""
+    """A folder with a shard for each that some sample stays of, under its name: all of them or none. Raises DataError."""
+    with filling(folder) as aside:
+        copy_shards(chosen, aside, folder, copied)
+
+
+def copy_shards(chosen: Iterable[Judged], aside: Path, folder: Path, copied: Copied) -> None:
+    """Copy into a folder what is going to be in another one. Raises DataError."""
     names: dict[str, str] = {}
     for shard, keys in draw_shards(chosen):
         name = f"{Path(shard).name.partition('.tar')[0].removesuffix('.tgz')}.tar"
         if (other := names.setdefault(name, shard)) != shard:
             raise DataError(f"--shards: {other} and {shard} would be one file, {folder / name}: filter them one by one")
         if keys:
-            copy_shard(shard, keys, folder / name, copied)
+            copy_shard(shard, keys, aside / name, copied)
 
 
 def copy_shard(shard: str, keys: set[str], path: Path, copied: Copied) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from iqa_cli.errors import PolicyError
 from iqa_cli.explain.light import SIDE, measure_preview
-from iqa_cli.gate.policy import Policy
+from iqa_cli.gate.policy import DecodingLimits, Floor, Policy
 from iqa_cli.gate.verdict import Verdict, decide
 from iqa_cli.library import Scorer
+from iqa_cli.options import MAX_PIXELS
 from iqa_cli.records import ScoreRecord
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 class Gate:
     """Judges photos by a policy. As safe from several threads, and after a fork, as its scorer.
 
-    scorer: opened with a `preview` of at least SIDE px where the policy asks for light, and with
-        `reasons` where it does not allow some; it stays its owner's to close.
+    scorer: opened with a `preview` of at least SIDE px where the policy asks for light, with `reasons` where it does not allow
+        some, and with its `max_pixels` and `timeout` or lower ones where it limits decoding; it stays its owner's to close.
 
     Raises PolicyError where the policy is of other weights, or where no score of this model could pass.
 
     >>> from iqa_cli import Scorer
-    >>> from iqa_cli.gate.policy import Floor, Policy
+    >>> from iqa_cli.gate.policy import DecodingLimits, Floor, Policy
     >>> with Scorer(preview=SIDE) as scorer:
     ...     gate = Gate(Policy(score=Floor(fail_under=50)), scorer)
     ...     verdict = gate.judge("tests/photos/astronaut-blur.jpg")
@@ -43,10 +44,13 @@ class Gate:
                 " name the model it was made for, or calibrate it anew"
             )
         policy.check_scale(*scorer.card.score_range)
+        if policy.percentile != Floor() and not scorer.card.opinions:
+            raise PolicyError(f"this policy is about percentiles, and {scorer.card.name} has none: leave out [percentile]")
         if policy.measures_light and scorer.options.preview < SIDE:
             raise PolicyError(f"this policy is about light: open the Scorer with preview={SIDE}")
         if policy.finds_reasons and not scorer.options.reasons:
             raise PolicyError("this policy does not allow some reasons: open the Scorer with reasons=True")
+        check_limits(policy.decoding, scorer)
 
     def judge(self, image: ImageInput, *, name: str | None = None) -> Verdict:
         """What becomes of one photo; image and name as of `Scorer.score`. Raises as that does."""
@@ -59,3 +63,12 @@ class Gate:
     def _decide(self, record: ScoreRecord) -> Verdict:
         exposure = measure_preview(record.preview) if self.policy.measures_light and record.preview else None
         return decide(record, exposure, self.policy, self.sha256)
+
+
+def check_limits(limits: DecodingLimits, scorer: Scorer) -> None:
+    """Raises PolicyError where a Scorer decodes what a policy would not have decoded."""
+    pixels = MAX_PIXELS if scorer.options.max_pixels is None else scorer.options.max_pixels
+    if limits.max_pixels is not None and pixels > limits.max_pixels:
+        raise PolicyError(f"this policy limits decoding: open the Scorer with max_pixels={limits.max_pixels}")
+    if limits.timeout is not None and scorer.options.timeout > limits.timeout:
+        raise PolicyError(f"this policy limits decoding: open the Scorer with timeout={limits.timeout:g}")

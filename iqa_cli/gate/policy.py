@@ -21,6 +21,10 @@
     [exposure]                  # where the first three begin, if not where `explain.light` says
     min_highlight = 40
 
+    [decoding]                  # a larger photo, or one that takes longer, fails; as of iqa score where it is left out
+    max_pixels = 60_000_000
+    timeout = 10                # seconds
+
     [messages]                  # what the uploader is told, where it is not what `gate.verdict` and `explain.reasons` say
     too-dark = "Too dark: switch on the light and take it again."
 
@@ -42,6 +46,7 @@ from typing import Any
 from iqa_cli.errors import DataError, PolicyError
 from iqa_cli.explain.light import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT
 from iqa_cli.explain.reasons import KINDS
+from iqa_cli.options import MAX_TIMEOUT
 from iqa_cli.records import Status
 
 SCHEMA_VERSION = 1  # of policies and of verdicts
@@ -106,6 +111,14 @@ class LightLimits:
 
 
 @dataclass(frozen=True)
+class DecodingLimits:
+    """Pixels and seconds beyond which a photo is not decoded, and fails; None: as of `ScoreOptions`."""
+
+    max_pixels: int | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     """What a photo must be. Raises PolicyError for one that contradicts itself, or that nothing can ever pass.
 
@@ -120,12 +133,14 @@ class Policy:
     percentile: Floor = Floor()
     reasons: Mapping[str, Band] = field(default_factory=lambda: MappingProxyType({}))
     exposure: LightLimits = LightLimits()
+    decoding: DecodingLimits = DecodingLimits()
     messages: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     calibration: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         for name, floor in (("score", self.score), ("percentile", self.percentile)):
             check_floor(name, floor)
+        check_decoding(self.decoding)
         limits = self.exposure
         if Reason.TOO_DARK in self.reasons and limits.min_highlight > 100:
             raise PolicyError("exposure.min_highlight is above 100: no photo would ever be light enough")
@@ -161,9 +176,24 @@ def check_floor(name: str, floor: Floor) -> None:
         raise PolicyError(f"a percentile is at most 100, not {max(low or 0, high or 0):g}: no photo could ever pass")
 
 
+def check_decoding(limits: DecodingLimits) -> None:
+    """Raises PolicyError for limits that are none, or that nothing can keep to."""
+    pixels, timeout = limits.max_pixels, limits.timeout
+    if pixels is not None and (pixels < 1 or pixels != int(pixels)):
+        raise PolicyError(f"decoding.max_pixels is a whole number, 1 or more, not {pixels:g}: no photo could ever pass")
+    if timeout is not None and not 0 < timeout <= MAX_TIMEOUT:
+        raise PolicyError(f"decoding.timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {timeout:g}")
+
+
 # ---- from TOML ----
 
-TABLES: dict[str, type] = {"size": SizeLimits, "score": Floor, "percentile": Floor, "exposure": LightLimits}
+TABLES: dict[str, type] = {
+    "size": SizeLimits,
+    "score": Floor,
+    "percentile": Floor,
+    "exposure": LightLimits,
+    "decoding": DecodingLimits,
+}
 OTHERS = ("schema_version", "model", "sha256", "reasons", "messages", "calibration")
 
 
@@ -201,6 +231,7 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
         percentile=Floor(**read_numbers(data, "percentile")),
         reasons=read_reasons(take_table(data, "reasons")),
         exposure=LightLimits(**read_numbers(data, "exposure")),
+        decoding=DecodingLimits(**read_numbers(data, "decoding")),
         messages=read_messages(take_table(data, "messages")),
         calibration=take_table(data, "calibration"),
     )
@@ -221,7 +252,7 @@ def refuse_unknown(table: str, given: Mapping[str, Any], known: tuple[str, ...])
             raise PolicyError(f"unknown key {table and table + '.'}{key}; there are {', '.join(known)}")
 
 
-def read_numbers(data: Mapping[str, Any], name: str) -> dict[str, float]:
+def read_numbers(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The limits of a table. Raises PolicyError for what is no number."""
     table = take_table(data, name)
     refuse_unknown(name, table, tuple(f.name for f in fields(TABLES[name])))

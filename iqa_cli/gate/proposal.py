@@ -54,6 +54,9 @@ def write_proposal(found: Calibration) -> str:
     limits = {"fail_under": policy.score.fail_under, "review_under": policy.score.review_under}
     lines += [f"{name} = {limit}" for name, limit in limits.items() if limit is not None]
     lines += ["", "[reasons]", *(f"{reason} = {quote(str(band))}" for reason, band in policy.reasons.items())]
+    bounds = {"max_pixels": policy.decoding.max_pixels, "timeout": policy.decoding.timeout}
+    if given := [f"{name} = {limit}" for name, limit in bounds.items() if limit is not None]:
+        lines += ["", "[decoding]", *given]
     lines += ["", "[calibration]", f"fitted_on = {found.fitted}"]
     rates = {
         "good_fail": found.false_rejects,

@@ -230,5 +230,6 @@ def describe_thresholds(policy: Policy) -> Mapping[str, Any]:
         "reasons": {str(reason): str(policy.reasons[reason]) for reason in used},
         "exposure": dict(limit for reason, limit in light.items() if reason in used),
         "measurements": {rule.measurement: rule.threshold for rule in rules},
+        "decoding": {name: limit for name, limit in asdict(policy.decoding).items() if limit is not None},
     }
     return {name: table for name, table in tables.items() if table}

@@ -23,6 +23,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels o
 Window = tuple[int, int, int, int]  # the same, whole pixels
 
 MAX_ASPECT = 3.0  # of a whole view; of a longer panorama it shows the center
+MIN_NATIVE = 32  # px: networks that reduce five times by two need so much
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 REDUCING_GAP = 3.0  # a box filter that reduces first leaves at least this many times the size wanted; Pillow's term
 SUPPORT = 2.0  # of the bicubic filter to each side, in output pixels, or in input pixels where those are larger
@@ -89,53 +90,50 @@ class CropSpec:
 
     size: side in px of a square crop, or of the square whose area a whole view has.
     fit: "whole": a crop has the image's aspect ratio and, alone, shows all of it (networks of any height and width);
-        "square": a crop is size x size and, alone, shows the center of the image (networks of fixed input).
+        "square": a crop is size x size and, alone, shows the center of the image (networks of fixed input);
+        "native": the image as it is, reduced where its longer side has more px than size, and enlarged where its shorter one
+        has less than MIN_NATIVE (networks of any height and width).
+    width: px of a "square" crop that is none; 0: as high as wide.
     multiple: height and width of a whole view are multiples of this, the stride of the network, and at least twice it.
+        A native view is not twice it at least.
     count: crops an image, 1 to 9: the center, then the corners, then the sides.
     zoom: with more than one crop, the image is enlarged by this before they are cut, so that they differ.
-    center_crop: side in px of the square center crop of each view that is the network's input; 0: all of the view is.
     mean, std: of the pixel values in 0..1, per channel; a crop is (pixel - mean) / std.
     """
 
     size: int
-    fit: Literal["whole", "square"] = "whole"
+    fit: Literal["whole", "square", "native"] = "whole"
     multiple: int = 32
     count: int = 1
     zoom: float = 1.2
-    center_crop: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    width: int = 0
     luma: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for value in (self.size, self.multiple, self.count, self.center_crop):  # a card is foreign bytes
+        for value in (self.size, self.width, self.multiple, self.count):  # a card is foreign bytes
             if not isinstance(value, int) or value > MAX_SIDE:
                 raise ValueError(f"impossible crops: {value!r} where a whole number up to {MAX_SIDE} is needed")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(map(isfinite, self.mean)) or not 0 < min(self.std) < inf:
             raise ValueError(f"impossible crops: a mean of {self.mean!r} and a deviation of {self.std!r} for three channels")
-        if self.fit not in ("whole", "square"):
-            raise ValueError(f"fit is 'whole' or 'square', not {self.fit!r}")
+        if self.fit not in ("whole", "square", "native"):
+            raise ValueError(f"fit is 'whole', 'square' or 'native', not {self.fit!r}")
+        if self.width < 0 or (self.width and self.fit != "square"):
+            raise ValueError(f"impossible crops: a width of {self.width} px for fit {self.fit!r}")
         if not 1 <= self.count <= len(POSITIONS):
             raise ValueError(f"the number of crops is 1 to {len(POSITIONS)}, not {self.count}")
         if self.multiple < 1 or self.size < self.multiple or not 1 <= self.zoom <= MAX_ZOOM:
             raise ValueError(f"impossible crops: size {self.size}, multiple {self.multiple}, zoom {self.zoom}")
-        side = self.min_view_side
-        if not 0 <= self.center_crop <= side:
-            raise ValueError(f"impossible crops: a center crop of {self.center_crop} px, and the narrowest views have {side}")
-
-    @property
-    def min_view_side(self) -> int:
-        """The shortest side in px that a view can have: that of a long panorama."""
-        return min(self.view_shape(1, round(MAX_ASPECT) + 1))
 
     def crop_shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of every crop of an image of that size."""
-        return (self.center_crop, self.center_crop) if self.center_crop else self.view_shape(height, width)
-
-    def view_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in px of a view, of which a crop is the center or all."""
         if self.fit == "square":
-            return self.size, self.size
+            return self.size, self.width or self.size
+        if self.fit == "native":
+            scale, least = min(1.0, self.size / max(height, width)), ceil(MIN_NATIVE / self.multiple)
+            rows, columns = (max(least, round(side * scale / self.multiple)) * self.multiple for side in (height, width))
+            return rows, columns
         aspect = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
         sides = self.size / aspect**0.5, self.size * aspect**0.5
         rows, columns = (max(2, round(side / self.multiple)) * self.multiple for side in sides)
@@ -144,19 +142,19 @@ class CropSpec:
     def required_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in px of the smallest picture of that aspect ratio whose crops need no upscaling."""
         zoom = self.zoom if self.count > 1 else 1.0
-        rows, columns = self.view_shape(height, width)
+        rows, columns = self.crop_shape(height, width)
         return ceil(rows * zoom), ceil(columns * zoom)
 
     def window(self, height: int, width: int) -> Window:
         """The part of an image of that size that its crops depend on: they and the support of the resize around them."""
-        boxes, shape = place_crops(height, width, self)
+        boxes, shape = place_crops(height, width, self), self.crop_shape(height, width)
         lefts, tops, rights, bottoms = zip(*(find_support(box, shape, height, width) for box in boxes), strict=True)
         return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def place_views(height: int, width: int, spec: CropSpec) -> list[Box]:
-    """The boxes of an image of that size that become its views: `spec.count`, of the views' aspect ratio."""
-    rows, columns = spec.view_shape(height, width)
+def place_crops(height: int, width: int, spec: CropSpec) -> list[Box]:
+    """The boxes of an image of that size that become its crops: `spec.count`, of the crops' aspect ratio."""
+    rows, columns = spec.crop_shape(height, width)
     zoom = spec.zoom if spec.count > 1 else 1.0
     scale = min(height / rows, width / columns) / zoom  # image pixels per crop pixel
     h, w = rows * scale, columns * scale
@@ -213,29 +211,6 @@ def cut_box(rgb: Rgb, box: Box, shape: tuple[int, int]) -> Rgb:
     return resize_box(make_region(rgb), box, shape)
 
 
-def crop_center(box: Box, shape: tuple[int, int], spec: CropSpec) -> tuple[Box, tuple[int, int]]:
-    """The box and the shape of the center crop of a view, given by its own box and shape; the same where there is none."""
-    if not spec.center_crop:
-        return box, shape
-    (rows, columns), side = shape, spec.center_crop
-    top, left = (rows - side) // 2, (columns - side) // 2
-    down, across = (box[3] - box[1]) / rows, (box[2] - box[0]) / columns  # image pixels per crop pixel
-    inner = (box[0] + left * across, box[1] + top * down, box[0] + (left + side) * across, box[1] + (top + side) * down)
-    return inner, (side, side)
-
-
-def cut_crop(rgb: Rgb, box: Box, shape: tuple[int, int], spec: CropSpec) -> Rgb:
-    """One crop: a box resized to a view of that shape, or to the center crop of such a view alone; see `resize_box`."""
-    return cut_box(rgb, *crop_center(box, shape, spec))
-
-
-def place_crops(height: int, width: int, spec: CropSpec) -> tuple[list[Box], tuple[int, int]]:
-    """The boxes of the crops of an image of that size, and the shape that all are resized to."""
-    shape = spec.view_shape(height, width)
-    boxes, shapes = zip(*(crop_center(box, shape, spec) for box in place_views(height, width, spec)), strict=True)
-    return list(boxes), shapes[0]
-
-
 def normalise(views: Sequence[Rgb] | Rgb, spec: CropSpec) -> Crops:
     """Equal-sized uint8 views [n, h, w, 3] -> float32 [n, 3, h, w], normalised."""
     scale = (1.0 / (255.0 * np.asarray(spec.std))).astype(np.float32)[:, None, None]
@@ -251,8 +226,8 @@ def cut_views(region: Region, spec: CropSpec) -> Rgb:
 
     A region that holds `spec.window` of the picture gives the same pixels as all of it.
     """
-    boxes, shape = place_crops(region.height, region.width, spec)
-    return np.stack([resize_box(region, box, shape) for box in boxes])
+    shape = spec.crop_shape(region.height, region.width)
+    return np.stack([resize_box(region, box, shape) for box in place_crops(region.height, region.width, spec)])
 
 
 def cut_crops(rgb: Rgb, spec: CropSpec) -> Crops:

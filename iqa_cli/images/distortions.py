@@ -154,6 +154,7 @@ def crop_border(rgb: Rgb, share: float) -> Rgb:
 
 GREY = np.array((0.299, 0.587, 0.114), np.float32)  # luma of BT.601, as a JPEG has it
 QUALITY = 82, 97  # of JPEGs in which nobody sees a difference
+SIZES = 0.85, 1.15  # at which a picture looks as good
 
 
 def desaturate(rgb: Rgb) -> Rgb:
@@ -162,9 +163,12 @@ def desaturate(rgb: Rgb) -> Rgb:
 
 
 def change_harmlessly(rgb: Rgb, generator: np.random.Generator) -> Rgb:
-    """The picture in black and white, or saved again as a JPEG of high quality, by chance: what training may show as it is."""
-    if generator.random() < 0.5:
+    """The picture in black and white, at another size, or saved again as a JPEG of high quality, by chance."""
+    chance = generator.random()
+    if chance < 0.4:
         return desaturate(rgb)
+    if chance < 0.7:
+        return resize(rgb, generator.uniform(*SIZES))
     return distortion_filters.compress(rgb, "JPEG", quality=int(generator.integers(*QUALITY)))
 
 

@@ -70,12 +70,33 @@ class Intervals:
 
 
 @dataclass(frozen=True)
+class OutputScale:
+    """What a network of other origin puts out: one number an image, on a scale of its own.
+
+    low, high: the ends of the scale. higher_is_better: its direction. name: of the output; empty: the only one.
+
+    Raises ValueError for a scale that is none.
+    """
+
+    low: float
+    high: float
+    higher_is_better: bool
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.low) and is_number(self.high) and self.low < self.high):
+            raise ValueError(f"the scale of an output has a lower and an upper end, not {self.low!r} and {self.high!r}")
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What NAME.json says.
 
     network: the fields of `networks.network.NetworkConfig`, as plain data.
     crops: how images become its input.
-    opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means.
+    opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means;
+        none for a network of other origin.
+    output: the scale of what a network of other origin puts out (`models.short_card`); None: it puts out quality in 0..1.
     training: what it learned from (`models.provenance`), method, options, command.
     intervals: how certain its scores are; None where that was not measured.
     results: one mapping a measurement: dataset, split, figures, and the command that prints them.
@@ -97,10 +118,10 @@ class ModelCard:
     limits: tuple[str, ...] = ()
     intervals: Intervals | None = None
     files: Mapping[str, WeightFile] = field(default_factory=dict)
+    output: OutputScale | None = None
 
     def __post_init__(self) -> None:
-        if len(self.opinions) != 101 or not all(map(is_number, self.opinions)) or sorted(self.opinions) != list(self.opinions):
-            raise ValueError("opinions are 101 numbers that never fall")
+        check_opinions(self.opinions, optional=self.output is not None)
         if (
             len(self.score_range) != 2
             or not all(map(is_number, self.score_range))
@@ -138,11 +159,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and isfinite(value)
 
 
+def check_opinions(opinions: tuple[float, ...], *, optional: bool) -> None:
+    """Raises ValueError for opinions that are none."""
+    if optional and not opinions:
+        return
+    if len(opinions) != 101 or not all(map(is_number, opinions)) or sorted(opinions) != list(opinions):
+        raise ValueError("opinions are 101 numbers that never fall")
+
+
 def parse_crops(data: Mapping[str, Any]) -> CropSpec:
-    """Crops from their JSON, in which older cards, such as those inside .onnx files, call the center crop "middle"."""
+    """Crops from their JSON."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    if "middle" in values:
-        values["center_crop"] = values.pop("middle")
     return CropSpec(**values)
 
 
@@ -156,7 +183,8 @@ def parse_card(data: dict[str, Any]) -> ModelCard:
     unknown = data.keys() - {f.name for f in fields(ModelCard)}
     if unknown:
         raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-    made = {"crops": parse_crops(data["crops"]), "files": files, "intervals": intervals}
+    output = None if data.get("output") is None else OutputScale(**data["output"])
+    made = {"crops": parse_crops(data["crops"]), "files": files, "intervals": intervals, "output": output}
     return ModelCard(**data | made | lists)
 
 

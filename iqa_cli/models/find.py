@@ -10,6 +10,7 @@ from pathlib import Path
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import ModelCard, WeightFile, hash_file, read_card, read_embedded_card
 from iqa_cli.models.hub import limit_hub_timeout
+from iqa_cli.models.short_card import REQUIRED, is_short_card, read_short_card
 from iqa_cli.options import FILE_KINDS, BackendChoice
 
 HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
@@ -59,13 +60,18 @@ def find_local_model(reference: str, choice: BackendChoice) -> FoundModel:
     elif not path.exists():
         names = ", ".join(card.stem for card in sorted(released_folder().glob("*.json"))) or "none"
         raise WeightsError(
-            f"{reference}: no such model. Installed: {names}. Otherwise give the path of a model card (.json), of its .onnx or"
-            " .safetensors file or of their folder, or hf://owner/name"
+            f"{reference}: no such model. Installed: {names}. Otherwise give the path of a model card (.json or .toml), of"
+            " its .onnx or .safetensors file or of their folder, or hf://owner/name"
         )
     if path.suffix in (".onnx", ".safetensors") and not path.is_dir():
         return find_card_of(path, choice)
-    card = read_only_card(path) if path.is_dir() else read_card(path)
+    card = read_only_card(path) if path.is_dir() else read_any_card(path)
     return FoundModel(card, path if path.is_dir() else path.parent, choose_backend(card, choice))
+
+
+def read_any_card(path: Path) -> ModelCard:
+    """A card of this tool, or a short one of a model of other origin. Raises WeightsError."""
+    return read_short_card(path) if is_short_card(path) else read_card(path)
 
 
 def choose_backend(card: ModelCard, choice: BackendChoice) -> BackendChoice:
@@ -85,30 +91,37 @@ def find_card_of(path: Path, choice: BackendChoice) -> FoundModel:
     if choice not in (BackendChoice.AUTO, backend):
         raise UsageError(f"{path}: --backend {choice} cannot run this file; {backend} does")
     beside = path.with_suffix(".json")
-    if beside.is_file():
-        card = read_card(beside)
+    short = path.with_suffix(".toml")
+    if short.is_file() and beside.is_file():
+        raise WeightsError(f"{path}: has two cards, {beside.name} and {short.name}: name the one you mean")
+    if short.is_file() or beside.is_file():
+        beside = short if short.is_file() else beside
+        card = read_any_card(beside)
         listed = card.files.get(FILE_KINDS[backend])
         if listed is None or listed.name != path.name:
             raise WeightsError(f"{beside}: this card is not about {path.name} but about {listed.name if listed else 'others'}")
     elif (embedded := read_embedded_card(path)) is not None:
         card = replace(embedded, files={FILE_KINDS[backend]: WeightFile.of(path)})  # a file cannot hold its own hash
     else:
-        raise WeightsError(f"{path}: these weights need their model card, {beside.name}, beside them: it says what they are")
+        raise WeightsError(
+            f"{path}: these weights need their model card, {beside.name}, beside them: it says what they are. For a model of"
+            f" other origin five lines do, in {short.name}: {', '.join(REQUIRED)}"
+        )
     return FoundModel(card, path.parent, backend)
 
 
 def read_only_card(folder: Path) -> ModelCard:
     """The one card in a folder; other JSON may lie around it. Raises WeightsError where there is none, or more than one."""
     cards, problem = {}, ""
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.toml")]):
         try:
-            cards[path.name] = read_card(path)
+            cards[path.name] = read_any_card(path)
         except WeightsError as error:
             problem = f" ({error})"
     if len(cards) > 1:
         raise WeightsError(f"{folder}: holds more than one model card, name the one you mean: {', '.join(cards)}")
     if not cards:
-        raise WeightsError(f"{folder}: holds no model card (.json){problem}")
+        raise WeightsError(f"{folder}: holds no model card (.json or .toml){problem}")
     return next(iter(cards.values()))
 
 

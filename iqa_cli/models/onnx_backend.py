@@ -11,6 +11,8 @@ import onnxruntime
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.images.crops import Crops
+from iqa_cli.models.card import ModelCard, OutputScale
+from iqa_cli.models.onnx_fit import check_input, choose_output
 from iqa_cli.models.onnx_metadata import has_external_data
 
 Quality = npt.NDArray[np.float32]  # [n], in about 0..1, higher is better
@@ -42,6 +44,11 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
 
     Raises WeightsError where the file is damaged, UsageError where the device is not there.
     """
+    return load_session(path, path, device)
+
+
+def load_session(network: Path | bytes, path: Path, device: str) -> onnxruntime.InferenceSession:
+    """The same of a file, or of one in memory that was made of it."""
     onnxruntime.disable_telemetry_events()  # where it does not look at what iqa_cli/__init__ sets, as on Windows
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -49,7 +56,7 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = SEVERITY_ERROR
     providers = choose_providers(device)
     try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
+        return onnxruntime.InferenceSession(network, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own errors have no common base
         raise WeightsError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
 
@@ -75,21 +82,28 @@ def first_line(error: Exception) -> str:
 
 
 class OnnxBackend:
-    """An .onnx file with one input, crops [n, 3, h, w], and the quality [n] as its first output.
+    """An .onnx file with one input, crops [n, 3, h, w], and the quality [n] as its first output, or that of another name.
+
+    session: the file, where it has been opened already.
 
     Raises WeightsError where the file is damaged, not all of the network or another kind of it, UsageError where the device is
     not there.
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(
+        self, path: Path, device: str = "auto", session: onnxruntime.InferenceSession | None = None, output: str = ""
+    ) -> None:
         self.path = path
-        refuse_external_data(path)
-        self.session = open_session(path, device)
+        if session is None:
+            refuse_external_data(path)
+        self.session = session or open_session(path, device)
         self.on_cpu = self.session.get_providers()[0] == "CPUExecutionProvider"
         inputs: list[Any] = self.session.get_inputs()
+        self.takes_one = len(inputs) == 1 and inputs[0].shape[:1] == [1]
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
             raise WeightsError(f"{path}: not a network from crops [n, 3, h, w] of single precision to quality [n]")
         self.input = inputs[0].name
+        self.output = output or self.session.get_outputs()[0].name
 
     def predict(self, crops: Crops) -> Quality:
         """Crops [n, 3, h, w] -> quality [n]. Raises WeightsError where the network does not take them.
@@ -97,17 +111,43 @@ class OnnxBackend:
         On a CPU each crop is a run of its own: one thread gains nothing from more, and sums in another order would let a
         score depend on what else is in the batch.
         """
-        parts = np.split(crops, len(crops)) if self.on_cpu else [crops]
+        parts = np.split(crops, len(crops)) if self.on_cpu or self.takes_one else [crops]
         return np.concatenate([self._run(part) for part in parts])
 
     def _run(self, crops: Crops) -> Quality:
         try:
-            quality = np.asarray(self.session.run(None, {self.input: crops})[0], dtype=np.float32)
+            quality = np.asarray(self.session.run([self.output], {self.input: crops})[0], dtype=np.float32)
         except Exception as error:  # as in open_session
             raise WeightsError(f"{self.path}: fails on crops of shape {crops.shape}: {first_line(error)}") from error
         if quality.size != len(crops):
             raise WeightsError(f"{self.path}: gives {quality.shape} for {len(crops)} crops, not one number each")
         return quality.reshape(len(crops))
+
+
+class ScaledOnnxBackend:
+    """An .onnx file of other origin: its output, on the scale of its card, as quality in 0..1, higher is better.
+
+    Raises as `OnnxBackend` does, and WeightsError where the file is not what the card says.
+    """
+
+    def __init__(self, path: Path, card: ModelCard, scale: OutputScale, device: str = "auto") -> None:
+        refuse_external_data(path)
+        session = open_session(path, device)
+        check_input(path, session.get_inputs(), card.crops)
+        output = choose_output(path, session.get_outputs(), scale.name)
+        self.network, self.scale = OnnxBackend(path, device, session, output), scale
+
+    def predict(self, crops: Crops) -> Quality:
+        """Crops [n, 3, h, w] -> quality [n]. Raises as `OnnxBackend` does, and WeightsError for numbers far off the scale."""
+        values = self.network.predict(crops)
+        low, high = self.scale.low, self.scale.high
+        far = values[(values < low - (high - low)) | (values > high + (high - low))]
+        if len(far):
+            raise WeightsError(
+                f"{self.network.path}: puts out {far[0]:g}, and its card says range = [{low:g}, {high:g}]: mend that"
+            )
+        share = (values.astype(np.float64) - low) / (high - low)
+        return (share if self.scale.higher_is_better else 1 - share).astype(np.float32)
 
 
 class OnnxPatches:

@@ -60,12 +60,9 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
     """The network that a card describes, with new weights: one, or a blend of several. Raises WeightsError."""
     data = card.network
     if "members" not in data:
-        config = read_config(data)
-        if not config.fits(card.crops.center_crop or card.crops.min_view_side):
-            raise WeightsError("the model card's network needs a larger center than its crops have")
-        return build_network(config)
+        return build_network(read_config(data))
     try:
-        return build_blend(data["members"], card.crops)
+        return build_blend(data["members"], card.crops.multiple)
     except (TypeError, KeyError, IndexError, ValueError) as error:
         raise WeightsError(f"the model card's network is no blend of networks: {error}") from error
 

@@ -11,39 +11,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
 
 
-class Encoder(nn.Module):
-    """Encoder with its own backbone, or a shared one."""
+class TransformerEncoder(nn.Module):
+    """A plain vision transformer: c is its class token (or the mean patch, where it has none), P its patches."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
         self.backbone = backbone
-        self.shared: list[Any] = []  # in a list, so that its weights are not among this encoder's
-
-    @property
-    def active_backbone(self) -> Any:
-        """The backbone that is run: the shared one, if there is one."""
-        return self.shared[0] if self.shared else self.backbone
-
-    def share_backbone(self, backbone: nn.Module) -> None:
-        """Use another encoder's backbone in place of its own."""
-        self.backbone, self.shared = nn.Identity(), [backbone]
-
-
-class TransformerEncoder(Encoder):
-    """A plain vision transformer: c is its class token (or the mean patch, where it has none), P its patches."""
-
-    def __init__(self, backbone: Any) -> None:
-        super().__init__(backbone)
         self.width: int = backbone.num_features
 
     def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, d], which are the tokens already."""
-        out = self.active_backbone.forward_features(crops)  # [b, prefix + N, d], after the last norm
+        out = self.backbone.forward_features(crops)  # [b, prefix + N, d], after the last norm
         if out.ndim > 3:  # a map [b, h, w, d], as some without a class token give
             out = out.flatten(1, 2)
-        prefix = self.active_backbone.num_prefix_tokens
+        prefix = self.backbone.num_prefix_tokens
         patches = out[:, prefix:]  # [b, N, d]
-        has_class = getattr(self.active_backbone, "cls_token", None) is not None
+        has_class = getattr(self.backbone, "cls_token", None) is not None
         content = out[:, :1] if has_class else patches.mean(1, keepdim=True)
         return torch.cat([content, patches], dim=1)  # [b, 1 + N, d]
 
@@ -52,24 +35,34 @@ class TransformerEncoder(Encoder):
         return features
 
 
-class StagePooling(Encoder):
-    """Features pooled from the stages of a convolutional backbone, or from layers of a transformer. Ours, not the paper's.
+class StageEncoder(nn.Module):
+    """Features of the stages of a convolutional backbone, or of layers of a transformer, as tokens. Ours, not the paper's.
 
     Distortions show in early stages as much as in late ones, and in the spread of features as much as in their mean. So the
     crop is divided into cells of some 32 px, the stride of the last stage of a usual backbone, and the mean and the deviation
-    of the features of every stage are taken over each window of two by two cells, and over the whole crop.
+    of the features of every stage are taken over each window of two by two cells, and over the whole crop. These give one token
+    a window, and one a stage for the whole crop. c is the mean of the last stage: the input of a classifier. Features are
+    standardized by those of the training images, fitted once (`standards`), and projected to the width.
     """
 
     tiny = 1e-4  # under the root of a variance: keeps the gradient of a flat region finite
+    dropout = 0.0  # the share of standardized features that training drops
 
-    def __init__(self, backbone: Any, stages: Sequence[int], cell: int) -> None:
-        super().__init__(backbone)
+    def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.width = width
         self.stages = list(stages)
         facts = [backbone.feature_info[stage] for stage in self.stages]
         backbone.prune_intermediate_layers(self.stages, prune_head=True)
         self.reductions = [info["reduction"] for info in facts]
         self.cell = max([cell, *self.reductions])  # a pixel of a stage is not parted
-        self.channels = [info["num_chs"] for info in facts]
+        self.channels = [info.get("num_chs_norm", info["num_chs"]) for info in facts]  # a norm may be a neck, narrower than it
+        size = 2 * sum(self.channels)
+        self.standards = nn.ModuleList(nn.BatchNorm1d(size, affine=False, momentum=None) for _ in ("whole", "windows"))
+        self.to_window = nn.Linear(size, width)
+        self.to_stage = nn.ModuleList(nn.Linear(2 * c, width) for c in self.channels)
+        self.to_content = nn.Linear(self.channels[-1], width)
 
     def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, 1 + N, f]: pooled over the whole crop, then over each of N windows.
@@ -89,7 +82,7 @@ class StagePooling(Encoder):
     def read_stages(self, crops: Tensor) -> list[Tensor]:
         """Crops [b, 3, h, w] -> a map [b, c_s, h / reduction, w / reduction] of each stage, normalized where it has a norm."""
         read = partial(
-            self.active_backbone.forward_intermediates,
+            self.backbone.forward_intermediates,
             crops, indices=self.stages, intermediates_only=True, output_fmt="NCHW",
         )  # fmt: skip
         try:
@@ -101,33 +94,6 @@ class StagePooling(Encoder):
         """The mean and the mean square of the features in each cell: [b, c, h, w] -> two of [b, c, h/32, w/32]."""
         side = max(1, self.cell // reduction)
         return F.avg_pool2d(maps, side), F.avg_pool2d(maps * maps, side)
-
-
-def align_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Maps [b, c, h, w] of one height and width: where convolutions without padding leave some smaller, all are that small."""
-    if any(isinstance(side, torch.SymInt) for m in maps for side in m.shape[2:]):  # a comparison would tie the graph to sizes
-        return maps
-    smallest = min(m.shape[2] for m in maps), min(m.shape[3] for m in maps)
-    return tuple(m if m.shape[2:] == smallest else F.adaptive_avg_pool2d(m, smallest) for m in maps)
-
-
-class StageEncoder(StagePooling):
-    """Pooled features of stages as tokens: one a window, and one a stage for the whole crop.
-
-    c is the mean of the last stage: the input of a classifier. Features are standardized by those of the training images,
-    fitted once (`standards`), and projected to the width.
-    """
-
-    dropout = 0.0  # the share of standardized features that training drops
-
-    def __init__(self, backbone: Any, width: int, stages: Sequence[int], cell: int) -> None:
-        super().__init__(backbone, stages, cell)
-        self.width = width
-        size = 2 * sum(self.channels)
-        self.standards = nn.ModuleList(nn.BatchNorm1d(size, affine=False, momentum=None) for _ in ("whole", "windows"))
-        self.to_window = nn.Linear(size, width)
-        self.to_stage = nn.ModuleList(nn.Linear(2 * c, width) for c in self.channels)
-        self.to_content = nn.Linear(self.channels[-1], width)
 
     def project(self, features: Tensor) -> Tensor:
         """Features [b, 1 + N, f] -> tokens [b, 1 + S + N, d]: the content, the S stages, the N windows."""
@@ -141,3 +107,11 @@ class StageEncoder(StagePooling):
         stages = torch.stack([to_token(torch.cat(pair, dim=1)) for to_token, *pair in layers], dim=1)  # [b, S, d]
         content = self.to_content(means[-1]).unsqueeze(1)  # [b, 1, d]
         return torch.cat([content, stages, self.to_window(windows)], dim=1)  # [b, 1 + S + N, d]
+
+
+def align_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Maps [b, c, h, w] of one height and width: where convolutions without padding leave some smaller, all are that small."""
+    if any(isinstance(side, torch.SymInt) for m in maps for side in m.shape[2:]):  # a comparison would tie the graph to sizes
+        return maps
+    smallest = min(m.shape[2] for m in maps), min(m.shape[3] for m in maps)
+    return tuple(m if m.shape[2:] == smallest else F.adaptive_avg_pool2d(m, smallest) for m in maps)

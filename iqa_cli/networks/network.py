@@ -2,9 +2,8 @@
 
 The method is "Adaptive Feature Selection for No-Reference Image Quality Assessment by Mitigating Semantic Noise Sensitivity"
 (ICML 2024, arXiv 2312.06158). Its student network is the one of DEIQT (AAAI 2023): a vision transformer and an attention-panel
-decoder. What stands here is that network, with two extensions of ours: an encoder for convolutional backbones, which gives the
-same kind of tokens, and an MLP head on pooled features. Nothing of the training method (memory, noise, teacher) exists in it:
-see `qfm_iqm`.
+decoder. What stands here is that network, with an extension of ours: an encoder for convolutional backbones, which gives the
+same kind of tokens. Nothing of the training method (memory, noise, teacher) exists in it: see `qfm_iqm`.
 
     crops [b,3,h,w] --encode--> tokens [b,t,d], the first is the content c, the others P --decode--> label [b] in about 0..1
 """
@@ -13,21 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.networks.backbone import fix_padding, fold_batch_norms
-from iqa_cli.networks.encoders import StageEncoder, StagePooling, TransformerEncoder
-from iqa_cli.networks.heads import AttentionPanel, MlpHead
+from iqa_cli.networks.encoders import StageEncoder, TransformerEncoder
+from iqa_cli.networks.heads import AttentionPanel
 from iqa_cli.networks.timm_models import build_backbone, first_line
 
-HeadKind = Literal["panel", "mlp"]
-LIMITS = {
-    "width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096, "center_crop": 4096, "units": 65_536,
-}  # fmt: skip
+LIMITS = {"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096}
 """Far more than any network has: a card that asks for more would only take all memory."""
 HEAD_WIDTH = 64  # of the width of tokens to a head of attention, unless a number of heads is asked for
 
@@ -39,15 +35,12 @@ class NetworkConfig:
     backbone: a timm model name. Transformers of one scale give their own tokens; everything else counts as convolutional.
     backbone_options: passed to timm, e.g. {"img_size": 448} for a transformer's positions.
     width: d, the tokens' size, for a convolutional backbone; a transformer's tokens keep its own.
-    head: "panel", the attention-panel decoder on tokens, or "mlp", an MLP on pooled features; see `networks.heads`.
     heads, queries: of the attention panel (DEIQT: 6 and 6). A network that is built with 0 heads takes as many as suit the
         width of its tokens, and its config then says how many.
-    units: hidden units of the MLP head.
-    folds_norms: whether the batch norms of a convolutional backbone are folded into its convolutions, as first models have it.
+    folds_norms: whether the batch norms of a convolutional backbone are folded into its convolutions, for relative rates.
     stages: how many stages of a convolutional backbone are read; the later ones are left out.
     layers: of a transformer, which are read as stages are; none: the tokens after its last norm are taken as they are.
     cell: in px, of the cells in which the features of stages are pooled.
-    center_crop: the side in px of the center square of a crop that alone is the backbone's input; 0: the whole crop.
     """
 
     backbone: str
@@ -58,29 +51,18 @@ class NetworkConfig:
     stages: int = 5
     layers: tuple[int, ...] = ()
     cell: int = 32
-    center_crop: int = 0
-    head: HeadKind = "panel"
-    units: int = 0
     folds_norms: bool = True
 
     def __post_init__(self) -> None:
-        if self.head not in get_args(HeadKind):
-            raise ValueError(f"head is one of {', '.join(get_args(HeadKind))}, not {self.head!r}")
         for name, most in LIMITS.items():  # a card is foreign bytes
             value, least = getattr(self, name), int(name == "cell")
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"{name} is a whole number from {least} to {most}, not {value!r}")
-        if self.head == "mlp" and not self.units:
-            raise ValueError("an MLP head has one hidden unit at least: units is 0")
 
     @property
     def feature_config(self) -> NetworkConfig:
         """The part of it that the features depend on: all but the head."""
-        return replace(self, width=0, heads=0, queries=0, head="panel", units=0)
-
-    def fits(self, min_side: int) -> bool:
-        """Whether crops with sides of that many px at least contain its center crop."""
-        return self.center_crop <= min_side
+        return replace(self, width=0, heads=0, queries=0)
 
 
 class QfmIqm(nn.Module):
@@ -89,9 +71,8 @@ class QfmIqm(nn.Module):
     def __init__(self, config: NetworkConfig, backbone: nn.Module) -> None:
         super().__init__()
         self.encoder = build_encoder(config, backbone)
-        width = getattr(self.encoder, "width", 0)  # none where there are pooled features, and no tokens
-        self.config = config if config.heads or not width else replace(config, heads=choose_heads(width))
-        self.decoder = build_head(self.config, self.encoder)
+        self.config = config if config.heads else replace(config, heads=choose_heads(self.encoder.width))
+        self.decoder = AttentionPanel(self.encoder.width, self.config.heads, self.config.queries)
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> tokens [b, t, d]."""
@@ -99,19 +80,11 @@ class QfmIqm(nn.Module):
 
     def extract(self, crops: Tensor) -> Tensor:
         """Crops [b, 3, h, w] -> features [b, n, f]: the backbone's part of encoding."""
-        return self.encoder.extract(self.crop_view(crops))
-
-    def crop_view(self, crops: Tensor) -> Tensor:
-        """The backbone's input: crops [b, 3, h, w], or their center."""
-        side = self.config.center_crop
-        if side:
-            top, left = ((whole - side) // 2 for whole in crops.shape[2:])
-            crops = crops.narrow(2, top, side).narrow(3, left, side)
-        return crops
+        return self.encoder.extract(crops)
 
     def project(self, features: Tensor) -> Tensor:
         """Features [b, n, f] -> tokens [b, t, d]: the rest of it."""
-        return cast("TransformerEncoder | StageEncoder", self.encoder).project(features)
+        return self.encoder.project(features)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens [b, t, d] -> label [b]; labels lie in 0..1, higher is better."""
@@ -120,8 +93,6 @@ class QfmIqm(nn.Module):
 
     def predict(self, features: Tensor) -> Tensor:
         """Features [b, n, f] -> label [b]: everything behind the backbone."""
-        if isinstance(self.decoder, MlpHead):
-            return cast("Tensor", self.decoder(features))
         return self.decode(self.project(features))
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -151,7 +122,7 @@ def choose_heads(width: int) -> int:
     return min(divisors, key=lambda heads: abs(heads - width / HEAD_WIDTH))
 
 
-def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StagePooling:
+def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEncoder | StageEncoder:
     """The encoder that fits the backbone: timm names the reduction of each stage, which is one in a plain transformer."""
     reductions = {info["reduction"] for info in backbone.feature_info}  # type: ignore[union-attr]
     stages: Sequence[int] = config.layers
@@ -160,18 +131,7 @@ def build_encoder(config: NetworkConfig, backbone: nn.Module) -> TransformerEnco
         backbone = fix_padding(fold_batch_norms(backbone) if config.folds_norms else backbone)
     elif not stages:
         return TransformerEncoder(backbone)
-    if config.head == "mlp":
-        return StagePooling(backbone, stages, config.cell)
     return StageEncoder(backbone, config.width, stages, config.cell)
-
-
-def build_head(config: NetworkConfig, encoder: TransformerEncoder | StagePooling) -> AttentionPanel | MlpHead:
-    """The head that the config names. Raises WeightsError for an MLP head without pooled features of stages."""
-    if isinstance(encoder, TransformerEncoder | StageEncoder):
-        if config.head == "mlp":
-            raise WeightsError(f"an MLP head needs pooled features of stages: name layers of {config.backbone} for them")
-        return AttentionPanel(encoder.width, config.heads, config.queries)
-    return MlpHead(sum(encoder.channels), config.units)
 
 
 def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool = False, drop_path: float = 0.0) -> QfmIqm:
@@ -197,10 +157,8 @@ def check_input(network: QfmIqm, size: int) -> None:
 
     Raises UsageError for heads that do not divide its width.
     """
-    width, heads = getattr(network.encoder, "width", 0), network.config.heads
-    if width and width % heads:
+    width, heads = network.encoder.width, network.config.heads
+    if width % heads:
         hint = f"heads={choose_heads(width)} do, as does 0"
         raise UsageError(f"heads={heads} do not divide the width of the tokens, {width}: {hint}")
-    features = network.eval().extract(torch.zeros(1, 3, size, size))
-    if width:
-        network.predict(features)
+    network.eval()(torch.zeros(1, 3, size, size))

@@ -14,8 +14,9 @@ from threading import Event
 from iqa_cli.images.find import EVERYTHING, NameFilter, find_images, read_head
 from iqa_cli.images.formats import DECODED, identify_kind
 from iqa_cli.records import Status, Undecodable
+from iqa_cli.remote.entries import Entry
 from iqa_cli.remote.members import FILE, FOLDER, Member, classify_member, is_image
-from iqa_cli.remote.names import ARCHIVE, is_elsewhere, is_pattern_of_urls, is_url, join_member, path_of, plainly, split_member
+from iqa_cli.remote.names import ARCHIVE, is_elsewhere, is_url, join_member, path_of, plainly, split_member
 from iqa_cli.remote.stores import Stores, make_lazy
 from iqa_cli.scoring.cache import read_state
 from iqa_cli.scoring.ordered_map import map_ordered
@@ -33,20 +34,34 @@ def find_sources(
     after the images before that. stop: ends what waits for a network. Raises ExtraMissing for URLs where what reads them is not
     installed, DataError where a bucket or a host cannot be reached.
     """
-    return read_ahead(find_lazily(paths, left_out, names, Stores(stop or Event())))
+    stores = Stores(stop or Event())
+    return read_ahead(open_entries(list_entries(paths, left_out, names, stores), left_out, names, stores))
 
 
-def find_lazily(paths: Iterable[str], left_out: Counter[str], names: NameFilter, stores: Stores) -> Iterator[Source]:
-    """The same, objects of stores not yet read."""
+def list_entries(paths: Iterable[str], left_out: Counter[str], names: NameFilter, stores: Stores) -> Iterator[Entry]:
+    """The same as entries, lazily: no object is read, and no archive opened. Raises ExtraMissing and DataError."""
     for named in paths:
         path = plainly(named)
         archive, wanted = split_member(path) or (path, None)
         if is_url(archive):
-            yield from find_remote(stores, archive, wanted, left_out, names)
+            yield from list_remote(stores, archive, wanted, left_out, names)
         elif ARCHIVE.fullmatch(archive) and holds_members(archive):
-            yield from find_members(archive, wanted, left_out, names)
+            yield Entry(archive, archive=True, wanted=wanted)
         else:
-            yield from find_images([archive if wanted is None else path], left_out, names)
+            yield from map(Entry, find_images([archive if wanted is None else path], left_out, names))
+
+
+def open_entries(entries: Iterable[Entry], left_out: Counter[str], names: NameFilter, stores: Stores) -> Iterator[Source]:
+    """Entries as sources, of archives all that is wanted; objects of stores not yet read. Raises ExtraMissing and DataError."""
+    for entry in entries:
+        if entry.failure is not None:
+            yield Unreadable(entry.name, entry.failure)
+        elif entry.archive:
+            yield from find_members(entry, left_out, names, stores)
+        elif entry.root:
+            yield make_lazy(entry.name, stores.find(entry.root), entry.path, entry.size)
+        else:
+            yield entry.name
 
 
 def read_ahead(sources: Iterator[Source]) -> Iterator[Source]:
@@ -80,9 +95,10 @@ def locate(path: str, stores: Stores) -> Source:
     """One image by its URL or its name in an archive. Raises ExtraMissing and DataError."""
     path = plainly(path)
     if split_member(path) is not None:
-        return next(find_lazily([path], Counter(), EVERYTHING, stores))
+        named = list_entries([path], Counter(), EVERYTHING, stores)
+        return next(open_entries(named, Counter(), EVERYTHING, stores))
     opened = stores.open(path)
-    return refuse(path) if opened is None else make_lazy(path, *opened)
+    return Unreadable(path, refuse_kind()) if opened is None else make_lazy(path, *opened)
 
 
 def holds_members(path: str) -> bool:
@@ -93,14 +109,21 @@ def holds_members(path: str) -> bool:
 # ---- in archives ----
 
 
-def find_members(archive: str, wanted: str | None, left_out: Counter[str], names: NameFilter) -> Iterator[Source]:
-    """The images in a local archive. wanted: a path there, or a pattern of paths; None: all that is an image."""
+def find_members(entry: Entry, left_out: Counter[str], names: NameFilter, stores: Stores) -> Iterator[Source]:
+    """The images in an archive, and what is wrong with it, where something is. Raises ExtraMissing and DataError."""
+    if entry.root:
+        from iqa_cli.remote import objects  # and what it needs for archives
+
+        members = objects.list_members(stores.find(entry.root), entry.path)
+        yield from choose_members(entry.name, members, entry.wanted, left_out, names)
+        return
     from iqa_cli.remote.archives import list_members  # whose libraries only archives need
 
+    archive = entry.name
     state = read_state(archive)
     if state is not None and state.recent:  # only a hash of all of it would tell a later change
         state = None
-    for source in choose_members(archive, list_members(archive), wanted, left_out, names):
+    for source in choose_members(archive, list_members(archive), entry.wanted, left_out, names):
         yield replace(source, container=archive, state=state) if isinstance(source, LazyFile) else source
 
 
@@ -135,30 +158,21 @@ def is_wanted(member: Member, wanted: str | None, left_out: Counter[str], names:
 # ---- in stores ----
 
 
-def refuse(url: str) -> Source:
-    """A URL of a kind that nobody knows, for its row."""
-    return Unreadable(url, Undecodable(Status.UNSUPPORTED, "nothing is known of URLs of this kind"))
+def refuse_kind() -> Undecodable:
+    """Why a URL of a kind that nobody knows cannot be read."""
+    return Undecodable(Status.UNSUPPORTED, "nothing is known of URLs of this kind")
 
 
-def find_remote(stores: Stores, url: str, wanted: str | None, left_out: Counter[str], names: NameFilter) -> Iterator[Source]:
+def list_remote(stores: Stores, url: str, wanted: str | None, left_out: Counter[str], names: NameFilter) -> Iterator[Entry]:
     """What a URL names. wanted: of what is in the archive that it names. Raises ExtraMissing and DataError."""
     opened = stores.open(url)
     if opened is None:
-        yield refuse(url)
+        yield Entry(url, failure=refuse_kind())
         return
     from iqa_cli.remote import objects  # and what it needs for archives
 
     store, path = opened
-    if not ARCHIVE.fullmatch(path_of(url)):
+    if ARCHIVE.fullmatch(path_of(url)):
+        yield from objects.find_archives(store, url, path, wanted)
+    else:
         yield from objects.find_objects(store, url, path, left_out, names)
-        return
-    try:
-        found = objects.expand_url(store, path) if is_pattern_of_urls(url) else [path]
-    except Undecodable as failure:
-        yield Unreadable(url, failure)
-        return
-    if not found:
-        yield Unreadable(url, Undecodable(Status.MISSING, "nothing matches this pattern"))
-    for each in found:
-        name = url if each == path else objects.name_object(store, each)
-        yield from choose_members(name, objects.list_members(store, each), wanted, left_out, names)

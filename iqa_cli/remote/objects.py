@@ -1,4 +1,4 @@
-"""Objects: what URLs name, as sources. Those that look like images are not asked about before they are read."""
+"""Objects: what URLs name, as entries. Those that look like images are not asked about before they are read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -14,14 +15,14 @@ from iqa_cli.images.find import NameFilter
 from iqa_cli.images.formats import HEAD, kind_of_suffix
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.remote.archives import list_passing, list_zip, naming_failures
+from iqa_cli.remote.entries import Entry, find_version
 from iqa_cli.remote.members import FILE, FOLDER, Member, classify_member, is_image
 from iqa_cli.remote.names import is_pattern_of_urls, path_of
-from iqa_cli.remote.stores import Store, make_lazy
+from iqa_cli.remote.stores import Store
 from iqa_cli.remote.streams import open_ranges, open_stream
-from iqa_cli.scoring.sources import Source, Unreadable
 
 
-def find_objects(store: Store, url: str, path: str, left_out: Counter[str], names: NameFilter) -> Iterator[Source]:
+def find_objects(store: Store, url: str, path: str, left_out: Counter[str], names: NameFilter) -> Iterator[Entry]:
     """What a URL names that is no archive: an object, those that match a pattern, or the images below a prefix.
 
     Raises DataError where the store cannot be reached.
@@ -32,26 +33,31 @@ def find_objects(store: Store, url: str, path: str, left_out: Counter[str], name
         elif is_prefix(store, url, path):
             yield from walk_prefix(store, path, left_out, names)
         else:
-            yield make_lazy(url, store, path)
+            yield Entry(url, store.root, path)
     except Undecodable as failure:
-        yield Unreadable(url, failure)
+        yield Entry(url, failure=failure)
 
 
-def find_matching(store: Store, url: str, path: str) -> Iterator[Source]:
-    """The objects that match a pattern, by their names. Raises Undecodable where none does, DataError."""
-    found = expand_url(store, path)
-    for each in found:
-        yield make_lazy(name_object(store, each), store, each)
-    if not found:
-        yield Unreadable(url, Undecodable(Status.MISSING, "nothing matches this pattern"))
+def find_archives(store: Store, url: str, path: str, wanted: str | None) -> Iterator[Entry]:
+    """The archives that a URL names, one or those that match a pattern. wanted: of what is in them. Raises DataError."""
+    if not is_pattern_of_urls(url):
+        yield Entry(url, store.root, path, archive=True, wanted=wanted)
+        return
+    try:
+        for found in find_matching(store, url, path):
+            yield found if found.failure else replace(found, archive=True, wanted=wanted)
+    except Undecodable as failure:
+        yield Entry(url, failure=failure)
 
 
-def expand_url(store: Store, path: str) -> list[str]:
-    """The paths that match a pattern, sorted. Raises Undecodable and DataError."""
-    found = sorted(store.call("glob", path))
+def find_matching(store: Store, url: str, path: str) -> Iterator[Entry]:
+    """The objects that match a pattern, by their names. Raises Undecodable and DataError."""
+    found = store.call("glob", path, detail=True)
+    for each in sorted(found):
+        yield Entry(name_object(store, each), store.root, each, found[each].get("size"), find_version(found[each]))
     if not found:
         store.check_bucket()
-    return found
+        yield Entry(url, failure=Undecodable(Status.MISSING, "nothing matches this pattern"))
 
 
 def is_prefix(store: Store, url: str, path: str) -> bool:
@@ -69,7 +75,7 @@ def name_object(store: Store, path: str) -> str:
     return path if store.is_web else f"{store.scheme}://{path}"
 
 
-def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilter) -> Iterator[Source]:
+def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilter) -> Iterator[Entry]:
     """The images below a prefix, as `images.find.walk_folder` walks folders. Raises Undecodable and DataError.
 
     Only the names below one prefix are held at a time.
@@ -85,7 +91,7 @@ def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilte
             if kind == FOLDER:
                 folders.append(path)
             elif is_image(kind, left_out):
-                yield make_lazy(name_object(store, path), store, path, entry.get("size"))
+                yield Entry(name_object(store, path), store.root, path, entry.get("size"), find_version(entry))
         pending.extend(reversed(folders))
 
 

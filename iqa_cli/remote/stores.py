@@ -28,6 +28,8 @@ POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
 HOPELESS = 32  # objects in a row that cannot be read, after which the store is given up
 BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
 NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"}
+REFUSED_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+"""Codes by which S3 says that credentials are wrong, whatever they are used for."""
 UNREACHABLE = {
     "ClientConnectorError",
     "EndpointConnectionError",
@@ -52,7 +54,7 @@ def judge(error: BaseException) -> Failure:
     """What an exception of fsspec and the libraries below it means."""
     names = {kind.__name__ for kind in type(error).__mro__}
     status = getattr(error, "status", None)  # of an HTTP response
-    if names & NO_CREDENTIALS or type(error.__cause__).__name__ == "NoSuchBucket":
+    if names & NO_CREDENTIALS or type(error.__cause__).__name__ == "NoSuchBucket" or find_code(error) in REFUSED_KEYS:
         return Failure.FATAL
     if isinstance(error, FileNotFoundError) or status in (404, 410) or "EntryNotFoundError" in names:
         return Failure.MISSING
@@ -61,6 +63,12 @@ def judge(error: BaseException) -> Failure:
     if names & UNREACHABLE or isinstance(error, ConnectionRefusedError | socket.gaierror):
         return Failure.UNREACHABLE
     return Failure.PASSING
+
+
+def find_code(error: BaseException) -> str:
+    """The code that S3 gave, of an exception of botocore, or of one that it became; "" for others."""
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def say(error: BaseException) -> str:
@@ -111,6 +119,8 @@ class Store:
             return
         if failure is Failure.MISSING and not self.reached:
             self.check_bucket()
+        if failure is Failure.DENIED and not self.reached:
+            self.check_keys()
         self._note_answer()
         if failure is Failure.MISSING:
             raise Undecodable(Status.MISSING, "no such object") from error
@@ -147,6 +157,17 @@ class Store:
             raise DataError(f"{self.root}: no such bucket, or not for these credentials") from error
         except Exception:  # one may read objects of a bucket without being allowed to ask about it
             return
+
+    def check_keys(self) -> None:
+        """Where S3 refused something without a word, as it does for HEAD, ask why. Raises DataError for wrong credentials."""
+        if not hasattr(self.files, "_call_s3"):
+            return
+        bucket = urlsplit(self.root).netloc
+        try:
+            self._wait(self.files._call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1))
+        except Exception as error:
+            if judge(error) is Failure.FATAL:
+                raise DataError(f"{self.root}: cannot be read: {say(error)}") from error
 
     def _note_answer(self) -> None:
         with self.lock:
@@ -210,6 +231,13 @@ class Stores:
                 return None
             store = self.opened[root] = Store(root, files, self.stop)
         return store, str(store.files._strip_protocol(url))
+
+    def find(self, root: str) -> Store:
+        """The store of a root, as `Store.root` names it. Raises ExtraMissing, DataError."""
+        opened = self.open(root)
+        if opened is None:
+            raise DataError(f"{root}: nothing is known of URLs of this kind")
+        return opened[0]
 
 
 def open_files(url: str, scheme: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from iqa_cli.errors import ExtraMissing, WeightsError
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import verify_file
-from iqa_cli.models.onnx_backend import Backend, OnnxBackend, first_line
+from iqa_cli.models.onnx_backend import Backend, OnnxBackend, ScaledOnnxBackend, first_line
 from iqa_cli.options import BackendChoice
 
 
@@ -18,7 +18,7 @@ def open_backend(card: ModelCard, folder: Path, backend: BackendChoice, device: 
     """
     path = verify_file(card, folder, backend)
     if backend is BackendChoice.ONNX:
-        return OnnxBackend(path, device)
+        return OnnxBackend(path, device) if card.output is None else ScaledOnnxBackend(path, card, card.output, device)
     try:
         from iqa_cli.networks.torch_backend import TorchBackend
     except ModuleNotFoundError as error:

@@ -8,7 +8,6 @@ The command line and the library (`iqa_cli.library`) both come through here, so 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -21,7 +20,6 @@ from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.explain.reasons import find_reasons
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
-from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
@@ -71,7 +69,7 @@ class Pipeline:
         self.cache = cache
         self.detail = detail
         self.network_slots = BoundedSemaphore(self.workers)  # more runs at a time than cores only take memory
-        self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101]
+        self.opinions = np.asarray(card.opinions, dtype=np.float64)  # [101], or none
 
     def score(self, paths: AnyPath | Iterable[AnyPath]) -> Generator[ScoreRecord]:
         """A record a path, one or many, in the same order, as they get done; paths are drawn only as they are needed.
@@ -177,7 +175,8 @@ class Pipeline:
             raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
-        percentile = float(np.interp(score, self.opinions, np.arange(101.0)))  # of equal opinions, the highest percentile
+        known = len(self.opinions) > 0
+        percentile = float(np.interp(score, self.opinions, np.arange(101.0))) if known else None  # of equal ones, the highest
         shape = prediction.width, prediction.height
         uncertainty = self.card.find_uncertainty(score)
         return ScoreRecord(
@@ -208,7 +207,8 @@ def describe_settings(
     libraries = {name: find_version(name) for name in LIBRARIES}
     libraries |= {name: version for name in EXTRA_LIBRARIES if (version := find_version(name))}
     crops = {**asdict(decoding.crops), "cut": CROP_VERSION}
-    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries}
+    output = {} if model.card.output is None else {"output": asdict(model.card.output)}
+    settings = {"weights": weights, "crops": crops, "backend": model.backend, "device": device, **libraries, **output}
     settings |= {"detail": detail.sha256} if detail is not None else {}
     return settings | ({"raw": decoding.raw} if decoding.raw is not RawChoice.PREVIEW else {})
 
@@ -273,16 +273,17 @@ def score_all(
     Raises DataError where there is no image at all, and what opening a pipeline, scoring and `write` raise.
     """
     pipeline = open_pipeline(options, tally.notes.append, worker)
-    undecoded: Counter[str] = Counter()  # kinds whose decoder is not installed
     with closing(pipeline), closing(pipeline.run(count_found(sources, tally))) as records:
         for record in records:
             write(record)
             tally.add(record)
-            undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
-    if undecoded:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in undecoded.most_common())
-        tally.notes.append(f"not decoded: {kinds}, which need the [formats] extra; get it with: {COMMAND}")
+    tally.note_undecoded()
     tally.reused = pipeline.cache.hits if pipeline.cache is not None else 0
+    check_found(tally)
+
+
+def check_found(tally: Tally) -> None:
+    """Raises DataError where there was no image at all."""
     if not tally.found:
         raise DataError(f"no images found; {tally.describe_left_out() or 'there is nothing at all'}")
 

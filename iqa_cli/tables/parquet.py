@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from iqa_cli.scoring.writers import DECIMALS, Columns, Sink, clean, round_record
 
 GROUP = 10_000  # rows that are held, and written together
 MAGIC = b"PAR1"
+FACTS = b"iqa"  # under which facts about the rows are kept in the schema
 KIND = "Parquet of scores"
 Row = Mapping[str, Any]
 
@@ -134,6 +136,30 @@ def open_parquet(path: Path, sha256: str, columns: Columns = COLUMNS) -> Iterato
         yield sink
 
 
+def encode_rows(rows: Sequence[Row], schema: Any, facts: Mapping[str, Any]) -> bytes:
+    """A whole Parquet file of rows, maybe none, with facts about them, as JSON has them, which `read_facts` gives back."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = io.BytesIO()
+    table = pa.Table.from_pylist(list(rows), schema.with_metadata({FACTS: json.dumps(facts)}))
+    pq.write_table(table, target, row_group_size=GROUP, compression="zstd")
+    return target.getvalue()
+
+
+def read_facts(data: bytes) -> dict[str, Any] | None:
+    """The facts in a Parquet file that `encode_rows` has made; None where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        known = pq.read_schema(io.BytesIO(data)).metadata or {}
+        facts: dict[str, Any] = json.loads(known[FACTS])
+    except (KeyError, ValueError, OSError, pa.ArrowException):
+        return None
+    return facts
+
+
 def read_columns(path: Path) -> list[str]:
     """The names of the columns of a Parquet file. Raises DataError."""
     import pyarrow as pa
@@ -154,6 +180,29 @@ def read_rows(path: Path) -> Iterator[Row]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(GROUP):
                 yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def extend_table(path: Path, target: Target, key: str, columns: Mapping[str, str], find: Callable[[str], Row]) -> None:
+    """Write a Parquet file with columns of `score_schema` behind its own, a group of rows at a time.
+
+    columns: their new names by theirs there; find: their values by those of the key. Raises DataError.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = score_schema()
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            for name in columns:
+                schema = schema.append(pa.field(name, types.field(columns[name]).type))
+            with pq.ParquetWriter(pa.PythonFile(TargetFile(target), mode="w"), schema, compression="zstd") as writer:
+                for batch in file.iter_batches(GROUP):
+                    rows = [find(str(value)) for value in batch.column(key).to_pylist()]
+                    added = [pa.array([row[name] for row in rows], schema.field(name).type) for name in columns]
+                    writer.write_table(pa.Table.from_arrays([*batch.columns, *added], schema=schema))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 

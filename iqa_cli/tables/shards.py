@@ -1,34 +1,69 @@
-"""Side files: SHARD.scores.parquet beside each local shard, with a row an image and WebDataset's keys."""
+"""Files beside shards: SHARD.scores.parquet with a row an image, and new tars with KEY.iqa.json, by WebDataset's keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from iqa_cli.errors import DataError
-from iqa_cli.files.outputs import may_replace
+from iqa_cli.files.atomic import SealedFile, open_target
+from iqa_cli.files.outputs import Output, may_replace
 from iqa_cli.records import ScoreRecord
-from iqa_cli.remote.names import ARCHIVE, is_url, split_member
-from iqa_cli.scoring.writers import Sink
-from iqa_cli.tables.parquet import list_parquet, open_parquet
+from iqa_cli.remote.names import ARCHIVE, is_url, path_of, split_key, split_member
+from iqa_cli.scoring.writers import Sink, encode_json, round_record
+from iqa_cli.tables.parquet import TargetFile, list_parquet, open_parquet
 
 OPTION = "--shard-scores"
+JSON_OPTION = "--shard-json"
+JSON_ENDING = "iqa.json"
+
+
+def name_stem(shard: str) -> str:
+    """The name of a shard without what says that it is one: 00000 of 00000.tar."""
+    return Path(path_of(shard)).name.rpartition(".")[0].removesuffix(".tar")
 
 
 def name_side_file(shard: str) -> Path:
-    """Where the scores of a shard go: 00000.scores.parquet beside 00000.tar."""
-    return Path(shard).with_name(f"{Path(shard).name.rpartition('.')[0].removesuffix('.tar')}.scores.parquet")
+    """Where the scores of a shard go: 00000.scores.parquet beside 00000.tar. Raises DataError for one elsewhere."""
+    if is_url(shard):
+        raise DataError(f"{OPTION}: {shard}: only beside shards on this machine can be written: use --parquet FILE")
+    return Path(shard).with_name(f"{name_stem(shard)}.scores.parquet")
 
 
-class SideFileSink:
+def list_json_tar(path: Path) -> Output:
+    """A tar of scores as `outputs.check_outputs` wants it: one whose first file is of scores."""
+
+    def is_earlier(head: bytes) -> bool:
+        try:
+            with tarfile.open(fileobj=io.BytesIO(head)) as archive:
+                first = archive.next()
+        except tarfile.TarError:
+            return False
+        return first is not None and first.name.endswith(f".{JSON_ENDING}")
+
+    return Output(path, JSON_OPTION, "a tar of scores", is_earlier)
+
+
+class ShardSink:
     """Writes each shard's records into a file of its own, as the shards come one after the other.
 
-    sha256: of the model's weights. force: side files of other kinds may be replaced.
+    name: the file for a shard, raises DataError where there can be none; known: it as an output; make: what writes it.
+    force: files of other kinds may be replaced.
     """
 
-    def __init__(self, sha256: str, *, force: bool) -> None:
-        self.sha256, self.force = sha256, force
+    def __init__(
+        self,
+        name: Callable[[str], Path],
+        known: Callable[[Path], Output],
+        make: Callable[[Path], AbstractContextManager[Sink]],
+        *,
+        force: bool,
+    ) -> None:
+        self.name, self.known, self.make, self.force = name, known, make, force
         self.shard: str | None = None
         self.done: set[Path] = set()
         self.opened = ExitStack()
@@ -42,19 +77,17 @@ class SideFileSink:
         shard = record.path if inside is None else inside[0]
         if shard != self.shard:
             self.close()
-            self.shard, self.sink = shard, self.opened.enter_context(open_parquet(self._name(shard), self.sha256))
+            self.shard, self.sink = shard, self.opened.enter_context(self.make(self._check(self.name(shard))))
         if self.sink is not None:
             self.sink.write(record)
 
-    def _name(self, shard: str) -> Path:
-        """The file for a shard. Raises DataError where it may not be written."""
-        if is_url(shard):
-            raise DataError(f"{OPTION}: {shard}: only beside shards on this machine can be written: use --parquet FILE")
-        path = name_side_file(shard)
+    def _check(self, path: Path) -> Path:
+        """The file. Raises DataError where it may not be written."""
+        output = self.known(path)
         if path in self.done:
-            raise DataError(f"{OPTION}: {path}: two shards, or one that is named twice, would be written to one file")
-        if not self.force and not may_replace(list_parquet(path, OPTION)):
-            raise DataError(f"{OPTION}: {path}: there is a file that is no earlier output: move it away, or add --force")
+            raise DataError(f"{output.option}: {path}: two shards, or one that is named twice, would be written to one file")
+        if not self.force and not may_replace(output):
+            raise DataError(f"{output.option}: {path}: there is a file that is no earlier output: move it away, or add --force")
         self.done.add(path)
         return path
 
@@ -64,11 +97,69 @@ class SideFileSink:
         self.sink = None
 
 
+class JsonTarSink:
+    """A file KEY.iqa.json an image. sha256: of the model's weights."""
+
+    def __init__(self, archive: tarfile.TarFile, sha256: str) -> None:
+        self.archive, self.sha256 = archive, sha256
+        self.names: set[str] = set()
+
+    def write(self, record: ScoreRecord) -> None:
+        """One file; none of what is wrong with the shard itself, which has no key. Raises as the target of the tar does."""
+        inside = split_member(record.path)
+        if inside is None:
+            return
+        key, ending = split_key(inside[1])
+        values = {**round_record(record), "model_sha256": self.sha256, "shard": inside[0], "key": key}
+        data = encode_json(values) + b"\n"
+        info = tarfile.TarInfo(self._name(key, ending))
+        info.size = len(data)
+        self.archive.addfile(info, io.BytesIO(data))
+
+    def _name(self, key: str, ending: str) -> str:
+        """KEY.iqa.json; of another image of that key KEY.ENDING.iqa.json, of another of that name with a number."""
+        tries = (f"{key}.{JSON_ENDING}", f"{key}.{ending}.{JSON_ENDING}")
+        more = (f"{key}.{ending}.{number}.{JSON_ENDING}" for number in range(2, len(self.names) + 3))
+        name = next(name for name in (*tries, *more) if name not in self.names)
+        self.names.add(name)
+        return name
+
+
+@contextmanager
+def open_json_tar(path: Path, sha256: str) -> Iterator[Sink]:
+    """A tar of scores, complete when the block ends, however it ends. Raises DataError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{JSON_OPTION} {path.parent}: cannot be made: {error.strerror}") from error
+    with open_target(path, SealedFile) as target:
+        archive = tarfile.open(fileobj=TargetFile(target), mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115  # closed below
+        sink = JsonTarSink(archive, sha256)
+        try:
+            yield sink
+        finally:
+            archive.close()
+            if isinstance(target, SealedFile) and sink.names:
+                target.seal()
+
+
 @contextmanager
 def open_side_files(sha256: str, *, force: bool) -> Iterator[Sink]:
-    """Side files, each complete when the next begins or the block ends, however it ends."""
-    sink = SideFileSink(sha256, force=force)
-    try:
+    """Side files beside local shards, each complete when the next begins or the block ends, however it ends."""
+    known, make = partial(list_parquet, option=OPTION), partial(open_parquet, sha256=sha256)
+    with closing(ShardSink(name_side_file, known, make, force=force)) as sink:
         yield sink
-    finally:
-        sink.close()
+
+
+@contextmanager
+def open_json_tars(folder: Path, sha256: str, *, force: bool) -> Iterator[Sink]:
+    """Tars of KEY.iqa.json in a folder, a shard's under its name, complete in the same way."""
+
+    def name(shard: str) -> Path:
+        path = folder / f"{name_stem(shard)}.tar"
+        if path.exists() and not is_url(shard) and path.samefile(shard):
+            raise DataError(f"{JSON_OPTION} {folder}: {path} is the shard itself, and would be lost: name another folder")
+        return path
+
+    with closing(ShardSink(name, list_json_tar, partial(open_json_tar, sha256=sha256), force=force)) as sink:
+        yield sink

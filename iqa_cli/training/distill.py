@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from iqa_cli.images.crops import CROP_VERSION, CropSpec, Rgb, cut_crop, normalise
+from iqa_cli.images.crops import CROP_VERSION, CropSpec, Rgb, cut_box, normalise
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model, verify_file
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
@@ -41,19 +41,19 @@ class Teacher:
     card: ModelCard
     device: torch.device
 
-    def unique_inputs(self) -> list[tuple[QfmIqm, CropSpec]]:
-        """Each network that extracts features of its own, and its crops."""
+    def list_inputs(self) -> list[tuple[QfmIqm, CropSpec]]:
+        """Each of its networks, and the crops of that."""
         if isinstance(self.network, QfmIqm):
             return [(self.network, self.card.crops)]
-        crops, members = self.card.crops, self.network.members
+        crops = self.card.crops
         return [
-            (network, replace(crops, size=members[n].input_size or crops.size, mean=members[n].mean, std=members[n].std))
-            for n, network in self.network.unique_inputs()
+            (network, replace(crops, size=member.input_size or crops.size, mean=member.mean, std=member.std))
+            for network, member in zip(self.network.list_networks(), self.network.members, strict=True)
         ]
 
     @torch.no_grad()
     def predict_features(self, features: Sequence[Tensor]) -> Tensor:
-        """The labels [n] by the features [n, t, f] of each unique input."""
+        """The labels [n] by the features [n, t, f] of each network."""
         placed = [part.to(self.device) for part in features]
         labels = self.network.predict(placed) if isinstance(self.network, Blend) else self.network.predict(placed[0])
         return labels.float().cpu()
@@ -71,7 +71,7 @@ class Teacher:
 def fit_view(view: Rgb, crops: CropSpec) -> Rgb:
     """A square view as a teacher's input: uint8 [side, side, 3]."""
     side = len(view)
-    return cut_crop(view, (0, 0, side, side), (crops.size, crops.size), crops)
+    return cut_box(view, (0, 0, side, side), (crops.size, crops.size))
 
 
 def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
@@ -87,7 +87,7 @@ def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Some teachers on one dataset. stores: the cached features of each teacher's inputs; none: nothing is cached."""
+    """Some teachers on one dataset. stores: the cached features of each teacher's networks; none: nothing is cached."""
 
     teachers: Sequence[Teacher]
     dataset: CropDataset
@@ -96,7 +96,7 @@ class Predictor:
     def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
         """Cache the features of the crops of one epoch."""
         for teacher, stores in zip(self.teachers, self.stores, strict=False):
-            for (network, _), store in zip(teacher.unique_inputs(), stores, strict=True):
+            for (network, _), store in zip(teacher.list_inputs(), stores, strict=True):
                 yield from store.fill(network, epoch, loop)
 
     def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
@@ -141,7 +141,7 @@ def predict_with_teachers(
     under_way = UnderWay(path.with_name(f"begun-{path.name}"), facts)
     predictions = read_predictions(path, facts)
     stores = [
-        [FeatureStore(folder, network, dataset.with_crops(crops)) for network, crops in teacher.unique_inputs()]
+        [FeatureStore(folder, network, dataset.with_crops(crops)) for network, crops in teacher.list_inputs()]
         for teacher in (teachers if loop else ())
     ]
     predictor = Predictor(teachers, dataset, stores)
@@ -175,7 +175,9 @@ class UnderWay:
 
 def describe_question(teachers: Sequence[Teacher], dataset: CropDataset) -> dict[str, Any]:
     """All that the predictions depend on."""
-    images = [[Path(i.path).name, dataset.number(index), i.is_labeled] for index, i in enumerate(dataset.images)]
+    images = [
+        [Path(i.path).name, dataset.number(index), i.is_labeled, dataset.is_clean(i)] for index, i in enumerate(dataset.images)
+    ]
     return {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
         "cut": CROP_VERSION,

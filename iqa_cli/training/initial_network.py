@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,24 +19,17 @@ from iqa_cli.training.optim import layer_numbers
 from iqa_cli.training.options import TrainingOptions
 
 STRIDE = 32  # px, of the last stage of a usual backbone
-ZOOM, CENTER_ZOOM = 1.2, 1.1
-"""How much images are enlarged where several crops are to differ: less where these are center crops, which differ more."""
 
 
 def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
     """The network before training, and the crops that its backbone wants: pixel statistics as timm names them."""
     facts = find_facts(options.backbone)
     mean, std = ((values[0], values[1], values[2]) for values in (facts.mean, facts.std))
-    mlp = options.method == "mlp"
     try:
-        crops = CropSpec(
-            options.size, options.fit, count=options.crops,
-            zoom=CENTER_ZOOM if options.center_crop else ZOOM, center_crop=options.center_crop, mean=mean, std=std,
-        )  # fmt: skip
+        crops = CropSpec(options.size, options.fit, count=options.crops, mean=mean, std=std)
         config = NetworkConfig(
             options.backbone, size_backbone(options), options.width, options.heads, stages=options.stages,
-            layers=options.layers, cell=options.cell, center_crop=options.center_crop, head="mlp" if mlp else "panel",
-            units=options.mlp.count * options.mlp.units if mlp else 0, folds_norms=mlp or options.loop.relative_rate,
+            layers=options.layers, cell=options.cell, folds_norms=options.loop.relative_rate,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -72,7 +64,7 @@ def find_pretrained(options: TrainingOptions) -> Pretrained | None:
 def size_backbone(options: TrainingOptions) -> dict[str, int]:
     """The size of the crops, for timm, where a backbone has a position for each patch."""
     fixed = find_facts(options.backbone).fixed_input_size
-    return {"img_size": options.center_crop or options.size} if fixed else {}
+    return {"img_size": options.size} if fixed else {}
 
 
 def check_network(options: TrainingOptions) -> None:
@@ -85,10 +77,9 @@ def check_network(options: TrainingOptions) -> None:
     except (UsageError, WeightsError):
         raise
     except Exception as error:  # of any kind: each backbone has its own way to say so
-        side = "center_crop" if options.center_crop else "size"
-        fitting = find_size(options, side)
-        tried = options.center_crop or options.samples.crop_size or options.size
-        remedy = f"it can with {side}={fitting}" if fitting else "choose another backbone, or another size"
+        fitting = find_size(options)
+        tried = options.samples.crop_size or options.size
+        remedy = f"it can with size={fitting}" if fitting else "choose another backbone, or another size"
         raise UsageError(
             f"{options.backbone} cannot be trained on crops of {tried} px ({first_line(error)}): {remedy}"
         ) from error
@@ -101,14 +92,12 @@ def try_network(options: TrainingOptions) -> None:
     layer_numbers(network)
 
 
-def find_size(options: TrainingOptions, side: str) -> int | None:
+def find_size(options: TrainingOptions) -> int | None:
     """The closest size with which a backbone takes the crops, of those that timm names and of multiples of 32; None: none."""
-    wanted = options.center_crop or options.size
-    sizes = {*list_sizes(options.backbone), STRIDE * round(wanted / STRIDE)}
-    for size in sorted(sizes, key=lambda size: abs(size - wanted)):
-        changes: dict[str, Any] = {side: size}
+    sizes = {*list_sizes(options.backbone), STRIDE * round(options.size / STRIDE)}
+    for size in sorted(sizes, key=lambda size: abs(size - options.size)):
         try:
-            try_network(replace(options, **changes))
+            try_network(replace(options, size=size))
         except Exception:  # of any kind, as in `check_network`
             continue
         return size

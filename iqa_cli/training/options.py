@@ -14,7 +14,7 @@ from iqa_cli.errors import UsageError
 from iqa_cli.options import OwnRatings
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 
-Method = Literal["qfm-iqm", "distillation", "mlp"]
+Method = Literal["qfm-iqm", "distillation"]
 Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["cosine", "thirds"]
 SplitKind = Literal["seeded", "official"]
@@ -27,35 +27,15 @@ DistortionName = Literal[
 
 
 @dataclass(frozen=True)
-class MlpOptions:
-    """An ensemble of MLPs on pooled features, `training.fit_heads`; it may learn from teachers about unlabeled images, too."""
-
-    margin: Annotated[float, "label units by which one level of distortion must lower the label"] = 0.02
-    cap_targets: Annotated[bool, "whether teacher predictions for distorted versions are capped to fall by the margin"] = True
-    rescale: Annotated[float, "share of the sides by which an unlabeled image is reduced, to count once more; 0: it is not"] = (
-        0.1
-    )
-    count: Annotated[int, "how many MLPs, whose mean is the prediction"] = 4
-    units: Annotated[int, "hidden units of each"] = 512
-    teacher_weight: Annotated[float, "of a teacher prediction in the loss; a label's is 1"] = 0.15
-    epochs: Annotated[int, "epochs over all features"] = 15
-    batch_size: Annotated[int, "rows of features a step"] = 32
-    rate: Annotated[float, "initial learning rate"] = 1e-3
-    weight_decay: Annotated[float, "of AdamW"] = 0.05
-    dropout: Annotated[float, "share of the features that is dropped"] = 0.3
-    hidden_dropout: Annotated[float, "share of the hidden units that is dropped"] = 0.5
-    beta: Annotated[float, "where SmoothL1 turns from square to linear, in label units"] = 0.1
-
-
-@dataclass(frozen=True)
 class SampleOptions:
     """How crops are drawn, `training.data.samples`. Unlabeled images always come with distorted versions."""
 
     max_zoom: Annotated[float, "a training crop shows the image at 1 to this many times the size at which it is scored"] = 1.25
     distorted: Annotated[float, "share of the labeled images that come with distorted versions of the same crop"] = 0.0
     versions: Annotated[int, "how many distorted versions"] = 2
+    clean_label: Annotated[float, "label above which an image counts as clean: only then are all kinds sure to lower it"] = 1.0
     partial: Annotated[float, "share of the distortions that are confined to a quarter, a half, the frame or the center"] = 0.0
-    harmless: Annotated[float, "share of the training crops that are shown grey, or saved again as JPEG: the label stays"] = 0.0
+    harmless: Annotated[float, "share of the training crops shown grey, resized or saved again as JPEG: the label stays"] = 0.0
     distortions: Annotated[tuple[DistortionName, ...], "kinds, of which each view gets one; none named: all"] = ()
     crop_size: Annotated[int, "px of a side of the training crops; 0: size"] = 0
     view_size: Annotated[int, "px of a view before it is resized for the network; 0: that size, or a teacher's largest"] = 0
@@ -133,10 +113,7 @@ class TrainingOptions:
     stages: Annotated[int, "stages of a convolutional backbone that are read, from the first on"] = 5
     layers: Annotated[tuple[int, ...], "of a transformer, read as stages are; none: its last tokens"] = ()
     cell: Annotated[int, "px of the cells in which features of stages are pooled"] = 32
-    center_crop: Annotated[int, "px of the center square of a crop that alone is the input; 0: all of it"] = 0
-    method: Annotated[Method, "distillation fits teacher predictions alone; mlp fits an MLP head to frozen features"] = (
-        "qfm-iqm"
-    )
+    method: Annotated[Method, "distillation fits teacher predictions alone"] = "qfm-iqm"
     teachers: Annotated[tuple[str, ...], "models whose mean prediction extends the labels; {fold}: number of the fold"] = ()
     teacher_scores: Annotated[Path | None, "CSV of path and score of images, labeled or not, in place of teachers"] = None
     teacher_range: Annotated[tuple[float, ...], "ends of their scale; none: the lowest and the highest"] = ()
@@ -147,8 +124,10 @@ class TrainingOptions:
     decoded_side: Annotated[int, "px to which the shorter side of decoded images is reduced there"] = 640
     decoded_gb: Annotated[float, "GB that they may take there"] = 50.0
     features: Annotated[Path | None, "folder that keeps features and teacher predictions for other trainings"] = None
-    folds: Annotated[int, "trainings of a cross-validation; 0: one training"] = 0
-    fold_file: Annotated[Path | None, "CSV of image and fold; unset: the seed draws them"] = None
+    folds: Annotated[int, "trainings of a cross-validation; 0: one training, or as many as the file of folds has"] = 0
+    fold_file: Annotated[
+        Path | None, "CSV of image and fold, as predictions.csv of an earlier run; unset: the seed draws them"
+    ] = None
     only: Annotated[tuple[int, ...], "of the folds or repeats, those that are trained now; none: all"] = ()
     repeats: Annotated[int, "trainings on as many splits; 0: one training"] = 0
     split: Annotated[SplitKind, "official: the one that came with the set"] = "seeded"
@@ -165,7 +144,6 @@ class TrainingOptions:
     own: OwnRatings = field(default_factory=OwnRatings)
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
-    mlp: MlpOptions = field(default_factory=MlpOptions)
     samples: SampleOptions = field(default_factory=SampleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
 
@@ -185,7 +163,12 @@ class TrainingOptions:
     @property
     def has_test(self) -> bool:
         """Whether part of the labeled images is kept for a test."""
-        return bool(self.folds or self.repeats or self.split == "official")
+        return bool(self.has_folds or self.repeats or self.split == "official")
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether each image is tested on at most once: in the fold that it is in, by number or by a file."""
+        return bool(self.folds or self.fold_file)
 
 
 # ---- what is refused ----
@@ -195,8 +178,7 @@ def check_options(options: TrainingOptions) -> None:
     """Raises UsageError where options contradict each other or are out of range."""
     check_method(options)
     check_splits(options)
-    check_mlp(options.mlp)
-    check_loop(options.loop, is_run=options.method != "mlp")
+    check_loop(options.loop)
     check_samples(options.samples)
     if options.scale and options.scale not in options.sets:
         raise UsageError(f"--scale {options.scale}: none of the sets that are trained on: {', '.join(options.sets) or 'none'}")
@@ -206,9 +188,9 @@ def check_samples(options: SampleOptions) -> None:
     """Raises UsageError for shares, sizes and weights that are none."""
     if not 0 <= options.held_out <= 1:
         raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
-    for name in ("distorted", "partial", "harmless"):
+    for name in ("distorted", "partial", "harmless", "clean_label"):
         if not 0 <= getattr(options, name) <= 1:
-            raise UsageError(f"samples.{name} is a share: 0 to 1")
+            raise UsageError(f"samples.{name} is 0 to 1")
     parse_weights(options.subset_weights)
 
 
@@ -229,14 +211,10 @@ def parse_weights(settings: Sequence[str]) -> dict[str, float]:
 def check_method(options: TrainingOptions) -> None:
     """Raises UsageError where the data does not suit the method."""
     check_teaching(options)
-    if options.method == "mlp" and (not options.sets or bool(options.teachers) != bool(options.unlabeled)):
-        raise UsageError(
-            "an MLP head learns from ratings, of --dataset, and from teachers about --unlabeled, if both are named"
-        )
     if not options.sets and (options.method == "qfm-iqm" or not options.unlabeled or options.has_test):
         raise UsageError("without --dataset there are no ratings: distil from a teacher on --images DIR, without folds")
     if any("{fold}" in model for model in (*options.teachers, options.initial_model)) and not (
-        options.folds or options.repeats
+        options.has_folds or options.repeats
     ):
         raise UsageError("{fold} in the name of a model stands for the number of a fold: add --folds, or --repeats")
 
@@ -247,8 +225,8 @@ def check_teaching(options: TrainingOptions) -> None:
         raise UsageError("distillation needs a teacher: --teacher MODEL, or --teacher-scores FILE")
     if options.teacher_scores is None:
         return
-    if options.teachers or options.method == "mlp":
-        raise UsageError("--teacher-scores takes the place of --teacher, and is for a network, not for an MLP head")
+    if options.teachers:
+        raise UsageError("--teacher-scores takes the place of --teacher: name one of them")
     if not options.unlabeled and not options.sets:
         raise UsageError("--teacher-scores says something about images: add --images DIR, or a set by --dataset")
     if len(options.teacher_range) not in (0, 2):
@@ -257,9 +235,10 @@ def check_teaching(options: TrainingOptions) -> None:
 
 def check_splits(options: TrainingOptions) -> None:
     """Raises UsageError where splits contradict each other."""
-    if options.folds and (options.repeats or options.split == "official"):
-        raise UsageError("--folds draws splits of its own: leave out --repeats and --split official")
-    if options.only and not (options.folds or options.repeats):
+    if options.has_folds and (options.repeats or options.split == "official"):
+        given = "--folds draws" if options.folds else "--fold-file has"
+        raise UsageError(f"{given} splits of its own: leave out --repeats and --split official")
+    if options.only and not (options.has_folds or options.repeats):
         raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
     if options.loop.patience and not options.validation and options.split != "official":
         raise UsageError("patience is for a validation SRCC that gets no better: it needs a validation part")
@@ -267,17 +246,7 @@ def check_splits(options: TrainingOptions) -> None:
         raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
 
 
-def check_mlp(options: MlpOptions) -> None:
-    """Raises UsageError for sizes, rates and shares that are none."""
-    for name in ("count", "units", "epochs", "batch_size", "rate", "teacher_weight", "beta"):
-        if getattr(options, name) <= 0:
-            raise UsageError(f"mlp.{name} is more than 0")
-    for name in ("dropout", "hidden_dropout", "rescale"):
-        if not 0 <= getattr(options, name) < 1:
-            raise UsageError(f"mlp.{name} is a share: 0 or more, less than 1")
-
-
-def check_loop(options: LoopOptions, *, is_run: bool) -> None:
+def check_loop(options: LoopOptions) -> None:
     """Raises UsageError for numbers of epochs and crops that are none."""
     least = {"epochs": 0, "head_epochs": 0, "views": 0, "workers": 0, "batch_size": 1, "crops_per_epoch": 1}
     for name, smallest in least.items():
@@ -286,5 +255,5 @@ def check_loop(options: LoopOptions, *, is_run: bool) -> None:
     for name in ("drop_path", "feature_dropout", "hidden_dropout"):
         if not 0 <= getattr(options, name) < 1:
             raise UsageError(f"loop.{name} is a share: 0 or more, less than 1, not {getattr(options, name):g}")
-    if is_run and not options.epochs + options.head_epochs:
+    if not options.epochs + options.head_epochs:
         raise UsageError("loop.epochs and loop.head_epochs are both 0: there is nothing to train")

@@ -82,7 +82,7 @@ def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: 
     for trial in trials:
         counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
         few = f"{trial.folder}: too few images"
-        if len(trial.train) + (unlabeled if options.method != "mlp" else 0) < MIN_TRAIN:
+        if len(trial.train) + unlabeled < MIN_TRAIN:
             raise UsageError(
                 f"{few} to train on ({counts}): {MIN_TRAIN} at least; add images, or hold back fewer, as with -s validation=0"
             )
@@ -153,7 +153,7 @@ def plan_trials(data: TrainingData | None, options: TrainingOptions) -> list[Tri
     if data is None:
         return [Trial(folder, [], [], [], seed=seed)]
     try:
-        if options.folds:
+        if options.has_folds:
             return plan_folds(data, options)
         if options.split == "official":
             trial = take_official(data, options)
@@ -197,7 +197,7 @@ def choose_trials(trials: Sequence[Trial], options: TrainingOptions) -> list[Tri
     wanted = sorted(set(options.only)) or range(options.folds) or there
     missing = [number for number in wanted if number not in there]
     if missing:
-        raise UsageError(f"there are no {'folds' if options.folds else 'splits'} {missing}: only {list(there)}")
+        raise UsageError(f"there are no {'folds' if options.has_folds else 'splits'} {missing}: only {list(there)}")
     return [there[number] for number in wanted]
 
 

@@ -1,6 +1,6 @@
 """Recipes: the options of a training as a TOML file, and single settings, as --set has them. No PyTorch here.
 
-The fields of `TrainingOptions` stand at the top, [matching], [distillation], [mlp], [samples], [loop] and [own] below.
+The fields of `TrainingOptions` stand at the top, [matching], [distillation], [samples], [loop] and [own] below.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from iqa_cli.models.provenance import Provenance, RatedImages
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.training import predictions
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.teacher_scores import TeacherScore
+from iqa_cli.training.distributed import ProcessGroup
 from iqa_cli.training.events import CurvesDrawn, EpochDone
 from iqa_cli.training.plan import Plan, Trial
+from iqa_cli.training.predictions import describe_predictions, group_trials
 from iqa_cli.training.run_folder import RunFolder
 
 FIGURES = tuple(f.name for f in fields(Figures))
@@ -129,15 +133,23 @@ def describe_test(trial: Trial, measurements: Sequence[Measurement]) -> dict[str
 def describe_protocol(plan: Plan) -> str:
     """What is tested, in words."""
     options = plan.options
-    protocol = PROTOCOLS["folds" if options.folds else options.split]
+    protocol = PROTOCOLS["folds" if options.has_folds else options.split]
     return protocol.format(sets=" and ".join(options.sets), share=options.test_share)
 
 
-def write_results(folder: RunFolder, trials: Sequence[Trial], protocol: str) -> None:
-    """results.json of the finished trials, whoever ran them, until none has been finished meanwhile."""
+def write_results(plan: Plan, group: ProcessGroup) -> None:
+    """results.json and predictions.csv of the finished trials, whoever ran them."""
+    folder, protocol = RunFolder(plan.options.run_dir, group), describe_protocol(plan)
+    write_latest(folder, "results.json", lambda: describe_results(plan.trials, protocol))
+    for path, trials in group_trials(plan):
+        write_latest(RunFolder(path, group), predictions.FILE, partial(describe_predictions, plan, trials))
+
+
+def write_latest(folder: RunFolder, name: str, describe: Callable[[], str]) -> None:
+    """A file about finished trials, until none has been finished meanwhile; none where there is nothing to say."""
     written = ""
-    while (text := describe_results(trials, protocol)) != written:
-        folder.write_text("results.json", text)
+    while (text := describe()) != written:
+        folder.write_text(name, text)
         written = text
 
 

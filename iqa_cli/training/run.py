@@ -38,7 +38,6 @@ from iqa_cli.training.events import (
     TrialDone,
     TrialStarted,
 )
-from iqa_cli.training.fit_heads import fit_head
 from iqa_cli.training.initial_network import check_network, create_network, find_pretrained
 from iqa_cli.training.loop import fit
 from iqa_cli.training.options import TrainingOptions
@@ -48,7 +47,6 @@ from iqa_cli.training.report import (
     Origin,
     TensorBoard,
     describe_labels,
-    describe_protocol,
     describe_scores,
     describe_teacher,
     describe_test,
@@ -66,7 +64,7 @@ from iqa_cli.training.state import Run
 PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
 """Options that name places on one machine, which a card has no use for."""
 
-KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network", "mlp": "an MLP head"}
+KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network"}
 """What a model is, by the method that made it."""
 
 
@@ -89,7 +87,7 @@ def train(plan: Plan) -> Iterator[Event]:
     for number, trial in enumerate(plan.chosen):
         yield TrialStarted(number, len(plan.chosen), trial)
         yield from train_trial(plan, trial, group)
-        write_results(RunFolder(plan.options.run_dir, group), plan.trials, describe_protocol(plan))
+        write_results(plan, group)
     group.close()
 
 
@@ -122,7 +120,7 @@ class Job:
         run = build_run(self, network, crops, images)
         teachers = open_teachers(options.teachers, run.options.device)
         run = yield from extend_labels(run, teachers, options)
-        yield from follow(fit_network(run, options), run, options)
+        yield from follow(fit(run, choose_objective(options)), run, options)
         network.load_state_dict(load_tensors(folder.path / "best.safetensors")[0], strict=True)
         pixels = PixelCache(0) if options.decoded else run.dataset.pixels  # as scoring would read them
         predicted = np.clip(run.predict(network, [images[i] for i in trial.test], pixels), 0, 1)  # as scores are
@@ -179,11 +177,6 @@ def extend_labels(
     with run.group.main_first():
         dataset = yield from predict_with_teachers(teachers, run.dataset, options.teacher_epochs, cache, loop)
     return replace(run, dataset=dataset)
-
-
-def fit_network(run: Run, options: TrainingOptions) -> Iterator[Progress]:
-    """Train by the method that is asked for."""
-    return fit_head(run, options.mlp) if options.method == "mlp" else fit(run, choose_objective(options))
 
 
 def choose_objective(options: TrainingOptions) -> Objective:

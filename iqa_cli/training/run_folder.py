@@ -7,6 +7,7 @@ stats.jsonl           a line an epoch: losses by name, validation SRCC and PLCC,
 last.safetensors      the weights after the last epoch; best.safetensors: those of the best validation SRCC
 state.safetensors     everything that the next epoch depends on
 test.csv, test.json   the prediction for each test image, and how well they agree with people
+predictions.csv       the same with the split, of all folds together; see `training.predictions`
 """
 
 from __future__ import annotations

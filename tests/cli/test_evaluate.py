@@ -34,21 +34,23 @@ def without_data() -> dict[str, str]:
 def test_in_a_pipe_csv_and_all_files(iqa: Run, sets: Path, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     files = ["--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json", "--plot", tmp_path / "x.svg", "--worst", "2"]
-    chosen = ["-d", "livec", "-d", "koniq10k", "--split", "test", "-m", model, "--rounds", "50", "--workers", "1"]
+    chosen = ["-d", "livec", "-d", "tid2013", "--split", "test", "-m", model, "--rounds", "50", "--workers", "1"]
     done = iqa("evaluate", *chosen, *files, env=environment(IQA_DATA=str(sets), XDG_CACHE_HOME=str(tmp_path)))
     assert done.returncode == 0, done.stderr
     rows = read_rows(done.stdout)
-    assert [(row["dataset"], row["protocol"], row["images"], row["source"]) for row in rows] == [
-        ("livec", "test part of the 80/20 split by image of seed 0", "4", "measured"),
-        ("koniq10k", "test part of the official split", "5", "measured"),
+    assert [(row["dataset"], row["protocol"], row["measured_on"], row["source"]) for row in rows] == [
+        ("livec", "random split by images", "test part of the 80/20 split by image of seed 0", "measured"),
+        ("tid2013", "random split by content", "test part of the 80/20 split by reference of seed 0", "measured"),
     ]
+    assert rows[0]["images"] == "4"
     assert b"\x1b" not in done.stdout + done.stderr
     data = json.loads((tmp_path / "x.json").read_text())
     for row, entry in zip(rows, data, strict=True):
         assert float(row["srcc"]) == pytest.approx(entry["srcc"]["value"], abs=1e-4)
+        assert row["protocol"] == entry["protocol"]
         assert float(row["rmse_high"]) == pytest.approx(entry["rmse"]["high"], abs=1e-4)
     with (tmp_path / "x.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 9
+        assert len(list(csv.DictReader(file))) == sum(int(row["images"]) for row in rows)
     said = done.stderr.decode()
     assert f"Where {model} and people disagree most: livec" in said
     assert "wrote " in said
@@ -65,12 +67,34 @@ def test_at_a_terminal_a_table_that_fits(sets: Path, model: Path, columns: int) 
         "Categorical Subjective Image Quality",
         "Tampere",
         "SRCC",
+        "protocol",
         "all images: 15 of 866",
         "95 % bootstrap",
         "Below each",
     ):
         assert text in shown
     assert "\\n" not in shown
+
+
+def test_a_split_is_published_and_taken_again(iqa: Run, sets: Path, model: Path, tmp_path: Path) -> None:
+    chosen = ["-d", "livec", "--data-root", sets, "-m", model, "--rounds", "20", "--workers", "1", "--no-cache"]
+    first = iqa("evaluate", *chosen, "--split", "test", "--seed", "3", "--predictions", tmp_path / "p.csv")
+    again = iqa("evaluate", *chosen, "--seed", "3", "--fold-file", tmp_path / "p.csv", "--predictions", "-")
+    assert (first.returncode, again.returncode) == (0, 0), again.stderr
+    assert again.stdout == (tmp_path / "p.csv").read_bytes()
+    figures = read_rows(iqa("evaluate", *chosen, "--seed", "3", "--fold-file", tmp_path / "p.csv").stdout)[0]
+    same = read_rows(first.stdout)[0]
+    assert (figures.pop("protocol"), same.pop("protocol")) == ("folds", "random split by images")
+    assert (figures.pop("measured_on"), same.pop("measured_on")) == (
+        "the folds of p.csv",
+        "test part of the 80/20 split by image of seed 3",
+    )
+    assert figures == same
+    lost = iqa("evaluate", *chosen, "--fold-file", tmp_path / "p.csv", "--predictions", tmp_path / "p.csv")
+    assert (lost.returncode, b"this is also an input" in lost.stderr) == (2, True)
+    many = iqa("evaluate", *chosen, "--split", "test", "--repeats", "3", "--predictions", tmp_path / "q.csv")
+    assert (many.returncode, many.stdout) == (2, b"")
+    assert b"--predictions gives each image one fold, and --repeats draws several splits" in many.stderr
 
 
 def test_subsets_have_figures_of_their_own(iqa: Run, sets: Path, model: Path) -> None:
@@ -143,6 +167,8 @@ def test_own_ratings_with_a_broken_image(iqa: Run, photos: Path, model: Path, tm
         (["-d", "livec", "--data-root", "nowhere"], 4, "nowhere: no such folder"),
         (["-d", "livec", "--data-root", "."], 4, "https://live.ece.utexas.edu/research/ChallengeDB/"),
         (["-d", "csv"], 2, "--labels FILE"),
+        (["-d", "livec", "-d", "livefb", "--split", "test"], 2, "run -d livefb and -d livec each by itself"),
+        (["-d", "livec", "--fold", "1"], 2, "add --fold-file FILE"),
         (["-d", "csv", "--labels", "none.csv"], 4, "none.csv: cannot read the labels"),
         (["-d", "livec", "--plot", "x.gif"], 2, "plots are .png or .svg files"),
         (["-d", "livec", "--csv", "none/x.csv"], 4, "cannot write"),

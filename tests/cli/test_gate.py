@@ -98,6 +98,18 @@ def test_a_folder_is_counted_by_reason(iqa: Run, policy: Path, tmp_path: Path) -
     assert iqa("gate", folder, "--policy", policy, "--quiet").stderr == b""
 
 
+def test_a_photo_beyond_the_limits_of_decoding_fails_unopened(iqa: Run, policy: Path) -> None:
+    with Image.open(GOOD) as picture:
+        pixels = picture.width * picture.height
+    done = iqa("gate", GOOD, "--policy", policy, "--max-pixels", str(pixels - 1))
+    (verdict,) = read_lines(done.stdout)
+    assert (done.returncode, verdict["band"], verdict["status"]) == (5, "fail", "too-large")
+    assert verdict["thresholds"]["decoding"] == {"max_pixels": pixels - 1}
+    policy.write_text(policy.read_text() + f"[decoding]\nmax_pixels = {pixels - 1}\ntimeout = 30\n")
+    for given, code in (([], 5), (["--max-pixels", str(pixels)], 0)):  # the command line is over the policy
+        assert iqa("gate", GOOD, "--policy", policy, *given).returncode == code
+
+
 def test_at_a_terminal_a_line_a_photo(policy: Path) -> None:
     code, shown = run_at_terminal("gate", GOOD, BLURRED, "--policy", policy)
     assert code == 5

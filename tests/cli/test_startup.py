@@ -46,7 +46,7 @@ def test_scoring_with_onnx_loads_no_torch(model: Path, photos: Path) -> None:
         ["train", "--dataset", "livec", "--data-root", "nowhere"],
         ["train", "--folds", "3", "--repeats", "2"],
         ["train", "--recipe", "paper/nosuch"],
-        ["train", "--set", "mlp.dropout=2"],
+        ["train", "--set", "loop.hidden_dropout=2"],
         ["distill", "--images", "nowhere", "--teacher", "qfm-iqm"],
         ["distill", "--images", ".", "--teacher", "nothing"],
     ],

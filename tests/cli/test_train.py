@@ -202,7 +202,6 @@ def test_a_dry_run_is_a_recipe_and_a_split_and_leaves_nothing_behind(tmp_path: P
         (2, ["-s", "validation=0", "--folds", "2"], "fold0: too few images to train on (1 train, 0 validation, 1 test)"),
         (1, [], "no split of 1 groups"),
         (1, ["-s", "validation=0"], "too few images to train on (1 train, 0 validation, 0 test)"),
-        (1, ["-s", "validation=0", "-s", "method=mlp"], "too few images to train on (1 train, 0 validation, 0 test)"),
         (3, ["-s", "validation=0", "--folds", "3"], "fold0: too few images to test on (2 train, 0 validation, 1 test)"),
         (3, ["-s", "validation=0", "--repeats", "1"], "split0: too few images to test on"),
         (3, ["--folds", "4"], "no 4 folds of 3 groups"),
@@ -225,7 +224,7 @@ def test_too_few_images_are_one_line_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("given", [["validation=0"], ["validation=0", "method=mlp"], ["loop.batch_size=1"]])
+@pytest.mark.parametrize("given", [["validation=0"], ["loop.batch_size=1"]])
 def test_as_few_images_as_can_be_are_trained_on(tmp_path: Path, livec: Path, given: list[str]) -> None:
     (tmp_path / "own.csv").write_text("image,score\n" + "".join(f"{livec}/Images/{n}.bmp,{n}\n" for n in range(3)))
     terms = ["-s", "loop.head_epochs=1", "--epochs", "1"]

@@ -110,6 +110,15 @@ def test_an_image_may_be_in_every_training_or_in_none(tmp_path: Path) -> None:
     assert splits.read_folds(path, label("a.bmp", "b.bmp", "c.bmp")).tolist() == [splits.ALWAYS, splits.OUT, 0]
 
 
+def test_rows_of_several_models_and_of_other_sets_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    rows = ["livec,m1,a.bmp,1", "livec,m2,a.bmp,1", "livec,m1,b.bmp,train", "other,m1,a.bmp,0", "other,m1,b.bmp,out"]
+    path.write_text("\n".join(["dataset,model,image,fold", *rows]))
+    labels = label("a.bmp", "b.bmp")
+    assert splits.read_folds(path, replace(labels, spec=DATASETS["livec"])).tolist() == [1, splits.ALWAYS]
+    assert [splits.name_fold(fold) for fold in (3, splits.ALWAYS, splits.OUT)] == ["3", "train", "out"]
+
+
 def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "folds.csv"
     path.write_text("image,fold\nimg1.bmp,1\nwn/img1.bmp,2\n")
@@ -121,7 +130,7 @@ def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("image,fold\na.bmp,0\n", "no fold for 4 of 5 images: b.bmp, c.bmp, d.bmp"),
-        ("image,fold\na.bmp,0\nb.bmp,1\na.bmp,1\n", "a.bmp stands there 2 times"),
+        ("image,fold\na.bmp,0\nb.bmp,1\na.bmp,1\n", "a.bmp stands there 2 times, in different folds"),
         ("image,part\na.bmp,0\n", "no column fold; there are image, part"),
         ("image,fold\na.bmp,0,1\n", "row 2 has more cells (3) than the header (2); "),
         ("image;fold\na.bmp;0\nb.bmp\n", "row 3 has fewer cells (1) than the header (2); "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.evaluation import metrics, run
 from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare
+from iqa_cli.evaluation.protocol import Protocol
+from iqa_cli.evaluation.report import open_results
 from iqa_cli.evaluation.run import Evaluation, Scored, evaluate
 from iqa_cli.options import EvaluateOptions, OwnRatings, RatedSets, ScoreOptions, Side
 from iqa_cli.records import ScoreRecord, Status
@@ -43,9 +46,9 @@ def make(sets: Path, model: Path, *datasets: str, **changes: object) -> Evaluate
 
 def test_each_set_is_scored_whole_and_measured(sets: Path, model: Path) -> None:
     done, scored = evaluate_all(make(sets, model, "livec", "csiq"))
-    assert [(e.labels.spec.name, e.measurement.images, e.protocol) for e in done] == [
-        ("livec", 20, "all images"),
-        ("csiq", 15, "all images"),
+    assert [(e.labels.spec.name, e.measurement.images, e.protocol, e.images) for e in done] == [
+        ("livec", 20, Protocol.ALL, "all images"),  # the toy's card does not say what it was trained on
+        ("csiq", 15, Protocol.ALL, "all images"),
     ]
     assert [(s.dataset, s.done, s.images, s.failed) for s in scored[18:22]] == [
         ("livec", 19, 20, 0),
@@ -63,17 +66,17 @@ def test_each_set_is_scored_whole_and_measured(sets: Path, model: Path) -> None:
     assert all(evaluation.figures["srcc"].value < -0.7 for evaluation in done)
 
 
-@pytest.mark.parametrize(("name", "protocol"), [
-    ("koniq10k", "test part of the official split"),
-    ("csiq", "test part of the 80/20 split by reference of seed 3"),
-    ("livec", "test part of the 80/20 split by image of seed 3"),
+@pytest.mark.parametrize(("name", "protocol", "images"), [
+    ("koniq10k", "official split", "test part of the official split"),
+    ("csiq", "random split by content", "test part of the 80/20 split by reference of seed 3"),
+    ("livec", "random split by images", "test part of the 80/20 split by image of seed 3"),
 ])  # fmt: skip
-def test_only_the_test_part_is_scored(sets: Path, model: Path, name: str, protocol: str) -> None:
+def test_only_the_test_part_is_scored(sets: Path, model: Path, name: str, protocol: str, images: str) -> None:
     (evaluation,), scored = evaluate_all(make(sets, model, name, side=Side.TEST, seed=3))
     wanted = take_test(read_labels(name, sets / name), 3)
     assert [r.path for r in evaluation.comparison.records] == [str(path) for path in wanted.paths]
     assert len(scored) == len(wanted.ratings)
-    assert evaluation.protocol == protocol
+    assert (evaluation.protocol, evaluation.images) == (protocol, images)
 
 
 def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: Path) -> None:
@@ -84,9 +87,86 @@ def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: 
     values = [metrics.srcc(scores[test], labels.label[test]) for test in tests]
     figure = evaluation.figures["srcc"]
     assert (figure.value, figure.low, figure.high) == pytest.approx((np.median(values), min(values), max(values)))
-    assert evaluation.protocol == "median of the test parts of 3 80/20 splits by image, seeds 1 to 3"
+    assert evaluation.protocol is Protocol.BY_IMAGE
+    assert evaluation.images == "median of the test parts of 3 80/20 splits by image, seeds 1 to 3"
     assert evaluation.interval == "lowest and highest of 3 test parts"
     assert len(scored) == 20
+
+
+def test_the_protocol_is_cross_dataset_where_the_card_tells(sets: Path, tmp_path: Path) -> None:
+    seen = [{"set": "livec", "images": 1162, "title": DATASETS["livec"].title}]
+    other = write_model(tmp_path, toy_nodes(), replace(CARD, training={"trained_on": seen}))
+    done, _ = evaluate_all(make(sets, other, "livec", "csiq"))
+    assert [evaluation.protocol for evaluation in done] == [Protocol.ALL, Protocol.CROSS]
+
+
+def test_official_and_random_splits_are_never_in_one_table(sets: Path, model: Path) -> None:
+    said = (
+        r"figures of official splits \(koniq10k, biq2021\) and of random ones \(livec\) do not belong in one table:"
+        r" run -d koniq10k -d biq2021 and -d livec each by itself"
+    )
+    mixed = make(sets, model, "koniq10k", "livec", "biq2021", side=Side.TEST)
+    with pytest.raises(UsageError, match=said):
+        next(iter(evaluate(mixed, print)))
+    with pytest.raises(UsageError, match=r"koniq10k.*\(csv\)"):
+        next(iter(evaluate(make(sets, model, "koniq10k", "csv", side=Side.TEST), print)))
+    for alone in (("koniq10k", "biq2021"), ("livec", "csiq")):
+        assert len(evaluate_all(make(sets, model, *alone, side=Side.TEST))[0]) == 2
+
+
+# ---- split files ----
+
+
+def write_predictions(path: Path, done: list[Evaluation]) -> list[dict[str, str]]:
+    with open_results(None, None, None, worst=0, several=True, predictions=path) as results:
+        for evaluation in done:
+            results.write(evaluation)
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("names", [("livec", "csiq"), ("koniq10k", "biq2021")])
+def test_a_split_file_gives_the_split_and_the_figures_again(
+    sets: Path, model: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    other = write_model(tmp_path, toy_nodes(), replace(CARD, name="other"))
+    models = (str(model), str(other))
+    done, _ = evaluate_all(make(sets, model, *names, models=models, side=Side.TEST, seed=5))
+    rows = write_predictions(tmp_path / "split.csv", done)
+    for evaluation in done:
+        own = [row for row in rows if (row["dataset"], row["model"]) == (evaluation.labels.spec.name, evaluation.model)]
+        assert [row["image"] for row in own] == [rating.path for rating in evaluation.part.whole.ratings]
+        tested = [row for row in own if row["fold"] == "0"]
+        assert [float(row["prediction"]) for row in tested] == pytest.approx(
+            [pair.score for pair in evaluation.comparison.pairs], abs=1e-4
+        )
+        assert [float(row["label"]) for row in tested] == pytest.approx(evaluation.labels.mos.tolist(), abs=1e-4)
+        assert {(row["fold"], row["prediction"]) for row in own if row not in tested} == {("train", "")}
+    again, _ = evaluate_all(make(sets, model, *names, models=models, fold_file=tmp_path / "split.csv"))
+    assert [e.comparison.records for e in again] == [e.comparison.records for e in done]
+    assert [e.figures for e in again] != []
+    for first, second in zip(done, again, strict=True):
+        assert second.measurement.srcc.value == first.measurement.srcc.value
+        assert second.measurement.rmse.value == first.measurement.rmse.value
+    assert {(e.protocol, e.images) for e in again} == {(Protocol.FOLDS, "the folds of split.csv")}
+    assert write_predictions(tmp_path / "again.csv", again) == rows
+
+
+def test_one_fold_of_several_is_measured_on(sets: Path, model: Path, tmp_path: Path) -> None:
+    labels = read_labels("livec", sets / "livec")
+    folds = ["train", "out", *(str(i % 3) for i in range(len(labels.ratings) - 2))]
+    rows = [f"{rating.path},{fold}" for rating, fold in zip(labels.ratings, folds, strict=True)]
+    (tmp_path / "folds.csv").write_text("\n".join(["image,fold", *rows]))
+    chosen = make(sets, model, "livec", fold_file=tmp_path / "folds.csv", folds=(1,))
+    (evaluation,), _ = evaluate_all(chosen)
+    assert evaluation.images == "fold 1 of folds.csv"
+    assert [r.path for r in evaluation.labels.ratings] == [
+        rating.path for rating, fold in zip(labels.ratings, folds, strict=True) if fold == "1"
+    ]
+    written = write_predictions(tmp_path / "p.csv", [evaluation])
+    assert [row["fold"] for row in written] == folds
+    with pytest.raises(DataError, match=r"folds\.csv: no image of LIVE.* is in fold 7; there are 0, 1, 2"):
+        evaluate_all(replace(chosen, folds=(7,)))
 
 
 def test_several_models_stand_on_the_same_labels(sets: Path, model: Path, tmp_path: Path) -> None:
@@ -136,6 +216,8 @@ def test_models_and_sets_are_looked_for_before_any_is_scored(sets: Path, model: 
         ({"models": ("a", "a")}, "a is named twice"),
         ({"repeats": 5}, "add --split test"),
         ({"rounds": 0}, "at least 1"),
+        ({"folds": (1,)}, "add --fold-file FILE"),
+        ({"fold_file": Path("x.csv"), "side": Side.TEST}, "leave out --split and --repeats"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, object], said: str) -> None:

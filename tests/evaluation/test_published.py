@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iqa_cli.datasets.catalog import DATASETS
-from iqa_cli.evaluation.published import PAPERS, ROWS, Protocol, find_published
+from iqa_cli.evaluation.protocol import Protocol
+from iqa_cli.evaluation.published import PAPERS, ROWS, find_published
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import CARD
 
@@ -18,7 +19,8 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.evaluation import metrics
 from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare, measure, measure_splits
-from iqa_cli.evaluation.published import Protocol, find_published
+from iqa_cli.evaluation.protocol import Part, Protocol
+from iqa_cli.evaluation.published import find_published
 from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_outputs, list_rows, open_results
 from iqa_cli.evaluation.run import Evaluation
 from iqa_cli.files.outputs import check_outputs
@@ -43,6 +45,8 @@ def evaluate(scores: list[float | None] = SCORES, dataset: str = "livec", **chan
         "runs/toy",
         CARD,
         comparison,
+        Part(labels, labels, np.zeros(len(OPINIONS), dtype=np.int64)),
+        Protocol.ALL,
         "all images",
         "some interval",
         measure(comparison, rounds=30),
@@ -147,7 +151,7 @@ def test_near_duplicates_in_an_official_test_part_are_told_beside_its_figures() 
         ratings=tuple(replace(rating, value=value) for rating, value in zip(of_all.labels.ratings, scores, strict=True)),
     )
     of_all = replace(of_all, comparison=compare(labels, of_all.comparison.records))
-    of_test = replace(of_all, protocol="test part of the official split")
+    of_test = replace(of_all, protocol=Protocol.OFFICIAL)
     assert (describe_evaluation(of_all, 0)["caveat"], describe_evaluation(of_test, 0)["caveat"]) == ("", caveat)
     assert list_rows(of_all)[0]["note"] == of_all.warning
     assert list_rows(of_test)[0]["note"] == f"{of_all.warning}; {caveat}"

@@ -33,15 +33,12 @@ def describe_training(name: str) -> dict[str, object]:
     return {"unlabeled": [{"images": 3, "source": f"photos of {name}"}]}
 
 
-def write_network(folder, config, crops, seed, trunk=None):
-    """A network with random weights, but for those of a given backbone, and its card."""
+def write_network(folder, config, crops, seed):
+    """A network with random weights, and its card."""
     torch.manual_seed(seed)
     network = build_network(config)
-    if trunk is not None:
-        network.encoder.backbone.load_state_dict(trunk)
     with torch.no_grad():
-        output = network.decoder.out if config.head == "mlp" else network.decoder.score
-        output.weight.mul_(20)  # so that answers differ visibly
+        network.decoder.score.weight.mul_(20)  # so that answers differ visibly
     folder.mkdir()
     weights = folder / f"{folder.name}.safetensors"
     save_weights(weights, network, half=True)
@@ -105,18 +102,14 @@ def test_its_limits_are_those_of_all_members_and_what_is_said_besides(members, t
 
 
 def test_all_that_a_blend_may_hold_is_exported_with_free_height_and_width(tmp_path):
-    """The one export of a blend: every kind of head and input, and three ways to see through one backbone."""
-    large = write_network(tmp_path / "large", CNN, CropSpec(192), 0)
-    backbone = load_network(large.card, large.folder / "large.safetensors").encoder.backbone.state_dict()
-    center = replace(CNN, head="mlp", units=8, center_crop=64)
-    others = [
-        write_network(tmp_path / "small", CNN, CropSpec(64), 1, backbone),
-        write_network(tmp_path / "center", center, CropSpec(192, center_crop=64), 2, backbone),
+    """The one export of a blend: its own input, a reduced one, and squares for a transformer."""
+    models = [
+        write_network(tmp_path / "large", CNN, CropSpec(192), 0),
+        write_network(tmp_path / "small", CNN, CropSpec(64), 1),
         write_network(tmp_path / "vit", VIT, MEANS, 3),
     ]
     folder = tmp_path / "out"
-    blend = find_model(str(blend_models([large, *others], [1.0, 2.0, 1.0, 3.0], folder, About("all"))), BackendChoice.TORCH)
-    assert [member["shared_backbone"] for member in blend.card.network["members"]] == [None, 0, 0, None]
+    blend = find_model(str(blend_models(models, [1.0, 2.0, 3.0], folder, About("all"))), BackendChoice.TORCH)
     photos = [
         str(write_photo(tmp_path / f"{number}.png", number, size)) for number, size in enumerate([(192, 192), (600, 200)])
     ]
@@ -156,51 +149,6 @@ def test_the_command_writes_a_model_that_scores(members, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def twins(tmp_path_factory):
-    """Two panels on one backbone, and the second in a blend with a third network beside it."""
-    root = tmp_path_factory.mktemp("twins")
-    first = write_network(root / "first", CNN, CropSpec(64), 0)
-    second = write_network(root / "second", CNN, CropSpec(64), 1)
-    network = load_network(second.card, second.folder / "second.safetensors")
-    trunk = load_network(first.card, first.folder / "first.safetensors").encoder.backbone.state_dict()
-    network.encoder.backbone.load_state_dict(trunk)
-    save_weights(second.folder / "second.safetensors", network)
-    write_card(replace(second.card, files={"safetensors": WeightFile.of(second.folder / "second.safetensors")}), second.folder)
-    return first, find_model(str(second.folder), BackendChoice.TORCH), root
-
-
-def test_members_on_one_backbone_share_it_in_memory_and_on_disk(twins, members, tmp_path):
-    first, second, _ = twins
-    blend = find_model(
-        str(blend_models([first, members[1], second], [1.0, 2.0, 1.0], tmp_path, About("three"))), BackendChoice.TORCH
-    )
-    assert [member["shared_backbone"] for member in blend.card.network["members"]] == [None, None, 0]
-    sizes = {model.card.name: model.card.files["safetensors"].bytes for model in (first, members[1], second)}
-    assert blend.card.files["safetensors"].bytes < sizes["first"] + sizes["vit"] + 0.5 * sizes["second"]
-    photo = write_photo(tmp_path / "square.png", 3, (64, 64))
-    alone = [answers(model, photo) for model in (first, members[1], second)]
-    assert abs(alone[0] - alone[2]) > 0.01
-    expected = np.average(alone, weights=[1, 2, 1])
-    assert answers(blend, photo) == pytest.approx(expected, abs=1e-3)
-
-
-def test_another_backbone_of_the_same_kind_is_not_shared(twins, tmp_path):
-    first, _, root = twins
-    other = write_network(root / "other", CNN, CropSpec(64), 7)
-    card = read_card(blend_models([first, other], [], tmp_path, About("pair")))
-    assert [member["shared_backbone"] for member in card.network["members"]] == [None, None]
-
-
-@pytest.mark.parametrize("trunk", [0, 2, -1, "0"])
-def test_a_card_whose_members_share_what_is_not_there_is_refused(twins, tmp_path, trunk):
-    first, second, _ = twins
-    card = read_card(blend_models([first, second], [], tmp_path, About("pair")))
-    card.network["members"][0]["shared_backbone"] = trunk
-    with pytest.raises(WeightsError, match="share"):
-        load_network(card, tmp_path / "pair.safetensors")
-
-
-@pytest.fixture(scope="module")
 def scales(tmp_path_factory):
     """One kind of network at two sizes, the larger first, and one at a size between them."""
     root = tmp_path_factory.mktemp("scales")
@@ -222,22 +170,6 @@ def test_each_member_has_an_input_of_its_own_size(scales, tmp_path):
             alone.append(float(backend.predict(seen.numpy())[0]))
         assert np.ptp(alone) > 0.01
         assert answers(blend, photo) == pytest.approx(np.mean(alone), abs=1e-3)
-
-
-def test_members_share_a_backbone_but_not_features_where_their_inputs_differ(scales, tmp_path):
-    large, small, _ = scales
-    network = load_network(small.card, small.folder / "small.safetensors")
-    network.encoder.backbone.load_state_dict(
-        load_network(large.card, large.folder / "large.safetensors").encoder.backbone.state_dict()
-    )
-    save_weights(tmp_path / "small.safetensors", network)
-    card = replace(small.card, files={"safetensors": WeightFile.of(tmp_path / "small.safetensors")})
-    twin = find_model(str(write_card(card, tmp_path)), BackendChoice.TORCH)
-    made = read_card(blend_models([large, twin], [], tmp_path / "out", About("pair")))
-    assert [member["shared_backbone"] for member in made.network["members"]] == [None, 0]
-    pair = load_network(made, tmp_path / "out" / "pair.safetensors")
-    assert [number for number, _ in pair.unique_inputs()] == [0, 1]
-    assert not [name for name in pair.state_dict() if name.startswith("networks.1.encoder.backbone")]
 
 
 def test_a_member_with_larger_or_far_smaller_views_than_the_first_is_refused(scales, tmp_path):

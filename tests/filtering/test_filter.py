@@ -232,3 +232,23 @@ def test_shards_that_cannot_be_made_are_refused(iqa: Run, tmp_path: Path, paths:
     done = iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path)
     assert done.returncode == 4
     assert reason.encode() in done.stderr
+    assert not (tmp_path / "new").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_shards_of_a_run_that_fails_midway_are_not_there(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        write_tar(tmp_path / f"{number}.tar", read_files(photos))
+    iqa("score", "*.tar", "-m", model, "--csv", "scores.csv", cwd=tmp_path)
+    (tmp_path / "2.tar").unlink()
+    (tmp_path / "new").mkdir()
+    left = tmp_path / ".new.1.part"  # of a run that was killed
+    left.mkdir()
+    (left / ".claim").touch()
+    (left / "0.tar").touch()
+    assert iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path).returncode == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.tar", "1.tar", "new", "scores.csv"]
+    assert not list((tmp_path / "new").iterdir())
+    write_tar(tmp_path / "2.tar", read_files(photos))
+    assert iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["0.tar", "1.tar", "2.tar"]

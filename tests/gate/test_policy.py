@@ -7,7 +7,7 @@ import pytest
 
 from iqa_cli.errors import DataError, PolicyError
 from iqa_cli.gate import policy as policy_module
-from iqa_cli.gate.policy import Band, Floor, Policy, parse_policy, read_policy
+from iqa_cli.gate.policy import Band, DecodingLimits, Floor, Policy, parse_policy, read_policy
 
 BEGIN = "schema_version = 1\n"
 
@@ -25,6 +25,7 @@ def test_the_example_of_the_docstring_is_a_policy() -> None:
     assert policy.reasons == {**light, "soft": Band.FAIL, "not_photo": Band.REVIEW}
     assert policy.messages["too-dark"].startswith("Too dark")
     assert policy.model == "qfm-iqm-lite"
+    assert policy.decoding == DecodingLimits(60_000_000, 10)
 
 
 def test_a_policy_may_ask_for_nothing() -> None:
@@ -54,6 +55,9 @@ def test_a_policy_may_ask_for_nothing() -> None:
         (BEGIN + "[reasons]\ntoo-dark='fail'\n[exposure]\nmin_highlight = 101", "no photo would ever be light enough"),
         (BEGIN + "[reasons]\ntoo-bright='fail'\n[exposure]\nmax_white = -1", "every photo would be too bright"),
         (BEGIN + "[reasons]\nlow-contrast='fail'\n[exposure]\nmin_contrast = 101", "no photo would ever have so much"),
+        (BEGIN + "[decoding]\nmax_pixels = 0", r"decoding\.max_pixels is a whole number, 1 or more, not 0: no photo"),
+        (BEGIN + "[decoding]\ntimeout = 0", r"decoding\.timeout is more than 0 and at most 86400 seconds, not 0"),
+        (BEGIN + "[decoding]\nmax_megapixels = 3", r"unknown key decoding\.max_megapixels; there are max_pixels, timeout"),
         (BEGIN + "sha256 = 'abc'", "sha256 is 64 digits"),
         (BEGIN + "model = 7", "model is a name or a path"),
     ],

@@ -1,10 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from iqa_cli.images.crops import MAX_ASPECT, CropSpec, Region, cut_box, cut_crops, cut_views, normalise, place_views
+from iqa_cli.images.crops import MAX_ASPECT, CropSpec, Region, cut_box, cut_crops, cut_views, normalise, place_crops
 
 SIZES = [(1, 1), (1, 5000), (5000, 1), (37, 53), (480, 640), (640, 480), (333, 1000), (1000, 333), (768, 1024), (2001, 1333)]
 
@@ -18,7 +16,7 @@ def make_noise(height: int, width: int) -> np.ndarray:
 def test_boxes_have_the_shape_of_the_crops_and_lie_in_the_image(size: tuple[int, int], spec: CropSpec) -> None:
     height, width = size
     rows, columns = spec.crop_shape(height, width)
-    for left, top, right, bottom in place_views(height, width, spec):
+    for left, top, right, bottom in place_crops(height, width, spec):
         assert (right - left) / (bottom - top) == pytest.approx(columns / rows)
         assert min(left, top) > -1e-6
         assert right < width + 1e-6
@@ -49,25 +47,9 @@ def test_a_crop_of_the_size_of_the_image_is_the_image() -> None:
     assert np.array_equal(np.rint(crop * 255).astype(np.uint8), rgb.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("count", [1, 5])
-def test_of_a_center_crop_no_other_pixels_are_made(size: tuple[int, int], count: int) -> None:
-    plain = CropSpec(480, multiple=96, count=count)
-    picture = Image.effect_noise((size[1], size[0]), 64).convert("RGB").resize((size[1], size[0]))
-    whole = cut_views(Region(picture, *size), plain)
-    center = replace(plain, center_crop=180)
-    cut = cut_views(Region(picture, *size), center)
-    assert cut.shape == (count, *center.crop_shape(*size), 3) == (count, 180, 180, 3)
-    assert center.required_size(*size) == plain.required_size(*size)
-    rows, columns = whole.shape[1:3]
-    top, left = (rows - 180) // 2, (columns - 180) // 2
-    if min(picture.size) < 2 * 480:  # else a box filter comes first, whose grid hangs on where it begins
-        assert np.abs(cut.astype(int) - whole[:, top : top + 180, left : left + 180]).max() <= 2
-
-
 @pytest.mark.parametrize("size", [*SIZES, (1500, 2000), (3001, 2000)])
 @pytest.mark.parametrize(
-    "spec", [CropSpec(96), CropSpec(480, center_crop=256), CropSpec(64, center_crop=40, count=9), CropSpec(32, "square")]
+    "spec", [CropSpec(96), CropSpec(480, "square"), CropSpec(64, "square", count=2, zoom=1.6), CropSpec(32, "square")]
 )
 def test_what_is_outside_the_window_takes_no_part(size: tuple[int, int], spec: CropSpec) -> None:
     picture = Image.fromarray(make_noise(*size))
@@ -82,13 +64,7 @@ def test_what_is_outside_the_window_takes_no_part(size: tuple[int, int], spec: C
 def test_no_box_is_empty_however_little_of_a_pixel_it_is(size: tuple[int, int]) -> None:
     for count in (1, 9):
         red = Region(Image.new("RGB", size[::-1], "red"), *size)
-        assert cut_views(red, CropSpec(4096, count=count, zoom=4, center_crop=1)).any()
-
-
-def test_the_narrowest_views_are_those_of_long_panoramas() -> None:
-    spec = CropSpec(480)
-    assert spec.min_view_side == min(min(spec.crop_shape(*size)) for size in SIZES) == 288
-    assert CropSpec(480, "square").min_view_side == 480
+        assert cut_views(red, CropSpec(4096, count=count, zoom=4)).any()
 
 
 def test_pixels_are_normalised_per_channel() -> None:
@@ -130,7 +106,7 @@ def test_normalising_many_is_normalising_each() -> None:
     "facts",
     [
         *({"fit": "round"}, {"count": 0}, {"count": 10}, {"multiple": 0}, {"zoom": 0.5}, {"multiple": 512}),
-        *({"center_crop": -1}, {"center_crop": 400}, {"center_crop": "2"}, {"center_crop": 0.5}),
+        *({"size": 5000}, {"size": "384"}, {"count": 0.5}),
     ],
 )
 def test_impossible_crops_are_refused(facts: dict[str, object]) -> None:

@@ -157,7 +157,7 @@ def test_what_is_held_out_exists_and_is_of_two_families_that_are_trained_otherwi
     assert families <= trained
 
 
-def test_a_harmless_change_is_grey_or_a_jpeg_of_high_quality() -> None:
+def test_a_harmless_change_is_grey_or_another_size_or_a_jpeg_of_high_quality() -> None:
     ramp = np.linspace(0, 255, 64, dtype=np.uint8)
     rgb = np.stack(np.broadcast_arrays(ramp, ramp[:, None], np.uint8(90)), axis=2)
     kinds = set()
@@ -167,8 +167,13 @@ def test_a_harmless_change_is_grey_or_a_jpeg_of_high_quality() -> None:
             kinds.add("grey")
             luma = rgb.astype(float) @ (0.299, 0.587, 0.114)
             assert np.abs(changed[..., 0] - luma).max() <= 0.51
+        elif changed.shape != rgb.shape:
+            kinds.add("resized")
+            factors = np.divide(changed.shape[:2], rgb.shape[:2])
+            assert 0.84 < factors.min() <= factors.max() < 1.16
+            assert np.ptp(factors) < 0.01
         else:
             kinds.add("jpeg")
             error = np.abs(changed.astype(float) - rgb).mean()
             assert 0 < error < 4
-    assert kinds == {"grey", "jpeg"}
+    assert kinds == {"grey", "jpeg", "resized"}

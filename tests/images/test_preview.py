@@ -12,7 +12,7 @@ from iqa_cli.images.decode import decode_image
 from iqa_cli.images.preview import make_preview
 
 LEFT, RIGHT = (200, 30, 30), (30, 30, 200)
-CROPS = {"whole": CropSpec(64), "a window of it": CropSpec(64, fit="square", center_crop=32), "every pixel": None}
+CROPS = {"whole": CropSpec(64), "a window of it": CropSpec(64, fit="square"), "every pixel": None}
 
 
 def write_halves(path: Path, width: int, height: int, **options: object) -> Path:

@@ -49,12 +49,6 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_card(write_card(card, tmp_path)) == card
 
 
-def test_a_card_of_before_calls_the_center_crop_middle(tmp_path: Path) -> None:
-    card = tmp_path / "card.json"
-    card.write_text(change(GOOD, crops={"size": 96, "middle": 64}))
-    assert read_card(card).crops == CropSpec(96, center_crop=64)
-
-
 def change(data: dict[str, object], **changes: object) -> str:
     return json.dumps({**data, **changes})
 
@@ -210,7 +204,7 @@ def test_a_folder_holds_one_card(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="holds no model card"):
         find_model(str(tmp_path), AUTO)
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"holds no model card \(\.json\) \(.*broken\.json: not a model card"):
+    with pytest.raises(WeightsError, match=r"holds no model card \(\.json or \.toml\) \(.*broken\.json: not a model card"):
         find_model(str(tmp_path), AUTO)
     write_both(tmp_path)
     write_model(tmp_path, toy_nodes())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
@@ -87,30 +85,9 @@ def test_window_statistics_are_the_means_and_deviations_of_the_features():
         assert torch.allclose(features[:, row], torch.cat([mean, deviation], 1), atol=2e-3)
 
 
-def test_its_input_can_be_the_center_of_a_crop_alone():
-    config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
-    plain = build_network(config).eval()
-    crops = torch.randn(2, 3, 128, 192)
-    center = crops[:, :, 16:112, 48:144]
-    network = build_network(replace(config, center_crop=96)).eval()
-    network.load_state_dict(plain.state_dict())
-    assert torch.allclose(network(crops), plain(center))
-    assert torch.allclose(network(center), plain(center))  # crops may be cut so already
-
-
-def test_a_shared_backbone_is_used_and_stays_another_s():
-    config = NetworkConfig("mobilenetv2_035", width=16, heads=2)
-    owner, borrower = build_network(config).eval(), build_network(config).eval()
-    crops = torch.randn(1, 3, 96, 96)
-    assert not torch.equal(owner.extract(crops), borrower.extract(crops))
-    borrower.encoder.share_backbone(owner.encoder.backbone)
-    assert torch.equal(owner.extract(crops), borrower.extract(crops))
-    assert not [name for name in borrower.state_dict() if name.startswith("encoder.backbone")]
-
-
 @pytest.mark.parametrize(
     "sizes",
-    [{"center_crop": -3}, {"width": "16"}, {"cell": "32"}, {"cell": 0}, {"units": 10**9}, {"heads": 2.0}, {"stages": True}],
+    [{"queries": -3}, {"width": "16"}, {"cell": "32"}, {"cell": 0}, {"width": 10**9}, {"heads": 2.0}, {"stages": True}],
 )
 def test_sizes_that_are_none_are_refused(sizes):
     with pytest.raises(ValueError, match="is a whole number from"):

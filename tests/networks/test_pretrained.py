@@ -20,7 +20,7 @@ from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models import hub
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
-from iqa_cli.networks.encoders import StagePooling
+from iqa_cli.networks.encoders import StageEncoder
 from iqa_cli.networks.network import build_network, choose_heads
 from iqa_cli.networks.pretrained import read_pretrained
 from iqa_cli.networks.timm_models import build_backbone
@@ -112,14 +112,14 @@ def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
 
 
 BACKBONES = ["test_coatnet", "shvit_s1", "inception_v3", "poolformerv2_s12", "efficientvim_m1"]
-BACKBONES += ["hiera_tiny_224", "hieradet_small", "sam2_hiera_tiny", "pnasnet5large"]
+BACKBONES += ["hiera_tiny_224", "hieradet_small", "sam2_hiera_tiny", "pnasnet5large", "samvit_base_patch16"]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_backbones_that_are_not_as_most_are_looked_through(backbone: str) -> None:
-    """One size of input alone, strides of 64, convolutions without padding, no groups of layers, several outputs, no norms."""
+    """One size of input, strides of 64, convolutions unpadded, no groups of layers, several outputs, no norms, a neck."""
     network, crops = initial_network.create_network(TrainingOptions(Path(), backbone=backbone, backbone_weights="none"))
-    assert isinstance(network.encoder, StagePooling)
+    assert isinstance(network.encoder, StageEncoder)
     with torch.no_grad():
         quality = network.eval()(torch.randn(2, 3, crops.size, crops.size))
     assert bool(quality.isfinite().all())

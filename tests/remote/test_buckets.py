@@ -1,12 +1,12 @@
 import os
+import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, read_rows
+from conftest import BUCKET, Run, read_rows
 from in_process import environment
 from shards import read_files, write_tar, write_zip
 
@@ -15,33 +15,8 @@ from iqa_cli.records import ScoreRecord
 from iqa_cli.remote.find import find_sources
 from iqa_cli.scoring.sources import name_source
 
-s3fs = pytest.importorskip("s3fs", reason="needs the [remote] extra")
-moto = pytest.importorskip("moto.server", reason="needs moto[server]")
-BUCKET = "photos"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A real server of S3's protocol on loopback."""
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The file system of that server, with an empty bucket; its address and its credentials are where tools look for them."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    files = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
-    files.mkdir(BUCKET)
-    yield files
-    files.rm(BUCKET, recursive=True)
+pytest.importorskip("s3fs", reason="needs the [remote] extra")
+pytest.importorskip("moto.server", reason="needs moto[server]")
 
 
 def score(model: Path, *paths: str) -> list[ScoreRecord]:
@@ -142,6 +117,25 @@ def test_no_credentials_are_one_line(iqa: Run, model: Path, tmp_path: Path) -> N
     assert done.returncode == 4
     assert b"credentials" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def check_credentials(endpoint: str, after: bytes) -> None:
+    """Let the server look at credentials, of which it knows none, after so many requests."""
+    url, header = f"{endpoint}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+    urllib.request.urlopen(urllib.request.Request(url, data=after, headers=header, method="POST")).close()
+
+
+def test_wrong_credentials_are_one_line(s3: Any, endpoint: str, iqa: Run, model: Path, photos: Path) -> None:
+    put(s3, "set", read_files(photos)[:2])
+    check_credentials(endpoint, b"0")
+    try:
+        for url in ("set/01.jpg", "set/", "set/*.jpg", "0.tar"):
+            done = iqa("score", f"s3://{BUCKET}/{url}", "-m", model)
+            assert done.returncode == 4, url
+            assert len(done.stderr.splitlines()) == 1
+            assert b"cannot be read: " in done.stderr
+    finally:
+        check_credentials(endpoint, b"inf")
 
 
 @pytest.mark.usefixtures("s3")

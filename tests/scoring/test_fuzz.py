@@ -39,7 +39,7 @@ from iqa_cli.scoring.decode_protocol import DecodeOptions
 
 SAMPLES = Path(__file__).parents[1] / "images" / "samples"
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
-OPTIONS = DecodeOptions(CropSpec(64, multiple=8, center_crop=32), 10_000_000, 60.0)
+OPTIONS = DecodeOptions(CropSpec(64, "square", multiple=8), 10_000_000, 60.0)
 MOST = 700_000_000  # bytes that a process may have had in memory: far below OPTIONS.memory, its bound
 
 
@@ -60,7 +60,7 @@ def make_seeds() -> list[bytes]:
         encode(PICTURE, "JPEG", progressive=True),
         encode(grey, "BMP"),
     ]
-    tall = make_picture(200, 120)  # so tall that no JPEG is decoded to its end, nor smaller
+    tall = make_picture(300, 120)  # so tall that no JPEG is decoded to its end, nor smaller
     seeds += [encode(tall, "JPEG", **o) for o in ({}, {"exif": make_exif(3), "icc_profile": ADOBE}, {"restart_marker_rows": 1})]
     seeds += [encode(make_picture(800, 480), "JPEG")]  # at a half
     seeds += [encode(Image.fromarray(PICTURE).convert("RGBA"), kind) for kind in ("PNG", "WEBP", "AVIF", "TIFF")]

@@ -192,7 +192,7 @@ def test_each_set_may_have_a_folder_of_its_own(data: Path) -> None:
         ({"test_share": 0.0}, "test_share"),
         ({"scale": "livec"}, "--scale livec: none of the sets that are trained on: koniq10k"),
         ({"initial_model": "stage{fold}"}, "{fold} in the name of a model stands for the number of a fold"),
-        ({"samples": SampleOptions(partial=1.5)}, "samples.partial is a share: 0 to 1"),
+        ({"samples": SampleOptions(partial=1.5)}, "samples.partial is 0 to 1"),
         ({"samples": SampleOptions(subset_weights=("ss01=none",))}, "'ss01=none' is no NAME=WEIGHT"),
         ({"samples": SampleOptions(subset_weights=("ss01=0",))}, "'ss01=0' is no NAME=WEIGHT"),
         ({"loop": LoopOptions(drop_path=1.0)}, "loop.drop_path is a share: 0 or more, less than 1, not 1"),

@@ -22,16 +22,17 @@ from conftest import write_photo
 from test_locks import holding
 
 from iqa_cli.errors import DataError, ExtraMissing, UsageError, WeightsError
+from iqa_cli.evaluation.run import Evaluation, evaluate
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors
-from iqa_cli.options import OwnRatings
+from iqa_cli.options import EvaluateOptions, OwnRatings, RatedSets, ScoreOptions
 from iqa_cli.training import initial_network, run
 from iqa_cli.training.data.batches import draw_epoch, load_epoch
 from iqa_cli.training.data.labeled import choose_distortions
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, bound_image
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.distributed import SINGLE, ProcessGroup, open_group
-from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, PhaseStopped
+from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, FeaturesExtracted, PhaseStopped
 from iqa_cli.training.loop import find_stall, fit
 from iqa_cli.training.optim import set_rates
 from iqa_cli.training.options import LoopOptions, MatchingOptions, SampleOptions, TrainingOptions
@@ -79,6 +80,52 @@ def finished(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     folder = tmp_path_factory.mktemp("run")
     options = choose(ratings, folder, repeats=1, tensorboard=True, decoded=folder / "decoded", test_share=0.25)
     return folder / "split0", list(train(options))
+
+
+# ---- splits that another run takes ----
+
+
+def read_split(folder: Path) -> dict[str, list[str]]:
+    """Without the order of the images, which a training draws anew."""
+    return {side: sorted(names) for side, names in json.loads((folder / "split.json").read_text()).items()}
+
+
+def test_the_folds_of_a_run_are_another_runs_folds_and_give_its_figures(ratings: Path, tmp_path: Path) -> None:
+    few = replace(LOOP, epochs=1, head_epochs=0)
+    first, second = (choose(ratings, tmp_path / name, loop=few, validation=0.0) for name in ("first", "second"))
+    list(train(replace(first, folds=2)))
+    table = tmp_path / "first" / "predictions.csv"
+    list(train(replace(second, fold_file=table)))
+    assert (tmp_path / "second" / "predictions.csv").read_bytes() == table.read_bytes()
+    for fold in ("fold0", "fold1"):
+        assert read_split(tmp_path / "second" / fold) == read_split(tmp_path / "first" / fold)
+    assert (tmp_path / "second" / "results.json").read_text() == (tmp_path / "first" / "results.json").read_text()
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"{number}.png" for number in range(16)]
+    assert [float(row["label"]) for row in rows[::15]] == [100.0, 0.0]
+    with (tmp_path / "first" / "fold1" / "test.csv").open(newline="") as file:
+        tested = {row["image"]: row["score"] for row in csv.DictReader(file)}
+    assert {row["image"]: row["prediction"] for row in rows if row["fold"] == "1"} == tested
+    labels = RatedSets(("csv",), own=OwnRatings(ratings))
+    options = EvaluateOptions(
+        labels, (str(tmp_path / "first" / "fold1"),), fold_file=table, folds=(1,), rounds=5, scoring=ScoreOptions(workers=1)
+    )
+    (evaluation,) = (event for event in evaluate(options, print) if isinstance(event, Evaluation))
+    scored = {Path(pair.path).name: pair.score for pair in evaluation.comparison.pairs}
+    assert scored == {image: pytest.approx(float(score), abs=0.5) for image, score in tested.items()}  # of weights in half
+
+
+def test_a_single_split_leaves_one_in_its_own_folder(finished: tuple[Path, list[Event]]) -> None:
+    folder, _ = finished
+    with (folder / "predictions.csv").open(newline="") as file:
+        folds = {row["image"]: row["fold"] for row in csv.DictReader(file)}
+    split = json.loads((folder / "split.json").read_text())
+    assert folds == {
+        **dict.fromkeys(split["train"] + split["validation"], "train"),
+        **dict.fromkeys(split["test"], "0"),
+    }
+    assert not (folder.parent / "predictions.csv").exists()
 
 
 # ---- what a run leaves behind ----
@@ -175,6 +222,21 @@ def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path
     with (tmp_path / "fold2" / "test.csv").open() as file:
         judged = [(float(row["opinion"]), float(row["score"])) for row in csv.DictReader(file)]
     assert np.corrcoef(np.array(judged).T)[0, 1] == pytest.approx(measured[2]["plcc"]["value"], abs=1e-3)
+
+
+def test_a_run_that_was_stopped_goes_on_within_its_features(ratings: Path, tmp_path: Path) -> None:
+    whole, halves = (choose(ratings, tmp_path / name, loop=replace(LOOP, epochs=0)) for name in ("whole", "halves"))
+    list(train(whole))
+    for event in train(halves):
+        if isinstance(event, FeaturesExtracted) and event.done >= 3:
+            break
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "halves" / "features").rglob("*.safetensors")}
+    assert len(kept) >= 3
+    for event in train(replace(halves, resume=True)):
+        if isinstance(event, FeaturesExtracted):
+            assert {path: path.stat().st_mtime_ns for path in kept} == kept  # not extracted once more
+    one, two = (load_tensors(tmp_path / name / "last.safetensors")[0] for name in ("whole", "halves"))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def test_a_folder_in_which_another_process_works_is_left_as_it_is(ratings: Path, tmp_path: Path) -> None:
@@ -475,17 +537,6 @@ def test_one_process_talks_for_all(shared: list[tuple[Path, str, str]]) -> None:
     assert not (folder / "split0" / "features").exists()
 
 
-def test_a_network_with_a_center_crop_has_crops_of_it(ratings: Path, tmp_path: Path) -> None:
-    options = replace(choose(ratings, tmp_path), size=192)
-    whole = initial_network.create_network(options)[1]
-    network, crops = initial_network.create_network(replace(options, center_crop=64))
-    assert network.config.center_crop == crops.center_crop == 64
-    assert crops == replace(whole, center_crop=64, zoom=crops.zoom)
-    assert crops.zoom < whole.zoom
-    with pytest.raises(UsageError, match="a center crop of 256 px, and the narrowest views have 96"):
-        initial_network.create_network(replace(options, center_crop=256))
-
-
 def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
     photos = [TrainingImage(str(write_photo(tmp_path / f"{number}.png", number, (40, 40)))) for number in range(8)]
     for kinds, all_banded in {("banding",): True, (): False}.items():
@@ -493,6 +544,22 @@ def test_damage_is_of_the_kinds_that_are_named(tmp_path: Path) -> None:
         shown = [crops.draw_view(0, place).versions for place in range(len(photos))]
         assert all(len(np.unique(clean)) > 60 for clean, _ in shown)
         assert all(len(np.unique(damaged)) <= 60 for _, damaged in shown) == all_banded  # steps of 5 values or more
+
+
+def test_a_label_above_the_threshold_lets_an_image_count_as_clean(tmp_path: Path) -> None:
+    names = [str(write_photo(tmp_path / f"{number}.png", number, (40, 40))) for number in range(12)]
+    options = SampleOptions(versions=1, distorted=1.0, distortions=("banding", "oversharpening"), clean_label=0.7)
+
+    def count_kinds(label: float) -> tuple[int, int]:
+        crops = CropDataset([TrainingImage(name, label) for name in names], CropSpec(32), options)
+        shown = [crops.draw_view(0, place).versions[1] for place in range(len(names))]
+        banded = sum(len(np.unique(version)) <= 60 for version in shown)
+        return banded, len(shown) - banded
+
+    assert count_kinds(0.7) == (12, 0)  # it may be soft, and sharpening may help it
+    banded, sharpened = count_kinds(0.71)
+    assert banded > 2
+    assert sharpened > 2
 
 
 def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:

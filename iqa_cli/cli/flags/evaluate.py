@@ -43,6 +43,18 @@ class SetFlags:
     seed: Annotated[int, typer.Option(min=0, help="Of splits, intervals and distortions.", rich_help_panel=DATA)] = (
         EvaluateOptions.seed
     )
+    fold_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of image and fold, as --predictions and iqa train write it: measure on the images that have a number.",
+            rich_help_panel=DATA,
+        ),
+    ] = EvaluateOptions.fold_file
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(min=0, metavar="NUMBER", help="Of the file's folds this one; repeatable.", rich_help_panel=DATA),
+    ] = None
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Measure on the images that are there.", rich_help_panel=DATA)
     ] = EvaluateOptions.allow_missing
@@ -98,15 +110,25 @@ class OutputFlags:
         Path | None,
         typer.Option(metavar="FILE", help="Draw scores against ratings, .png or .svg.", rich_help_panel=OUTPUT),
     ] = None
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=parse_output,
+            help="Write each image's label, prediction and fold: another run's --fold-file.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None
     force: Force = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.", rich_help_panel=OUTPUT)] = False
 
     @property
     def takes_stdout(self) -> bool:
         """Whether one of them is stdout, which then has no table. Raises UsageError for both."""
-        if self.csv == self.json == STREAM:
+        outputs = (self.csv, self.json, self.predictions)
+        if outputs.count(STREAM) > 1:
             raise UsageError("only one of the outputs can be stdout")
-        return STREAM in (self.csv, self.json)
+        return STREAM in outputs
 
 
 @dataclass(frozen=True)
@@ -143,6 +165,8 @@ def gather_evaluation(
         rounds=measure.rounds,
         allow_missing=sets.allow_missing,
         scoring=replace(runtime.gather(), cache=models.cache),
+        fold_file=sets.fold_file,
+        folds=tuple(sets.fold or ()),
     )
 
 
@@ -165,11 +189,14 @@ def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output:
         "--data-root": sets.data_root,
         "--split": sets.split is not EvaluateOptions.side,
         "--allow-missing": sets.allow_missing,
+        "--fold-file": sets.fold_file,
+        "--fold": sets.fold,
         "--labels": own.gather().labels,
         "--repeats": measure.repeats > 1,
         "--rounds": measure.rounds != EvaluateOptions.rounds,
         "--worst": measure.worst,
         "--plot": output.plot,
+        "--predictions": output.predictions,
     }
     about = [name for name, value in given.items() if value]
     if about:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli.flags.shared import MODEL, OUTPUT, Force, parse_output
+from iqa_cli.options import MAX_PIXELS, MAX_TIMEOUT, ScoreOptions
 
 POLICY, CALIBRATION = "Policy", "Calibration"  # panels of the help
 
@@ -31,6 +32,30 @@ class PhotoFlags:
         str | None,
         typer.Option(
             "--model", "-m", help=r"As of iqa score.  \[default: the policy's, or that of iqa score]", rich_help_panel=MODEL
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class DecodingFlags:
+    """What is not decoded, over what the policy says."""
+
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=rf"Fail larger photos without decoding them.  \[default: the policy's, or {MAX_PIXELS}]",
+            rich_help_panel=POLICY,
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.001,
+            max=MAX_TIMEOUT,
+            help=rf"Fail photos that take longer to decode.  \[default: the policy's, or {ScoreOptions.timeout:g}]",
+            rich_help_panel=POLICY,
         ),
     ] = None
 

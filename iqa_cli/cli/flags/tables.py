@@ -45,10 +45,15 @@ class TableFlags:
         typer.Option("--shard-scores", help="Write SHARD.scores.parquet beside each local shard.", rich_help_panel=OUTPUT),
     ] = False
 
+    shard_json: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write DIR/SHARD.tar with KEY.iqa.json for each image.", rich_help_panel=OUTPUT),
+    ] = None
+
     @property
     def any(self) -> bool:
         """Whether some table is written."""
-        return bool(self.parquet or self.imagefolder or self.shard_scores)
+        return bool(self.parquet or self.imagefolder or self.shard_scores or self.shard_json)
 
     @property
     def files(self) -> list[Path]:
@@ -70,8 +75,9 @@ class TableFlags:
             raise UsageError("--append is about CSV and JSON Lines: leave it out")
         if self.parquet == STREAM and STREAM in (output.csv, output.jsonl, output.json, output.html):
             raise UsageError("only one of the outputs can be stdout")
-        if self.shard_scores and waits:
-            raise UsageError("--shard-scores goes from shard to shard: leave out --sort, --top, --bottom and --group")
+        if (self.shard_scores or self.shard_json) and waits:
+            option = "--shard-scores" if self.shard_scores else "--shard-json"
+            raise UsageError(f"{option} goes from shard to shard: leave out --sort, --top, --bottom and --group")
         from iqa_cli.tables.imagefolder import check_name
         from iqa_cli.tables.parquet import need_pyarrow
 
@@ -98,7 +104,7 @@ class TableFlags:
             if self.any:
                 from iqa_cli.tables.imagefolder import open_metadata
                 from iqa_cli.tables.parquet import open_parquet
-                from iqa_cli.tables.shards import open_side_files
+                from iqa_cli.tables.shards import open_json_tars, open_side_files
 
                 sha256 = find_sha256()
                 if self.parquet:
@@ -107,4 +113,6 @@ class TableFlags:
                     sinks.append(stack.enter_context(open_metadata(self.imagefolder, sha256)))
                 if self.shard_scores:
                     sinks.append(stack.enter_context(open_side_files(sha256, force=force)))
+                if self.shard_json:
+                    sinks.append(stack.enter_context(open_json_tars(self.shard_json, sha256, force=force)))
             yield SinkGroup(sinks)

@@ -72,7 +72,11 @@ class SplitFlags:
     ] = None
     fold_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV of image and fold; else the seed draws them.", rich_help_panel=DATA),
+        typer.Option(
+            metavar="FILE",
+            help="CSV of image and fold, as predictions.csv of a run; else the seed draws them.",
+            rich_help_panel=DATA,
+        ),
     ] = None
     repeats: Annotated[
         int | None,
@@ -202,6 +206,6 @@ def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, 
     options = apply_settings(options, flags, "the command line")
     options = apply_settings(options, parse_settings(run.settings or []), "--set")
     if run.run_dir is None:
-        kind = "-folds" if options.folds else "-splits" if options.repeats else ""
+        kind = "-folds" if options.has_folds else "-splits" if options.repeats else ""
         options = replace(options, run_dir=Path("runs", ("+".join(options.sets) or options.name) + kind))
     return options

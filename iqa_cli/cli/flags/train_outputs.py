@@ -35,6 +35,7 @@ FILES: dict[str, tuple[str, Check]] = {
     "learning.csv": ("learning curves", begins_table("epoch", "phase")),
     "learning.png": ("learning curves", is_plot),
     "test.csv": ("predictions", begins_table("image", "opinion", "score")),
+    "predictions.csv": ("predictions", begins_table("dataset", "model", "image", "label", "prediction", "fold")),
     "test.json": ("figures", begins_json("trial", "sets")),
     "results.json": ("results", begins_json("protocol", "trials")),
     "lock": ("a lock", lambda head: re.fullmatch(rb"\d+ \S+\n", head) is not None),

@@ -50,16 +50,18 @@ def serve(*, server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags) -> 
 def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, policy: Policy | None) -> Scorer:
     """What scores uploads. Raises UsageError and WeightsError."""
     from iqa_cli.explain.light import SIDE
+    from iqa_cli.gate.policy import DecodingLimits
     from iqa_cli.library import Scorer
 
+    bounds = policy.decoding if policy else DecodingLimits()
     return Scorer(
         server.model or (policy.model if policy else None) or DEFAULT_MODEL,
         backend=runtime.backend,
         device=runtime.device,
         crops=runtime.crops,
         workers=runtime.workers,
-        max_pixels=limits.max_pixels,
-        timeout=limits.timeout,
+        max_pixels=min(limits.max_pixels, bounds.max_pixels or limits.max_pixels),
+        timeout=min(limits.timeout, bounds.timeout or limits.timeout),
         preview=SIDE if policy and policy.measures_light else 0,
         reasons=policy is not None and policy.finds_reasons,
     )

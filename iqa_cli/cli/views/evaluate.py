@@ -15,6 +15,7 @@ from rich.text import Text
 
 from iqa_cli.cli.views.terminal import open_console, print_rows, show
 from iqa_cli.evaluation.measure import Estimate
+from iqa_cli.evaluation.protocol import Protocol
 from iqa_cli.evaluation.report import find_worst, list_rows
 from iqa_cli.evaluation.robustness import SEVERE, Robustness
 from iqa_cli.evaluation.robustness_report import list_rows as list_robustness
@@ -24,6 +25,7 @@ from iqa_cli.images.distortions import LEVELS
 
 HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
 NOTHING = "-"
+WIDE = 100  # columns of a terminal from which on models and protocols stand side by side
 ROBUSTNESS_FIGURES = (
     "SRCC: rank correlation of the level with minus the score, mean over the photos. clean above: in how many pairs the clean"
     f" photo has a higher score than its version of level {SEVERE} to {LEVELS}. moved: absolute difference of the score, in"
@@ -105,34 +107,46 @@ def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
     """Print all models on one set, and the published figures that may stand beside theirs."""
     first = evaluations[0]
     spec, images = first.labels.spec, first.measurement.images
-    of = f" of {spec.images:,}" if first.protocol == "all images" and images != spec.images else ""
+    of = f" of {spec.images:,}" if first.images == "all images" and images != spec.images else ""
     console.print()
     console.print(Text(show(spec.title), style="bold"))
-    console.print(Text(show(f"{first.protocol}: {images:,}{of}"), style="dim"))
+    console.print(Text(show(f"{first.images}: {images:,}{of}"), style="dim"))
+    wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", overflow="fold")
+    for name in ("", "protocol") if wide else ("protocol",):
+        table.add_column(name, overflow="fold")
     for name in FIGURES:
         table.add_column(HEADS[name], no_wrap=True)
     for evaluation in evaluations:
-        add_evaluation(table, evaluation)
+        add_evaluation(table, evaluation, wide=wide)
     for row in dict.fromkeys(row for evaluation in evaluations for row in evaluation.published):
-        table.add_row(Text(row.title), show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
-        table.add_row(Text(f"trained on {row.trained_on}", style="dim"))
+        note = Text(f"trained on {row.trained_on}", style="dim")
+        begin = name_row(Text(row.title), row.protocol, note, wide=wide)
+        table.add_row(*begin, show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
     console.print(table)
 
 
-def add_evaluation(table: Table, evaluation: Evaluation) -> None:
-    """Add two lines: the figures, and below them their intervals."""
-    figures = evaluation.figures
-    table.add_row(Text(show(evaluation.model)), *(show_figure(figures[name].value, name) for name in FIGURES))
+def name_row(title: Text, protocol: Protocol, note: Text, *, wide: bool) -> tuple[Text, ...]:
+    """What a row begins with: model and protocol, side by side where there is room; below the model what is to be known."""
+    named = (title, Text(protocol)) if wide else (Text("\n").join([title, Text(protocol)]),)
+    first = Text("\n").join([named[0], note]) if note else named[0]
+    return (first, *named[1:])
+
+
+def add_evaluation(table: Table, evaluation: Evaluation, *, wide: bool) -> None:
+    """Add a row: below the figures their intervals, below the model what is to be known of them."""
     failed = f"{evaluation.measurement.failed:,} images failed" if evaluation.measurement.failed else ""
     notes = Text("; ".join(filter(None, (evaluation.warning, failed))), style="yellow")
-    table.add_row(notes, *(Text(show_ends(figures[name], name), style="dim") for name in FIGURES))
+    figures = [
+        Text(show_figure(estimate.value, name)).append(f"\n{show_ends(estimate, name)}", style="dim")
+        for name, estimate in evaluation.figures.items()
+    ]
+    table.add_row(*name_row(Text(show(evaluation.model)), evaluation.protocol, notes, wide=wide), *figures)
     for row in evaluation.subsets:
         images = f"{row.images:,} {'image' if row.images == 1 else 'images'}"
         failed = f", {row.failed:,} failed" if row.failed else ""
         within = Text(show(f"  {row.subset}: {images}{failed}"))
-        table.add_row(within, show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
+        table.add_row(within, *[""] * wide, show_figure(row.srcc), show_figure(row.plcc), *[NOTHING] * 3)
 
 
 def show_figure(value: float | None, name: str = "srcc") -> str:

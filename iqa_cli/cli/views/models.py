@@ -47,10 +47,13 @@ def describe_model(found: FoundModel) -> Iterator[tuple[str, str]]:
 def describe_input(card: ModelCard) -> str:
     """What the network sees of a photo."""
     crops = card.crops
-    square = crops.fit == "square"
-    view = f"views of {crops.size} x {crops.size} px" if square else f"views of the area of {crops.size} x {crops.size} px"
-    center = f", of which the center, {crops.center_crop} x {crops.center_crop} px" if crops.center_crop else ""
-    return f"{view}{center}; {crops.count} an image, unless --crops says otherwise"
+    high, wide = crops.size, crops.width or crops.size
+    views = {
+        "square": f"views of {wide} x {high} px",
+        "whole": f"views of the area of {wide} x {high} px",
+        "native": f"the photo as it is, its longer side {high} px at most",
+    }
+    return f"{views[crops.fit]}; {crops.count} an image, unless --crops says otherwise"
 
 
 def find_backbones(network: Any) -> Iterator[str]:

@@ -125,7 +125,7 @@ def summarise(tally: Tally) -> Iterator[str]:
     images = "image" if tally.recorded == 1 else "images"
     yield (
         f"scored {tally.statuses[Status.OK]:,} of {tally.recorded:,} {images} in {seconds:.1f} s"
-        f" ({tally.recorded / seconds:.1f} images/s)" + (f", {tally.reused:,} from the cache" if tally.reused else "")
+        f" ({tally.recorded / seconds:.1f} images/s)" + (f", {tally.reused:,} from {tally.source}" if tally.reused else "")
     )
     failed = [f"{number:,} {status}" for status, number in tally.statuses.most_common() if status is not Status.OK]
     if failed:

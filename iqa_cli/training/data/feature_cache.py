@@ -30,30 +30,24 @@ from iqa_cli.training.options import LoopOptions
 # ---- features ----
 
 
-class ImageStore:
-    """A file for each image of a dataset and view of it, in a folder."""
+class FeatureStore:
+    """The features of one backbone on one way of cutting crops, below a folder: a file for each image and view of it."""
 
-    def __init__(self, folder: Path, dataset: CropDataset) -> None:
+    def __init__(self, folder: Path, network: QfmIqm, dataset: CropDataset) -> None:
         self.dataset = dataset
-        self.folder = folder
+        self.folder = folder / name_features(network, dataset)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def locate(self, view: int, index: int) -> Path:
-        """The file of one image in one view, by the image's number and name."""
+        """The file of one image in one view, by the image's number and name, and by what decides on its distortions."""
         image = self.dataset.images[index]
+        kind = image.is_labeled + (image.is_labeled and self.dataset.is_clean(image))
         name = hashlib.sha256(Path(image.path).name.encode()).hexdigest()[:8]
-        return self.folder / f"{view}-{self.dataset.number(index)}-{name}-{int(image.is_labeled)}.safetensors"
+        return self.folder / f"{view}-{self.dataset.number(index)}-{name}-{kind}.safetensors"
 
     def holds(self, view: int, index: int) -> bool:
         """Whether there is one."""
         return self.locate(view, index).exists()
-
-
-class FeatureStore(ImageStore):
-    """The features of one backbone on one way of cutting crops, below a folder."""
-
-    def __init__(self, folder: Path, network: QfmIqm, dataset: CropDataset) -> None:
-        super().__init__(folder / name_features(network, dataset), dataset)
 
     def keep(self, view: int, index: int, levels: Tensor, features: Tensor) -> None:
         """Write features [versions, n, f] of an image, in half precision."""
@@ -122,7 +116,7 @@ class FeatureEpoch:
 def name_features(network: QfmIqm, dataset: CropDataset) -> str:
     """A digest of the backbone, its stages, the crops and how they are drawn, independent of what is held out."""
     digest = hashlib.sha256()
-    for name, value in network.encoder.active_backbone.state_dict().items():
+    for name, value in network.encoder.backbone.state_dict().items():
         digest.update(name.encode())
         kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
         digest.update(kept.detach().cpu().numpy().tobytes())

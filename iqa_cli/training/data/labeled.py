@@ -122,7 +122,7 @@ def leave_out_held(images: Sequence[str], options: SampleOptions) -> list[str]:
 
 
 def choose_distortions(options: SampleOptions) -> dict[bool, list[str]]:
-    """The distortions to draw from, by whether an image is labeled: it may then have the opposite fault.
+    """The distortions to draw from, by whether an image may have the opposite fault, as a labeled one that is not clean.
 
     Raises UsageError where none is left for labeled images.
     """

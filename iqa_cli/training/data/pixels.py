@@ -10,7 +10,6 @@ import hashlib
 import multiprocessing
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -56,21 +55,6 @@ class PixelCache:
             self.left -= rgb.nbytes
             self.kept[path] = rgb
         return rgb
-
-
-@dataclass(frozen=True)
-class RescaledPixels:
-    """The images of another source, reduced by a share of their sides."""
-
-    source: Pixels
-    share: float
-
-    def load(self, path: str) -> Rgb:
-        """uint8 [H, W, 3]. Raises DataError for an image that cannot be decoded."""
-        rgb = self.source.load(path)
-        height, width = rgb.shape[:2]
-        rows, columns = (max(1, round(side * (1 - self.share))) for side in (height, width))
-        return cut_box(rgb, (0, 0, width, height), (rows, columns))
 
 
 class DecodedImages:

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from iqa_cli.errors import UsageError
-from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crop, cut_crops, normalise
+from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crops, normalise
 from iqa_cli.images.distortions import LEVELS, change_harmlessly, distort
 from iqa_cli.images.masks import confine, draw_mask
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.training.data.labeled import TrainingData, choose_distortions
-from iqa_cli.training.data.pixels import PixelCache, Pixels, RescaledPixels
+from iqa_cli.training.data.pixels import PixelCache, Pixels
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.options import SampleOptions, parse_weights
 
@@ -106,8 +106,12 @@ class CropDataset(Dataset[Batch]):
 
     @cached_property
     def distortions(self) -> dict[bool, list[str]]:
-        """Those to draw from, by whether an image is labeled."""
+        """Those to draw from, by whether an image may have the opposite fault."""
         return choose_distortions(self.options)
+
+    def is_clean(self, image: TrainingImage) -> bool:
+        """Whether any distortion makes the image worse: of a labeled one its label says so, others are taken to be clean."""
+        return not image.is_labeled or image.label > self.options.clean_label
 
     def __len__(self) -> int:
         return len(self.images)
@@ -129,10 +133,6 @@ class CropDataset(Dataset[Batch]):
         options = replace(self.options, view_size=self.options.view_size or self.crops.size)
         return replace(self, scoring_crops=crops, options=options, targets=None)
 
-    def rescaled(self, share: float) -> CropDataset:
-        """The same views of the images reduced by that share of their sides, without distorted versions."""
-        return replace(self, pixels=RescaledPixels(self.pixels, share), options=replace(self.options, versions=0))
-
     # ---- one view ----
 
     def number(self, index: int) -> int:
@@ -153,7 +153,7 @@ class CropDataset(Dataset[Batch]):
             rgb = change_harmlessly(rgb, generator)
         if not self.options.versions or (image.is_labeled and generator.random() >= self.options.distorted):
             return View([rgb], [0.0])
-        kinds = self.distortions[image.is_labeled]  # a labeled image may have faults; others are taken to be clean
+        kinds = self.distortions[not self.is_clean(image)]
         kind, pattern = kinds[generator.integers(len(kinds))], int(generator.integers(2**32))
         levels = sorted(generator.uniform(0.5, LEVELS, self.options.versions))
         distorted = [distort(rgb, kind, level, np.random.default_rng(pattern)) for level in levels]
@@ -174,7 +174,7 @@ class CropDataset(Dataset[Batch]):
     def fit_version(self, version: Rgb) -> Rgb:
         """A version of a view as the network's input: uint8 [size, size, 3]."""
         side = len(version)
-        return cut_crop(version, (0, 0, side, side), (self.crops.size, self.crops.size), self.crops)
+        return cut_box(version, (0, 0, side, side), (self.crops.size, self.crops.size))
 
     def describe(self, epoch: int, index: int, levels: Sequence[float], crops: Tensor, features: Tensor | None = None) -> Batch:
         """The batch of one image: crops [versions, 3, h, w], or features [versions, n, f], with their label and targets."""

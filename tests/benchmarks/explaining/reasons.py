@@ -27,7 +27,7 @@ from iqa_cli.images.crops import Rgb
 from iqa_cli.images.distortion_filters import LINEAR, change_exposure, encode_light
 from iqa_cli.images.distortions import distort
 from tests.benchmarks.common import make_parser, print_table, read_count, run_whole, write_json
-from tests.benchmarks.graphics import draw_documents, find_icons, make_graphics
+from tests.benchmarks.explaining.graphics import draw_documents, find_icons, make_graphics
 
 LEVEL = 3
 SUFFIXES = (".avif", ".jpg", ".jpeg", ".png", ".webp")
@@ -275,7 +275,7 @@ def show_cost(path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code."""
-    parser = make_parser("reasons", __doc__)
+    parser = make_parser("explaining.reasons", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="clean photos")
     parser.add_argument(
         "--count", type=lambda text: read_count(text, 0), default=40, metavar="N", help="photos that are damaged"

@@ -21,7 +21,7 @@ from iqa_cli.errors import DataError
 from iqa_cli.images.distortions import distort
 from iqa_cli.images.masks import confine, select_quarter
 from tests.benchmarks.common import make_parser, print_table, read_count, run_whole, write_json
-from tests.benchmarks.reasons import find_photos, hash_name, read_photo
+from tests.benchmarks.explaining.reasons import find_photos, hash_name, read_photo
 
 KINDS = ("gaussian_blur", "white_noise", "jpeg")
 LEVEL = 4
@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code."""
-    parser = make_parser("maps", __doc__)
+    parser = make_parser("explaining.maps", __doc__)
     parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="clean photos")
     parser.add_argument("--count", type=read_count, default=40, metavar="N", help="how many of them")
     return run_whole(measure, parser.parse_args(arguments))

@@ -1,0 +1,1 @@
+"""Data sets: runs in parts, as `iqa score --output`, and `iqa join`."""

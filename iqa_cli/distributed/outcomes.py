@@ -1,0 +1,37 @@
+"""Outcomes: what has become of a part, as it goes from a worker to the driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from iqa_cli.errors import DataError, IqaError, UsageError, WeightsError
+from iqa_cli.scoring.tally import Tally
+
+KINDS = (UsageError, WeightsError, DataError, IqaError)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of a part, or of the listing. It can be pickled.
+
+    part: its name; "" for the listing, which is whole if nothing in it failed. tally: of its images. reused: an earlier run has
+    scored it. began, ended: seconds since 1970, of the scoring. error: the kind and the text of what ends the run.
+    """
+
+    part: str = ""
+    tally: Tally = field(default_factory=Tally)
+    reused: bool = False
+    whole: bool = False
+    began: float = 0.0
+    ended: float = 0.0
+    error: tuple[int, str] | None = None
+
+    def check(self) -> None:
+        """Raises what ends the run, if something does."""
+        if self.error is not None:
+            raise KINDS[self.error[0]](self.error[1])
+
+
+def report_error(error: IqaError) -> Outcome:
+    """What ends the run. Only its kind and its text travel: of its own class a copy might not be made."""
+    return Outcome(error=(next(place for place, kind in enumerate(KINDS) if isinstance(error, kind)), str(error)))

@@ -1,0 +1,58 @@
+"""Run a job: parts to an engine, outcomes into a tally. At the end the folder holds the parts of these images and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from iqa_cli.distributed.folders import Folder, open_folder
+from iqa_cli.distributed.job import Job, claim_folder
+from iqa_cli.distributed.listing import list_parts
+from iqa_cli.distributed.outcomes import Outcome
+from iqa_cli.distributed.parts import PART
+from iqa_cli.distributed.worker import PartScorer
+from iqa_cli.scoring.pipeline import check_found
+from iqa_cli.scoring.tally import Tally
+
+Engine = Callable[[Job], Iterator[Outcome]]
+"""Scores the parts of a job: their outcomes as they get done, in any order, and once that of the listing."""
+
+
+def run_local(job: Job) -> Iterator[Outcome]:
+    """One part after the other, in this process."""
+    scorer = PartScorer(job)
+    with closing(scorer):
+        for item in list_parts(job):
+            yield scorer.run(item)
+
+
+def run_job(job: Job, engine: Engine, tally: Tally, *, force: bool = False) -> None:
+    """Score a job into its folder, counting in `tally` as it goes; parts that are there already are counted, and stay.
+
+    force: the folder may hold files of no earlier run. Raises UsageError where it holds another job's rows, DataError where it
+    or what is scored cannot be reached, and where there is no image at all; WeightsError. What is done is kept.
+    """
+    folder = open_folder(job.place)
+    claim_folder(job, folder, force=force)
+    tally.source = "an earlier run"
+    parts, whole = set[str](), False
+    for outcome in engine(job):
+        outcome.check()
+        tally.merge(outcome.tally)
+        tally.reused += outcome.tally.found if outcome.reused else 0
+        parts.add(outcome.part)
+        whole = whole or outcome.whole
+    tally.note_undecoded()
+    check_found(tally)
+    remove_stale(folder, parts, tally, whole=whole)
+
+
+def remove_stale(folder: Folder, parts: set[str], tally: Tally, *, whole: bool) -> None:
+    """Remove the files of parts that are none any more, because images changed; none after a listing with gaps."""
+    stale = [name for name in folder.list() if PART.fullmatch(name) and name not in parts]
+    for name in stale if whole else ():
+        folder.remove(name)
+    if stale:
+        images = "images have come, changed or gone since an earlier run"
+        what = "its parts were replaced" if whole else "its parts are kept beside the new ones: some folder could not be listed"
+        tally.notes.append(f"{images}: {len(stale):,} of {what}")

@@ -1,0 +1,1 @@
+"""iqa datasets compare: would one rated set help training for another?"""

@@ -1,0 +1,132 @@
+"""Scores as further columns of a table that is there, by a key. The table itself stays as it is: another one is written."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from iqa_cli.errors import DataError
+from iqa_cli.files.atomic import SealedFile, Target, open_target
+from iqa_cli.filtering.scores import Scored, read_head, read_json_lines, read_number, read_scores
+from iqa_cli.scoring.writers import encode_csv, encode_json
+from iqa_cli.tables.parquet import MAGIC, extend_table, need_pyarrow, read_columns
+
+NUMBERS = ("score", "percentile", "uncertainty")
+ADDED = (*NUMBERS, "status", "detail", "model", "model_sha256")
+KEYS = ("key", "__key__")  # what tables of WebDataset call its key
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Match:
+    """How rows meet. on: the column of the table; by: that of the scores, None: their key for a key, else their path.
+
+    prefix: of the names of the new columns.
+    """
+
+    on: str
+    by: str | None = None
+    prefix: str = "iqa_"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The new columns by those of the scores."""
+        return {f"{self.prefix}{name}": name for name in ADDED}
+
+
+@dataclass
+class Joined:
+    """What came of it. rows: of the table; without: of them, those that are not in the scores; unused: keys that no row has."""
+
+    rows: int = 0
+    without: int = 0
+    unused: set[str] = field(default_factory=set)
+
+
+def join_scores(scores: Path, table: Path, match: Match, output: Path) -> Joined:
+    """Write the table with the columns of the scores behind its own, in the format that it has, whole or not at all.
+
+    The scores are held in memory. Raises DataError for what cannot be read or is not there, and for two rows of scores that
+    differ and have one key.
+    """
+    known = gather_scores(scores, match)
+    joined = Joined(unused=set(known))
+    names = match.names
+    nothing = dict.fromkeys(names)
+
+    def find(key: str) -> Values:
+        joined.rows += 1
+        joined.without += key not in known
+        joined.unused.discard(key)
+        return known.get(key, nothing)
+
+    with open_target(output, SealedFile) as target:
+        copy_table(table, target, match, find)
+        if isinstance(target, SealedFile):
+            target.seal()
+    return joined
+
+
+def gather_scores(scores: Path, match: Match) -> dict[str, Values]:
+    """The new columns of each key. Raises DataError."""
+    by = match.by or ("key" if match.on in KEYS else "path")
+    known: dict[str, Values] = {}
+    paths: dict[str, str] = {}
+    for number, image in enumerate(read_scores(scores), 1):
+        if by != "path" and image.values.get(by) is None:
+            raise DataError(f"{scores}, row {number}: nothing in the column {by!r}, by which it is to be joined")
+        key = image.path if by == "path" else str(image.values[by])
+        values = describe(scores, number, image, match.prefix)
+        if known.setdefault(key, values) != values:
+            raise DataError(f"{scores}: {paths[key]} and {image.path} have the same {by}, {key}: join by another column")
+        paths.setdefault(key, image.path)
+    return known
+
+
+def describe(scores: Path, number: int, image: Scored, prefix: str) -> Values:
+    """The new columns of an image. Raises DataError for what is no number."""
+    numbers = {name: read_number(scores, number, image.values, name) for name in NUMBERS}
+    texts = {name: image.values.get(name) or None for name in ADDED if name not in NUMBERS}
+    return {f"{prefix}{name}": value for name, value in (numbers | texts).items()}
+
+
+def copy_table(table: Path, target: Target, match: Match, find: Callable[[str], Values]) -> None:
+    """Write the rows with their new columns. Raises DataError."""
+    head = read_head(table)
+    if head.startswith(MAGIC):
+        need_pyarrow(str(table))
+        check_columns(table, read_columns(table), match)
+        extend_table(table, target, match.on, match.names, find)
+    elif head.startswith(b"{"):
+        for row in read_json_lines(table):
+            check_columns(table, list(row), match)
+            target.write(encode_json({**row, **find(str(row[match.on]))}) + b"\n")
+    else:
+        for cells in extend_csv(table, match, find):
+            target.write(encode_csv(cells))
+
+
+def extend_csv(table: Path, match: Match, find: Callable[[str], Values]) -> Iterator[list[Any]]:
+    """The header and the rows of CSV with new cells. Raises DataError."""
+    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        check_columns(table, header, match)
+        yield [*header, *match.names]
+        place = header.index(match.on)
+        for row in rows:
+            if len(row) != len(header):
+                raise DataError(f"{table}, line {rows.line_num}: {len(row)} cells below {len(header)} columns")
+            found = find(row[place])
+            yield [*row, *("" if found[name] is None else found[name] for name in match.names)]
+
+
+def check_columns(table: Path, columns: list[str], match: Match) -> None:
+    """Raises DataError where the key is missing, or a new column is there already."""
+    if match.on not in columns:
+        raise DataError(f"{table}: no column {match.on!r}: it has {', '.join(columns) or 'none'}: say another by --on")
+    if twice := [name for name in match.names if name in columns]:
+        raise DataError(f"{table}: it has a column {twice[0]!r} already: say another beginning by --prefix")

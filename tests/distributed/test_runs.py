@@ -1,0 +1,223 @@
+"""Runs in parts by this process: rows, going on, and what is refused. What Ray adds is tested in test_ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Run
+from servers import serving
+from shards import read_files, write_tar
+
+pq = pytest.importorskip("pyarrow.parquet", reason="needs the [parquet] extra")
+
+
+def read_parts(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all parts, by their paths."""
+    rows = [row for path in folder.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    return sorted(rows, key=lambda row: str(row["path"]))
+
+
+def score_whole(iqa: Run, model: Path, tmp_path: Path, *named: object) -> list[dict[str, Any]]:
+    """The rows of the same images as one table."""
+    iqa("score", *named, "-m", model, "--parquet", tmp_path / "whole.parquet")
+    return sorted(pq.read_table(tmp_path / "whole.parquet").to_pylist(), key=lambda row: str(row["path"]))
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
+
+
+@pytest.fixture
+def images(photos: Path, tmp_path: Path) -> Path:
+    """A folder of 36 pictures, a broken one, and what is no picture."""
+    folder = tmp_path / "set"
+    for number in range(3):
+        shutil.copytree(photos, folder / f"{number}")
+    (folder / "broken.jpg").write_text("text")
+    (folder / "notes.txt").write_text("text")
+    return folder
+
+
+def test_parts_hold_the_rows_of_one_table_bit_for_bit(iqa: Run, model: Path, images: Path, tmp_path: Path) -> None:
+    shard = write_tar(tmp_path / "0.tar", read_files(images))
+    done = iqa("score", images, shard, "gone.jpg", "-m", model, "--output", tmp_path / "out", "--part-size", "5")
+    assert done.returncode == 1
+    assert b"scored 72 of 75 images" in done.stderr
+    assert b"failed: 2 unsupported, 1 missing" in done.stderr
+    assert b"left out: 2 *.txt" in done.stderr
+    assert read_parts(tmp_path / "out") == score_whole(iqa, model, tmp_path, images, shard, "gone.jpg")
+    parts = [path.name for path in (tmp_path / "out").iterdir()]
+    assert sum(name.startswith("0.tar-") for name in parts) == 1
+    assert 6 <= len(parts) <= 18
+
+
+def test_what_is_there_is_not_scored_again_and_a_lost_part_is(iqa: Run, model: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ("score", images, "-m", model, "--output", out, "--part-size", "4")
+    iqa(*command)
+    before, rows = times(out), read_parts(out)
+    lost, cut, *_ = sorted(before)
+    (out / lost).unlink()
+    (out / cut).write_bytes((out / cut).read_bytes()[:100])  # as a copy that broke off
+    (out / f".{lost}.1234.part").write_text("of a run that was killed")
+    done = iqa(*command)
+    assert read_parts(out) == rows
+    assert {name for name, time in times(out).items() if time != before[name]} == {lost, cut}
+    again = sum(pq.read_metadata(out / name).num_rows for name in (lost, cut))
+    assert b"of 37 images in" in done.stderr
+    assert f"{37 - again} from an earlier run".encode() in done.stderr
+    assert done.returncode == 1  # of the broken picture, whose part was there
+    assert not list(out.glob(".*"))
+
+
+def test_new_changed_and_removed_images_change_their_parts_alone(iqa: Run, model: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ("score", images, "-m", model, "--output", out, "--part-size", "4")
+    iqa(*command)
+    before = times(out)
+    shutil.copy(images / "0" / "01.jpg", images / "1" / "new.jpg")
+    shutil.copy(images / "0" / "02.jpg", images / "0" / "04.jpg")
+    (images / "2" / "05.jpg").unlink()
+    done = iqa(*command)
+    assert read_parts(out) == score_whole(iqa, model, tmp_path, images)
+    assert b"images have come, changed or gone" in done.stderr
+    assert set(times(out).items()) & set(before.items())
+    silent = iqa(*command)
+    assert b"changed" not in silent.stderr
+
+
+def test_an_image_whose_reason_may_pass_is_scored_again_on_request(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text(f"{photos}/01.jpg\n{tmp_path}/late.jpg\n")
+    command = ("score", "--files-from", listing, "-m", model, "--output", tmp_path / "out", "--part-size", "1")
+    assert iqa(*command).returncode == 1
+    before = times(tmp_path / "out")
+    assert iqa(*command, "--retry").returncode == 1
+    changed = [name for name, time in times(tmp_path / "out").items() if time != before[name]]
+    assert [name.split("-")[0] for name in changed] == ["late.jpg"]
+    shutil.copy(photos / "02.jpg", tmp_path / "late.jpg")
+    assert iqa(*command).returncode == 0
+    assert [row["status"] for row in read_parts(tmp_path / "out")] == ["ok", "ok"]
+
+
+def test_an_object_is_read_once_whatever_becomes_of_the_run(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="needs the [remote] extra")
+    names = [f"{number:02}.jpg" for number in range(12) if number % 3]
+    with serving(photos) as (url, seen):
+        (tmp_path / "list").write_text("".join(f"{url}/{name}\n" for name in names))
+        command = ("score", "--files-from", tmp_path / "list", "-m", model, "--output", tmp_path / "out", "--part-size", "2")
+        assert iqa(*command).returncode == 0
+        assert seen == Counter({f"/{name}": 1 for name in names})
+        assert iqa(*command).returncode == 0
+        assert seen == Counter({f"/{name}": 1 for name in names})
+
+
+def test_a_path_that_is_named_twice_is_one_row_or_two_as_one_table_has_it(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    photo = photos / "01.jpg"
+    iqa("score", photo, photo, "-m", model, "--output", tmp_path / "out")
+    assert [row["path"] for row in read_parts(tmp_path / "out")] == [str(photo)] * 2
+
+
+# ---- what is refused ----
+
+
+def test_rows_of_another_model_and_of_other_images_are_kept_out(
+    iqa: Run, model: Path, broken_model: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert iqa("score", photos, "-m", model, "--output", out).returncode == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for options, reason in (
+        ((photos, "-m", broken_model), "it holds rows of the model toy ("),
+        ((photos / "01.jpg", "-m", model), "rows of a run with other inputs"),
+        ((photos, "-m", model, "--crops", "2"), "rows of a run with other settings"),
+        ((photos, "-m", model, "--part-size", "7"), "rows of a run with other part_size, 1000, not 7"),
+    ):
+        done = iqa("score", *options, "--output", out, "--force")
+        assert done.returncode == 2
+        assert reason in done.stderr.decode()
+        assert done.stderr.count(b"\n") == 1
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_with_other_files_is_left_alone_unless_forced(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    done = iqa("score", photos, "-m", model, "--output", tmp_path)
+    assert done.returncode == 2
+    assert b"files of no earlier run, as thesis.tex" in done.stderr
+    assert iqa("score", photos, "-m", model, "--output", tmp_path, "--force").returncode == 0
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+    assert len(read_parts(tmp_path)) == 12
+    (tmp_path / "_iqa.json").write_text("[]")
+    assert iqa("score", photos, "-m", model, "--output", tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--engine", "ray"], "--engine is about runs in parts: add --output DIR"),
+        (["--actors", "2"], "--actors is about runs in parts"),
+        (["--output", "out", "--actors", "2"], "--actors is about Ray: add --engine ray"),
+        (["--output", "out", "--csv", "a.csv"], "leave out --csv, or --output"),
+        (["--output", "out", "--sort", "score"], "leave out --sort"),
+        (["--output", "out", "--min", "5"], "leave out --min"),
+        (["--output", "out", "--shard-scores"], "leave out --shard-scores"),
+        (["--output", "out", "--write-xmp"], "leave out --write-xmp"),
+        (["--output", "out", "-"], "a list on stdin cannot be read twice"),
+        (["--output", "out.tar"], "the name of an archive"),
+        (["--output", "https://example.org/out/"], "nothing can be written there"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    done = iqa("score", photos, "-m", model, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr.decode()
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_score_is_said_and_no_list_is_too(iqa: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = iqa("score", tmp_path / "empty", "-m", model, "--output", tmp_path / "out")
+    assert done.returncode == 4
+    assert b"no images found" in done.stderr
+    done = iqa("score", "--files-from", tmp_path / "gone", "-m", model, "--output", tmp_path / "other")
+    assert done.returncode == 4
+    assert b"cannot read the list" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_one_line(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    done = iqa("score", photos, "-m", model, "--output", tmp_path / "locked" / "out")
+    assert done.returncode == 4
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_tar_cut_short_keeps_the_rows_before_the_cut(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    shard = write_tar(tmp_path / "0.tar", read_files(photos))
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    assert iqa("score", shard, "-m", model, "--output", tmp_path / "out").returncode == 1
+    rows = read_parts(tmp_path / "out")
+    assert Counter(row["status"] for row in rows)["damaged"] == 1
+    assert len(rows) > 2
+    assert rows == score_whole(iqa, model, tmp_path, shard)
+
+
+def test_relative_paths_stay_as_they_were_named(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    iqa("score", "01.jpg", "more", "-m", model, "--output", tmp_path / "out", cwd=photos)
+    assert [row["path"] for row in read_parts(tmp_path / "out")] == [
+        "01.jpg",
+        *(f"more/{n}.jpg" for n in ("00", "03", "06", "09")),
+    ]
+    told = json.loads((tmp_path / "out" / "_iqa.json").read_text())
+    assert told["inputs"] == ["01.jpg", "more"]
