@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from iqa_cli.detail.model import open_detail
 from iqa_cli.explain.windows import draw_map, place_windows
-from iqa_cli.images.crops import MAX_SIDE, Box, CropSpec, Rgb, crop_center, make_region, normalise, resize_box
+from iqa_cli.images.crops import MAX_SIDE, Box, CropSpec, Rgb, make_region, normalise, resize_box
 from iqa_cli.records import Detail, Patch, Reason, ScoreRecord, Status
 from iqa_cli.scoring.decode_client import PreparedImage
 from iqa_cli.scoring.decode_pool import DecoderPool
@@ -87,8 +87,8 @@ class Explainer:
     def score_windows(self, picture: Rgb, boxes: Sequence[Box]) -> list[float]:
         """The score of each window of a picture, uint8 [H, W, 3], as a photo of its own."""
         spec, region = self.pipeline.card.crops, make_region(picture)
-        shape = spec.view_shape(*picture.shape[:2])
-        views = [resize_box(region, *crop_center(box, shape, spec)) for box in boxes]
+        shape = spec.crop_shape(*picture.shape[:2])
+        views = [resize_box(region, box, shape) for box in boxes]
         runs = [self.pipeline.backend.predict(normalise(views[i : i + BATCH], spec)) for i in range(0, len(views), BATCH)]
         least, greatest = self.pipeline.card.score_range
         scores = least + np.clip(np.concatenate(runs).astype(np.float64), 0, 1) * (greatest - least)

@@ -50,7 +50,8 @@ def make_figures(found: Explanation) -> Table:
     bar = Text.assemble(("━" * filled, "cyan"), ("━" * (BAR - filled), "bright_black"))
     spread = f" ± {values['uncertainty']}" if values["uncertainty"] else ""
     table.add_row("Score", Text.assemble((values["score"], "bold"), f"{spread} of 100  ", bar))
-    table.add_row("Percentile", f"{values['percentile']}: so many in 100 rated phone photos score no higher")
+    if values["percentile"]:
+        table.add_row("Percentile", f"{values['percentile']}: so many in 100 rated phone photos score no higher")
     table.add_row(
         "Size", f"{record.width} x {record.height} px, {(record.width or 0) * (record.height or 0) / 1e6:.1f} megapixels"
     )
@@ -105,7 +106,8 @@ def show_score(record: ScoreRecord) -> str:
     values = format_record(record)
     spread = f" ± {values['uncertainty']}" if values["uncertainty"] else ""
     detail = "" if record.native is None else f", detail {record.native.detail:.0f}"
-    return f"Score {values['score']}{spread}, percentile {values['percentile']}{detail}, {record.width} x {record.height} px"
+    percentile = f", percentile {values['percentile']}" if values["percentile"] else ""
+    return f"Score {values['score']}{spread}{percentile}{detail}, {record.width} x {record.height} px"
 
 
 def name_reasons(found: Explanation) -> str:
