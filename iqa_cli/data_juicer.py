@@ -19,7 +19,7 @@ from iqa_cli.options import DEFAULT_MODEL
 STAT = "iqa_scores"  # a list, as samples may have several images
 
 
-@OPERATORS.register_module("iqa_score_filter")  # type: ignore[untyped-decorator]
+@OPERATORS.register_module("iqa_score_filter")
 class IqaScoreFilter(Filter):  # type: ignore[misc]
     """Keeps samples whose images have scores from min_score to max_score, "any" of them or "all", and those without images."""
 

@@ -108,7 +108,8 @@ def score(
     engine.check()
     if engine.place is not None:
         refuse_others(choice, output, tables, ratings)
-        raise typer.Exit(run_parts(gather_scoring(images, model, runtime, output), images, output, engine))
+        options = replace(gather_scoring(images, model, runtime, output), detail=choice.detail)
+        raise typer.Exit(run_parts(options, images, output, engine))
     paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)

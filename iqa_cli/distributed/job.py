@@ -84,7 +84,7 @@ def resolve(model: str) -> str:
 def describe(job: Job) -> dict[str, Any]:
     """All that the rows of a job depend on besides the images."""
     options = job.options
-    named = ("backend", "crops", "max_pixels", "raw", "include", "exclude", "max_depth", "follow_symlinks")
+    named = ("backend", "crops", "detail", "max_pixels", "raw", "include", "exclude", "max_depth", "follow_symlinks")
     return {
         "format": FORMAT,
         "inputs": list(job.inputs),

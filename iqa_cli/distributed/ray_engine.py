@@ -26,6 +26,7 @@ from iqa_cli.scoring.resources import count_workers
 
 ITEM = "item"  # the column of what is passed on
 IN_FLIGHT = 1  # parts that an actor holds: one that waits behind a slow one would make the end late
+STARTS = 3  # attempts to start Ray on this machine
 RETRIES = 8  # of a part whose actor has died: one that kills each of them ends the run
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
@@ -103,15 +104,26 @@ def connected(ray: Any, options: RayOptions, cores: int) -> Iterator[int]:
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
     own = {"num_cpus": max(count_workers(), (options.actors or 1) * cores), "include_dashboard": False}
     handler = signal.getsignal(signal.SIGTERM)  # which Ray replaces
-    try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise DataError(f"--ray-address {address}: no cluster of Ray answers there: {first_line(error)}") from error
+    start(ray, address, own if address == "local" else {})
     signal.signal(signal.SIGTERM, handler)
     try:
         yield options.actors or count_actors(ray.cluster_resources(), options.gpus, cores)
     finally:
         ray.shutdown()
+
+
+def start(ray: Any, address: str, own: dict[str, Any]) -> None:
+    """Start Ray here, or find a cluster. A busy machine may not start it in the time that Ray allows. Raises DataError."""
+    local = address == "local"
+    for attempt in range(STARTS if local else 1):
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+            return
+        except Exception as error:  # Ray's own raise plain ones
+            ray.shutdown()
+            if not local or attempt + 1 == STARTS:
+                what = "Ray does not start here" if local else f"--ray-address {address}: no cluster of Ray answers there"
+                raise DataError(f"{what}: {first_line(error)}") from error
 
 
 def count_actors(resources: dict[str, float], gpus: float, cores: int) -> int:

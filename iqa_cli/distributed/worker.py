@@ -15,11 +15,12 @@ from iqa_cli.distributed.parts import Part
 from iqa_cli.errors import IqaError, WeightsError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import FILE_KINDS
-from iqa_cli.records import COLUMNS, Status
+from iqa_cli.records import Status
 from iqa_cli.remote.find import open_entries, read_ahead
 from iqa_cli.remote.stores import Stores
 from iqa_cli.scoring.pipeline import Pipeline, count_found, filter_names, open_pipeline
 from iqa_cli.scoring.tally import Tally
+from iqa_cli.scoring.writers import list_columns
 from iqa_cli.tables.parquet import describe_row, encode_rows, read_facts, score_schema
 
 PASSING = (Status.MISSING, Status.DENIED, Status.TIMEOUT, Status.CRASHED)
@@ -66,12 +67,13 @@ class PartScorer:
         pipeline, names, tally = self._open(), filter_names(self.job.options), Tally()
         began = time()
         sources = read_ahead(open_entries(part.entries, tally.left_out, names, self.stores))
+        columns = list_columns(groups=False, detail=self.job.options.detail)
         rows: list[dict[str, Any]] = []
         with closing(pipeline.run(count_found(sources, tally))) as records:
             for record in records:
                 tally.add(record)
-                rows.append(describe_row(record, self.job.sha256, COLUMNS))
-        folder.write(part.name, encode_rows(rows, score_schema(), tally.describe()))
+                rows.append(describe_row(record, self.job.sha256, columns))
+        folder.write(part.name, encode_rows(rows, score_schema(columns), tally.describe()))
         return Outcome(part.name, tally, began=began, ended=time())
 
     def _open(self) -> Pipeline:

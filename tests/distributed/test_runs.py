@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Run
+from in_process import environment
 from servers import serving
 from shards import read_files, write_tar
 
@@ -126,6 +129,14 @@ def test_a_path_that_is_named_twice_is_one_row_or_two_as_one_table_has_it(
     assert [row["path"] for row in read_parts(tmp_path / "out")] == [str(photo)] * 2
 
 
+def test_detail_is_measured_in_parts_too(iqa: Run, model: Path, tmp_path: Path) -> None:
+    photo = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
+    assert iqa("score", photo, "-m", model, "--detail", "--output", tmp_path / "out").returncode == 0
+    assert read_parts(tmp_path / "out") == score_whole(iqa, model, tmp_path, photo, "--detail")
+    assert read_parts(tmp_path / "out")[0]["native_detail"] is not None
+    assert b"other settings" in iqa("score", photo, "-m", model, "--output", tmp_path / "out").stderr
+
+
 # ---- what is refused ----
 
 
@@ -221,3 +232,14 @@ def test_relative_paths_stay_as_they_were_named(iqa: Run, model: Path, photos: P
     ]
     told = json.loads((tmp_path / "out" / "_iqa.json").read_text())
     assert told["inputs"] == ["01.jpg", "more"]
+
+
+@pytest.mark.process
+def test_without_the_extra_one_line_says_how_to_get_it(model: Path, photos: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['ray'] = None; from iqa_cli.cli.entry import main; main()"
+    arguments = ("score", photos, "-m", model, "--output", tmp_path / "out", "--engine", "ray")
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"pip install 'iqa-cli[ray]'" in done.stderr

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from iqa_cli.distributed.outcomes import Outcome
     from iqa_cli.options import ScoreOptions
 
-KEPT = ("quiet", "force")  # options of other groups that a run in parts has, too
+KEPT = ("quiet", "force", "detail")  # options of other groups that a run in parts has, too
 
 
 def refuse_others(*groups: ChoiceFlags | OutputFlags | TableFlags | RatingFlags) -> None:
@@ -60,8 +60,7 @@ def run_parts(options: ScoreOptions, images: InputFlags, output: OutputFlags, en
     from iqa_cli.scoring.tally import Tally
 
     job, tally = plan_parts(options, images, engine), Tally()
-    place = Path(job.place)
-    with interrupts.raised(), terminal.follow(tally, [place], quiet=output.quiet, count=None):
+    with interrupts.raised(), terminal.follow(tally, [job.place], quiet=output.quiet, count=None):
         run_job(job, partial(run_engine, engine=engine), tally, force=output.force)
     return tally.exit_code
 

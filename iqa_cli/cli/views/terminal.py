@@ -74,13 +74,13 @@ def print_notes(lines: Iterable[str]) -> None:
 
 @contextmanager
 def follow(
-    tally: Tally, files: Sequence[Path], *, quiet: bool, count: Callable[[], int] | None, held: bool = False
+    tally: Tally, files: Sequence[Path | str], *, quiet: bool, count: Callable[[], int] | None, held: bool = False
 ) -> Iterator[Callable[[], None]]:
     """Show a run while the block lasts and sum it up at its end; if it is cut short, say what is kept.
 
-    files: where records go, none or STDOUT for stdout. count: finds out how many images there will be, in a thread of its
-    own; None where that cannot be known beforehand. held: nothing is written before the end; what the block is given ends the
-    progress, so that it can be.
+    files: where records go, URLs among them, none or STDOUT for stdout. count: finds out how many images there will be, in a
+    thread of its own; None where that cannot be known beforehand. held: nothing is written before the end; what the block is
+    given ends the progress, so that it can be.
     """
     console = open_console(stderr=True)
     shown = not files or STDOUT in files
