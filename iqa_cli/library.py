@@ -31,14 +31,18 @@ from iqa_cli.options import DEFAULT_MODEL, FILE_KINDS, BackendChoice, ScoreOptio
 from iqa_cli.records import ScoreRecord
 from iqa_cli.remote.find import find_sources, locate_sources
 from iqa_cli.scoring.decode_client import Stopped
+from iqa_cli.scoring.explaining import Explainer, Explanation
 from iqa_cli.scoring.pipeline import Pipeline, filter_names, open_pipeline
 from iqa_cli.scoring.sources import Source, read_image
 
 if TYPE_CHECKING:
     from iqa_cli.images.in_memory import ImageInput
 
-inherited: list[Pipeline | None] = []
-"""Pipelines of the process that this one was forked from. Never used and never freed: their locks and files are its own."""
+inherited: list[Pipeline | Explainer | None] = []
+"""Pipelines and explainers of the process that this one was forked from.
+
+Never used and never freed: their locks and files are its own.
+"""
 opening = Lock()
 
 
@@ -65,6 +69,7 @@ class Scorer:
     timeout: seconds after which the decoding of an image is given up and recorded so.
     cache: whether scores of paths are kept in the user's cache folder, and taken from there.
     preview: longer side in px of the small JPEG that comes with each score, as `record.preview`; 0: none.
+    reasons: whether each record says what is wrong with the photo, as `record.reasons`.
     detail: whether `record.native` says how much of the resolution is real, measured at full size.
 
     Open it once and keep it: opening takes some 0.3 s, a photo of 2 megapixels some 30 ms. It may be used by any number of
@@ -90,6 +95,7 @@ class Scorer:
         timeout: float = ScoreOptions.timeout,
         cache: bool = False,
         preview: int = 0,
+        reasons: bool = False,
         detail: bool = False,
     ) -> None:
         if backend not in set(BackendChoice):
@@ -105,6 +111,7 @@ class Scorer:
             timeout=timeout,
             cache=cache,
             preview=preview,
+            reasons=reasons,
             detail=detail,
         )
         found = find_model(self.options.model, self.options.backend)
@@ -112,6 +119,7 @@ class Scorer:
         self._closed = False
         self._pipeline: Pipeline | None = open_pipeline(self.options, model=self._model)
         self._process: int | None = os.getpid()
+        self._explainer: Explainer | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -184,15 +192,41 @@ class Scorer:
         sources = (read_image(image, None, channels) for image in images)
         return self._iterate(self._open(), locate_sources(sources))
 
+    def explain(self, image: ImageInput, *, name: str | None = None, channels: Channels = "rgb") -> Explanation:
+        """What there is to say about one image: its record, what is wrong with it, and where it loses quality.
+
+        image, name, channels: as of `score`. The explanation has the `record` that `score` gives, with its `reasons`, which
+        `iqa_cli.explain.reasons` has in words; `measured`, all measurements by name; `map`, float32 [h, w], its longer side 64
+        cells, of the points that the photo's parts have above or, less than 0, below its average part; None where there is no
+        score; and `patches`, the squares of native pixels that its detail comes from.
+
+        It takes as long as scoring some forty photos: so many windows are scored for the map.
+
+        Raises as `score` does.
+
+        >>> with Scorer() as scorer:
+        ...     explained = scorer.explain("tests/photos/coffee-dark.jpg")
+        >>> print(explained.record.status, explained.map.shape, *(reason.code for reason in explained.reasons))
+        ok (43, 64) dark
+        """
+        pipeline = self._open()
+        try:
+            (source,) = locate_sources([read_image(image, name, channels)])
+            return self._open_explainer(pipeline).explain(source)
+        except Stopped:
+            raise self._complain() from None
+
     def __getstate__(self) -> dict[str, object]:
         """What is copied or pickled; the copy opens its own processes at its first use, as a fork does."""
-        return {**self.__dict__, "_pipeline": None, "_process": None}
+        return {**self.__dict__, "_pipeline": None, "_process": None, "_explainer": None}
 
     def close(self) -> None:
         """End the decoding processes. Whatever other threads have under way ends with ClosedError. May be called again."""
         self._closed = True
         if self._pipeline is not None and self._process == os.getpid():
             self._pipeline.close()
+            if self._explainer is not None:
+                self._explainer.close()
 
     def __enter__(self) -> Self:
         """The scorer itself. Raises ClosedError where it was closed."""
@@ -233,6 +267,14 @@ class Scorer:
                     self._process = os.getpid()
                 pipeline = self._pipeline
         return pipeline
+
+    def _open_explainer(self, pipeline: Pipeline) -> Explainer:
+        """The explainer beside a pipeline, which is that of this very process."""
+        with opening:
+            if self._explainer is None or self._explainer.beside is not pipeline:
+                inherited.append(self._explainer)
+                self._explainer = Explainer(pipeline)
+            return self._explainer
 
     def _complain(self) -> ClosedError:
         return ClosedError("this Scorer is closed: open another one, and keep it open as long as it is used")

@@ -58,6 +58,7 @@ class ScoreOptions:
     follow_symlinks: whether links in folders are followed, though never to a folder twice, or left out.
     preview: longer side in px of the small picture that comes with each score; 0: none.
     raw: which picture of a camera's RAW file is scored.
+    reasons: whether each record says what is wrong with the photo.
     detail: whether it is measured, too, how much of the resolution is real.
     """
 
@@ -76,6 +77,7 @@ class ScoreOptions:
     follow_symlinks: bool = True
     preview: int = 0
     raw: RawChoice = RawChoice.PREVIEW
+    reasons: bool = False
     detail: bool = False
 
     def __post_init__(self) -> None:

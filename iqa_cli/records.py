@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -106,7 +107,7 @@ class Patch:
 class Detail:
     """How much of a photo's resolution is real, from native pixels, where it is sharpest.
 
-    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise and compression take from it.
+    detail: 0 to 100, higher is better: the share of real pixels along a side, less what noise takes from it.
     effective_mp: megapixels to which the photo could be reduced with nothing lost, and the ends of its interval, which holds
         nine in ten. blur_sigma: SD in native px of a gaussian that blurs as much. scale: by how much it seems to have been
         enlarged, from 1. shake: length in px of a straight motion. noise: SD of the luma's, on 0..255. compression: error that
@@ -126,6 +127,20 @@ class Detail:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Something that is wrong with a photo, and how that shows.
+
+    code: as in `explain.reasons`, which has it in words. measurement: what was measured; value: of the photo; threshold: beyond
+    which it is wrong, in the same unit.
+    """
+
+    code: str
+    measurement: str
+    value: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRecord:
     """The outcome for one file.
 
@@ -139,6 +154,8 @@ class ScoreRecord:
     width, height: pixels after EXIF orientation; None where the header could not be read.
     preview: a small JPEG of all of the upright picture, where one was asked for; capture: how it was then taken. In no output.
     place: where it stands in a group, if groups were looked for and it is in one.
+    measured: what was measured of its pixels, by name, and reasons: what is wrong with it, the worst first; None where that was
+        not asked for.
     native: how much of its resolution is real, where that was measured.
 
     Raises ValueError where a field contradicts the status.
@@ -156,6 +173,8 @@ class ScoreRecord:
     preview: bytes | None = field(default=None, repr=False, compare=False)
     capture: Capture | None = field(default=None, repr=False, compare=False)
     place: GroupPlace | None = field(default=None, repr=False)
+    measured: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
+    reasons: tuple[Reason, ...] | None = field(default=None, repr=False)
     native: Detail | None = field(default=None, repr=False)
 
     @property
@@ -181,3 +200,5 @@ DETAIL_COLUMNS = ("native_detail", "effective_mp")
 """What follows where the detail was measured."""
 GROUP_COLUMNS = ("group", "group_kind", "rank_in_group", "best_of_group")
 """What follows those where groups were looked for."""
+REASON_COLUMNS = ("reasons",)
+"""What follows those where reasons were."""

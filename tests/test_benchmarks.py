@@ -18,8 +18,8 @@ from iqa_cli import ScoreOptions
 from iqa_cli.evaluation.local_faults import PICTURES
 from iqa_cli.evaluation.robustness import CHAINS, Robustness
 from iqa_cli.evaluation.robustness_report import describe_robustness
+from iqa_cli.explain.light import Exposure
 from iqa_cli.gate.calibration import Judged, Promise
-from iqa_cli.gate.exposure import Exposure
 from iqa_cli.images.distortions import HARMLESS
 from iqa_cli.library import score_images
 from iqa_cli.models.card import read_card, write_card
@@ -30,7 +30,23 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     "name",
-    ["blended", "card", "gate", "grid", "groups", "latency", "load", "scale", "speed", "stragglers", "training_speed"],
+    [
+        *(
+            "blended",
+            "card",
+            "gate",
+            "grid",
+            "groups",
+            "latency",
+            "load",
+            "explaining.maps",
+            "explaining.reasons",
+            "scale",
+            "speed",
+            "stragglers",
+        ),
+        "training_speed",
+    ],
 )
 def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name: str) -> None:
     if name == "scale":

@@ -22,16 +22,17 @@ MAY_IMPORT = {
     "models": "errors files images options",
     "datasets": "errors images options records",
     "detail": "errors files images models options records",
+    "explain": "errors images options records",
     "networks": "errors files images models",
-    "scoring": "detail errors images models networks options records files",
+    "scoring": "detail errors explain images models networks options records files",
     "remote": "errors images options records scoring",
     "tables": "errors files records remote scoring",
     "filtering": "errors files remote scoring tables",
     "distributed": "errors files images models options records remote scoring tables",
-    "library": "errors images models options records remote scoring",
+    "library": "errors explain images models options records remote scoring",
     "operators": "errors images library",
     "data_juicer": "operators options",
-    "gate": "errors files images library options records scoring",
+    "gate": "errors explain files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",
     "culling": "errors files images options records scoring",
@@ -42,8 +43,8 @@ MAY_IMPORT = {
     "qfm_iqm": "networks",
     "training": "datasets detail errors evaluation files images models networks options qfm_iqm records",
     "export": "detail errors files images models networks options records",
-    "cli": "culling datasets detail distributed doctor errors evaluation export filtering gate images library models files"
-    " options records remote reports scoring server tables training watching",
+    "cli": "culling datasets detail distributed doctor errors evaluation explain export filtering gate images library models"
+    " files options records remote reports scoring server tables training watching",
 }
 """A folder, or a module beside the folders, and what of this package it may import besides itself, lazily or not."""
 
@@ -56,8 +57,8 @@ ONLY_IN = {  # a package, and the folders, or modules in them, that may import i
     "rich": "cli",
     "typer": "cli",
     "huggingface_hub": "models",
-    "cv2": "culling detail images",
-    "PIL": "culling.grouping.signatures images",
+    "cv2": "culling detail explain images",
+    "PIL": "culling.grouping.signatures explain.picture images",
     "starlette": "server",
     "uvicorn": "server",
     "h11": "server",

@@ -38,7 +38,7 @@ def test_a_record_cannot_be_changed() -> None:
 
 def test_columns_are_the_fields() -> None:
     assert COLUMNS == ("path", "score", "percentile", "uncertainty", "status", "detail", "width", "height", "model")
-    assert {*COLUMNS, "place", "native"} == {field.name for field in fields(ScoreRecord) if field.compare}
+    assert {*COLUMNS, "place", "native", "reasons"} == {field.name for field in fields(ScoreRecord) if field.compare}
 
 
 def test_statuses_are_the_words_that_outputs_show() -> None:

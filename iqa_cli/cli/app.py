@@ -31,6 +31,7 @@ from iqa_cli.cli import (
     train,
     train_detail,
 )
+from iqa_cli.cli.explaining import command as explain
 from iqa_cli.cli.jobs import join
 from iqa_cli.cli.services import serve, watch
 from iqa_cli.errors import NO_THREADS, DataError, IqaError
@@ -87,6 +88,7 @@ def start(
 # ---- score ----
 
 app.command(epilog=score.EXIT_CODES)(score.score)
+app.command(epilog=explain.EXIT_CODES)(explain.explain)
 app.command(epilog=pick.EXIT_CODES)(pick.pick)
 app.command("filter", epilog=filter_scores.EXIT_CODES)(filter_scores.filter_scores)
 app.command(epilog=join.EXIT_CODES)(join.join)

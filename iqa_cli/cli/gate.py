@@ -42,7 +42,8 @@ def gate(
 ) -> None:
     """Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do.
 
-    A policy says what is needed: size, score, percentile, and light (too dark, too bright, hardly any contrast).
+    A policy says what is needed: size, score, percentile, light (too dark, too bright, hardly any contrast),
+    and the reasons that are not allowed, as soft, noisy or not_photo: iqa explain shows them.
 
     At a terminal a line a photo; in a pipe JSON Lines with everything that decided: values, limits, reasons, model.
 
@@ -78,7 +79,8 @@ def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags
 
     counts = gate_view.Counts()
     with interrupts.raised(), ExitStack() as stack:
-        scorer = open_scorer(model, runtime, policy.decoding, light=policy.measures_light)
+        light, reasons = policy.measures_light, policy.finds_reasons
+        scorer = open_scorer(model, runtime, policy.decoding, light=light, reasons=reasons)
         opened = Gate(policy, stack.enter_context(scorer))
         write = stack.enter_context(open_output(verdicts.jsonl, opened))
         try:
@@ -107,9 +109,9 @@ def limit_decoding(policy: Policy, flags: DecodingFlags) -> Policy:
     return replace(policy, decoding=replace(policy.decoding, **given))
 
 
-def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, *, light: bool) -> Scorer:
-    """What scores the photos; light: and shows it. Raises UsageError and WeightsError."""
-    from iqa_cli.gate.exposure import SIDE
+def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, *, light: bool, reasons: bool = False) -> Scorer:
+    """What scores the photos. light, reasons: and shows what tells of those. Raises UsageError and WeightsError."""
+    from iqa_cli.explain.light import SIDE
     from iqa_cli.library import Scorer
 
     return Scorer(
@@ -122,6 +124,7 @@ def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, *, li
         max_pixels=limits.max_pixels,
         timeout=ScoreOptions.timeout if limits.timeout is None else limits.timeout,
         preview=SIDE if light else 0,
+        reasons=reasons,
     )
 
 
@@ -198,8 +201,8 @@ def run_calibration(
 
 def measure_photos(scorer: Scorer, folder: Path) -> Iterator[Judged]:
     """The photos in a folder, scored. Raises DataError where there are none."""
+    from iqa_cli.explain.light import measure_preview
     from iqa_cli.gate.calibration import Judged
-    from iqa_cli.gate.exposure import measure_preview
 
     found = 0
     for record in scorer.score_many(list_photos([str(folder)])):

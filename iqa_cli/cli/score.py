@@ -74,6 +74,8 @@ def score(
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 
+    --explain adds reasons, joined by ";" in CSV; JSON has what was measured, too. iqa explain says them in full sentences.
+
     --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group.
 
     --detail adds native_detail, from 0 to 100: how much of the photo's resolution is real, seen at full size where it is
@@ -111,7 +113,7 @@ def score(
     paths = [path for named in images.paths or [] for path in expand_name(named)]
     images = replace(images, paths=paths)
     options = gather_scoring(images, model, runtime, output)
-    options = replace(options, detail=choice.detail or choice.group)
+    options = replace(options, detail=choice.detail or choice.group, reasons=choice.explain)
     if choice.group:
         options = replace(options, preview=max(options.preview, GROUP_PREVIEW))
     raise typer.Exit(run_scoring(options, images, choice, output, tables, ratings.gather()))
@@ -146,7 +148,8 @@ def run_scoring(
             tally = Tally()
             tally.notes += explain_patterns(paths)
             count = plan_count(paths, images.files_from, options)
-            held, columns = selection.waits or choice.group, list_columns(groups=choice.group, detail=choice.detail)
+            held = selection.waits or choice.group
+            columns = list_columns(groups=choice.group, detail=choice.detail, reasons=choice.explain)
             named = [*files.values(), *tables.files]
             follow = terminal.follow(tally, named, quiet=output.quiet, count=count, held=held)
             with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.shared import Force
 from iqa_cli.cli.train import import_torch_module
 from iqa_cli.files.outputs import Output, begins_json, check_outputs, is_onnx
-from iqa_cli.images.find import expand_pattern
+from iqa_cli.images.find import expand_pattern, find_images
 from iqa_cli.training.detail.options import DetailTraining
 
 DEFAULTS = DetailTraining((), Path("detail.onnx"))
@@ -65,5 +66,5 @@ def list_detail_files(output: Path) -> list[Output]:
 def describe_training(options: DetailTraining, errors: dict[str, float]) -> dict[str, Any]:
     """What the card says of the training. errors: of each output, on photos held out."""
     shown = {name: value for name, value in asdict(options).items() if name not in ("photos", "output", "samples")}
-    photos = [Path(photo).name for photo in options.photos]
+    photos = [Path(photo).name for photo in find_images(options.photos, Counter())]
     return {"photos": photos, **shown, "errors_log2": {name: round(error, 4) for name, error in errors.items()}}

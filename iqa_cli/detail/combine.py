@@ -14,7 +14,7 @@ from iqa_cli.records import Detail, Patch
 Floats = npt.NDArray[np.float64]
 
 SHARPEST = 0.4  # the share of the evidence that a photo's resolution is judged by: that of its sharpest patches
-NOISY, CODED = 16.0, 12.0  # SD of noise, and RMS of coding, that halve the detail
+NOISY = 16.0  # SD of noise that halves the detail
 NINETY = 1.645  # SDs to both sides of a mean that hold nine in ten
 LEAST_SPREAD = 0.1  # of log2 of the reduction: as well as it is known at best
 
@@ -23,9 +23,9 @@ LEAST_SPREAD = 0.1  # of log2 of the reduction: as well as it is known at best
 class Estimates:
     """What is estimated of n patches, each float64 [n].
 
-    reduction: log2 of the factor by which a side could be reduced with nothing lost, from 0. blur: sigma in px. scale: factor of
-    an enlargement, from 1. shake: px. noise, compression: SD and RMS on 0..255. spreads: of each of them by its name, the SD of
-    its logarithm to base 2.
+    reduction: log2 of the factor by which a side could be reduced with nothing lost, from 0. blur: sigma in px. scale: factor
+    of an enlargement, from 1. shake: px. noise, compression: SD and RMS on 0..255. spreads: of each of them by its name, the SD
+    of its logarithm to base 2.
     """
 
     reduction: Floats
@@ -50,7 +50,7 @@ def combine(estimates: Estimates, native: NativePatches) -> Detail:
     noise, compression = (average(getattr(estimates, name), estimates.weigh(name)) for name in ("noise", "compression"))
     megapixels = native.height * native.width / 1e6
     low, mean, high = (megapixels * 4.0 ** -max(0.0, value) for value in (reduction + spread, reduction, reduction - spread))
-    kept = keep_after(noise, compression)
+    kept = keep_after(noise)
     patches = describe_patches(estimates, native)
     return Detail(100 * 2.0**-reduction * kept, mean, low, high, patches, blur, scale, shake, noise, compression)
 
@@ -77,15 +77,15 @@ def find_spread(estimates: Estimates, shares: Floats, mean: float) -> float:
     return float((own / 2 + between + LEAST_SPREAD**2) ** 0.5)
 
 
-def keep_after(noise: float, compression: float) -> float:
-    """The share of the detail that noise and compression leave, 0 to 1."""
-    return 1.0 / (1.0 + (noise / NOISY) ** 2 + (compression / CODED) ** 2)
+def keep_after(noise: float) -> float:
+    """The share of the detail that noise leaves, 0 to 1."""
+    return 1.0 / (1.0 + (noise / NOISY) ** 2)
 
 
 def describe_patches(estimates: Estimates, native: NativePatches) -> tuple[Patch, ...]:
     """The patches with the detail of each."""
     values = 100 * 2.0 ** -np.maximum(estimates.reduction, 0.0)
-    kept = [keep_after(*pair) for pair in zip(estimates.noise.tolist(), estimates.compression.tolist(), strict=True)]
+    kept = map(keep_after, estimates.noise.tolist())
     certain = 1.0 / (1.0 + np.square(estimates.spreads["reduction"] / 0.5))
     return tuple(
         Patch(x, y, SIDE, float(value) * keep, float(certainty))

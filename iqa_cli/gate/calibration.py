@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from math import ceil, floor, inf
 
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.explain.light import Exposure
 from iqa_cli.gate.binomial import find_interval
-from iqa_cli.gate.exposure import Exposure
 from iqa_cli.gate.policy import LIGHT, Band, Floor, Policy, Reason
 from iqa_cli.gate.verdict import decide, judge_light
 from iqa_cli.records import ScoreRecord

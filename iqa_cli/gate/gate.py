@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from iqa_cli.errors import PolicyError
-from iqa_cli.gate.exposure import SIDE, measure_preview
+from iqa_cli.explain.light import SIDE, measure_preview
 from iqa_cli.gate.policy import DecodingLimits, Floor, Policy
 from iqa_cli.gate.verdict import Verdict, decide
 from iqa_cli.library import Scorer
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Gate:
     """Judges photos by a policy. As safe from several threads, and after a fork, as its scorer.
 
-    scorer: opened with a `preview` of at least SIDE px where the policy asks for light, and with its `max_pixels` and `timeout`
-        or lower ones where it limits decoding; it stays its owner's to close.
+    scorer: opened with a `preview` of at least SIDE px where the policy asks for light, with `reasons` where it does not allow
+        some, and with its `max_pixels` and `timeout` or lower ones where it limits decoding; it stays its owner's to close.
 
     Raises PolicyError where the policy is of other weights, or where no score of this model could pass.
 
@@ -48,6 +48,8 @@ class Gate:
             raise PolicyError(f"this policy is about percentiles, and {scorer.card.name} has none: leave out [percentile]")
         if policy.measures_light and scorer.options.preview < SIDE:
             raise PolicyError(f"this policy is about light: open the Scorer with preview={SIDE}")
+        if policy.finds_reasons and not scorer.options.reasons:
+            raise PolicyError("this policy does not allow some reasons: open the Scorer with reasons=True")
         check_limits(policy.decoding, scorer)
 
     def judge(self, image: ImageInput, *, name: str | None = None) -> Verdict:

@@ -15,15 +15,17 @@
     too-dark = "fail"
     too-bright = "review"
     low-contrast = "review"
+    soft = "fail"               # or any code of `explain.reasons`, which says where it begins
+    not_photo = "review"
 
-    [exposure]                  # where those begin, if not where `gate.exposure` says
+    [exposure]                  # where the first three begin, if not where `explain.light` says
     min_highlight = 40
 
     [decoding]                  # a larger photo, or one that takes longer, fails; as of iqa score where it is left out
     max_pixels = 60_000_000
     timeout = 10                # seconds
 
-    [messages]                  # what the uploader is told, where it is not what `gate.verdict` says
+    [messages]                  # what the uploader is told, where it is not what `gate.verdict` and `explain.reasons` say
     too-dark = "Too dark: switch on the light and take it again."
 
 Any table and any key may be left out. A photo that cannot be decoded fails under any policy.
@@ -42,7 +44,8 @@ from types import MappingProxyType
 from typing import Any
 
 from iqa_cli.errors import DataError, PolicyError
-from iqa_cli.gate.exposure import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT
+from iqa_cli.explain.light import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT
+from iqa_cli.explain.reasons import KINDS
 from iqa_cli.options import MAX_TIMEOUT
 from iqa_cli.records import Status
 
@@ -73,8 +76,10 @@ class Reason(StrEnum):
 
 
 LIGHT = (Reason.TOO_DARK, Reason.TOO_BRIGHT, Reason.LOW_CONTRAST)
+"""The reasons about light, whose limits a policy sets."""
+CHOSEN = (*map(str, LIGHT), *KINDS)
 """The reasons that `[reasons]` sets the band of."""
-ALL_REASONS = (*(str(status) for status in Status if status is not Status.OK), *map(str, Reason))
+ALL_REASONS = (*(str(status) for status in Status if status is not Status.OK), *map(str, Reason), *KINDS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class LightLimits:
-    """Where the reasons about light begin: see `gate.exposure`."""
+    """Where the reasons about light begin: see `explain.light`."""
 
     min_highlight: float = MIN_HIGHLIGHT
     max_white: float = MAX_WHITE
@@ -117,7 +122,7 @@ class DecodingLimits:
 class Policy:
     """What a photo must be. Raises PolicyError for one that contradicts itself, or that nothing can ever pass.
 
-    reasons: those of LIGHT that count -> the band that they lead to. messages: reason -> what the uploader is told.
+    reasons: those of CHOSEN that count -> the band that they lead to. messages: reason -> what the uploader is told.
     calibration: how the limits were found; of no consequence.
     """
 
@@ -147,7 +152,12 @@ class Policy:
     @property
     def measures_light(self) -> bool:
         """Whether the light of photos matters."""
-        return any(band is not Band.PASS for band in self.reasons.values())
+        return any(reason in self.reasons for reason in LIGHT if self.reasons.get(reason) is not Band.PASS)
+
+    @property
+    def finds_reasons(self) -> bool:
+        """Whether what is wrong with photos matters, beyond their light."""
+        return any(code in KINDS and band is not Band.PASS for code, band in self.reasons.items())
 
     def check_scale(self, lowest: float, highest: float) -> None:
         """Raises PolicyError where no score of that scale could ever pass."""
@@ -254,7 +264,7 @@ def read_numbers(data: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def read_reasons(table: Mapping[str, Any]) -> Mapping[str, Band]:
     """Reason -> band. Raises PolicyError."""
-    refuse_unknown("reasons", table, tuple(map(str, LIGHT)))
+    refuse_unknown("reasons", table, CHOSEN)
     for reason, band in table.items():
         if band not in BANDS:
             raise PolicyError(f"reasons.{reason} is {', '.join(BANDS)}, not {band!r}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
-from iqa_cli.gate.exposure import Exposure
+from iqa_cli.explain.light import Exposure
+from iqa_cli.explain.reasons import KINDS, Rule
 from iqa_cli.gate.policy import BANDS, SCHEMA_VERSION, Band, Floor, Policy, Reason
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring.writers import round_record
+from iqa_cli.scoring.writers import PLACES, round_record
 
 MESSAGES: dict[str, str] = {
     Status.MISSING: "there is no such photo: send it again",
@@ -26,6 +27,7 @@ MESSAGES: dict[str, str] = {
     Reason.TOO_BRIGHT: "too bright: large parts are plain white: take it with less light, or not against the light",
     Reason.LOW_CONTRAST: "hardly any contrast: clean the lens, and avoid haze, reflections and light from the front",
     Reason.LIGHT_UNKNOWN: "the light of the photo could not be measured: somebody is to look at it",
+    **{code: kind.message for code, kind in KINDS.items()},
 }
 """What the uploader is told to do, by reason; in braces what was found."""
 SIZES = {
@@ -82,30 +84,41 @@ def decide(record: ScoreRecord, exposure: Exposure | None, policy: Policy, sha25
 
 def find_reasons(record: ScoreRecord, exposure: Exposure | None, policy: Policy) -> Iterator[Finding]:
     """All that a policy has against a photo."""
-
-    def find(reason: str, band: Band, measure: str | None = None, value: Any = None, limit: Any = None) -> Finding:
-        words = MESSAGES[reason].format(measure=(measure or "").replace("_", " "), value=value, limit=limit)
-        return Finding(reason, band, policy.messages.get(reason, words), measure, value, limit)
-
     if record.status is not Status.OK:
-        yield find(str(record.status), Band.FAIL)
+        yield make_finding(policy, str(record.status), Band.FAIL)
         return
     shown = round_record(record)
     sizes = measure_size(record)
     for name, (measure, _) in SIZES.items():
         limit = getattr(policy.size, name)
         if sizes[measure] < limit:
-            yield find(Reason.TOO_SMALL, Band.FAIL, measure, sizes[measure], limit)
+            yield make_finding(policy, Reason.TOO_SMALL, Band.FAIL, (measure, sizes[measure], limit))
     for reason, name in ((Reason.LOW_SCORE, "score"), (Reason.LOW_PERCENTILE, "percentile")):
-        failing = judge_floor(float(shown[name] or 0), getattr(policy, name))
+        value = cast("float", shown[name])
+        failing = judge_floor(value, getattr(policy, name))
         if failing is not None:
-            yield find(reason, failing[0], name, shown[name], failing[1])
+            yield make_finding(policy, reason, failing[0], (name, value, failing[1]))
     if exposure is None and policy.measures_light:
-        yield find(Reason.LIGHT_UNKNOWN, Band.REVIEW)
-    for reason, measure, value, limit, failed in judge_light(exposure, policy):
+        yield make_finding(policy, Reason.LIGHT_UNKNOWN, Band.REVIEW)
+    yield from find_chosen(record, exposure, policy)
+
+
+def find_chosen(record: ScoreRecord, exposure: Exposure | None, policy: Policy) -> Iterator[Finding]:
+    """What is wrong with a photo that the policy does not allow."""
+    light = judge_light(exposure, policy)
+    found = [(str(reason), (measure, value, limit)) for reason, measure, value, limit, failed in light if failed]
+    found += [(each.code, (each.measurement, round(each.value, PLACES), each.threshold)) for each in record.reasons or ()]
+    for reason, numbers in found:
         band = policy.reasons.get(reason, Band.PASS)
-        if failed and band is not Band.PASS:
-            yield find(reason, band, measure, value, limit)
+        if band is not Band.PASS:
+            yield make_finding(policy, reason, band, numbers)
+
+
+def make_finding(policy: Policy, reason: str, band: Band, numbers: tuple[str, float, float] | None = None) -> Finding:
+    """A finding, in the policy's words where it has some. numbers: what was measured, the value, the limit."""
+    measure, value, limit = numbers or (None, None, None)
+    words = MESSAGES[reason].format(measure=(measure or "").replace("_", " "), value=value, limit=limit)
+    return Finding(reason, band, policy.messages.get(reason, words), measure, value, limit)
 
 
 def judge_floor(value: float, floor: Floor) -> tuple[Band, float] | None:
@@ -156,6 +169,9 @@ def describe_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
     record = verdict.record
     shown = round_record(record)
     light = round_exposure(verdict.exposure) if verdict.exposure else {}
+    measured = {
+        rule.measurement: round((record.measured or {})[rule.measurement], PLACES) for rule in list_rules(policy, record)
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "path": record.path,
@@ -172,13 +188,25 @@ def describe_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
             }
             for finding in verdict.findings
         ],
-        "values": {**{name: shown[name] for name in ("score", "percentile", "uncertainty", "width", "height")}, **light},
+        "values": {
+            **{name: shown[name] for name in ("score", "percentile", "uncertainty", "width", "height")},
+            **measured,
+            **light,
+        },
         "status": shown["status"],
         "detail": record.detail,
         "thresholds": describe_thresholds(policy),
         "model": record.model,
         "model_sha256": verdict.sha256,
     }
+
+
+def list_rules(policy: Policy, record: ScoreRecord) -> list[Rule]:
+    """The rules of the reasons that a policy does not allow, as far as they were measured of a photo."""
+    rules = [
+        rule for code, band in policy.reasons.items() if code in KINDS and band is not Band.PASS for rule in KINDS[code].rules
+    ]
+    return [rule for rule in rules if rule.measurement in (record.measured or {})]
 
 
 def describe_thresholds(policy: Policy) -> Mapping[str, Any]:
@@ -194,12 +222,14 @@ def describe_thresholds(policy: Policy) -> Mapping[str, Any]:
         Reason.TOO_BRIGHT: ("max_white", limits.max_white),
         Reason.LOW_CONTRAST: ("min_contrast", limits.min_contrast),
     }
-    used = [reason for reason in light if policy.reasons.get(reason, Band.PASS) is not Band.PASS]
+    used = [reason for reason, band in policy.reasons.items() if band is not Band.PASS]
+    rules = [rule for reason in used if reason in KINDS for rule in KINDS[reason].rules]
     tables = {
         "size": sizes,
         **floors,
         "reasons": {str(reason): str(policy.reasons[reason]) for reason in used},
-        "exposure": dict(light[reason] for reason in used),
+        "exposure": dict(limit for reason, limit in light.items() if reason in used),
+        "measurements": {rule.measurement: rule.threshold for rule in rules},
         "decoding": {name: limit for name, limit in asdict(policy.decoding).items() if limit is not None},
     }
     return {name: table for name, table in tables.items() if table}

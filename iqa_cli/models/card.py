@@ -16,6 +16,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iqa_cli.errors import WeightsError
 from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import CropSpec
@@ -132,6 +134,13 @@ class ModelCard:
             if kind in FILE_KINDS.values() and not file.name.endswith(f".{kind}"):
                 raise ValueError(f"{file.name} is listed as {kind}")
         read_provenance(self.training)
+
+    def find_uncertainty(self, score: float) -> float | None:
+        """The half-width in points of the interval around a score; None where that was not measured."""
+        if self.intervals is None:
+            return None
+        widths = self.intervals.half_widths
+        return float(np.interp(score, np.linspace(*self.score_range, len(widths)), widths))
 
     @property
     def provenance(self) -> Provenance:

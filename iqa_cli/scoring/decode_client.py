@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
@@ -44,8 +45,8 @@ class WorkerDied(Exception):  # noqa: N818  `decode_pool` deals with it
 class PreparedImage:
     """The crops of an image before they are normalised, uint8 [n, h, w, 3], and its upright size in px.
 
-    preview: a JPEG of all of it, where one was asked for; capture: how it was then taken. native: its native patches, where
-    those were asked for.
+    preview: a JPEG of all of it, where one was asked for; capture: how it was then taken. native: its native patches, and
+    measured: what tells reasons, where those were asked for.
     """
 
     views: Rgb
@@ -54,6 +55,7 @@ class PreparedImage:
     preview: bytes | None = None
     capture: Capture | None = None
     native: NativePatches | None = None
+    measured: Mapping[str, float] | None = None
 
 
 class Decoder:
@@ -127,10 +129,11 @@ class Decoder:
             preview = bytes(self._read(size, monotonic() + START_TIMEOUT, stop)) or None
             capture = parse_capture(answer["capture"]) if preview else None
             native = self._read_native(answer["native"], stop) if self.options.detail else None
-            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview, capture, native)
+            measured = parse_measured(answer["measured"]) if self.options.reasons else None
+            prepared = PreparedImage(views, int(answer["width"]), int(answer["height"]), preview, capture, native, measured)
             self.in_sync = True
             return prepared
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise WorkerDied from error
 
     def _read_native(self, answer: dict[str, Any], stop: Event) -> NativePatches:
@@ -201,6 +204,14 @@ def read_failure(answer: dict[str, Any]) -> Undecodable:
         raise ValueError("neither crops nor a reason")
     width, height = (None if answer[side] is None else int(answer[side]) for side in ("width", "height"))
     return Undecodable(status, detail, width, height)
+
+
+def parse_measured(answer: Mapping[str, Any]) -> dict[str, float]:
+    """What was measured, from an answer. Raises ValueError, TypeError or AttributeError for what is no numbers by name."""
+    measured = {str(name): float(value) for name, value in answer.items()}
+    if not all(map(isfinite, measured.values())):
+        raise ValueError("no numbers")
+    return measured
 
 
 def parse_capture(answer: dict[str, Any]) -> Capture:

@@ -31,7 +31,10 @@ LENGTH = 4  # bytes of a message's length
 BASE_MEMORY = 1 << 30  # bytes of address space: the interpreter, the libraries, and crops
 BYTES_A_PIXEL = 16  # the worst: AVIF and progressive JPEG with their planes or coefficients, the picture, and its copy in sRGB
 WORKER_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from iqa_cli.scoring.decode_worker import serve; serve(sys.argv[1])"
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+SINGLE_THREADED = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"),
+    "MALLOC_ARENA_MAX": "1",
+}
 KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 """glibc gives freed pictures back to the system, which then clears their pages for the next one; this much it may keep."""
 
@@ -41,8 +44,8 @@ class DecodeOptions:
     """Options of a decoding worker.
 
     crops: what to cut; max_pixels: larger pictures are refused; timeout: seconds an image; preview: longer side in px of a
-    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file; detail: whether native
-    patches are cut.
+    small JPEG of all of the picture, 0: none; raw: which picture of a camera's RAW file; detail: whether native patches are
+    cut; reasons: whether what tells them is measured.
     """
 
     crops: CropSpec
@@ -51,6 +54,7 @@ class DecodeOptions:
     preview: int = 0
     raw: RawChoice = RawChoice.PREVIEW
     detail: bool = False
+    reasons: bool = False
 
     @property
     def memory(self) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from iqa_cli.images.capture import read_capture
+from iqa_cli.images.containers.jpeg import find_jpeg_quality
 from iqa_cli.images.crops import cut_views
 from iqa_cli.images.decode import Decoded, decode_image
 from iqa_cli.images.preview import make_preview
@@ -39,10 +40,11 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
         image = decode_image(path, max_pixels=options.max_pixels, crops=options.crops, raw=options.raw, suffix=suffix)
         views = cut_views(image.region, options.crops)
         preview = make_preview(path, image, options.preview) if options.preview else b""
-        answer = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
-        capture = {"capture": asdict(read_capture(path, suffix))} if preview else {}
+        answer: dict[str, Any] = {"width": image.width, "height": image.height, "shape": views.shape, "preview": len(preview)}
+        answer |= {"capture": asdict(read_capture(path, suffix))} if preview else {}
+        answer |= {"measured": measure_file(path, image)} if options.reasons else {}
         native, patches = cut_patches(path, image, options, suffix) if options.detail else ({}, b"")
-        return answer | capture | native, [views.data, preview, patches]
+        return answer | native, [views.data, preview, patches]
     except Undecodable as failure:
         refusal = failure
     except MemoryError:
@@ -50,6 +52,13 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
     except Exception as error:  # this process is a decoder: whatever it stumbles over, the file is the reason
         refusal = Undecodable(Status.DAMAGED, f"cannot be prepared: {type(error).__name__}")
     return {"status": refusal.status, "detail": refusal.detail, "width": refusal.width, "height": refusal.height}, []
+
+
+def measure_file(path: str, image: Decoded) -> dict[str, float]:
+    """What is measured for reasons, in the pixels that there are."""
+    from iqa_cli.explain.measure import measure_picture  # which loads OpenCV
+
+    return measure_picture(image.rgb, image.region.width, find_jpeg_quality(path))
 
 
 def cut_patches(

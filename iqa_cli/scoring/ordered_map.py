@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from threading import Condition, Event, Thread
 from typing import Generic, TypeVar
 
@@ -13,6 +14,13 @@ Result = TypeVar("Result")
 
 MAX_WAITING = 1000  # results that may wait behind a slow one
 JOIN_TIMEOUT = 0.1  # seconds; the producer may be stuck in an iterator that never continues
+
+
+def split_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of that size, the last perhaps shorter; as lazily as they come."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def map_ordered(

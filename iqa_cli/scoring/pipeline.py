@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
-from itertools import islice
 from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
+from iqa_cli.explain.reasons import find_reasons
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
 from iqa_cli.models.card import ModelCard
@@ -28,7 +28,7 @@ from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
-from iqa_cli.scoring.ordered_map import map_ordered
+from iqa_cli.scoring.ordered_map import map_ordered, split_batches
 from iqa_cli.scoring.pixels import prepare_pixels
 from iqa_cli.scoring.resources import count_workers
 from iqa_cli.scoring.sources import LazyFile, Pixels, Source, Unreadable, find_state, locate_source, name_source
@@ -43,13 +43,6 @@ THREADS_A_WORKER = 2  # one image is decoded while the network runs on another
 LIBRARIES = ("iqa-cli", "numpy", "pillow", "opencv-python-headless", "onnxruntime", "torch")
 EXTRA_LIBRARIES = ("pi-heif", "pylibjxl", "rawpy")
 """What a score may depend on in its last digits: those of another version are not taken from the cache."""
-
-
-def split_batches(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
-    """The sources in lists of that size, the last perhaps shorter; as lazily as they come."""
-    rest = iter(sources)
-    while batch := list(islice(rest, size)):
-        yield batch
 
 
 class Pipeline:
@@ -117,7 +110,7 @@ class Pipeline:
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height, self._measure(outcome))
-                records.append(add_preview(self._make_record(name_source(source), prediction), outcome))
+                records.append(complete_record(self._make_record(name_source(source), prediction), outcome))
                 if self.cache is not None and state is not None:
                     self.cache.put(*locate_source(source), state, prediction)
             else:
@@ -125,12 +118,12 @@ class Pipeline:
         return records
 
     def _find(self, source: Source, state: FileState | None, stop: Event) -> PreparedImage | ScoreRecord:
-        """The record of an image that is in the cache; else its crops. One in the cache is decoded for its preview alone."""
+        """The record of an image that is in the cache; else its crops. One in the cache is decoded for what is not in there."""
         record = self._look_up(source, state)
-        if record is None or not self.pool.options.preview:
-            return record or self._prepare(source, stop)
-        image = self._prepare(source, stop)
-        return add_preview(record, image) if isinstance(image, PreparedImage) else image
+        if record is None or not (self.pool.options.preview or self.pool.options.reasons):
+            return record or self.prepare(source, stop)
+        image = self.prepare(source, stop)
+        return complete_record(record, image) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, source: Source, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -139,16 +132,17 @@ class Pipeline:
             return None
         return self._make_record(name_source(source), prediction)
 
-    def _prepare(self, source: Source, stop: Event) -> PreparedImage | ScoreRecord:
-        """The crops of one image, or the record that says why there are none."""
+    def prepare(self, source: Source, stop: Event, pool: DecoderPool | None = None) -> PreparedImage | ScoreRecord:
+        """The crops of one image, or the record that says why there are none. pool: what decodes it; None: the own one."""
+        pool = pool or self.pool
         try:
             if isinstance(source, LazyFile):
                 source = source.fetch()
             if isinstance(source, Pixels):
-                return prepare_pixels(source.rgb, self.pool.options)
+                return prepare_pixels(source.rgb, pool.options)
             if isinstance(source, Unreadable):
                 raise source.failure
-            return self.pool.prepare(source, stop)
+            return pool.prepare(source, stop)
         except Undecodable as failure:
             status, detail = failure.status, failure.detail
             path, model = name_source(source), self.card.name
@@ -184,21 +178,16 @@ class Pipeline:
         known = len(self.opinions) > 0
         percentile = float(np.interp(score, self.opinions, np.arange(101.0))) if known else None  # of equal ones, the highest
         shape = prediction.width, prediction.height
-        uncertainty = find_uncertainty(score, self.card)
+        uncertainty = self.card.find_uncertainty(score)
         return ScoreRecord(
             path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, native=prediction.detail
         )
 
 
-def find_uncertainty(score: float, card: ModelCard) -> float | None:
-    """The half-width in points of the interval around a score; None where the card does not say."""
-    if card.intervals is None:
-        return None
-    return float(np.interp(score, np.linspace(*card.score_range, len(card.intervals.half_widths)), card.intervals.half_widths))
-
-
-def add_preview(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
-    """The record with what the decoder sent along for it."""
+def complete_record(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
+    """The record with what the decoder sent along for it, and what that means."""
+    if image.measured is not None:
+        record = replace(record, measured=image.measured, reasons=find_reasons(image.measured))
     return replace(record, preview=image.preview, capture=image.capture) if image.preview else record
 
 
@@ -206,7 +195,8 @@ def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptio
     """The options of the workers that decode for a model."""
     crops = card.crops if options.crops is None else replace(card.crops, count=options.crops)
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
-    return DecodeOptions(crops, max_pixels, options.timeout, options.preview, options.raw, options.detail)
+    rest = options.timeout, options.preview, options.raw, options.detail, options.reasons
+    return DecodeOptions(crops, max_pixels, *rest)
 
 
 def describe_settings(

@@ -27,7 +27,8 @@ def prepare_pixels(rgb: Rgb, options: DecodeOptions) -> PreparedImage:
     decoded = Decoded(region, width, height)
     preview = make_preview("", decoded, options.preview) if options.preview else None
     native = take_native(decoded) if options.detail else None
-    return PreparedImage(cut_views(region, options.crops), width, height, preview, native=native)
+    measured = measure_pixels(rgb) if options.reasons else None
+    return PreparedImage(cut_views(region, options.crops), width, height, preview, native=native, measured=measured)
 
 
 def take_native(decoded: Decoded) -> NativePatches:
@@ -35,3 +36,10 @@ def take_native(decoded: Decoded) -> NativePatches:
     from iqa_cli.detail.take import take_patches
 
     return take_patches("", decoded)
+
+
+def measure_pixels(rgb: Rgb) -> dict[str, float]:
+    """What is measured of a picture for reasons."""
+    from iqa_cli.explain.measure import measure_picture
+
+    return measure_picture(rgb, rgb.shape[1])

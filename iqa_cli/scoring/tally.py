@@ -16,13 +16,15 @@ from iqa_cli.records import ScoreRecord, Status
 class Tally:
     """What has become of a run so far; it only grows, so another thread may show it.
 
-    found: images; statuses: records by status; left_out: what was in the folders besides images, by kind in words;
-    undecoded: images by kinds whose decoder is not installed; notes: what went wrong without being an error; reused: how many
-    scores came from where `source` says, counted at the end; worst: the first record of the lowest score.
+    found: images; statuses: records by status; reasons: what is wrong with them, by code, where that is looked for;
+    left_out: what was in the folders besides images, by kind in words; undecoded: images by kinds whose decoder is not
+    installed; notes: what went wrong without being an error; reused: how many scores came from where `source` says, counted at
+    the end; worst: the first record of the lowest score.
     """
 
     found: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     undecoded: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -34,6 +36,7 @@ class Tally:
     def add(self, record: ScoreRecord) -> None:
         """Count a record."""
         self.statuses[record.status] += 1
+        self.reasons.update(reason.code for reason in record.reasons or ())
         self.undecoded.update([MISSING[record.detail]] if record.detail in MISSING else [])
         self._compare(record)
 

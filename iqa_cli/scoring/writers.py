@@ -13,8 +13,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,11 +23,12 @@ from iqa_cli.errors import UsageError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
 from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
-from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, ScoreRecord, Status
+from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, REASON_COLUMNS, Reason, ScoreRecord, Status
 
-Value = str | float | int | bool | None
+Value = str | float | int | bool | tuple[str, ...] | None
 Columns = tuple[str, ...]  # COLUMNS, or what `list_columns` makes of them
 SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
+PLACES = 4  # of measurements for reasons
 DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1, "native_detail": 1, "effective_mp": 2}
 """More would suggest a precision that opinions, and measurements, do not have."""
 
@@ -38,18 +40,18 @@ class Sink(Protocol):
         """Add a record. Raises as `Target.write` does."""
 
 
-def list_columns(*, groups: bool = False, detail: bool = False) -> Columns:
-    """The columns of a run. groups: whether it looks for groups; detail: whether it measures detail."""
-    return COLUMNS + (DETAIL_COLUMNS if detail else ()) + (GROUP_COLUMNS if groups else ())
+def list_columns(*, groups: bool = False, detail: bool = False, reasons: bool = False) -> Columns:
+    """The columns of a run. groups, reasons: whether it looks for those; detail: whether it measures detail."""
+    return COLUMNS + DETAIL_COLUMNS * detail + GROUP_COLUMNS * groups + REASON_COLUMNS * reasons
 
 
-ALL_COLUMNS = tuple(list_columns(groups=groups, detail=detail) for groups in (False, True) for detail in (False, True))
+ALL_COLUMNS = tuple(list_columns(groups=g, detail=d, reasons=r) for g, d, r in product((False, True), repeat=3))
 
 
 def round_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Value]:
     """The fields in the order of the columns, rounded as every output shows them. The one place where a score is rounded."""
-    place = describe_place(record)
-    values: dict[str, Value] = {name: place[name] if name in place else getattr(record, name) for name in columns}
+    extra = {**describe_place(record), **list_reasons(record)}
+    values: dict[str, Value] = {name: extra[name] if name in extra else getattr(record, name) for name in columns}
     for name, decimals in DECIMALS.items():
         value = values.get(name)
         if isinstance(value, float):
@@ -64,6 +66,24 @@ def describe_place(record: ScoreRecord) -> dict[str, Value]:
     return dict(zip(GROUP_COLUMNS, values, strict=True))
 
 
+def list_reasons(record: ScoreRecord) -> dict[str, Value]:
+    """The codes of what is wrong with the photo; None where that was not looked for."""
+    return {"reasons": None if record.reasons is None else tuple(reason.code for reason in record.reasons)}
+
+
+def describe_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, Any]:
+    """The rounded fields as JSON has them: reasons with the numbers behind them."""
+    shown: dict[str, Any] = round_record(record, columns)
+    return shown | ({"reason_values": describe_reasons(record.reasons)} if "reasons" in columns else {})
+
+
+def describe_reasons(reasons: Iterable[Reason] | None) -> list[dict[str, Any]] | None:
+    """What was measured where something is wrong, and what it should have been."""
+    if reasons is None:
+        return None
+    return [{**asdict(reason), "value": round(reason.value, PLACES)} for reason in reasons]
+
+
 def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, str]:
     """The rounded fields as text: fixed decimals, nothing for None, true and false."""
     texts = {name: format_value(value) for name, value in round_record(record, columns).items()}
@@ -75,6 +95,8 @@ def format_record(record: ScoreRecord, columns: Columns = COLUMNS) -> dict[str, 
 
 def format_value(value: Value) -> str:
     """A value as text."""
+    if isinstance(value, tuple):
+        return ";".join(value)
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -131,7 +153,7 @@ class JsonlSink:
 
     def write(self, record: ScoreRecord) -> None:
         """One line."""
-        self.target.write(encode_json(round_record(record, self.columns)) + b"\n")
+        self.target.write(encode_json(describe_record(record, self.columns)) + b"\n")
 
 
 class JsonSink:
@@ -143,7 +165,7 @@ class JsonSink:
 
     def write(self, record: ScoreRecord) -> None:
         """One element."""
-        self.target.write(self.before + encode_json(round_record(record, self.columns)), tail=b"\n]\n")
+        self.target.write(self.before + encode_json(describe_record(record, self.columns)), tail=b"\n]\n")
         self.before = b",\n"
 
 
@@ -187,7 +209,7 @@ def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
     if kind == "csv":
         return read_rows(head) == [list(columns)] or is_row(head, columns)
     line = head.partition(b"\n")[0].decode("utf-8", "replace")
-    found = {name for name in (*DETAIL_COLUMNS, *GROUP_COLUMNS) if f'"{name}":' in line}
+    found = {name for name in (*DETAIL_COLUMNS, *GROUP_COLUMNS, *REASON_COLUMNS) if f'"{name}":' in line}
     return KINDS[kind][1](head) and found == {*columns} - {*COLUMNS}
 
 

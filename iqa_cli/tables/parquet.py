@@ -45,6 +45,7 @@ def score_schema(columns: Columns = COLUMNS) -> Any:
         **dict.fromkeys({*DECIMALS} & {*columns}, number),
         **dict.fromkeys({"width", "height", "rank_in_group"} & set(columns), pixels),
         **dict.fromkeys({"best_of_group"} & set(columns), pa.bool_()),
+        **dict.fromkeys({"reasons"} & set(columns), pa.list_(text)),
         **dict.fromkeys(("model_sha256", "shard", "key", "path_base64"), text),
     }
     return pa.schema(list(types.items()))

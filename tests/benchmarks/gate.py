@@ -21,8 +21,8 @@ import numpy as np
 from iqa_cli.datasets.sets import read_sets
 from iqa_cli.datasets.splits import take_test
 from iqa_cli.errors import UsageError
+from iqa_cli.explain.light import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT, SIDE, Exposure, measure_exposure, measure_preview
 from iqa_cli.gate.calibration import Calibration, Judged, Promise, calibrate, count
-from iqa_cli.gate.exposure import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT, SIDE, Exposure, measure_exposure, measure_preview
 from iqa_cli.gate.policy import Band
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.preview import read_preview

@@ -169,6 +169,7 @@ def list_contestants(options: argparse.Namespace) -> list[Contestant]:
     return [
         Contestant(f"iqa ({options.model})", (*score, "--no-cache", "--")),
         Contestant("iqa, again", (*score, "--cache", "--")),
+        Contestant("iqa --detail", (*score, "--no-cache", "--detail", "--")),
         *(replace(peer, python=options.python.get(peer.package, sys.executable)) for peer in peers),
         *(Contestant(name, ("-c", code)) for name, code in floors.items()),
     ]

@@ -63,7 +63,10 @@ def test_all_outputs_have_it(iqa: Run, model: Path, library: Path, tmp_path: Pat
     outputs = [f"--{kind}={tmp_path / kind}" for kind in ("csv", "json", "jsonl", "html")]
     assert iqa("score", library, "-m", model, "--detail", "--group", *outputs).returncode == 1  # the damaged one
     rows = read_rows((tmp_path / "csv").read_bytes())
-    for data in (json.loads((tmp_path / "json").read_text()), list(map(json.loads, (tmp_path / "jsonl").open()))):
+    for data in (
+        json.loads((tmp_path / "json").read_text()),
+        list(map(json.loads, (tmp_path / "jsonl").read_text().splitlines())),
+    ):
         assert [[*row][9:11] for row in data] == [[*DETAIL_COLUMNS]] * 4
         shown = ["" if row["native_detail"] is None else f"{row['native_detail']:.1f}" for row in data]
         assert shown == [row["native_detail"] for row in rows]
@@ -99,7 +102,8 @@ def test_a_terminal_shows_it(model: Path, library: Path, columns: int) -> None:
 def test_python_gets_patches_and_estimates(model: Path, library: Path) -> None:
     with Scorer(model, detail=True) as scorer:
         record = scorer.score(library / "large.jpg")
-        pixels = scorer.score(np.asarray(Image.open(library / "large.jpg")))
+        with Image.open(library / "large.jpg") as picture:
+            pixels = scorer.score(np.asarray(picture))
     assert record.native is not None
     assert pixels.native is not None
     assert record.native_detail == record.native.detail == pytest.approx(pixels.native.detail, abs=5)

@@ -1,6 +1,8 @@
 """`iqa score --group` as people call it."""
 
 from datetime import timedelta
+from itertools import pairwise
+from math import log2
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ from conftest import Run, read_rows
 from in_process import run_at_terminal
 from PIL import Image
 from series import MAKERS, START, write_series
+
+from iqa_cli.culling.grouping.groups import POINTS
 
 pytestmark = pytest.mark.process
 PHOTOS = Path(__file__).parents[1] / "photos"
@@ -35,12 +39,21 @@ def test_series_are_named_whatever_the_workers_and_the_cache(iqa: Run, model: Pa
         assert (kind, row["group_kind"]) == (kind, kinds[kind])
         assert row["group"] == (str(library / f"{kind}_1.jpg") if kinds[kind] else "")
         assert bool(row["rank_in_group"]) == bool(row["best_of_group"]) == (kind == "burst")
-    ranked = sorted((row for row in rows if row["rank_in_group"]), key=lambda row: -float(row["score"]))
-    assert [int(row["rank_in_group"]) for row in ranked] == list(range(1, len(ranked) + 1))
+    ranked = [int(row["rank_in_group"]) for row in rows if row["rank_in_group"]]
+    assert sorted(ranked) == list(range(1, len(ranked) + 1))
     for flags in (("--workers", "4"), ("--no-cache",), ()):  # the last with scores from the cache
         again = iqa("score", library, "-m", model, "--group", *flags)
         assert again.stdout == first.stdout
     assert b"from the cache" in again.stderr
+
+
+def test_detail_counts_beside_the_score_within_a_group(iqa: Run, model: Path, library: Path) -> None:
+    rows = read_rows(iqa("score", library, "-m", model, "--group", "--detail").stdout)
+    ranked = sorted((row for row in rows if row["rank_in_group"]), key=lambda row: int(row["rank_in_group"]))
+    merits = [float(row["score"]) + POINTS * log2(float(row["native_detail"])) for row in ranked]
+    assert all(one > other - 0.1 for one, other in pairwise(merits))  # as far as rounded figures tell
+    plain = read_rows(iqa("score", library, "-m", model, "--group").stdout)
+    assert [row["rank_in_group"] for row in plain] == [row["rank_in_group"] for row in rows]
 
 
 def test_scores_are_the_same_without_groups(iqa: Run, model: Path, library: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from series import MAKERS, Frame, cut_frame, expose, make_preview, record_series
 
 from iqa_cli.culling.grouping.groups import group_records
-from iqa_cli.records import Capture, GroupKind, ScoreRecord, Status
+from iqa_cli.records import Capture, Detail, GroupKind, ScoreRecord, Status
 
 PHOTOS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "photos").glob("*.jpg")) if "-" not in path.stem}
 NAMES = {"burst": "burst", "bracket": "bracket", "stack": "focus-stack", "panorama": "panorama"}
@@ -77,6 +77,31 @@ def test_ranks_follow_scores_and_ties_names() -> None:
     assert ranks[:3] == [3, 1, 2]
     assert ranks[3:] == list(range(4, len(records) + 1))
     assert [record.place.best for record in group_records(records)][:3] == [False, True, False]
+
+
+def test_a_frame_that_is_softer_at_full_size_loses_rank() -> None:
+    """Half the detail is worth ten points; as long as that is not known of all frames, scores alone count."""
+    records = take("burst", "coffee", 3)[:3]
+    scores, details = (52.0, 50.0, 49.0), (40.0, 80.0, 79.0)
+    frames = [
+        replace(record, score=score, native=Detail(detail, 1.0, 1.0, 1.0))
+        for record, score, detail in zip(records, scores, details, strict=True)
+    ]
+    places = [record.place for record in group_records(frames)]
+    assert [place and place.rank for place in places] == [3, 1, 2]
+    assert [place and place.sharpness for place in places] == [-1.0, 0.0, pytest.approx(-0.018, abs=1e-3)]
+    unknown = [*frames[:2], replace(frames[2], native=None)]
+    assert [record.place and record.place.rank for record in group_records(unknown)] == [1, 2, 3]
+
+
+def test_a_small_copy_is_worth_less_than_the_photo() -> None:
+    records = [
+        replace(record, width=width, height=height, score=score, native=Detail(90.0, 1.0, 1.0, 1.0))
+        for record, width, height, score in zip(
+            take("burst", "coffee", 3), (4000, 1000), (3000, 750), (50.0, 60.0), strict=False
+        )
+    ]
+    assert [record.place and record.place.rank for record in group_records(records)] == [1, 2]
 
 
 @pytest.mark.parametrize("kind", ["bracket", "stack", "panorama"])

@@ -47,16 +47,15 @@ def test_an_enlarged_photo_has_the_pixels_of_the_small_one(detail: DetailModel, 
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_shake_noise_and_coding_are_told_apart(detail: DetailModel, name: str) -> None:
+def test_shaken_and_noisy_photos_have_less(detail: DetailModel, name: str) -> None:
     rgb = read(name)
     shaken = blur_picture(rgb.astype(np.float32), Damage("motion", 12 / 24**0.5, 0.4)).astype(np.uint8)
     noisy = np.clip(rgb + np.random.default_rng(0).normal(0, 20, rgb.shape), 0, 255).astype(np.uint8)
-    coded = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 12])[1], cv2.IMREAD_COLOR)
-    clean, shake, noise, coding = map(detail.measure, (rgb, shaken, noisy, coded))
+    clean, shake, noise = map(detail.measure, (rgb, shaken, noisy))
+    assert shake.detail < clean.detail
     assert shake.shake > clean.shake
-    assert noise.noise > clean.noise + 4
-    assert coding.compression > clean.compression
     assert noise.detail < clean.detail
+    assert noise.noise > clean.noise + 4
 
 
 def test_the_same_photo_has_the_same_detail(detail: DetailModel) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.explain.light import Exposure
 from iqa_cli.gate.binomial import find_interval, sum_tail
 from iqa_cli.gate.calibration import Calibration, Judged, Promise, calibrate, split_halves
-from iqa_cli.gate.exposure import Exposure
 from iqa_cli.gate.policy import Band, Floor, Policy, read_policy
 from iqa_cli.gate.proposal import is_proposal, write_proposal
 from iqa_cli.records import ScoreRecord, Status

@@ -21,7 +21,8 @@ def test_the_example_of_the_docstring_is_a_policy() -> None:
     policy = parse(text.replace("5b1c...", "5b1c" * 16))
     assert policy.score == Floor(25, 35)
     assert policy.size.min_width == 800
-    assert policy.reasons == {"too-dark": Band.FAIL, "too-bright": Band.REVIEW, "low-contrast": Band.REVIEW}
+    light = {"too-dark": Band.FAIL, "too-bright": Band.REVIEW, "low-contrast": Band.REVIEW}
+    assert policy.reasons == {**light, "soft": Band.FAIL, "not_photo": Band.REVIEW}
     assert policy.messages["too-dark"].startswith("Too dark")
     assert policy.model == "qfm-iqm-lite"
     assert policy.decoding == DecodingLimits(60_000_000, 10)

@@ -9,8 +9,8 @@ import pytest
 
 from iqa_cli import InputError, Scorer
 from iqa_cli.errors import PolicyError
+from iqa_cli.explain.light import Exposure
 from iqa_cli.gate import gate
-from iqa_cli.gate.exposure import Exposure
 from iqa_cli.gate.policy import ALL_REASONS, Band, Floor, Policy, Reason, SizeLimits
 from iqa_cli.gate.verdict import MESSAGES, Verdict, decide, describe_verdict
 from iqa_cli.records import ScoreRecord, Status

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Run
 from in_process import environment
 
+from iqa_cli.records import Detail, Patch
 from iqa_cli.scoring.cache import (
     DAMAGED,
     FILE,
@@ -434,3 +436,12 @@ def test_a_tilde_in_iqa_cache_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("IQA_CACHE", "~/scores")
     assert find_folder() == tmp_path / "scores"
+
+
+def test_detail_is_kept_with_its_score(opened: ScoreCache, file: str, cache: Path) -> None:
+    detail = Detail(81.25, 8.5, 7.25, 9.0, (Patch(1, 2, 128, 80.5, 0.5), Patch(3, 4, 128, 70.0)), 0.5, 1.5, 2.5, 3.5, 4.5)
+    os.utime(file, ns=(OLD, OLD))
+    opened.put(file, "", read_state(file), replace(PREDICTION, detail=detail))
+    assert look_up(opened, file) == replace(PREDICTION, detail=detail)
+    clear_cache(cache)
+    assert look_up(opened, file) is None

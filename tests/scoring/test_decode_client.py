@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,44 @@ def test_an_answer_that_means_nothing_is_a_death(photo: str, answer: str) -> Non
         assert not decoder.in_sync
     finally:
         decoder.close()
+
+
+DETAILED = replace(OPTIONS, detail=True)
+BEGIN = """say(b'{"shape": [1, 64, 64, 3], "width": 3, "height": 3, "preview": 0%s}'); channel.sendall(bytes(200_000))"""
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "native",
+    [
+        "",
+        ', "native": {}',
+        ', "native": {"places": [], "height": 300, "width": 300}',
+        ', "native": {"places": [[0, 300]], "height": 300, "width": 300}',
+        ', "native": {"places": [[-1, 0]], "height": 300, "width": 300}',
+        ', "native": {"places": [[0, 0, 0]], "height": 300, "width": 300}',
+        ', "native": {"places": [[0, 0]], "height": 0, "width": 300}',
+        ', "native": {"places": [[0, 0]], "height": 90000, "width": 90000}',
+        f', "native": {{"places": {[[0, 0]] * 9}, "height": 9, "width": 9}}',
+    ],
+)
+def test_patches_that_mean_nothing_are_a_death(photo: str, native: str) -> None:
+    decoder = Decoder(DETAILED, start_worker(READY + BEGIN % native))
+    try:
+        with pytest.raises(WorkerDied):
+            decoder.prepare(photo, NEVER)
+    finally:
+        decoder.close()
+
+
+def test_patches_come_with_an_image(photo: str) -> None:
+    decoder = Decoder(DETAILED, start_worker())
+    try:
+        native = decoder.prepare(photo, NEVER).native
+    finally:
+        decoder.close()
+    assert native is not None
+    assert (native.height, native.width, native.patches.shape[1:]) == (80, 96, (128, 128))
 
 
 TAKEN = asdict(Capture(moment=7.5, camera="a", seconds=0.1, bracketing=True))

@@ -37,7 +37,7 @@ SLOW = forge_png(9_000, 9_000, 8, 0, bytes(9_001 * 9_000))
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("policy") / "policy.toml"
-    path.write_text('schema_version = 1\n[size]\nmin_width = 300\n[reasons]\ntoo-dark = "fail"\n')
+    path.write_text('schema_version = 1\n[size]\nmin_width = 300\n[reasons]\ntoo-dark = "fail"\nnoisy = "review"\n')
     return path
 
 
@@ -78,12 +78,14 @@ def test_scores_are_those_of_the_command_line(server: Server, iqa: Run, model: P
 def test_verdicts_are_those_of_the_gate(server: Server, iqa: Run, model: Path, policy: Path, tmp_path: Path) -> None:
     dark = io.BytesIO()
     Image.fromarray(np.asarray(Image.open(io.BytesIO(GOOD))) // 12).save(dark, "PNG")
-    uploads = {"good.jpg": GOOD, "dark.png": dark.getvalue(), "cut.jpg": GOOD[:9000]}
+    noisy = (PHOTOS / "coffee-noise.jpg").read_bytes()
+    uploads = {"good.jpg": GOOD, "dark.png": dark.getvalue(), "cut.jpg": GOOD[:9000], "noisy.jpg": noisy}
     for name, data in uploads.items():
         (tmp_path / name).write_bytes(data)
     answer = server.post_form("/gate", *uploads.items())
     assert answer.status == 200
-    assert [each["band"] for each in answer.data["results"]] == ["pass", "fail", "fail"]
+    assert [each["band"] for each in answer.data["results"]] == ["pass", "fail", "fail", "review"]
+    assert answer.data["results"][3]["message"] == "noisy: take it in better light"
     lines = iqa("gate", *(tmp_path / name for name in uploads), "-m", model, "--policy", policy).stdout.splitlines()
     for line, result in zip(lines, answer.data["results"], strict=True):
         assert {**json.loads(line), "path": result["path"]} == result

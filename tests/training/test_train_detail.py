@@ -38,7 +38,7 @@ def test_two_steps_make_weights_that_measure(iqa: Run, clean: Path, tmp_path: Pa
     found = open_detail(tmp_path / "a.onnx").measure(np.zeros((300, 300, 3), np.uint8))
     assert 0 <= found.detail <= 100
     card = json.loads((tmp_path / "a.json").read_text())
-    assert (card["training"]["photos"], card["training"]["patches"]) == ([clean.name], 24)
+    assert (card["training"]["photos"], card["training"]["patches"]) == (["0.png", "1.png", "2.png"], 24)
 
 
 def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, tmp_path: Path) -> None:

@@ -87,6 +87,14 @@ class ChoiceFlags:
             rich_help_panel=CHOICE,
         ),
     ] = False
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say what is wrong with each photo, as soft or dark; in JSON with the numbers. See iqa explain.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = False
     detail: Annotated[
         bool,
         typer.Option("--detail", help="Measure at full size how much of the resolution is real, too.", rich_help_panel=CHOICE),

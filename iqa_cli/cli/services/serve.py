@@ -49,7 +49,7 @@ def serve(*, server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags) -> 
 
 def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, policy: Policy | None) -> Scorer:
     """What scores uploads. Raises UsageError and WeightsError."""
-    from iqa_cli.gate.exposure import SIDE
+    from iqa_cli.explain.light import SIDE
     from iqa_cli.gate.policy import DecodingLimits
     from iqa_cli.library import Scorer
 
@@ -63,6 +63,7 @@ def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, 
         max_pixels=min(limits.max_pixels, bounds.max_pixels or limits.max_pixels),
         timeout=min(limits.timeout, bounds.timeout or limits.timeout),
         preview=SIDE if policy and policy.measures_light else 0,
+        reasons=policy is not None and policy.finds_reasons,
     )
 
 

@@ -120,7 +120,7 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def summarise(tally: Tally) -> Iterator[str]:
-    """What came of a run, in one to three lines."""
+    """What came of a run, in one to four lines."""
     seconds = monotonic() - tally.started
     images = "image" if tally.recorded == 1 else "images"
     yield (
@@ -130,6 +130,8 @@ def summarise(tally: Tally) -> Iterator[str]:
     failed = [f"{number:,} {status}" for status, number in tally.statuses.most_common() if status is not Status.OK]
     if failed:
         yield f"failed: {', '.join(failed)}"
+    if tally.reasons:
+        yield "reasons: " + ", ".join(f"{number:,} {code}" for code, number in tally.reasons.most_common())
     if tally.left_out:
         yield tally.describe_left_out()
 
@@ -138,7 +140,10 @@ def summarise(tally: Tally) -> Iterator[str]:
 
 
 class TableSink:
-    """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must."""
+    """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must.
+
+    Below it, where something is wrong with the photo, stands what.
+    """
 
     def __init__(self, columns: Columns = COLUMNS, *, header: bool = True) -> None:
         self.console = open_console(stderr=False)
@@ -160,7 +165,9 @@ class TableSink:
             group = [show_place(record.place)] if self.grouped else []
             known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
             detail = [Text(values[name]) for name in DETAIL_COLUMNS] if self.detailed else []
-            self._print(*known, *bar, *detail, *group, Text(path))
+            wrong = ", ".join(reason.code.replace("_", " ") for reason in record.reasons or ())
+            image = Text.assemble(path, *((("\n", (wrong, "yellow"))) if wrong else ()))
+            self._print(*known, *bar, *detail, *group, image)
         else:
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
             self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)

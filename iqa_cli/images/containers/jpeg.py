@@ -7,6 +7,7 @@ the end: what claims in its header to be lower than it is makes any decoder stop
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -19,6 +20,7 @@ DRAFT_MARGIN = 3.2
 """A JPEG is decoded no smaller than this times what is wanted, so that photos of 12 MP are decoded at a half for views of
 480 px."""
 
+LUMA_SUM = 3688  # of the luma table of ITU T.81, annex K, which libjpeg scales by its quality
 SEQUENTIAL = (0xC0, 0xC1)  # markers of frames whose bits give whole pixels, block after block: baseline, and extended
 TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))  # of segments that may stand before the pixels
 SCAN = 0xDA
@@ -38,6 +40,15 @@ def draft_jpeg(picture: ImageFile.ImageFile, required: tuple[int, int], *, luma:
     width = picture.width
     drafted = picture.draft("L" if luma else None, (ceil(DRAFT_MARGIN * columns), ceil(DRAFT_MARGIN * rows)))
     return round(width / drafted[1][2]) if drafted else 1
+
+
+def find_jpeg_quality(path: str) -> float | None:
+    """The quality that a JPEG was saved at last, 1 to 100 as libjpeg has it, by its table for luma; None for other files."""
+    with suppress(Exception), JpegImagePlugin.JpegImageFile(path) as picture:  # foreign bytes, of which nothing is expected
+        table = picture.quantization[0]
+        scale = 100 * sum(table) / LUMA_SUM
+        return float(max(1.0, (200 - scale) / 2 if scale <= 100 else 5000 / scale))
+    return None
 
 
 def limit_jpeg_rows(file: BinaryIO, picture: ImageFile.ImageFile, rows: int, scale: int) -> ImageFile.ImageFile:

@@ -7,7 +7,7 @@ import pytest
 from colors import to_light, to_srgb
 from PIL import Image
 
-from iqa_cli.gate.exposure import (
+from iqa_cli.explain.light import (
     MAX_WHITE,
     MIN_CONTRAST,
     MIN_HIGHLIGHT,

@@ -1,0 +1,1 @@
+"""iqa explain: the command, its options, and the page that it shows."""

@@ -1,0 +1,149 @@
+"""`iqa explain`: options, one core call, exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from iqa_cli.cli import interrupts
+from iqa_cli.cli.explaining.flags import ExplainFlags
+from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.files.atomic import open_stdout, open_target
+from iqa_cli.files.outputs import Output, check_outputs, is_plot, list_model_parts
+from iqa_cli.scoring.writers import describe_record, encode_json, list_columns
+
+if TYPE_CHECKING:
+    from iqa_cli.scoring.explaining import Explanation
+
+EXIT_CODES = "Exit codes: 0 every photo is explained, 1 some photo has no score (it is said why), 2 usage, 3 model, 4 files."
+KIND = "a picture of iqa explain"
+
+
+@spread
+def explain(*, flags: ExplainFlags, runtime: RuntimeFlags) -> None:
+    """Why does a photo have its score? What is wrong with it, what to do about it, and where it loses quality.
+
+    A page a photo: score, percentile, uncertainty, and the reasons with what was measured.
+
+    -o draws the photo beside a map: red parts score lower than the photo's average, blue ones higher.
+
+    The map is made of the scores of windows that overlap, so it takes as long as scoring some forty photos.
+
+    $ iqa explain photo.jpg
+
+    $ iqa explain photo.jpg -o map.png
+
+    $ iqa explain photos/*.jpg -o maps --json > explained.jsonl
+    """
+    raise typer.Exit(run_explain(flags, runtime))
+
+
+def run_explain(flags: ExplainFlags, runtime: RuntimeFlags) -> int:
+    """Explain photos: the exit code. What is done is kept, however the run ends."""
+    if flags.json and flags.output == STREAM:
+        raise UsageError("only one of --json and -o can be stdout")
+    photos = list(find_photos(flags.paths))
+    pictures = name_pictures(photos, flags.output, whole=len(flags.paths) == 1 and not Path(flags.paths[0]).is_dir())
+    written = [Output(path, "--output", KIND, is_plot) for path in pictures if path not in (None, STREAM)]
+    check_outputs(written, [*photos, *list_model_parts(flags.model)], force=flags.force)
+    make_folder(flags.output, pictures)
+    from iqa_cli.library import Scorer
+
+    failed = False
+    with (
+        interrupts.raised(),
+        Scorer(flags.model, backend=runtime.backend, device=runtime.device, crops=runtime.crops) as scorer,
+    ):
+        for photo, picture in zip(photos, pictures, strict=True):
+            found = scorer.explain(photo)
+            failed |= found.map is None
+            show_explanation(found, flags, picture)
+            if picture is not None and found.map is not None:
+                with open_target(picture) as target:
+                    target.write(draw_picture(found))
+    return int(failed)
+
+
+def find_photos(paths: list[str]) -> Iterator[str]:
+    """The photos that are named, and those in folders. Raises DataError where there are none."""
+    from collections import Counter
+
+    from iqa_cli.images.find import expand_pattern, find_images
+
+    photos = find_images((path for named in paths for path in expand_pattern(named)), Counter())
+    first = next(photos, None)
+    if first is None:
+        raise DataError(f"no photos found in {', '.join(paths)}")
+    yield first
+    yield from photos
+
+
+def name_pictures(photos: list[str], output: Path | None, *, whole: bool) -> list[Path | None]:
+    """Where the picture of each photo goes. whole: output is a file. Names that come twice get a number."""
+    if output is None or (whole and len(photos) == 1 and not output.is_dir()):
+        return [output] * len(photos)
+    if output == STREAM:
+        raise UsageError("of several photos no picture can go to stdout: name a folder with -o")
+    names: list[Path | None] = []
+    for photo in photos:
+        name, number = output / f"{Path(photo).name}.png", 2
+        while name in names:
+            name, number = output / f"{Path(photo).name}.{number}.png", number + 1
+        names.append(name)
+    return names
+
+
+def make_folder(output: Path | None, pictures: list[Path | None]) -> None:
+    """Make the folder that pictures go to. Raises DataError."""
+    if output is None or output in pictures:
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{output}: cannot make the folder: {error.strerror}") from error
+
+
+def show_explanation(found: Explanation, flags: ExplainFlags, picture: Path | None) -> None:
+    """One photo, on stdout, which the picture may have."""
+    if flags.json:
+        open_stdout().write(encode_json(describe_explanation(found)) + b"\n")
+    elif picture != STREAM:
+        from iqa_cli.cli.explaining.page import print_page
+
+        print_page(found, picture)
+
+
+def describe_explanation(found: Explanation) -> dict[str, Any]:
+    """An explanation as JSON data: the record, all measurements, the reasons in words, the map, row by row, and the patches."""
+    from dataclasses import asdict
+
+    from iqa_cli.explain.reasons import KINDS
+
+    record = describe_record(found.record, list_columns(detail=True, reasons=True))
+    words = [{"sentence": KINDS[reason.code].sentence, "advice": KINDS[reason.code].advice} for reason in found.reasons]
+    values = record.pop("reason_values") or []
+    return {
+        **record,
+        "reason_values": [value | said for value, said in zip(values, words, strict=True)],
+        "measured": {name: round(value, 4) for name, value in found.measured.items()},
+        "map": None if found.map is None else [[round(value, 2) for value in row] for row in found.map.tolist()],
+        "patches": [asdict(patch) for patch in found.patches],
+    }
+
+
+def draw_picture(found: Explanation) -> bytes:
+    """The picture of a photo that has a score."""
+    from iqa_cli.cli.explaining.page import name_reasons, show_score
+    from iqa_cli.cli.views.terminal import show
+    from iqa_cli.explain.picture import Page, draw_page
+
+    record = found.record
+    assert found.map is not None
+    assert found.picture is not None
+    size = record.width or 0, record.height or 0
+    lines = [show_score(record), name_reasons(found)]
+    return draw_page(Page(found.picture, found.map, show(record.path), lines, found.patches, size))

@@ -1,0 +1,1 @@
+"""What is measured of reasons and maps."""

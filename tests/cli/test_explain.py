@@ -1,0 +1,141 @@
+"""`iqa explain` and `iqa score --explain`: pages, pictures, JSON, and what they refuse."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run
+from in_process import run_at_terminal
+from PIL import Image
+
+FOLDER = Path(__file__).parents[1] / "photos"
+GOOD, BLURRED, DARK = FOLDER / "coffee.jpg", FOLDER / "coffee-blur.jpg", FOLDER / "coffee-dark.jpg"
+
+
+def test_a_page_says_what_is_wrong_and_what_to_do(iqa: Run, model: Path) -> None:
+    page = iqa("explain", BLURRED, "-m", model).stdout.decode()
+    assert str(BLURRED) in page
+    assert "soft" in page
+    assert "→ Focus on the subject" in page
+    assert "Nothing is wrong" in iqa("explain", GOOD, "-m", model).stdout.decode()
+
+
+def test_json_has_the_numbers_the_words_and_the_map(iqa: Run, model: Path) -> None:
+    done = iqa("explain", DARK, GOOD, "--json", "-m", model)
+    dark, good = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 0
+    assert dark["reasons"][0] == "dark"
+    assert dark["reason_values"][0]["value"] < dark["reason_values"][0]["threshold"]
+    assert dark["reason_values"][0]["advice"].startswith("Take it in better light")
+    rows, columns = np.array(dark["map"]).shape
+    assert (columns, round(rows / columns, 1)) == (64, 0.7)
+    assert good["reasons"] == []
+    (row,) = json.loads(iqa("score", DARK, "--explain", "--format", "json", "-m", model).stdout)
+    assert {name: dark[name] for name in ("score", "percentile", "reasons", "width")} == {
+        name: row[name] for name in ("score", "percentile", "reasons", "width")
+    }
+
+
+def test_the_picture_shows_the_photo_and_the_map(iqa: Run, model: Path, tmp_path: Path) -> None:
+    map_file = tmp_path / "map.png"
+    assert iqa("explain", GOOD, "-o", map_file, "-m", model).returncode == 0
+    with Image.open(map_file) as picture:
+        assert picture.info["Software"] == "iqa explain"
+        assert picture.width > 1000
+    assert iqa("explain", GOOD, "-o", map_file, "-m", model).returncode == 0, "an earlier one may be replaced"
+
+
+def test_pictures_of_several_photos_go_into_a_folder(iqa: Run, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "coffee.jpg"
+    other.write_bytes(DARK.read_bytes())
+    assert iqa("explain", GOOD, other, "-o", tmp_path / "maps", "-m", model).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["coffee.jpg.2.png", "coffee.jpg.png"]
+
+
+def test_nothing_of_the_user_is_lost(iqa: Run, model: Path, tmp_path: Path) -> None:
+    photo, own = tmp_path / "a.jpg", tmp_path / "own.png"
+    photo.write_bytes(GOOD.read_bytes())
+    Image.new("RGB", (9, 9)).save(own)
+    for output, words in ((photo, "also an input"), (own, "not a picture of iqa explain")):
+        before = output.read_bytes()
+        done = iqa("explain", photo, "-o", output, "-m", model)
+        assert (done.returncode, output.read_bytes()) == (2, before)
+        assert words in done.stderr.decode()
+
+
+def test_a_photo_without_a_score_is_said_to_have_none(iqa: Run, model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(GOOD.read_bytes()[:900])
+    done = iqa("explain", broken, "-o", tmp_path / "m.png", "-m", model)
+    assert done.returncode == 1
+    assert "damaged" in done.stdout.decode()
+    assert not (tmp_path / "m.png").exists()
+    assert json.loads(iqa("explain", broken, "--json", "-m", model).stdout)["map"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("nosuch-folder/",), 1, "missing"),
+        ((str(GOOD), "--json", "-o", "-"), 2, "only one of --json and -o"),
+        ((str(GOOD), str(DARK), "-o", "-"), 2, "name a folder with -o"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(iqa: Run, model: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = iqa("explain", *arguments, "-m", model)
+    assert done.returncode == code
+    assert words in (done.stdout + done.stderr).decode()
+
+
+# ---- iqa score --explain ----
+
+
+def test_reasons_are_a_column_of_codes(iqa: Run, model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    assert iqa("score", BLURRED, GOOD, "--explain", "--csv", table, "-m", model).returncode == 0
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert list(rows[0])[-1] == "reasons"
+    assert "soft" in rows[0]["reasons"].split(";")
+    assert rows[1]["reasons"] == ""
+    assert "reasons" not in iqa("score", BLURRED, "-m", model).stdout.decode()
+
+
+def test_json_lines_have_the_numbers_and_the_run_its_counts(iqa: Run, model: Path) -> None:
+    done = iqa("score", BLURRED, DARK, "--explain", "--format", "jsonl", "-m", model)
+    for line in map(json.loads, done.stdout.splitlines()):
+        assert [each["code"] for each in line["reason_values"]] == line["reasons"]
+        assert all({"measurement", "value", "threshold"} <= set(each) for each in line["reason_values"])
+    assert "reasons: " in done.stderr.decode()
+
+
+def test_the_score_is_the_same_and_comes_from_the_cache(iqa: Run, model: Path) -> None:
+    first = iqa("score", FOLDER, "--include", "coffee*", "-m", model)
+    plain = list(csv.DictReader(io.StringIO(first.stdout.decode())))
+    assert first.returncode == 0
+    done = iqa("score", FOLDER, "--include", "coffee*", "--explain", "-m", model)
+    explained = list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    assert [row["score"] for row in explained] == [row["score"] for row in plain]
+    assert "from the cache" in done.stderr.decode()
+    assert any(row["reasons"] for row in explained)
+
+
+def test_appending_needs_the_same_columns(iqa: Run, model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    assert iqa("score", GOOD, "--csv", table, "-m", model).returncode == 0
+    done = iqa("score", DARK, "--explain", "--csv", table, "--append", "-m", model)
+    assert done.returncode == 2
+    assert "with the columns" in done.stderr.decode()
+
+
+def test_the_table_at_a_terminal_says_it_below_the_path(model: Path) -> None:
+    shown = run_at_terminal("score", str(BLURRED), "--explain", "-m", str(model))
+    assert "soft" in str(shown)
+
+
+def test_the_report_has_the_reasons(iqa: Run, model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    assert iqa("score", BLURRED, "--explain", "--html", page, "-m", model).returncode == 0
+    assert '"reasons":["soft"' in page.read_text()

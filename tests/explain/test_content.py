@@ -1,0 +1,84 @@
+"""What tells photos from other pictures, and what is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from iqa_cli.explain.content import measure_lost
+from iqa_cli.explain.measure import measure_picture
+from iqa_cli.explain.reasons import find_reasons
+
+FOLDER = Path(__file__).parents[1] / "photos"
+PHOTOS = sorted(FOLDER.glob("*.jpg"))
+
+
+def name_reasons(rgb: np.ndarray) -> set[str]:
+    return {reason.code for reason in find_reasons(measure_picture(rgb, rgb.shape[1]))}
+
+
+def draw_text() -> np.ndarray:
+    sheet = Image.new("RGB", (800, 600), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for row in range(24):
+        draw.text((40, 20 + 24 * row), "A line of text as a page has it, one of many. " * 2, fill="#223", font=font)
+    return np.asarray(sheet)
+
+
+def draw_chart() -> np.ndarray:
+    sheet = Image.new("RGB", (800, 600), "white")
+    draw = ImageDraw.Draw(sheet)
+    for bar in range(8):
+        draw.rectangle((60 + 90 * bar, 500 - 50 * bar, 120 + 90 * bar, 560), fill=(30 * bar, 90, 200 - 20 * bar))
+    return np.asarray(sheet)
+
+
+def draw_noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)
+
+
+def draw_stripes() -> np.ndarray:
+    wave = 128 + 100 * np.sin(np.arange(600) / 5)
+    return np.repeat(np.tile(wave, (400, 1))[..., None], 3, axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("draw", [draw_text, draw_chart, draw_noise, draw_stripes])
+def test_pages_charts_patterns_and_noise_are_no_photos(draw: object) -> None:
+    assert "not_photo" in name_reasons(draw())
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.stem)
+def test_photos_are_photos_however_spoilt(path: Path) -> None:
+    assert "not_photo" not in name_reasons(np.asarray(Image.open(path).convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    "path", [FOLDER / f"{name}.jpg" for name in ("astronaut", "chelsea", "coffee")], ids=lambda path: path.stem
+)
+def test_nothing_is_wrong_with_clean_photos(path: Path) -> None:
+    assert name_reasons(np.asarray(Image.open(path).convert("RGB"))) == set()
+
+
+@pytest.mark.parametrize(("kind", "code"), [("blur", "soft"), ("noise", "noisy"), ("jpeg", "blocky"), ("dark", "dark")])
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+def test_what_was_done_to_photos_is_named(name: str, kind: str, code: str) -> None:
+    assert code in name_reasons(np.asarray(Image.open(FOLDER / f"{name}-{kind}.jpg").convert("RGB")))
+
+
+def test_grey_rows_and_columns_at_an_end_are_lost() -> None:
+    photo = np.asarray(Image.open(FOLDER / "coffee.jpg").convert("RGB"))
+    assert measure_lost(photo) == 0
+    for cut in (np.s_[300:], np.s_[:100], np.s_[:, 450:], np.s_[:, :150]):
+        lost = photo.copy()
+        lost[cut] = 128
+        assert measure_lost(lost) == pytest.approx(0.25, abs=0.01)
+        assert "partly_lost" in name_reasons(lost)
+        assert "not_photo" not in name_reasons(lost)
+
+
+@pytest.mark.parametrize("tone", [0, 255])
+def test_a_black_or_white_frame_is_no_loss(tone: int) -> None:
+    framed = np.asarray(Image.open(FOLDER / "coffee.jpg").convert("RGB")).copy()
+    framed[320:] = tone
+    assert measure_lost(framed) == 0
