@@ -57,12 +57,16 @@ def make_figures(found: Explanation) -> Table:
     )
     if found.detail is not None:
         detail = found.detail
-        interval = f"{detail.effective_low:.1f} to {detail.effective_high:.1f}"
-        table.add_row(
-            "Detail", f"{detail.detail:.0f} of 100: as much as {detail.effective_mp:.1f} megapixels hold ({interval})"
-        )
+        interval = f"{format_megapixels(detail.effective_low)} to {format_megapixels(detail.effective_high)}"
+        held = format_megapixels(detail.effective_mp)
+        table.add_row("Detail", f"{detail.detail:.0f} of 100: as much as {held} megapixels hold ({interval})")
     table.add_row("Weakest", name_weakest(found))
     return table
+
+
+def format_megapixels(value: float) -> str:
+    """Megapixels with two digits, those before the point always."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def make_reasons(found: Explanation) -> Table | Text:
