@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from iqa_cli.errors import DataError
-from iqa_cli.tables.parquet import MAGIC, need_pyarrow, read_rows
 
 PATH_COLUMNS = ("path", "file_name")
 Row = Mapping[str, Any]
@@ -35,6 +34,8 @@ def read_scores(path: Path) -> Iterator[Scored]:
 
     Raises DataError for a file that cannot be read, or is none of scores, and ExtraMissing where Parquet cannot be read.
     """
+    from iqa_cli.tables.parquet import MAGIC, need_pyarrow, read_rows  # not for the help of a command
+
     head = read_head(path)
     if head.startswith(MAGIC):
         need_pyarrow(str(path))

@@ -64,14 +64,14 @@ def measure_start(*command: str) -> float:
 
 
 def test_help_takes_less_than_a_quarter_of_a_second() -> None:
-    """On a slow machine: less than five imports of a module of the standard library."""
+    """On a slow machine: less than six imports of a module of the standard library."""
     best = yardstick = float("inf")
     for _ in range(8):  # the best of some: the machine may be busy, and the first run compiles
         best = min(best, measure_start("-m", "iqa_cli", "--help"))
         if best < 0.25:
             return
         yardstick = min(yardstick, measure_start("-c", "import asyncio"))
-    assert best < 5 * yardstick
+    assert best < 6 * yardstick
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])

@@ -19,7 +19,8 @@ function fillDetail(photo) {
   if (photo.href) $("detail-open").href = photo.href;
   showPicture(photo);
   const facts = photo.score === null ? [["Status", photo.status], ["Reason", photo.detail]]
-    : [["Score", photo.score.toFixed(2) + (photo.uncertainty === null ? "" : ` ± ${photo.uncertainty.toFixed(1)}`)], ["Percentile", photo.percentile.toFixed(1)]];
+    : [["Score", photo.score.toFixed(2) + (photo.uncertainty === null ? "" : ` ± ${photo.uncertainty.toFixed(1)}`)]];
+  if (photo.score !== null && photo.percentile !== null) facts.push(["Percentile", photo.percentile.toFixed(1)]);
   if (photo.width) facts.push(["Size", `${photo.width} × ${photo.height} px, ${(photo.pixels / 1e6).toFixed(1)} MP`]);
   for (const [name, value] of Object.entries(photo.extra || {})) {
     facts.push([LABELS[name] || name.replaceAll("_", " "), value === true ? "yes" : value === false ? "no" : Array.isArray(value) ? value.join(", ") : value]);

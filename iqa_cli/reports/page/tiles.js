@@ -36,7 +36,7 @@ function makeTile(photo) {
   const native = nativeOf(photo);
   const score = make("span", { className: "score" }, photo.score.toFixed(1));
   const uncertainty = photo.uncertainty === null ? "" : make("span", { className: "quiet" }, `±${photo.uncertainty.toFixed(0)}`);
-  const percentile = make("span", { className: "percentile" }, `${ordinal(photo.percentile)} percentile`);
+  const percentile = make("span", { className: "percentile" }, photo.percentile === null ? "" : `${ordinal(photo.percentile)} percentile`);
   return make("div", { className: "tile", role: "listitem", tabIndex: -1, ariaLabel: describe(photo) },
     makeFrame(photo),
     make("div", { className: "line" }, score, uncertainty, percentile, makeTick(photo)),
