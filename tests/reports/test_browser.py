@@ -125,6 +125,7 @@ def test_a_model_without_percentiles_has_none(visit: Any) -> None:
     here.until("document.getElementById('detail').open")
     assert "Percentile" not in here.text("#detail-facts")
     assert "Score" in here.text("#detail-facts")
+    here.forget_missing()
 
 
 def test_thumbnails_are_those_of_the_photos(visit: Any) -> None:
