@@ -353,7 +353,9 @@ def test_what_else_a_record_says_is_shown(visit: Any) -> None:
     assert here.page.locator(".reasons").all_inner_texts() == ["blur, noise"] * 5
     here.page.fill("#filter", "noise")
     assert here.text("#count") == "5 photos"
-    here.press("Escape", "Enter")
+    here.press("Escape")
+    here.page.locator(".tile").first.focus()
+    here.press("Enter")
     here.until("document.getElementById('detail').open")
     facts = dict(zip(*[iter(here.text("#detail-facts").split("\n"))] * 2, strict=True))
     assert facts["Kind of group"] == "burst"
