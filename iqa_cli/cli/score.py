@@ -76,12 +76,11 @@ def score(
 
     --explain adds reasons, joined by ";" in CSV; JSON has what was measured, too. iqa explain says them in full sentences.
 
-    --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group.
+    --group adds group (the path of its first photo), group_kind, rank_in_group and best_of_group. Brackets, focus stacks and
+    panoramas are kept whole: they have no ranks.
 
     --detail adds native_detail, from 0 to 100: how much of the photo's resolution is real, seen at full size where it is
     sharpest; and effective_mp, the megapixels to which it could be reduced with nothing lost.
-
-    Brackets, focus stacks and panoramas are kept whole: they have no ranks.
 
     Paths that are not UTF-8 are the bytes they are in CSV; in JSON they have U+FFFD, and path_base64 holds their bytes.
 
