@@ -6,6 +6,7 @@ Exit codes: 0 every image has a score; 1 some image has none; 2 usage; 3 weights
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import sys
@@ -13,27 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from iqa_cli import __version__
-from iqa_cli.cli import (
-    cache,
-    datasets,
-    doctor,
-    evaluate,
-    filter_scores,
-    gate,
-    interrupts,
-    models,
-    pick,
-    ratings,
-    score,
-    train,
-    train_detail,
-)
-from iqa_cli.cli.explaining import command as explain
-from iqa_cli.cli.jobs import join
-from iqa_cli.cli.services import serve, watch
+from iqa_cli.cli import interrupts
 from iqa_cli.errors import NO_THREADS, DataError, IqaError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
@@ -42,8 +26,75 @@ from iqa_cli.images.formats import RAW, kind_of_suffix
 PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see interrupts
 
 
+COMMANDS = {
+    "score": ("score.score", "Score images: 0 is bad, 100 is excellent."),
+    "explain": (
+        "explaining.command.explain",
+        "Why does a photo have its score? What is wrong with it, what to do about it, and where it loses quality.",
+    ),
+    "pick": ("pick.pick", "Suggest which photos to keep, and copy, move or link those."),
+    "filter": ("filter_scores.filter_scores", "Keep the images of a data set that are good enough, by scores that are there."),
+    "join": ("jobs.join.join", "Add scores to the rows of a table by a key, in a new table of the same format."),
+    "gate": ("gate.gate", "Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do."),
+    "serve": (
+        "services.serve.serve",
+        r"Score photos over HTTP: POST /score, and POST /gate by a policy. Needs the \[serve] extra.",
+    ),
+    "watch": ("services.watch.watch", "Score photos as they arrive in a folder, until Ctrl-C."),
+    "ratings": ("ratings.ratings", "List the runs that rated photos (iqa score --write-xmp), or undo one."),
+    "models": ("models.app", "List the installed models, show one, or measure how certain one is."),
+    "cache": ("cache.app", "Scores kept from earlier runs."),
+    "doctor": (
+        "doctor.doctor",
+        "What is installed here, and does it work? Versions, extras, providers, cache, models, and a self-test of each model.",
+    ),
+    "train": ("train.train", r"Train a model on rated photos. Needs the \[train] extra."),
+    "distill": (
+        "train.distill",
+        r"Distil a small, fast model from larger ones, on images of your kind. Needs the \[train] extra.",
+    ),
+    "blend": ("train.blend", r"Make several models one, whose score is their weighted mean. Needs the \[train] extra."),
+    "export-onnx": ("train.export_onnx", r"Write a model as ONNX. Needs the \[train] extra."),
+    "train-detail": (
+        "train_detail.train_detail",
+        r"Train the network that iqa score --detail uses, on your photos. Needs the \[train] extra.",
+    ),
+    "evaluate": ("evaluate.evaluate", "How well do scores agree with people? Measured on rated sets."),
+    "datasets": (
+        "datasets.app",
+        "List the rated sets, or show one: where to get it, how its folder must look, and whether it is whole.",
+    ),
+}
+"""Command -> the function or the group that it is, in this package, and the first lines of its help."""
+
+
+class Later(TyperCommand):
+    """A command that is imported when it is called: the help of all of them needs its name and its first lines alone."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """The context of the command itself."""
+        return load_command(str(self.name)).make_context(*args, **extra)
+
+
+def load_command(name: str) -> Any:
+    """The command of that name, as click has it."""
+    place, _, called = COMMANDS[name][0].rpartition(".")
+    module = importlib.import_module(f"iqa_cli.cli.{place}")
+    found = getattr(module, called)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_group(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name, epilog=getattr(module, "EXIT_CODES", None))(found)
+    return typer.main.get_command(alone)
+
+
 class Commands(TyperGroup):
     """The commands; who names photos where a command is wanted, as in `iqa photos`, is told what he means."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, lines) in COMMANDS.items():
+            self.add_command(Later(name, help=lines))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named. Raises click's UsageError where there is none."""
@@ -83,41 +134,6 @@ def start(
     ] = False,
 ) -> None:
     """Options of every command."""
-
-
-# ---- score ----
-
-app.command(epilog=score.EXIT_CODES)(score.score)
-app.command(epilog=explain.EXIT_CODES)(explain.explain)
-app.command(epilog=pick.EXIT_CODES)(pick.pick)
-app.command("filter", epilog=filter_scores.EXIT_CODES)(filter_scores.filter_scores)
-app.command(epilog=join.EXIT_CODES)(join.join)
-app.command(epilog=gate.EXIT_CODES)(gate.gate)
-app.command(epilog=serve.EXIT_CODES)(serve.serve)
-app.command()(watch.watch)
-app.command()(ratings.ratings)
-
-
-# ---- models, and this installation ----
-
-app.add_typer(models.app, name="models")
-app.add_typer(cache.app, name="cache")
-app.command(epilog=doctor.EXIT_CODES)(doctor.doctor)
-
-
-# ---- training ----
-
-app.command()(train.train)
-app.command()(train.distill)
-app.command()(train.blend)
-app.command("export-onnx")(train.export_onnx)
-app.command("train-detail")(train_detail.train_detail)
-
-
-# ---- rated sets ----
-
-app.command(epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
-app.add_typer(datasets.app, name="datasets")
 
 
 # ---- main ----

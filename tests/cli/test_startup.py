@@ -9,6 +9,8 @@ import pytest
 from conftest import Run
 from in_process import environment
 
+from iqa_cli.cli.app import COMMANDS, load_command
+
 pytestmark = pytest.mark.process
 
 HEAVY = {"numpy", "PIL", "cv2", "onnxruntime", "torch", "timm", "huggingface_hub", "scipy"}
@@ -30,6 +32,20 @@ def test_help_and_usage_errors_load_nothing_heavy(args: list[str]) -> None:
 
 def test_importing_the_package_loads_nothing() -> None:
     assert not (HEAVY | {"typer", "rich"}) & find_loaded("-c", "import iqa_cli, asyncio")  # asyncio: a few lines to read
+
+
+def test_a_command_loads_no_other() -> None:
+    code = "import atexit, sys; sys.argv = ['iqa', 'score', '--help']; atexit.register(lambda: print(*sys.modules))"
+    command = (sys.executable, "-c", f"{code}; from iqa_cli.cli.app import main; main()")
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True, env=environment()).stdout.split()
+    assert "iqa_cli.cli.score" in loaded
+    assert not {f"iqa_cli.cli.{name}" for name in ("train", "pick", "gate", "datasets")} & set(loaded)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says(name: str) -> None:
+    assert load_command(name).name in (name, None, "")
+    assert COMMANDS[name][1] == " ".join(load_command(name).help.split("\n\n")[0].split())
 
 
 def test_scoring_with_onnx_loads_no_torch(model: Path, photos: Path) -> None:
@@ -64,14 +80,14 @@ def measure_start(*command: str) -> float:
 
 
 def test_help_takes_less_than_a_quarter_of_a_second() -> None:
-    """On a slow machine: less than six imports of a module of the standard library."""
+    """On a slow machine: less than five imports of a module of the standard library."""
     best = yardstick = float("inf")
     for _ in range(8):  # the best of some: the machine may be busy, and the first run compiles
         best = min(best, measure_start("-m", "iqa_cli", "--help"))
         if best < 0.25:
             return
         yardstick = min(yardstick, measure_start("-c", "import asyncio"))
-    assert best < 6 * yardstick
+    assert best < 5 * yardstick
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])

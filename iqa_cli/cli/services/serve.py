@@ -20,7 +20,7 @@ EXIT_CODES = "Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 usage, policy or a m
 
 @spread
 def serve(*, server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags) -> None:
-    """Score photos over HTTP: POST /score, and POST /gate by a policy; [serve] extra.
+    """Score photos over HTTP: POST /score, and POST /gate by a policy. Needs the \\[serve] extra.
 
     The body is an image, or a form with several files. GET /docs says more, /openapi.json all, /metrics counts for Prometheus.
 
@@ -49,7 +49,6 @@ def serve(*, server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags) -> 
 
 def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, policy: Policy | None) -> Scorer:
     """What scores uploads. Raises UsageError and WeightsError."""
-    from iqa_cli.explain.light import SIDE
     from iqa_cli.gate.policy import DecodingLimits
     from iqa_cli.library import Scorer
 
@@ -62,8 +61,7 @@ def open_scorer(server: ServerFlags, limits: LimitFlags, runtime: RuntimeFlags, 
         workers=runtime.workers,
         max_pixels=min(limits.max_pixels, bounds.max_pixels or limits.max_pixels),
         timeout=min(limits.timeout, bounds.timeout or limits.timeout),
-        preview=SIDE if policy and policy.measures_light else 0,
-        reasons=policy is not None and policy.finds_reasons,
+        **(policy.needs if policy else {}),
     )
 
 
