@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -42,8 +42,8 @@ def gate(
 ) -> None:
     """Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do.
 
-    A policy says what is needed: size, score, percentile, light (too dark, too bright, hardly any contrast),
-    and the reasons that are not allowed, as soft, noisy or not_photo: iqa explain shows them.
+    A policy says what is needed: size, score, percentile, detail at full size, light (too dark, too bright,
+    hardly any contrast), and the reasons that are not allowed, as soft, noisy or not_photo: iqa explain shows them.
 
     At a terminal a line a photo; in a pipe JSON Lines with everything that decided: values, limits, reasons, model.
 
@@ -79,8 +79,7 @@ def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags
 
     counts = gate_view.Counts()
     with interrupts.raised(), ExitStack() as stack:
-        light, reasons = policy.measures_light, policy.finds_reasons
-        scorer = open_scorer(model, runtime, policy.decoding, light=light, reasons=reasons)
+        scorer = open_scorer(model, runtime, policy.decoding, policy.needs)
         opened = Gate(policy, stack.enter_context(scorer))
         write = stack.enter_context(open_output(verdicts.jsonl, opened))
         try:
@@ -109,9 +108,8 @@ def limit_decoding(policy: Policy, flags: DecodingFlags) -> Policy:
     return replace(policy, decoding=replace(policy.decoding, **given))
 
 
-def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, *, light: bool, reasons: bool = False) -> Scorer:
-    """What scores the photos. light, reasons: and shows what tells of those. Raises UsageError and WeightsError."""
-    from iqa_cli.explain.light import SIDE
+def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, needs: Mapping[str, Any]) -> Scorer:
+    """What scores the photos. needs: as of `Policy.needs`. Raises UsageError and WeightsError."""
     from iqa_cli.library import Scorer
 
     return Scorer(
@@ -123,8 +121,7 @@ def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, *, li
         batch_size=runtime.batch_size,
         max_pixels=limits.max_pixels,
         timeout=ScoreOptions.timeout if limits.timeout is None else limits.timeout,
-        preview=SIDE if light else 0,
-        reasons=reasons,
+        **needs,
     )
 
 
@@ -174,6 +171,7 @@ def run_calibration(
     """Propose a policy: the exit code."""
     if photos.paths or photos.policy or photos.stdin or photos.name or verdicts.jsonl:
         raise UsageError("--calibrate GOOD BAD makes a policy: photos, --policy, --stdin and --jsonl are for using one")
+    from iqa_cli.explain.light import SIDE
     from iqa_cli.gate.calibration import Promise, calibrate
     from iqa_cli.gate.policy import Policy
     from iqa_cli.gate.proposal import describe_rates, is_proposal, write_proposal
@@ -186,7 +184,7 @@ def run_calibration(
         output = Output(flags.output, "--output", "a policy that iqa has proposed", is_proposal)
         check_outputs([output], [good, bad, *list_model_parts(model)], force=verdicts.force)
     limits = limit_decoding(Policy(), decoding).decoding
-    with interrupts.raised(), open_scorer(model, runtime, limits, light=True) as scorer:
+    with interrupts.raised(), open_scorer(model, runtime, limits, {"preview": SIDE, "reasons": True}) as scorer:
         both = [list(measure_photos(scorer, folder)) for folder in (good, bad)]
         found = calibrate(both[0], both[1], promise, model, scorer.sha256)
         found = replace(found, policy=replace(found.policy, decoding=limits))

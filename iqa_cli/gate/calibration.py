@@ -11,29 +11,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, floor, inf
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.explain.light import Exposure
 from iqa_cli.gate.binomial import find_interval
-from iqa_cli.gate.policy import LIGHT, Band, Floor, Policy, Reason
+from iqa_cli.gate.policy import CHOSEN, Band, Floor, Policy
 from iqa_cli.gate.verdict import decide, judge_light
 from iqa_cli.records import ScoreRecord
 
 STEP = 10  # limits are multiples of 1 / STEP
+AS_LIGHT = ("dark", "bright", "flat")
+"""Reasons of `explain.reasons` that say no more than those about light, whose limits a policy can set."""
+CANDIDATES = tuple(reason for reason in CHOSEN if reason not in AS_LIGHT)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A photo before there is a policy. exposure: None where it has no score."""
+    """A photo before there is a policy. record: with its reasons, if these count. exposure: None where it has no score."""
 
     record: ScoreRecord
     exposure: Exposure | None
 
-    @property
-    def reasons(self) -> set[Reason]:
-        """What is wrong with its light."""
-        return {reason for reason, *_, failed in judge_light(self.exposure, Policy()) if failed}
+    @cached_property
+    def reasons(self) -> frozenset[str]:
+        """What is wrong with it."""
+        light = {str(reason) for reason, *_, failed in judge_light(self.exposure, Policy()) if failed}
+        return frozenset(light | {reason.code for reason in self.record.reasons or ()})
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def calibrate(good: Sequence[Judged], bad: Sequence[Judged], promise: Promise, m
     review = choose_limit(sorted(rank(each, reasons) for each in fit), promise.false_review)
     if review is not None and lowest is not None and review <= lowest:
         review = None
-    policy = Policy(model, sha256, score=Floor(lowest, review), reasons=dict.fromkeys(map(str, reasons), Band.REVIEW))
+    policy = Policy(model, sha256, score=Floor(lowest, review), reasons=dict.fromkeys(reasons, Band.REVIEW))
     return Calibration(
         policy,
         promise,
@@ -127,7 +132,7 @@ def split_halves(photos: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
     return drawn[::2], drawn[1::2]
 
 
-def rank(photo: Judged, reasons: Iterable[Reason]) -> float:
+def rank(photo: Judged, reasons: Iterable[str]) -> float:
     """Its score; the least there is where it has none, or one of some reasons against it."""
     score = photo.record.score
     return -inf if score is None or photo.reasons & set(reasons) else score
@@ -140,16 +145,30 @@ def choose_limit(ranks: Sequence[float], share: float) -> float | None:
     return None if limit == -inf else floor(limit * STEP) / STEP
 
 
-def choose_reasons(good: Sequence[Judged], bad: Sequence[Judged], promise: Promise) -> list[Reason]:
-    """The reasons that are worth a review: commoner among the bad, and leaving half of what may be reviewed to the score."""
+def choose_reasons(good: Sequence[Judged], bad: Sequence[Judged], promise: Promise) -> list[str]:
+    """The reasons that are worth a review: commoner among the bad, and leaving half of what may be reviewed to the score.
+
+    The one that tells them apart best comes first; then those count that it has not found.
+    """
     left = promise.false_review * len(good) / 2
     chosen = []
-    for reason in LIGHT:
-        among_good, among_bad = (sum(reason in each.reasons for each in photos) for photos in (good, bad))
-        if among_good <= left and among_bad / len(bad) > among_good / len(good):
-            chosen.append(reason)
-            left -= among_good
+    while (reason := find_best(good, bad, left)) is not None:
+        chosen.append(reason)
+        left -= sum(reason in each.reasons for each in good)
+        good, bad = ([each for each in photos if reason not in each.reasons] for photos in (good, bad))
     return chosen
+
+
+def find_best(good: Sequence[Judged], bad: Sequence[Judged], most: float) -> str | None:
+    """The reason that is commoner among the bad by most, beyond chance, and that so many good photos have at most; or None."""
+
+    def gain(reason: str) -> float:
+        of_good, of_bad = (sum(reason in each.reasons for each in photos) for photos in (good, bad))
+        surely = find_interval(of_bad, len(bad))[0] - find_interval(of_good, len(good))[1]
+        return surely if of_good <= most else 0.0
+
+    best = max(CANDIDATES, key=gain)
+    return best if gain(best) > 0 else None
 
 
 def count(photos: Sequence[Judged], policy: Policy, bands: tuple[Band, ...]) -> Rate:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Gate:
     """Judges photos by a policy. As safe from several threads, and after a fork, as its scorer.
 
-    scorer: opened with a `preview` of at least SIDE px where the policy asks for light, with `reasons` where it does not allow
-        some, and with its `max_pixels` and `timeout` or lower ones where it limits decoding; it stays its owner's to close.
+    scorer: opened with what the policy `needs`, and with its `max_pixels` and `timeout` or lower ones where it limits decoding;
+        it stays its owner's to close.
 
     Raises PolicyError where the policy is of other weights, or where no score of this model could pass.
 
@@ -50,6 +50,8 @@ class Gate:
             raise PolicyError(f"this policy is about light: open the Scorer with preview={SIDE}")
         if policy.finds_reasons and not scorer.options.reasons:
             raise PolicyError("this policy does not allow some reasons: open the Scorer with reasons=True")
+        if policy.needs["detail"] and not scorer.options.detail:
+            raise PolicyError("this policy is about detail: open the Scorer with detail=True")
         check_limits(policy.decoding, scorer)
 
     def judge(self, image: ImageInput, *, name: str | None = None) -> Verdict:

@@ -11,6 +11,9 @@
     fail_under = 25
     review_under = 35
 
+    [native_detail]             # or [effective_mp]: as of iqa score --detail
+    fail_under = 35
+
     [reasons]                   # "pass", "review" or "fail"; what is not named is not looked at
     too-dark = "fail"
     too-bright = "review"
@@ -44,7 +47,7 @@ from types import MappingProxyType
 from typing import Any
 
 from iqa_cli.errors import DataError, PolicyError
-from iqa_cli.explain.light import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT
+from iqa_cli.explain.light import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT, SIDE
 from iqa_cli.explain.reasons import KINDS
 from iqa_cli.options import MAX_TIMEOUT
 from iqa_cli.records import Status
@@ -69,12 +72,21 @@ class Reason(StrEnum):
     TOO_SMALL = "too-small"
     LOW_SCORE = "low-score"
     LOW_PERCENTILE = "low-percentile"
+    LOW_DETAIL = "low-detail"
+    LOW_MEGAPIXELS = "low-effective-mp"
     TOO_DARK = "too-dark"
     TOO_BRIGHT = "too-bright"
     LOW_CONTRAST = "low-contrast"
     LIGHT_UNKNOWN = "light-unknown"
 
 
+FLOORS = {
+    "score": Reason.LOW_SCORE,
+    "percentile": Reason.LOW_PERCENTILE,
+    "native_detail": Reason.LOW_DETAIL,
+    "effective_mp": Reason.LOW_MEGAPIXELS,
+}
+"""A table of a floor, as the column is called that it is about -> the reason where a photo is below."""
 LIGHT = (Reason.TOO_DARK, Reason.TOO_BRIGHT, Reason.LOW_CONTRAST)
 """The reasons about light, whose limits a policy sets."""
 CHOSEN = (*map(str, LIGHT), *KINDS)
@@ -95,7 +107,7 @@ class SizeLimits:
 
 @dataclass(frozen=True)
 class Floor:
-    """Limits of a score or a percentile; None: none. Below fail_under photos fail, below review_under somebody looks."""
+    """Limits of one of FLOORS; None: none. Below fail_under photos fail, below review_under somebody looks."""
 
     fail_under: float | None = None
     review_under: float | None = None
@@ -131,6 +143,8 @@ class Policy:
     size: SizeLimits = SizeLimits()
     score: Floor = Floor()
     percentile: Floor = Floor()
+    native_detail: Floor = Floor()
+    effective_mp: Floor = Floor()
     reasons: Mapping[str, Band] = field(default_factory=lambda: MappingProxyType({}))
     exposure: LightLimits = LightLimits()
     decoding: DecodingLimits = DecodingLimits()
@@ -138,8 +152,8 @@ class Policy:
     calibration: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        for name, floor in (("score", self.score), ("percentile", self.percentile)):
-            check_floor(name, floor)
+        for name in FLOORS:
+            check_floor(name, getattr(self, name))
         check_decoding(self.decoding)
         limits = self.exposure
         if Reason.TOO_DARK in self.reasons and limits.min_highlight > 100:
@@ -159,6 +173,12 @@ class Policy:
         """Whether what is wrong with photos matters, beyond their light."""
         return any(code in KINDS and band is not Band.PASS for code, band in self.reasons.items())
 
+    @property
+    def needs(self) -> dict[str, Any]:
+        """What a scorer is to measure besides the score: options of `Scorer`."""
+        detail = Floor() != self.native_detail or Floor() != self.effective_mp
+        return {"preview": SIDE if self.measures_light else 0, "reasons": self.finds_reasons, "detail": detail}
+
     def check_scale(self, lowest: float, highest: float) -> None:
         """Raises PolicyError where no score of that scale could ever pass."""
         for name, limit in (("fail_under", self.score.fail_under), ("review_under", self.score.review_under)):
@@ -172,8 +192,8 @@ def check_floor(name: str, floor: Floor) -> None:
     low, high = floor.fail_under, floor.review_under
     if low is not None and high is not None and high < low:
         raise PolicyError(f"{name}.review_under is {high:g}, below {name}.fail_under, {low:g}: nothing would come to review")
-    if name == "percentile" and max(low or 0, high or 0) > 100:
-        raise PolicyError(f"a percentile is at most 100, not {max(low or 0, high or 0):g}: no photo could ever pass")
+    if name in ("percentile", "native_detail") and max(low or 0, high or 0) > 100:
+        raise PolicyError(f"a {name} is at most 100, not {max(low or 0, high or 0):g}: no photo could ever pass")
 
 
 def check_decoding(limits: DecodingLimits) -> None:
@@ -189,8 +209,7 @@ def check_decoding(limits: DecodingLimits) -> None:
 
 TABLES: dict[str, type] = {
     "size": SizeLimits,
-    "score": Floor,
-    "percentile": Floor,
+    **dict.fromkeys(FLOORS, Floor),
     "exposure": LightLimits,
     "decoding": DecodingLimits,
 }
@@ -227,8 +246,7 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
         model=data.get("model"),
         sha256=sha256,
         size=SizeLimits(**read_numbers(data, "size")),
-        score=Floor(**read_numbers(data, "score")),
-        percentile=Floor(**read_numbers(data, "percentile")),
+        **{name: Floor(**read_numbers(data, name)) for name in FLOORS},
         reasons=read_reasons(take_table(data, "reasons")),
         exposure=LightLimits(**read_numbers(data, "exposure")),
         decoding=DecodingLimits(**read_numbers(data, "decoding")),

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from iqa_cli.explain.light import Exposure
 from iqa_cli.explain.reasons import KINDS, Rule
-from iqa_cli.gate.policy import BANDS, SCHEMA_VERSION, Band, Floor, Policy, Reason
-from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.gate.policy import BANDS, FLOORS, SCHEMA_VERSION, Band, Floor, Policy, Reason
+from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, ScoreRecord, Status
 from iqa_cli.scoring.writers import PLACES, round_record
 
 MESSAGES: dict[str, str] = {
@@ -23,6 +23,9 @@ MESSAGES: dict[str, str] = {
     Reason.TOO_SMALL: "too small ({measure} {value:g}, at least {limit:g} needed): send the photo as it came from the camera",
     Reason.LOW_SCORE: "the quality is too low: hold still, focus, clean the lens, and send the photo uncompressed",
     Reason.LOW_PERCENTILE: "the quality is too low: hold still, focus, clean the lens, and send the photo uncompressed",
+    Reason.LOW_DETAIL: "not sharp at full size ({value:g} of 100, at least {limit:g} needed): focus and hold still",
+    Reason.LOW_MEGAPIXELS: "too little real resolution ({value:g} megapixels, at least {limit:g} needed): send the photo as it"
+    " came from the camera, in focus and not enlarged",
     Reason.TOO_DARK: "too dark: take it in better light",
     Reason.TOO_BRIGHT: "too bright: large parts are plain white: take it with less light, or not against the light",
     Reason.LOW_CONTRAST: "hardly any contrast: clean the lens, and avoid haze, reflections and light from the front",
@@ -87,13 +90,13 @@ def find_reasons(record: ScoreRecord, exposure: Exposure | None, policy: Policy)
     if record.status is not Status.OK:
         yield make_finding(policy, str(record.status), Band.FAIL)
         return
-    shown = round_record(record)
+    shown = round_record(record, tuple(FLOORS))
     sizes = measure_size(record)
     for name, (measure, _) in SIZES.items():
         limit = getattr(policy.size, name)
         if sizes[measure] < limit:
             yield make_finding(policy, Reason.TOO_SMALL, Band.FAIL, (measure, sizes[measure], limit))
-    for reason, name in ((Reason.LOW_SCORE, "score"), (Reason.LOW_PERCENTILE, "percentile")):
+    for name, reason in FLOORS.items():
         value = cast("float", shown[name])
         failing = judge_floor(value, getattr(policy, name))
         if failing is not None:
@@ -167,7 +170,7 @@ def round_exposure(exposure: Exposure) -> dict[str, float]:
 def describe_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
     """A verdict as JSON data: all that decided."""
     record = verdict.record
-    shown = round_record(record)
+    shown = round_record(record, (*COLUMNS, *DETAIL_COLUMNS))
     light = round_exposure(verdict.exposure) if verdict.exposure else {}
     measured = {
         rule.measurement: round((record.measured or {})[rule.measurement], PLACES) for rule in list_rules(policy, record)
@@ -190,6 +193,7 @@ def describe_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
         ],
         "values": {
             **{name: shown[name] for name in ("score", "percentile", "uncertainty", "width", "height")},
+            **{name: shown[name] for name in DETAIL_COLUMNS if shown[name] is not None},
             **measured,
             **light,
         },
@@ -214,7 +218,7 @@ def describe_thresholds(policy: Policy) -> Mapping[str, Any]:
     sizes = {name: limit for name in SIZES if (limit := getattr(policy.size, name))}
     floors = {
         name: {key: limit for key, limit in asdict(floor).items() if limit is not None}
-        for name, floor in (("score", policy.score), ("percentile", policy.percentile))
+        for name, floor in ((name, getattr(policy, name)) for name in FLOORS)
     }
     limits = policy.exposure
     light = {

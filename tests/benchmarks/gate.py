@@ -103,7 +103,7 @@ def rank_photos(options: argparse.Namespace) -> tuple[list[Judged], list[Judged]
     order = np.argsort(labels.mos, kind="stable")
     worst, best = order[: round(len(order) * options.bad)], order[len(order) - round(len(order) * options.good) :]
     chosen = [str(labels.paths[place]) for place in (*worst, *best)]
-    with Scorer(options.model, preview=SIDE) as scorer:
+    with Scorer(options.model, preview=SIDE, reasons=True) as scorer:
         judged = [
             Judged(record, measure_preview(record.preview) if record.preview else None) for record in scorer.score_many(chosen)
         ]

@@ -12,15 +12,16 @@ from iqa_cli.gate.binomial import find_interval, sum_tail
 from iqa_cli.gate.calibration import Calibration, Judged, Promise, calibrate, split_halves
 from iqa_cli.gate.policy import Band, Floor, Policy, read_policy
 from iqa_cli.gate.proposal import is_proposal, write_proposal
-from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.records import Reason, ScoreRecord, Status
 
 LIGHT, DARK = Exposure(80.0, 0.0, 60.0), Exposure(20.0, 0.0, 30.0)
 
 
-def photo(name: object, score: float | None, light: Exposure = LIGHT) -> Judged:
+def photo(name: object, score: float | None, light: Exposure = LIGHT, reasons: tuple[Reason, ...] = ()) -> Judged:
     if score is None:
         return Judged(ScoreRecord(f"{name}.jpg", Status.DAMAGED, "toy", detail="cut short"), None)
-    return Judged(ScoreRecord(f"{name}.jpg", Status.OK, "toy", score, 50.0, width=800, height=600), light)
+    record = ScoreRecord(f"{name}.jpg", Status.OK, "toy", score, 50.0, width=800, height=600, reasons=reasons)
+    return Judged(record, light)
 
 
 def draw(rng: np.random.Generator, number: int, mean: float) -> list[Judged]:
@@ -119,6 +120,17 @@ def test_reasons_that_good_photos_have_too_are_left_out() -> None:
     assert propose(good, bad).policy.reasons == {}
 
 
+def test_any_reason_that_tells_bad_from_good_comes_to_review_and_none_by_chance() -> None:
+    rng = np.random.default_rng(11)
+    pages = Reason("not_photo", "plainness", 0.5, 0.25), Reason("dark", "highlight", 20.0, 58.0)
+    bad = [photo(f"page-{i}", 65.0, reasons=pages if i % 2 else ()) for i in range(20)]
+    good = draw(rng, 300, 70)
+    assert propose(good, bad).policy.reasons == {"not_photo": Band.REVIEW}, "dark says no more than it"
+    noisy = (Reason("noisy", "noise", 9.0, 7.6),)
+    by_chance = [photo(f"by-chance-{i}", 65.0, reasons=noisy if i == 0 else ()) for i in range(20)]
+    assert propose(good, by_chance).policy.reasons == {}
+
+
 def test_good_photos_that_cannot_be_decoded_are_false_rejects() -> None:
     rng = np.random.default_rng(11)
     good = [*draw(rng, 100, 70), *(photo(f"cut-{i}", None) for i in range(20))]
@@ -156,7 +168,7 @@ def test_halves_are_apart_and_the_same_each_time() -> None:
 
 def test_a_proposal_is_a_policy_that_says_how_often_it_is_wrong(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    found = propose(draw(rng, 200, 70), [photo("bad", 10.0), photo("dark", 60.0, DARK)])
+    found = propose(draw(rng, 200, 70), [photo("bad", 10.0), *(photo(f"dark-{i}", 60.0, DARK) for i in range(9))])
     text = write_proposal(found)
     (tmp_path / "policy.toml").write_text(text)
     policy = read_policy(tmp_path / "policy.toml")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from iqa_cli.errors import DataError, PolicyError
+from iqa_cli.explain.light import SIDE
 from iqa_cli.gate import policy as policy_module
 from iqa_cli.gate.policy import Band, DecodingLimits, Floor, Policy, parse_policy, read_policy
 
@@ -26,11 +27,14 @@ def test_the_example_of_the_docstring_is_a_policy() -> None:
     assert policy.messages["too-dark"].startswith("Too dark")
     assert policy.model == "qfm-iqm-lite"
     assert policy.decoding == DecodingLimits(60_000_000, 10)
+    assert policy.native_detail == Floor(35)
+    assert policy.needs == {"preview": SIDE, "reasons": True, "detail": True}
 
 
 def test_a_policy_may_ask_for_nothing() -> None:
     assert parse(BEGIN) == Policy()
-    assert not parse(BEGIN + '[reasons]\ntoo-dark = "pass"\n').measures_light
+    policy = parse(BEGIN + '[reasons]\ntoo-dark = "pass"\n')
+    assert policy.needs == {"preview": 0, "reasons": False, "detail": False}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,8 @@ def test_a_policy_may_ask_for_nothing() -> None:
         (BEGIN + "[messages]\ntoo-dark = ''", r"messages\.too-dark is a text"),
         (BEGIN + "[score]\nfail_under = 50\nreview_under = 40", r"score\.review_under is 40, below score\.fail_under, 50"),
         (BEGIN + "[percentile]\nfail_under = 101", "a percentile is at most 100, not 101: no photo could ever pass"),
+        (BEGIN + "[native_detail]\nreview_under = 101", "a native_detail is at most 100, not 101: no photo could ever pass"),
+        (BEGIN + "[effective_mp]\nmin = 3", r"unknown key effective_mp\.min; there are fail_under, review_under"),
         (BEGIN + "[reasons]\ntoo-dark='fail'\n[exposure]\nmin_highlight = 101", "no photo would ever be light enough"),
         (BEGIN + "[reasons]\ntoo-bright='fail'\n[exposure]\nmax_white = -1", "every photo would be too bright"),
         (BEGIN + "[reasons]\nlow-contrast='fail'\n[exposure]\nmin_contrast = 101", "no photo would ever have so much"),

@@ -13,7 +13,7 @@ from iqa_cli.explain.light import Exposure
 from iqa_cli.gate import gate
 from iqa_cli.gate.policy import ALL_REASONS, Band, Floor, Policy, Reason, SizeLimits
 from iqa_cli.gate.verdict import MESSAGES, Verdict, decide, describe_verdict
-from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.records import Detail, ScoreRecord, Status
 
 PHOTO = ScoreRecord("a.jpg", Status.OK, "toy", 50.0, 40.0, width=800, height=600)
 LIGHT = Exposure(80.0, 0.1, 60.0)
@@ -66,6 +66,35 @@ def test_each_size_has_its_limit(limits: SizeLimits, measure: str) -> None:
     assert "at least" in finding.message
     just = replace(limits, **{f"min_{measure}": getattr(limits, f"min_{measure}") - 1})
     assert judge(Policy(size=just)).band is Band.PASS
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "found"),
+    [
+        ({"native_detail": Floor(fail_under=40)}, Reason.LOW_DETAIL, "(35.2 of 100, at least 40 needed)"),
+        ({"effective_mp": Floor(fail_under=0.3)}, Reason.LOW_MEGAPIXELS, "(0.12 megapixels, at least 0.3 needed)"),
+    ],
+)
+def test_detail_has_limits(limits: dict[str, Floor], reason: Reason, found: str) -> None:
+    record = replace(PHOTO, native=Detail(35.21, 0.1234, 0.1, 0.2))
+    policy = Policy(**limits)  # type: ignore[arg-type]  # floors by their names
+    (finding,) = judge(policy, record).findings
+    assert (finding.reason, finding.band) == (reason, Band.FAIL)
+    assert found in finding.message
+    described = describe_verdict(judge(policy, record), policy)
+    assert described["values"]["native_detail"] == 35.2
+    assert described["thresholds"] == {name: {"fail_under": limit.fail_under} for name, limit in limits.items()}
+    assert judge(policy, replace(PHOTO, native=Detail(40.0, 0.3, 0.2, 0.4))).band is Band.PASS
+
+
+def test_a_gate_about_detail_needs_a_scorer_that_measures_it(model: Path) -> None:
+    policy = Policy(native_detail=Floor(review_under=60))
+    with Scorer(model) as scorer, pytest.raises(PolicyError, match="open the Scorer with detail=True"):
+        gate.Gate(policy, scorer)
+    with Scorer(model, **policy.needs) as scorer:
+        opened = gate.Gate(policy, scorer)
+        verdicts = [opened.judge(f"tests/photos/{name}.jpg") for name in ("coffee", "astronaut-blur")]
+    assert [verdict.band for verdict in verdicts] == [Band.PASS, Band.REVIEW]
 
 
 @pytest.mark.parametrize(
