@@ -19,7 +19,7 @@ STEP, NO_STEP = 0.4, 0.2  # stops between exposures of a bracket; what cameras v
 STILL = 0.04  # share of the view that frames of a focus stack move at most
 TEXTURED, LEAST_TEXTURED = 0.0, 0.1  # log2 of sharpness from which a region has something to be in focus; share of such regions
 SOFTER, CLEAR = 0.35, 0.05  # log2 by which a region is softer; share of the regions that are, between crossing frames
-WANDERING = ((0.15, 1.5), (0.2, 1.75))
+WANDERING = ((0.12, 1.6), (0.2, 1.75))
 """What tells a focus stack: the least share of the pairs of frames that cross, and how even the focus wanders at least."""
 LEAST_STACK, ENOUGH = 3, 48  # frames of a focus stack; frames that are compared of a long one
 PAUSES = (inf, 60.0, 30.0, 20.0, 12.0, 8.0, 5.0, AT_ONCE)  # s by which shots of one view are divided, one after the other
