@@ -14,6 +14,9 @@ from iqa_cli.records import Detail, Patch
 Floats = npt.NDArray[np.float64]
 
 SHARPEST = 0.4  # the share of the evidence that a photo's resolution is judged by: that of its sharpest patches
+CHOSEN, LITTLE = 0.4, 0.3
+"""The reduction of patches that were chosen by it is too small: by so much of their SD, and by so much of itself at most. It
+matters to megapixels; the detail, which is compared with itself, is steadier without."""
 NOISY = 16.0  # SD of noise that halves the detail
 NINETY = 1.645  # SDs to both sides of a mean that hold nine in ten
 LEAST_SPREAD = 0.1  # of log2 of the reduction: as well as it is known at best
@@ -45,11 +48,12 @@ def combine(estimates: Estimates, native: NativePatches) -> Detail:
     """What the patches of a photo say of it."""
     shares = weigh_sharpest(estimates.reduction, estimates.weigh("reduction"))
     reduction = max(0.0, float(shares @ estimates.reduction))
-    spread = NINETY * find_spread(estimates, shares, reduction)
+    lost = reduction + min(CHOSEN * find_own_spread(estimates, shares), LITTLE * reduction)
+    spread = NINETY * find_spread(estimates, shares, lost)
     blur, scale, shake = (float(shares @ values) for values in (estimates.blur, estimates.scale, estimates.shake))
     noise, compression = (average(getattr(estimates, name), estimates.weigh(name)) for name in ("noise", "compression"))
     megapixels = native.height * native.width / 1e6
-    low, mean, high = (megapixels * 4.0 ** -max(0.0, value) for value in (reduction + spread, reduction, reduction - spread))
+    low, mean, high = (megapixels * 4.0 ** -max(0.0, value) for value in (lost + spread, lost, lost - spread))
     kept = keep_after(noise)
     patches = describe_patches(estimates, native)
     return Detail(100 * 2.0**-reduction * kept, mean, low, high, patches, blur, scale, shake, noise, compression)
@@ -70,9 +74,14 @@ def average(values: Floats, weights: Floats) -> float:
     return float(np.average(values, weights=weights))
 
 
+def find_own_spread(estimates: Estimates, shares: Floats) -> float:
+    """The SD that patches give their reductions, root of the mean square."""
+    return float(shares @ np.square(estimates.spreads["reduction"])) ** 0.5
+
+
 def find_spread(estimates: Estimates, shares: Floats, mean: float) -> float:
     """The SD of the reduction of a photo: what its patches are uncertain by, and what the sharpest of them differ by."""
-    own = float(shares @ np.square(estimates.spreads["reduction"]))
+    own = find_own_spread(estimates, shares) ** 2
     between = float(shares @ np.square(estimates.reduction - mean))
     return float((own / 2 + between + LEAST_SPREAD**2) ** 0.5)
 
