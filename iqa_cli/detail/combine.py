@@ -76,7 +76,7 @@ def average(values: Floats, weights: Floats) -> float:
 
 def find_own_spread(estimates: Estimates, shares: Floats) -> float:
     """The SD that patches give their reductions, root of the mean square."""
-    return float(shares @ np.square(estimates.spreads["reduction"])) ** 0.5
+    return float((shares @ np.square(estimates.spreads["reduction"])) ** 0.5)
 
 
 def find_spread(estimates: Estimates, shares: Floats, mean: float) -> float:

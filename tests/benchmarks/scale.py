@@ -34,7 +34,7 @@ from iqa_cli.distributed.job import Job, plan_job
 from iqa_cli.distributed.outcomes import Outcome
 from iqa_cli.distributed.ray_engine import RayOptions, run_on_ray
 from iqa_cli.distributed.run import run_job, run_local
-from iqa_cli.errors import DataError
+from iqa_cli.errors import DataError, UsageError
 from iqa_cli.options import ScoreOptions
 from iqa_cli.scoring.tally import Tally
 
@@ -42,6 +42,7 @@ from .bucket import BucketCost, measure_bucket
 from .common import make_parser, print_table, read_count, run_whole, show_figure, write_json
 from .speed import SIZES, find_family, make_photos, read_memory
 
+LEAST_PARTS = 8  # of a run, so that most are scored once all processes have begun
 PERIOD = 0.5  # seconds between samples
 ACTOR = b"ScoreParts"  # in the command line of a process that scores for Ray
 TICK = os.sysconf("SC_CLK_TCK")
@@ -227,7 +228,10 @@ def size_up(images: int, cpu_ms: float, actor_mb: float, cost: BucketCost, part_
 
 
 def scale(options: argparse.Namespace) -> None:
-    """Measure and print. Raises DataError where something fails."""
+    """Measure and print. Raises UsageError for too few parts, DataError where something fails."""
+    if options.count < LEAST_PARTS * options.part_size:
+        most = options.count // LEAST_PARTS
+        raise UsageError(f"CPU time is counted once all have begun: with {LEAST_PARTS} parts, so --part-size {most} at most")
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()
