@@ -83,7 +83,7 @@ class Turn:
 class Usage:
     """What processes have used so far: CPU seconds by process, of those that score and of others; most bytes at a time.
 
-    watching: CPU seconds of the samples themselves.
+    watching: CPU seconds of the samples themselves. earlier: those that this process had before, of other runs.
     """
 
     scoring: dict[int, float] = field(default_factory=dict)
@@ -91,6 +91,12 @@ class Usage:
     actor_bytes: int = 0
     other_bytes: int = 0
     watching: float = 0.0
+    earlier: float = field(default_factory=lambda: read_cpu(os.getpid()))
+
+    @property
+    def besides(self) -> float:
+        """CPU seconds of what does not score, since this began."""
+        return sum(self.other.values()) - (self.earlier if os.getpid() in self.other else 0.0)
 
     @property
     def scored(self) -> float:
@@ -185,8 +191,7 @@ def make_turn(outcomes: Sequence[Outcome], usage: Usage, start: tuple[float, int
     seconds = max(each.ended for each in outcomes) - min(each.began for each in outcomes)
     before, done = (0.0, 0) if start[1] == images else start
     cpu = usage.scored - before
-    other = sum(usage.other.values())
-    return Turn(images / seconds, 1000 * cpu / (images - done), usage.actor_bytes / 1e6, other, usage.other_bytes / 1e6)
+    return Turn(images / seconds, 1000 * cpu / (images - done), usage.actor_bytes / 1e6, usage.besides, usage.other_bytes / 1e6)
 
 
 def measure_roads(options: argparse.Namespace, folder: Path) -> dict[str, Turn]:
