@@ -109,10 +109,9 @@ def score(
         refuse_others(choice, output, tables, ratings)
         options = replace(gather_scoring(images, model, runtime, output), detail=choice.detail)
         raise typer.Exit(run_parts(options, images, output, engine))
-    paths = [path for named in images.paths or [] for path in expand_name(named)]
-    images = replace(images, paths=paths)
-    options = gather_scoring(images, model, runtime, output)
-    options = replace(options, detail=choice.detail or choice.group, reasons=choice.explain)
+    images = replace(images, paths=[path for named in images.paths or [] for path in expand_name(named)])
+    scoring = gather_scoring(images, model, runtime, output)
+    options = replace(scoring, detail=choice.detail or choice.group, reasons=choice.explain)
     if choice.group:
         options = replace(options, preview=max(options.preview, GROUP_PREVIEW))
     raise typer.Exit(run_scoring(options, images, choice, output, tables, ratings.gather()))
