@@ -16,7 +16,7 @@ FiftyOne, as a field of its samples to sort and filter by in the app:
         records = scorer.score_many(dataset.values("filepath"))
         dataset.set_values("iqa_score", [record.score for record in records])
 
-Data-Juicer: `iqa_cli.data_juicer` has a Filter for its recipes.
+Data-Juicer: `iqa_cli.data_juicer_filter` has a Filter for its recipes.
 """
 
 from __future__ import annotations

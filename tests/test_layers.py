@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "distributed": "errors files images models options records remote scoring tables",
     "library": "errors explain images models options records remote scoring",
     "operators": "errors images library",
-    "data_juicer": "operators options",
+    "data_juicer_filter": "operators options",
     "gate": "errors explain files images library options records scoring",
     "server": "errors gate images library options records scoring",
     "doctor": "errors images library models options records scoring",

@@ -1,5 +1,8 @@
 import io
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import iqa_cli
 from iqa_cli import Scorer, ScoreRecord
 from iqa_cli.errors import InputError
 from iqa_cli.operators import ADDED, AddScores, ScoreRange
 
 Rows = list[dict[str, Any]]
+
+PACKAGE = Path(iqa_cli.__file__).parent
 
 
 def import_datasets():  # a folder of tests has the same name, and is what is found where the library is not installed
@@ -19,6 +25,10 @@ def import_datasets():  # a folder of tests has the same name, and is what is fo
     if not hasattr(module, "load_dataset"):
         pytest.skip("needs Hugging Face datasets")
     return module
+
+
+def import_data_juicer():
+    pytest.importorskip("data_juicer.ops.base_op", reason="needs py-data-juicer, which the [dev] extra leaves out for its size")
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +155,10 @@ def test_a_sample_of_several_images_stays_by_any_or_by_all(model: Path, folder: 
 
 @pytest.mark.filterwarnings("default")
 def test_data_juicer_filters_samples_by_their_images(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
-    pytest.importorskip("data_juicer.ops.base_op", reason="needs py-data-juicer, which the [dev] extra leaves out for its size")
+    import_data_juicer()
     from data_juicer.utils.constant import Fields
 
-    from iqa_cli.data_juicer import STAT, IqaScoreFilter
+    from iqa_cli.data_juicer_filter import STAT, IqaScoreFilter
 
     names = sorted(expected)
     bound = float(np.median([record.score for record in expected.values() if record.score is not None]))
@@ -161,9 +171,42 @@ def test_data_juicer_filters_samples_by_their_images(model: Path, folder: Path, 
 
 
 @pytest.mark.filterwarnings("default")
-def test_fiftyone_takes_scores_as_a_field(model: Path, folder: Path, expected: dict[str, ScoreRecord]) -> None:
+def test_a_recipe_of_data_juicer_names_the_filter_by_its_file(
+    model: Path, folder: Path, expected: dict[str, ScoreRecord], tmp_path: Path
+) -> None:
+    import_data_juicer()
+    bound = float(np.median([record.score for record in expected.values() if record.score is not None]))
+    samples = [json.dumps({"text": "", "images": [str(folder / name)]}) for name in sorted(expected)]
+    (tmp_path / "samples.jsonl").write_text("\n".join(samples))
+    recipe = {
+        "project_name": "scores",
+        "dataset_path": str(tmp_path / "samples.jsonl"),
+        "export_path": str(tmp_path / "out" / "kept.jsonl"),
+        "np": 1,
+        "custom_operator_paths": [str(PACKAGE / "data_juicer_filter.py")],
+        "process": [{"iqa_score_filter": {"min_score": bound, "model": str(model)}}],
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))  # all JSON is YAML
+    command = [sys.executable, "-m", "data_juicer.tools.process_data", "--config", str(tmp_path / "recipe.yaml")]
+    done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kept = [json.loads(line)["images"] for line in (tmp_path / "out" / "kept.jsonl").read_text().splitlines()]
+    good = [name for name, record in expected.items() if record.score is not None and record.score >= bound]
+    assert sorted(Path(path).name for [path] in kept) == sorted(good)
+
+
+@pytest.mark.filterwarnings("default")
+def test_fiftyone_takes_scores_as_a_field(
+    model: Path, folder: Path, expected: dict[str, ScoreRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path))  # not that of who runs the tests
     fiftyone = pytest.importorskip("fiftyone", reason="needs fiftyone, which the [dev] extra leaves out: it brings a database")
-    dataset = fiftyone.Dataset.from_images_dir(str(folder))
+    from fiftyone.core.config import FiftyOneConfigError
+
+    try:
+        dataset = fiftyone.Dataset.from_images_dir(str(folder))
+    except FiftyOneConfigError as error:
+        pytest.skip(f"needs a MongoDB: {error}")
     with Scorer(model) as scorer:
         records = scorer.score_many(dataset.values("filepath"))
         dataset.set_values("iqa_score", [record.score for record in records])

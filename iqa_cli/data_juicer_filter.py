@@ -1,7 +1,9 @@
-"""Data-Juicer: a Filter that keeps samples by the scores of their images; importing this module makes recipes know it.
+"""Data-Juicer: a Filter that keeps samples by the scores of their images.
 
-import iqa_cli.data_juicer  # or, in a recipe, its path in custom_operator_paths
+A recipe knows it by the file of this module (which takes its name there, so it cannot have that of Data-Juicer itself), a
+program by importing it:
 
+custom_operator_paths: [.../site-packages/iqa_cli/data_juicer_filter.py]
 process:
 - iqa_score_filter: {min_score: 30, any_or_all: all}
 """
