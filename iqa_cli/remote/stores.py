@@ -6,10 +6,8 @@ An object that cannot be had is an Undecodable, for a row of its own; a store th
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum, auto
 from threading import Event, Lock
 from time import monotonic
 from typing import Any
@@ -17,6 +15,7 @@ from urllib.parse import urlsplit
 
 from iqa_cli.errors import DataError, ExtraMissing
 from iqa_cli.records import Status, Undecodable
+from iqa_cli.remote.failures import Failure, judge, quieten_libraries, say
 from iqa_cli.remote.members import refuse_large
 from iqa_cli.remote.names import HTTP, scheme_of
 from iqa_cli.scoring.sources import LazyFile
@@ -27,54 +26,6 @@ READ_TIMEOUT = 120.0  # seconds without an end of one request
 POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
 HOPELESS = 32  # objects in a row that cannot be read, after which the store is given up
 BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
-NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError"}
-REFUSED_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
-"""Codes by which S3 says that credentials are wrong, whatever they are used for."""
-UNREACHABLE = {
-    "ClientConnectorError",
-    "EndpointConnectionError",
-    "ConnectTimeoutError",
-    "ConnectionTimeoutError",
-    "ConnectError",
-}
-"""Names of exceptions of botocore, google-auth, aiohttp and httpx, which need not be installed."""
-
-
-class Failure(Enum):
-    """What a failed request means. PASSING: another attempt may help; UNREACHABLE: so, but maybe nothing there can be had."""
-
-    MISSING = auto()
-    DENIED = auto()
-    FATAL = auto()
-    UNREACHABLE = auto()
-    PASSING = auto()
-
-
-def judge(error: BaseException) -> Failure:
-    """What an exception of fsspec and the libraries below it means."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    status = getattr(error, "status", None)  # of an HTTP response
-    if names & NO_CREDENTIALS or type(error.__cause__).__name__ == "NoSuchBucket" or find_code(error) in REFUSED_KEYS:
-        return Failure.FATAL
-    if isinstance(error, FileNotFoundError) or status in (404, 410) or "EntryNotFoundError" in names:
-        return Failure.MISSING
-    if isinstance(error, PermissionError) or (isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)):
-        return Failure.DENIED
-    if names & UNREACHABLE or isinstance(error, ConnectionRefusedError | socket.gaierror):
-        return Failure.UNREACHABLE
-    return Failure.PASSING
-
-
-def find_code(error: BaseException) -> str:
-    """The code that S3 gave, of an exception of botocore, or of one that it became; "" for others."""
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-
-
-def say(error: BaseException) -> str:
-    """An exception in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 class Store:
@@ -245,6 +196,7 @@ def open_files(url: str, scheme: str) -> Any:
     try:
         import fsspec
 
+        quieten_libraries()
         options: dict[str, Any] = {}
         if scheme in HTTP:
             import aiohttp
