@@ -80,6 +80,33 @@ def test_what_is_killed_goes_on_and_nothing_is_lost_or_doubled(iqa: Run, model: 
     assert f"{len(done)} from an earlier run" in (tmp_path / "second").read_text()
 
 
+@pytest.mark.slow
+def test_a_machine_of_a_cluster_that_dies_costs_no_row(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes of Ray, as `ray start` makes them; one is killed when some parts are there."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    from ray.cluster_utils import Cluster
+
+    images, out = tmp_path / "set", tmp_path / "out"
+    images.mkdir()
+    for number in range(300):
+        shutil.copy(photos / ("01.jpg", "02.jpg", "04.jpg")[number % 3], images / f"{number:03}.jpg")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        ray = ("--engine", "ray", "--ray-address", cluster.address, "--actors", "2")
+        command = ("score", images, "-m", model, "--output", out, "--part-size", "3", *ray)
+        with running(*command, log=tmp_path / "log") as run:
+            wait_until(lambda: len(times(out)) >= 4)
+            cluster.remove_node(node, allow_graceful=False)
+            assert len(times(out)) < 90, "the node outlived the run"
+            assert run.wait() == 0, run.log.read_text()
+    finally:
+        cluster.shutdown()
+    assert read_parts(out) == score_whole(iqa, model, tmp_path, images)
+
+
 @pytest.mark.process
 def test_no_cluster_is_one_line(iqa_process: Run, model: Path, photos: Path, tmp_path: Path) -> None:
     done = iqa_process(
