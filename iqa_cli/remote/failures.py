@@ -56,10 +56,11 @@ def find_status(error: BaseException) -> int:
     """The status of the HTTP response that an exception is about; 0 where it is about none."""
     if type(error) is OSError and str(error).startswith("Forbidden: "):  # so gcsfs says it
         return 403
-    for name in ("status", "status_code", "code"):  # aiohttp; azure-core; gcsfs
-        status = getattr(error, name, None)
-        if isinstance(status, int):
-            return status
+    for each in (error, getattr(error, "response", None)):  # as the hub's exceptions have it
+        for name in ("status", "status_code", "code"):  # of aiohttp; azure-core and httpx; gcsfs
+            status = getattr(each, name, None)
+            if isinstance(status, int):
+                return status
     return 0
 
 

@@ -25,7 +25,9 @@ PATIENCE = 20.0  # seconds after which there is no further attempt
 READ_TIMEOUT = 120.0  # seconds without an end of one request
 POLL_INTERVAL = 0.1  # seconds between checks of whether the run was stopped
 HOPELESS = 32  # objects in a row that cannot be read, after which the store is given up
-BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
+HUB = "hf"
+HUB_KINDS = ("datasets", "spaces", "buckets")  # before owner and name; models have none
+BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", HUB)
 
 
 class Store:
@@ -105,7 +107,8 @@ class Store:
         try:
             self._wait(getattr(self.files, name)(self.files._strip_protocol(self.root)))
         except FileNotFoundError as error:
-            raise DataError(f"{self.root}: no such bucket, or not for these credentials") from error
+            kind = "repository" if self.scheme == HUB else "bucket"
+            raise DataError(f"{self.root}: no such {kind}, or not for these credentials") from error
         except Exception:  # one may read objects of a bucket without being allowed to ask about it
             return
 
@@ -173,8 +176,7 @@ class Stores:
 
     def open(self, url: str) -> tuple[Store, str] | None:
         """The store of a URL, and the path in it; None where nothing is known of its kind. Raises ExtraMissing, DataError."""
-        scheme = scheme_of(url)
-        root = f"{scheme}://{urlsplit(url).netloc}"
+        scheme, root = scheme_of(url), root_of(url)
         store = self.opened.get(root)
         if store is None:
             files = open_files(url, scheme)
@@ -189,6 +191,15 @@ class Stores:
         if opened is None:
             raise DataError(f"{root}: nothing is known of URLs of this kind")
         return opened[0]
+
+
+def root_of(url: str) -> str:
+    """The URL of what is there or not as a whole: a bucket, a host, or a repository of the hub."""
+    parts, scheme = urlsplit(url), scheme_of(url)
+    if scheme != HUB:
+        return f"{scheme}://{parts.netloc}"
+    names = [parts.netloc, *parts.path.split("/")[1:]]
+    return f"{scheme}://{'/'.join(names[: 3 if names[0] in HUB_KINDS else 2])}"
 
 
 def open_files(url: str, scheme: str) -> Any:

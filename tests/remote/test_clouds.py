@@ -1,4 +1,4 @@
-"""Stores other than S3: Google Cloud Storage by an emulator, Azure by Azurite where it is installed, and how both refuse."""
+"""Stores other than S3: Google Cloud Storage by an emulator, Azure by Azurite where there is one, the hub by a copy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import BUCKET, Run, read_rows
+from hub import REPOSITORY, serving_hub
 from in_process import environment
 from shards import read_files
 
@@ -161,3 +162,25 @@ def test_a_connection_string_of_azure_that_is_none_is_one_line(iqa: Run, model: 
     pytest.importorskip("adlfs", reason="needs the [remote] extra")
     done = iqa("score", f"az://{BUCKET}/set", "-m", model, env=environment(AZURE_STORAGE_CONNECTION_STRING="nonsense"))
     check_refusal(done, b"Connection string")
+
+
+# ---- the hub ----
+
+
+@pytest.mark.process
+def test_a_data_set_of_the_hub_scores_as_a_folder_does(iqa_process: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name, data in [*read_files(photos)[:3], ("zz.jpg", b"text")]:
+        (folder / name).write_bytes(data)
+    local = read_rows(iqa_process("score", photos, "-m", model).stdout)
+    with serving_hub(tmp_path) as url:
+        env, root = environment(HF_ENDPOINT=url), f"hf://datasets/{REPOSITORY}"
+        for named in ("set", "", "set/*"):
+            rows = read_rows(iqa_process("score", f"{root}/{named}", f"{root}/set/none.jpg", "-m", model, env=env).stdout)
+            assert [row["path"] for row in rows[:3]] == [f"{root}/set/{name}" for name, _ in read_files(photos)[:3]]
+            assert [row["score"] for row in rows[:3]] == [row["score"] for row in local[:3]]
+            assert [row["status"] for row in rows[3:]] == ["unsupported", "missing"]
+        for other in ("owner/other", "owner/other/set", "owner/other/0.tar"):
+            done = iqa_process("score", f"hf://datasets/{other}", "-m", model, env=env)
+            check_refusal(done, b"hf://datasets/owner/other: no such repository")
