@@ -32,7 +32,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize(
     "name",
     [
-        *("blended", "card", "detail", "explaining.maps", "explaining.reasons", "gate", "grid", "groups", "latency", "load"),
+        *("blended", "card", "detail", "explaining.fitting", "explaining.maps", "explaining.reasons"),
+        *("gate", "grid", "groups", "latency", "load"),
         *("scale", "speed", "stragglers", "training_speed"),
     ],
 )

@@ -2,8 +2,7 @@
 
 Blocks: how much more values jump at the edges of blocks of 8 px than within (Wang, Sheikh and Bovik, ICIP 2002). Tones: a line
 in the spectrum of the histogram, as even steps between tones give it. Enlarging: the second derivative of interpolated pixels
-comes and goes with the places between the old ones (Gallagher, *Detection of linear and cubic interpolation*, CRV 2005), and
-the spectrum ends before the highest frequencies.
+comes and goes with the places between the old ones (Gallagher, *Detection of linear and cubic interpolation*, CRV 2005).
 """
 
 from __future__ import annotations
@@ -17,9 +16,6 @@ Rgb = npt.NDArray[np.uint8]
 
 BLOCK = 8  # px of a JPEG's blocks
 JUMP = 20.0  # values: a larger one is an edge of the picture
-TILE, TILES = 128, 4  # px of a tile whose spectrum is taken; of them across and down
-BANDS = np.arange(0.1, 0.46, 0.05)  # cycles a px, where bands of the spectrum begin and end
-FAINT = 0.01  # of the power of a band: less is nothing
 SAMPLE = 400_000  # pixels whose tones are counted, about
 VALUES = np.arange(256, dtype=np.float64)
 FINE = 2048  # points of the spectrum of a histogram
@@ -83,22 +79,3 @@ def measure_row_rhythm(luma: Floats) -> float:
     for harmonic in range(1, 5):
         wanted &= np.abs(frequency - harmonic / 8) > 3 / len(profile)
     return float(line[wanted].max() / (np.median(line[wanted]) + 1e-6)) if wanted.any() else 0.0
-
-
-def measure_cutoff(luma: Floats) -> float:
-    """By how much the spectrum falls within a tenth of the sampling rate, where it falls most: log10, the median over tiles."""
-    if min(luma.shape) < TILE:
-        return 0.0
-    window = np.outer(np.hanning(TILE), np.hanning(TILE))
-    radius = np.maximum(np.abs(np.fft.fftfreq(TILE))[:, None], np.fft.rfftfreq(TILE)[None])
-    band = np.digitize(radius, BANDS)
-    tops, lefts = (np.unique(np.linspace(0, side - TILE, TILES).astype(int)) for side in luma.shape)
-    falls = []
-    for top in tops:
-        for left in lefts:
-            tile = luma[top : top + TILE, left : left + TILE]
-            power = np.abs(np.fft.rfft2((tile - tile.mean()) * window)) ** 2 * radius**2
-            sums = np.bincount(band.ravel(), power.ravel(), len(BANDS) + 1)[1:-1]
-            means = np.log10(sums / np.bincount(band.ravel(), minlength=len(BANDS) + 1)[1:-1] + FAINT)
-            falls.append(float((means[:-2] - means[2:]).max()))
-    return float(np.median(falls))

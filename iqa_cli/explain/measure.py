@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.explain.coding import measure_blocks, measure_cutoff, measure_rhythm, measure_steps
-from iqa_cli.explain.color import measure_cast
+from iqa_cli.explain.coding import measure_blocks, measure_rhythm, measure_steps
+from iqa_cli.explain.color import describe_color, is_gray
 from iqa_cli.explain.content import (
     count_colors,
+    cut_intact,
+    measure_bend,
     measure_evenness,
-    measure_lost,
     measure_plainness,
     measure_regularity,
     measure_structure,
+    measure_waves,
 )
-from iqa_cli.explain.edges import MANY, find_blur, find_edges, find_halo, find_shake
-from iqa_cli.explain.light import SIDE, measure_exposure, measure_spread, measure_unused
+from iqa_cli.explain.edges import MANY, find_blur, find_edges, find_shake
+from iqa_cli.explain.enlarging import describe_spectrum
+from iqa_cli.explain.fit import read_fits
+from iqa_cli.explain.light import SIDE, describe_light, measure_exposure, measure_unused
 from iqa_cli.explain.noise import find_unclipped, measure_color_noise, measure_noise, measure_specks
+from iqa_cli.explain.quantisation import find_quality
+from iqa_cli.explain.sharpening import describe_detail
 from iqa_cli.images.crops import Rgb
 
 Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
 MEGAPIXELS = 3.0  # of a picture that is measured, at most; JPEGs are decoded about as large for the networks
 CENTER = 0.8e6  # px in the middle of it that single pixels are looked at in
 SPARSE = 0.4e6  # px of it, evenly drawn, that its colours and plain areas are counted in
 SHORT_SIDE = 512  # px of the picture that edges are measured in, at most
-SOFT = 0.95  # px of blur in that, from which nothing can be said of enlarging by the spectrum
-LOST = 0.04  # the share of lost rows from which plain areas say nothing of what the picture is
 BEST_QUALITY = 100.0  # of what is no JPEG
 
 
@@ -40,24 +46,17 @@ def measure_picture(rgb: Rgb, width: int, jpeg_quality: float | None = None) -> 
     width: in px of the whole picture in its own size, of which rgb may be a reduction. jpeg_quality: as its file says it, if it
     does.
     """
-    pixels = rgb.shape[0] * rgb.shape[1]
-    seen = halve(rgb, ceil((pixels / (MEGAPIXELS * 1e6)) ** 0.5))
-    gray = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
-    edges, grain = measure_edges(reduce(gray, SHORT_SIDE / min(gray.shape))), measure_grain(cut_center(seen))
-    if edges["blur"] > SOFT:
-        grain["cutoff"] = 0.0  # the spectrum of a blurred picture ends early, too
-    lost = measure_lost(seen)
-    step = ceil((gray.size / SPARSE) ** 0.5)
-    content = measure_content(np.ascontiguousarray(seen[::step, ::step]))
-    if lost > LOST:
-        content["plainness"] = 0.0  # what is lost is plain, too
+    seen = view(rgb)
+    intact, lost = cut_intact(seen)
+    step = ceil((seen.shape[0] * seen.shape[1] / SPARSE) ** 0.5)
     return {
-        "megapixels": pixels * (width / rgb.shape[1]) ** 2 / 1e6,
+        "megapixels": rgb.shape[0] * rgb.shape[1] * (width / rgb.shape[1]) ** 2 / 1e6,
         "jpeg_quality": BEST_QUALITY if jpeg_quality is None else jpeg_quality,
-        **edges,
-        **grain,
-        **measure_tones(reduce(seen, SIDE / max(gray.shape))),
-        **content,
+        **measure_edges(view_edges(find_gray(seen))),
+        **measure_grain(cut_center(seen)),
+        **measure_tones(view_tones(seen)),
+        **measure_content(np.ascontiguousarray(seen[::step, ::step])),
+        "plainness": measure_plain(np.ascontiguousarray(intact[::step, ::step])),  # what is lost is plain, too
         "lost_share": lost,
     }
 
@@ -66,48 +65,92 @@ def measure_edges(gray: Bytes) -> dict[str, float]:
     """How sharp edges are, uint8 [H, W]."""
     luma = gray.astype(np.float32)
     edges = find_edges(luma)
-    return {"blur": find_blur(edges), "shake": find_shake(find_edges(luma, MANY)), "halo": find_halo(luma, edges)}
+    sharpening = float(read_fits().sharpening.predict(describe_detail(gray, edges))[0])
+    return {"blur": find_blur(edges), "shake": find_shake(find_edges(luma, MANY)), "sharpening": 2.0**sharpening - 1}
 
 
 def measure_grain(rgb: Rgb) -> dict[str, float]:
     """What single pixels do: noise, and what coding and enlarging leave."""
-    gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    gray = find_gray(rgb)
     luma = gray.astype(np.float32)
+    traces = measure_traces(luma)
     return {
-        "noise": measure_noise(luma, find_unclipped(luma)),
+        **traces,
         "color_noise": measure_color_noise(rgb),
         "specks": measure_specks(gray),
-        "blocks": measure_blocks(luma),
+        "earlier_jpeg_quality": find_quality(luma),
         "steps": measure_steps(rgb),
-        "rhythm": measure_rhythm(luma),
-        "cutoff": measure_cutoff(luma),
+        "enlarging": float(read_fits().enlarging.predict(describe_enlarging(luma, traces))[0]),
     }
+
+
+def measure_traces(luma: Floats) -> dict[str, float]:
+    """What is left in pixels of grey, float32 [H, W]: noise, blocks, and the rhythm of enlarging."""
+    return {
+        "noise": measure_noise(luma, find_unclipped(luma)),
+        "blocks": measure_blocks(luma),
+        "rhythm": measure_rhythm(luma),
+    }
+
+
+def describe_enlarging(luma: Floats, traces: Mapping[str, float]) -> list[float]:
+    """64 features that enlarging is told by: those of the spectrum, and the traces."""
+    grain = (float(np.log2(traces["noise"] + 0.05)), traces["blocks"], float(np.log2(traces["rhythm"] + 1)))
+    return [*describe_spectrum(luma), *grain]
 
 
 def measure_tones(rgb: Rgb) -> dict[str, float]:
     """Light and colour of a small picture."""
-    light, (white, clipped) = measure_exposure(rgb), measure_spread(rgb)
+    light, stops = measure_exposure(rgb), float(read_fits().exposure.predict(describe_light(rgb))[0])
     return {
+        "stops_too_light": stops,
+        "stops_too_dark": -stops,
         "highlight": light.highlight,
         "white": light.white,
         "contrast": light.contrast,
-        "white_spread": white,
-        "clipped_spread": clipped,
         "unused_tones": measure_unused(rgb),
-        "cast": measure_cast(rgb),
+        "cast": 0.0 if is_gray(rgb) else float(np.hypot(*read_fits().cast.predict(describe_color(rgb)))),
     }
+
+
+def measure_plain(rgb: Rgb) -> float:
+    """How plain a picture is, as pages and drawings are."""
+    return measure_plainness(find_gray(rgb), count_colors(rgb))
 
 
 def measure_content(rgb: Rgb) -> dict[str, float]:
-    """What tells photos from other pictures."""
-    gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-    luma, colors = gray.astype(np.float32), count_colors(rgb)
+    """What else tells photos from other pictures."""
+    luma = find_gray(rgb).astype(np.float32)
     return {
-        "plainness": measure_plainness(gray, colors),
-        "evenness": measure_evenness(luma, colors),
+        "evenness": measure_evenness(luma, count_colors(rgb)),
         "structure": measure_structure(luma),
         "regularity": measure_regularity(luma),
+        "waves": measure_waves(luma),
+        "bend": measure_bend(luma),
     }
+
+
+# ---- views: what is measured where ----
+
+
+def view(rgb: Rgb) -> Rgb:
+    """The picture as it is measured: reduced by a whole factor to three megapixels at most."""
+    return halve(rgb, ceil((rgb.shape[0] * rgb.shape[1] / (MEGAPIXELS * 1e6)) ** 0.5))
+
+
+def view_tones(seen: Rgb) -> Rgb:
+    """The small picture that light and colours are measured of."""
+    return reduce(seen, SIDE / max(seen.shape[:2]))
+
+
+def view_edges(gray: Bytes) -> Bytes:
+    """The picture that edges are measured in."""
+    return reduce(gray, SHORT_SIDE / min(gray.shape))
+
+
+def find_gray(rgb: Rgb) -> Bytes:
+    """Luma, uint8 [H, W]."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def halve(rgb: Rgb, factor: int) -> Rgb:

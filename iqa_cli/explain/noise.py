@@ -38,7 +38,8 @@ def find_unclipped(luma: Floats) -> npt.NDArray[np.bool_]:
 
 def measure_color_noise(rgb: Rgb, q: float = 0.25) -> float:
     """The same of Cb or Cr, whichever has more, in cells of two by two px: raw converters leave coarse blotches."""
-    half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    size = max(1, round(rgb.shape[1] / 2)), max(1, round(rgb.shape[0] / 2))
+    half = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     planes = cv2.cvtColor(half, cv2.COLOR_RGB2YCrCb).astype(np.float32)
     valid = find_unclipped(planes[..., 0])
     return max(measure_noise(np.ascontiguousarray(planes[..., channel]), valid, q) for channel in (1, 2))

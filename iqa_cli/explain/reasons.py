@@ -56,7 +56,14 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind(
             NOT_PHOTO,
-            (Rule("plainness", 0.25), Rule("regularity", 0.42), Rule("evenness", 0.65), Rule("structure", 0.06, below=True)),
+            (
+                Rule("plainness", 0.2),
+                Rule("regularity", 0.42),
+                Rule("waves", 0.62),
+                Rule("evenness", 0.65),
+                Rule("bend", 0.05, below=True),
+                Rule("structure", 0.06, below=True),
+            ),
             "This looks like a screenshot, a page, a drawing, a pattern or plain noise, not like a photo.",
             "The score was learnt from photos alone: do not rely on it here.",
             "no photo: send a photo, not a screenshot or a drawing",
@@ -91,14 +98,14 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "dark",
-            (Rule("highlight", 58.0, below=True),),
+            (Rule("stops_too_dark", 1.3), Rule("highlight", 40.0, below=True)),
             "Hardly anything in the picture is light.",
             "Take it in better light, or expose it longer.",
             "too dark: take it in better light",
         ),
         Kind(
             "bright",
-            (Rule("white", 0.28), Rule("white_spread", 0.03), Rule("clipped_spread", 0.3)),
+            (Rule("stops_too_light", 1.3), Rule("white", 0.35)),
             "Large parts are plain white, without any detail.",
             "Expose it shorter, or do not take it against the light.",
             "too bright: take it with less light, or not against the light",
@@ -112,7 +119,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "blocky",
-            (Rule("blocks", 1.95), Rule("jpeg_quality", 30.0, below=True)),
+            (Rule("blocks", 2.6), Rule("earlier_jpeg_quality", 30.0, below=True), Rule("jpeg_quality", 30.0, below=True)),
             "The picture was compressed so much that its blocks show.",
             "Save it again from the original, at a quality of 85 or more.",
             "compressed too much: send the photo as it came from the camera",
@@ -126,21 +133,21 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "cast",
-            (Rule("cast", 1.7),),
+            (Rule("cast", 3.8),),
             "One colour lies over all of the picture.",
             "Set the white balance to the light there was.",
             "a colour lies over all of it: set the white balance, or take it in daylight",
         ),
         Kind(
             "oversharp",
-            (Rule("halo", 0.17),),
+            (Rule("sharpening", 0.9),),
             "Edges have halos: the picture was sharpened too much.",
             "Develop it again with less sharpening.",
             "sharpened too much: send the photo as it came from the camera",
         ),
         Kind(
             "upscaled",
-            (Rule("rhythm", 10.0), Rule("cutoff", 0.88)),
+            (Rule("rhythm", 10.0), Rule("enlarging", 0.45)),
             "The picture was enlarged: it has fewer real pixels than it seems to have.",
             "Use the original in its own size.",
             "enlarged: send the photo as it came from the camera",

@@ -28,7 +28,8 @@ def test_json_has_the_numbers_the_words_and_the_map(iqa: Run, model: Path) -> No
     dark, good = map(json.loads, done.stdout.splitlines())
     assert done.returncode == 0
     assert dark["reasons"][0] == "dark"
-    assert dark["reason_values"][0]["value"] < dark["reason_values"][0]["threshold"]
+    assert dark["reason_values"][0]["measurement"] == "stops_too_dark"
+    assert dark["reason_values"][0]["value"] > dark["reason_values"][0]["threshold"]
     assert dark["reason_values"][0]["advice"].startswith("Take it in better light")
     rows, columns = np.array(dark["map"]).shape
     assert (columns, round(rows / columns, 1)) == (64, 0.7)

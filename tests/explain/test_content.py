@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from iqa_cli.explain.content import measure_lost
+from iqa_cli.explain.content import cut_intact
 from iqa_cli.explain.measure import measure_picture
 from iqa_cli.explain.reasons import find_reasons
 
@@ -43,7 +43,29 @@ def draw_stripes() -> np.ndarray:
     return np.repeat(np.tile(wave, (400, 1))[..., None], 3, axis=2).astype(np.uint8)
 
 
-@pytest.mark.parametrize("draw", [draw_text, draw_chart, draw_noise, draw_stripes])
+def draw_rings() -> np.ndarray:
+    """Rings that lie closer the farther out they are: no one frequency stands out of the whole."""
+    y, x = np.mgrid[:600, :600] - 300.0
+    return np.repeat(np.rint(128 + 90 * np.cos((x * x + y * y) / 5000))[..., None], 3, axis=2).astype(np.uint8)
+
+
+def draw_slope() -> np.ndarray:
+    """An even slope of colours, a little noisy."""
+    y, x = np.mgrid[:480, :640]
+    slope = (x * 0.2 + y * 0.1)[..., None] + (20, 40, 60) + np.random.default_rng(0).normal(0, 1.5, (480, 640, 3))
+    return np.rint(slope).astype(np.uint8)
+
+
+def draw_terminal() -> np.ndarray:
+    """A terminal whose lower half is empty: it is one colour from edge to edge, and so looks lost."""
+    sheet = Image.new("RGB", (800, 600), "#300a24")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for row in range(14):
+        draw.text((8, 8 + 19 * row), "$ ls -l   total 48   drwxr-xr-x  2 user user", fill="#eeeeee", font=font)
+    return np.asarray(sheet)
+
+
+@pytest.mark.parametrize("draw", [draw_text, draw_chart, draw_noise, draw_stripes, draw_rings, draw_slope, draw_terminal])
 def test_pages_charts_patterns_and_noise_are_no_photos(draw: object) -> None:
     assert "not_photo" in name_reasons(draw())
 
@@ -68,11 +90,13 @@ def test_what_was_done_to_photos_is_named(name: str, kind: str, code: str) -> No
 
 def test_grey_rows_and_columns_at_an_end_are_lost() -> None:
     photo = np.asarray(Image.open(FOLDER / "coffee.jpg").convert("RGB"))
-    assert measure_lost(photo) == 0
+    assert cut_intact(photo)[1] == 0
     for cut in (np.s_[300:], np.s_[:100], np.s_[:, 450:], np.s_[:, :150]):
         lost = photo.copy()
         lost[cut] = 128
-        assert measure_lost(lost) == pytest.approx(0.25, abs=0.01)
+        intact, share = cut_intact(lost)
+        assert share == pytest.approx(0.25, abs=0.01)
+        assert intact.size == pytest.approx(0.75 * photo.size, rel=0.01)
         assert "partly_lost" in name_reasons(lost)
         assert "not_photo" not in name_reasons(lost)
 
@@ -81,4 +105,4 @@ def test_grey_rows_and_columns_at_an_end_are_lost() -> None:
 def test_a_black_or_white_frame_is_no_loss(tone: int) -> None:
     framed = np.asarray(Image.open(FOLDER / "coffee.jpg").convert("RGB")).copy()
     framed[320:] = tone
-    assert measure_lost(framed) == 0
+    assert cut_intact(framed)[1] == 0
