@@ -86,6 +86,7 @@ TORCH_FREE = {
         "training.detail",
         "training.detail.options",
         "training.detail.samples",
+        "training.detail.views",
         "training.events",
     ),
 }

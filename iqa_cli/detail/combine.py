@@ -1,4 +1,4 @@
-"""From the estimates of a photo's patches to what is said of the photo."""
+"""From the estimates of a photo's patches, and of their spectrum, to what is said of the photo."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from iqa_cli.records import Detail, Patch
 Floats = npt.NDArray[np.float64]
 
 SHARPEST = 0.4  # the share of the evidence that a photo's resolution is judged by: that of its sharpest patches
-CHOSEN, LITTLE = 0.4, 0.3
-"""The reduction of patches that were chosen by it is too small: by so much of their SD, and by so much of itself at most. It
-matters to megapixels; the detail, which is compared with itself, is steadier without."""
 NOISY = 16.0  # SD of noise that halves the detail
 NINETY = 1.645  # SDs to both sides of a mean that hold nine in ten
 LEAST_SPREAD = 0.1  # of log2 of the reduction: as well as it is known at best
@@ -44,12 +41,19 @@ class Estimates:
         return np.asarray(1.0 / (np.square(self.spreads[name]) + LEAST_SPREAD**2))
 
 
-def combine(estimates: Estimates, native: NativePatches) -> Detail:
-    """What the patches of a photo say of it."""
+@dataclass(frozen=True)
+class Whole:
+    """What the spectrum of all patches says of the photo. reduction: as of `Estimates`; spread: its SD."""
+
+    reduction: float
+    spread: float
+
+
+def combine(estimates: Estimates, whole: Whole, native: NativePatches) -> Detail:
+    """What the patches of a photo say of it, each and together."""
     shares = weigh_sharpest(estimates.reduction, estimates.weigh("reduction"))
     reduction = max(0.0, float(shares @ estimates.reduction))
-    lost = reduction + min(CHOSEN * find_own_spread(estimates, shares), LITTLE * reduction)
-    spread = NINETY * find_spread(estimates, shares, lost)
+    lost, spread = max(0.0, whole.reduction), NINETY * max(whole.spread, LEAST_SPREAD)
     blur, scale, shake = (float(shares @ values) for values in (estimates.blur, estimates.scale, estimates.shake))
     noise, compression = (average(getattr(estimates, name), estimates.weigh(name)) for name in ("noise", "compression"))
     megapixels = native.height * native.width / 1e6
@@ -72,18 +76,6 @@ def weigh_sharpest(reduction: Floats, weights: Floats) -> Floats:
 def average(values: Floats, weights: Floats) -> float:
     """The mean of what all patches say of one photo, by what they know."""
     return float(np.average(values, weights=weights))
-
-
-def find_own_spread(estimates: Estimates, shares: Floats) -> float:
-    """The SD that patches give their reductions, root of the mean square."""
-    return float((shares @ np.square(estimates.spreads["reduction"])) ** 0.5)
-
-
-def find_spread(estimates: Estimates, shares: Floats, mean: float) -> float:
-    """The SD of the reduction of a photo: what its patches are uncertain by, and what the sharpest of them differ by."""
-    own = find_own_spread(estimates, shares) ** 2
-    between = float(shares @ np.square(estimates.reduction - mean))
-    return float((own / 2 + between + LEAST_SPREAD**2) ** 0.5)
 
 
 def keep_after(noise: float) -> float:

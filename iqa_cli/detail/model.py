@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from iqa_cli.detail.combine import Estimates, combine
+from iqa_cli.detail.combine import Estimates, Whole, combine
 from iqa_cli.detail.native import SIDE, Luma, NativePatches
-from iqa_cli.detail.outputs import OFFSETS, decode_outputs
+from iqa_cli.detail.outputs import LOG_VARIANCE, OFFSETS, decode_outputs
 from iqa_cli.errors import WeightsError
 from iqa_cli.images.crops import Rgb, make_region
 from iqa_cli.models.card import WeightFile, hash_file
@@ -21,20 +22,23 @@ from iqa_cli.records import Detail, Patch
 __all__ = ["Detail", "DetailModel", "Patch", "open_detail"]
 
 NAME = "detail"  # of the folder of its files, and of them
-KEYS = {"name", "summary", "licence", "side", "outputs", "training", "results", "limits", "file"}
+KEYS = {"name", "summary", "licence", "side", "outputs", "training", "results", "limits", "file", "spectrum"}
 """Of its card, as JSON beside the weights: they are no scoring model, and so no model card."""
 
 
 class DetailModel:
     """Measures how much of a photo's resolution is real. Safe to call from many threads.
 
-    path: the .onnx file, its card beside it. Raises WeightsError where one of them is missing, broken or not about the other.
+    path: the .onnx file; its card and the network for spectra lie beside it. sha256: of both networks. Raises WeightsError
+    where one of them is missing, broken or not about the others.
     """
 
     def __init__(self, path: Path) -> None:
         self.card = read_detail_card(path.with_suffix(".json"))
-        self.sha256 = verify(path, WeightFile(**self.card["file"]))
-        self.network = OnnxPatches(path)
+        beside = name_spectrum(path)
+        digests = (verify(path, WeightFile(**self.card["file"])), verify(beside, WeightFile(**self.card["spectrum"]["file"])))
+        self.sha256 = sha256("".join(digests).encode()).hexdigest()
+        self.network, self.spectrum = OnnxPatches(path), OnnxPatches(beside)
 
     def measure(self, rgb: Rgb) -> Detail:
         """The detail of a photo, uint8 [H, W, 3], upright sRGB in native pixels."""
@@ -45,7 +49,7 @@ class DetailModel:
 
     def judge(self, native: NativePatches) -> Detail:
         """The detail of a photo from its patches. Raises WeightsError where the network fails."""
-        return combine(self.estimate(native.patches), native)
+        return combine(self.estimate(native.patches), self.estimate_whole(native.patches), native)
 
     def estimate(self, patches: Luma) -> Estimates:
         """What is estimated of each patch, uint8 [n, SIDE, SIDE]. Raises WeightsError where the network fails."""
@@ -55,10 +59,25 @@ class DetailModel:
         except ValueError as error:
             raise WeightsError(f"{self.network.path}: not a network for detail: {error}") from error
 
+    def estimate_whole(self, patches: Luma) -> Whole:
+        """What the spectrum of all patches says, uint8 [n, SIDE, SIDE]. Raises WeightsError where the network fails."""
+        outputs = self.spectrum.run(patches[:, None].astype(np.float32))
+        if outputs.shape != (1, 2):
+            raise WeightsError(
+                f"{self.spectrum.path}: not a network for spectra: 2 outputs are needed, not {list(outputs.shape)}"
+            )
+        mean, log = outputs[0].astype(np.float64)
+        return Whole(float(mean), float(np.exp(np.clip(log, *LOG_VARIANCE) / 2)))
+
 
 def open_detail(path: Path | None = None) -> DetailModel:
     """The model in an .onnx file; None: the one that comes with the tool. Raises WeightsError where it cannot be opened."""
     return DetailModel(path or released_folder() / NAME / f"{NAME}.onnx")
+
+
+def name_spectrum(path: Path) -> Path:
+    """The network for spectra beside the one for patches."""
+    return path.with_suffix(".spectrum.onnx")
 
 
 def read_detail_card(path: Path) -> dict[str, Any]:
@@ -67,10 +86,12 @@ def read_detail_card(path: Path) -> dict[str, Any]:
         card = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(card, dict) or set(card) != KEYS or card["side"] != SIDE or card["outputs"] != list(OFFSETS):
             raise ValueError("other keys, or another network")
+        for part in (card, card["spectrum"]):
+            WeightFile(**part["file"])
         return dict(card)
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the card: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(f"{path}: not a card of a network for detail: {error}") from error
 
 

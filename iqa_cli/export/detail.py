@@ -1,4 +1,4 @@
-"""export: the network for detail -> ONNX with its card, put in place once ONNX Runtime agrees with PyTorch."""
+"""export: the networks for detail -> ONNX with their card, put in place once ONNX Runtime agrees with PyTorch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
-from iqa_cli.detail.model import NAME
+from iqa_cli.detail.model import NAME, name_spectrum, read_detail_card
 from iqa_cli.detail.native import SIDE
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.errors import DataError, WeightsError
@@ -21,45 +22,75 @@ from iqa_cli.files.replacing import replacing
 from iqa_cli.models.card import WeightFile
 from iqa_cli.models.onnx_backend import OnnxPatches
 from iqa_cli.networks.detail import DetailNetwork
+from iqa_cli.networks.spectrum import SpectrumNetwork
 
 PARITY = 1e-3  # of a logarithm to base 2: what the two backends may differ by
-SUMMARY = "How much of a photo's resolution is real: a small network on patches of native pixels."
+SUMMARY = "How much of a photo's resolution is real: small networks on patches of native pixels and on their spectrum."
 LIMITS = (
     "Where a photo has no fine structure, as fog and skies, nothing can be told: the interval is then wide.",
     "Pixels alone are seen: what a denoiser or a generator has invented may count as real.",
 )
 
 
-def export_detail(network: DetailNetwork, output: Path, training: Mapping[str, Any]) -> float:
-    """Write the network and its card beside it; the largest difference from PyTorch on random patches.
+def export_detail(
+    network: DetailNetwork,
+    spectrum: SpectrumNetwork,
+    output: Path,
+    training: Mapping[str, Any],
+    spectrum_training: Mapping[str, Any],
+) -> float:
+    """Write both networks and their card beside the first; the largest difference from PyTorch on random patches.
 
-    training: what the card says of it. Raises WeightsError where the two differ, DataError where a file cannot be written.
+    training, spectrum_training: what the card says of it. Raises WeightsError where backends differ, DataError where a file
+    cannot be written.
     """
+    differences = [write_network(network, output), write_network(spectrum, name_spectrum(output))]
+    write_card(output, describe_detail(output, training, spectrum_training))
+    return max(differences)
+
+
+def export_spectrum(spectrum: SpectrumNetwork, output: Path, training: Mapping[str, Any]) -> float:
+    """Write the network for spectra alone, and what the card beside the other says of it; otherwise as `export_detail`."""
+    card = read_detail_card(output.with_suffix(".json"))
+    difference = write_network(spectrum, name_spectrum(output))
+    write_card(output, card | {"spectrum": describe_spectrum(output, training)})
+    return difference
+
+
+def write_network(network: nn.Module, output: Path) -> float:
+    """Put one network in place once the backends agree; their largest difference. Raises WeightsError, DataError."""
     try:
         with replacing(output) as aside:
             write_detail_onnx(network, aside)
             difference = measure_difference(network, aside)
             if difference > PARITY:
                 raise WeightsError(f"{output}: not written: ONNX differs from PyTorch by {difference:.2g}, over {PARITY:g}")
-        card = describe_detail(WeightFile.of(output), training)
-        with replacing(output.with_suffix(".json")) as aside:
-            aside.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{output}: cannot write: {error.strerror}") from error
     return difference
 
 
-def write_detail_onnx(network: DetailNetwork, path: Path) -> None:
-    """The network as one file: "patches" [n, 1, SIDE, SIDE] -> "outputs" [n, 2 x outputs]; n is free."""
+def write_card(output: Path, card: Mapping[str, Any]) -> None:
+    """Put the card in place. Raises DataError."""
+    path = output.with_suffix(".json")
+    try:
+        with replacing(path) as aside:
+            aside.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot write: {error.strerror}") from error
+
+
+def write_detail_onnx(network: nn.Module, path: Path) -> None:
+    """A network as one file: "patches" [n, 1, SIDE, SIDE] -> "outputs"; n is free."""
     free = {0: torch.export.Dim("n", min=1, max=4096)}
-    model = trace(network, torch.zeros(2, 1, SIDE, SIDE), free, ("patches", "outputs"))
+    model = trace(network.eval(), torch.zeros(2, 1, SIDE, SIDE), free, ("patches", "outputs"))
     forget_making(model.graph)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
 @torch.no_grad()
-def measure_difference(network: DetailNetwork, path: Path) -> float:
+def measure_difference(network: nn.Module, path: Path) -> float:
     """The largest difference between the backends, on patches of noise and of steps."""
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (4, 1, SIDE, SIDE)).astype(np.float32)
@@ -68,8 +99,8 @@ def measure_difference(network: DetailNetwork, path: Path) -> float:
     return float(np.abs(OnnxPatches(path).run(patches) - expected).max())
 
 
-def describe_detail(file: WeightFile, training: Mapping[str, Any]) -> dict[str, Any]:
-    """The card."""
+def describe_detail(output: Path, training: Mapping[str, Any], spectrum_training: Mapping[str, Any]) -> dict[str, Any]:
+    """The card of two networks that are in place."""
     return {
         "name": NAME,
         "summary": SUMMARY,
@@ -79,5 +110,11 @@ def describe_detail(file: WeightFile, training: Mapping[str, Any]) -> dict[str, 
         "training": dict(training),
         "results": [],
         "limits": list(LIMITS),
-        "file": asdict(file),
+        "file": asdict(WeightFile.of(output)),
+        "spectrum": describe_spectrum(output, spectrum_training),
     }
+
+
+def describe_spectrum(output: Path, training: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card says of the network for spectra."""
+    return {"training": dict(training), "file": asdict(WeightFile.of(name_spectrum(output)))}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from iqa_cli.detail.combine import Estimates, combine, weigh_sharpest
+from iqa_cli.detail.combine import Estimates, Whole, combine, weigh_sharpest
 from iqa_cli.detail.native import SIDE, NativePatches
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.records import Detail
@@ -19,8 +19,8 @@ def estimate(reduction: list[float], spread: float = 0.2, **values: float) -> Es
     return Estimates(np.array(reduction), **values, spreads=dict.fromkeys(OFFSETS, np.full(4, spread)))
 
 
-def judge(estimates: Estimates) -> Detail:
-    return combine(estimates, NATIVE)
+def judge(estimates: Estimates, reduction: float = 0.0, spread: float = 0.2) -> Detail:
+    return combine(estimates, Whole(reduction, spread), NATIVE)
 
 
 def test_a_sharp_photo_has_all_its_pixels() -> None:
@@ -30,7 +30,7 @@ def test_a_sharp_photo_has_all_its_pixels() -> None:
 
 
 def test_half_the_side_is_a_quarter_of_the_pixels() -> None:
-    detail = judge(estimate([1.0] * 4, spread=0.0))
+    detail = judge(estimate([1.0] * 4), 1.0)
     assert detail.detail == pytest.approx(50)
     assert detail.effective_mp == pytest.approx(3)
     assert detail.effective_low < 3 < detail.effective_high <= 12
@@ -41,24 +41,27 @@ def test_blurred_surroundings_do_not_count() -> None:
 
 
 def test_nothing_is_more_than_sharp() -> None:
-    detail = judge(estimate([-0.4] * 4))
+    detail = judge(estimate([-0.4] * 4), -0.4)
     assert (detail.detail, detail.effective_mp, detail.effective_high) == (100, 12, 12)
     assert {patch.value for patch in detail.patches} == {100}
 
 
 def test_noise_costs_detail_and_no_pixels() -> None:
-    clean, slight, bad = (judge(estimate([0.5] * 4, noise=noise)) for noise in (0.0, 4.0, 16.0))
+    clean, slight, bad = (judge(estimate([0.5] * 4, noise=noise), 0.5) for noise in (0.0, 4.0, 16.0))
     assert clean.detail > slight.detail > bad.detail == pytest.approx(clean.detail / 2)
     assert clean.effective_mp == slight.effective_mp == bad.effective_mp
 
 
-def test_doubt_widens_the_interval_and_finds_less() -> None:
-    """Of patches that are alike but for chance those are taken that seem sharpest."""
-    sure, unsure = (judge(estimate([1.0] * 4, spread=spread)) for spread in (0.1, 0.8))
-    assert sure.effective_mp > unsure.effective_mp
-    assert judge(estimate([0.0] * 4, spread=0.8)).effective_mp == 12
-    assert unsure.effective_low < sure.effective_low
-    assert sure.patches[0].certainty > unsure.patches[0].certainty > 0
+def test_megapixels_are_those_of_the_spectrum_and_its_doubt_widens_their_interval() -> None:
+    sure, unsure = (judge(estimate([0.3] * 4), 1.0, spread) for spread in (0.15, 0.8))
+    assert sure.effective_mp == unsure.effective_mp == pytest.approx(3)
+    assert unsure.effective_low < sure.effective_low < 3 < sure.effective_high < unsure.effective_high
+    assert judge(estimate([0.3] * 4), 1.0, 0.0).effective_low < 3
+
+
+def test_what_is_certain_of_a_patch_is_told() -> None:
+    sure, unsure = (judge(estimate([1.0] * 4, spread=spread)).patches[0] for spread in (0.1, 0.8))
+    assert sure.certainty > unsure.certainty > 0
 
 
 def test_patches_that_tell_nothing_hardly_count() -> None:

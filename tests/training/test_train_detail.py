@@ -16,7 +16,7 @@ from iqa_cli.training.detail.fit import measure_loss, open_samples, split_sample
 from iqa_cli.training.detail.samples import plan_sources, write_samples
 
 pytestmark = pytest.mark.torch
-TINY = ("--patches", "24", "--steps", "2", "--batch-size", "4")
+TINY = ("--patches", "24", "--steps", "2", "--batch-size", "4", "--views", "8")
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,24 @@ def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, tmp_path: Path)
     first = (tmp_path / "patches.npy").read_bytes()
     iqa("train-detail", clean, "-o", tmp_path / "b.onnx", *TINY, *kept)
     assert (tmp_path / "patches.npy").read_bytes() == first
-    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    for suffix in (".onnx", ".spectrum.onnx"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     other = iqa("train-detail", clean, "-o", tmp_path / "c.onnx", "--patches", "7", *kept)
     assert (other.returncode, b"holds 24 patches" in other.stderr) == (4, True)
+
+
+def test_the_network_for_spectra_is_trained_alone(iqa: Run, clean: Path, tmp_path: Path) -> None:
+    alone = ("train-detail", clean, "-o", tmp_path / "a.onnx", "--views", "8", "--seed", "1", "--spectrum-only")
+    without = iqa(*alone)
+    assert (without.returncode, b"a.json: cannot read the card" in without.stderr) == (3, True)
+    iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY)
+    kept, old = ((tmp_path / name).read_bytes() for name in ("a.onnx", "a.spectrum.onnx"))
+    done = iqa(*alone)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.onnx").read_bytes() == kept
+    assert (tmp_path / "a.spectrum.onnx").read_bytes() != old
+    assert json.loads((tmp_path / "a.json").read_text())["spectrum"]["training"]["seed"] == 1
+    open_detail(tmp_path / "a.onnx")
 
 
 @pytest.mark.parametrize("named", ["a.txt", "a"])

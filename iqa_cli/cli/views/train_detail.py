@@ -23,7 +23,7 @@ def follow(events: Iterable[Drawn | Stepped | Fitted], *, quiet: bool) -> dict[s
         if isinstance(event, Fitted):
             errors = event.errors
         if isinstance(event, Drawn):
-            if event.done * SAID < said * event.patches:
+            if event.done * SAID < said * event.wanted:
                 continue
             said += 1
         if not quiet:
@@ -36,7 +36,7 @@ def describe(event: Drawn | Stepped | Fitted) -> str:
     from iqa_cli.training.detail.run import Drawn, Fitted
 
     if isinstance(event, Drawn):
-        return f"{event.done:,} of {event.patches:,} patches"
+        return f"{event.done:,} of {event.wanted:,} {event.what}"
     if isinstance(event, Fitted):
         return f"errors on photos held out, log2: {', '.join(f'{name} {error:.3f}' for name, error in event.errors.items())}"
     return f"step {event.step:,}: loss {event.loss:.3f}"

@@ -12,9 +12,11 @@ from iqa_cli.errors import UsageError
 class DetailTraining:
     """How that network is trained. Raises UsageError where a number makes no sense.
 
-    photos: clean ones, files and folders. output: the .onnx file; its card goes beside it. patches: how many are drawn. steps,
-    batch_size, rate, weight_decay: of the loop. validation: the share of the photos that errors are measured on. samples: a
-    file in which the patches are kept, and found by the next training; None: a temporary one.
+    photos: clean ones, files and folders. output: the .onnx file; its card goes beside it, and the network for spectra.
+    patches: how many are drawn. steps, batch_size, rate, weight_decay: of the loop. validation: the share of the photos that
+    errors are measured on. samples: a file in which the patches are kept, and found by the next training; None: a temporary
+    one. views: how many are drawn for the network for spectra. spectrum_only: that one alone is trained, beside an output that
+    is there.
     """
 
     photos: tuple[str, ...]
@@ -27,9 +29,11 @@ class DetailTraining:
     validation: float = 0.08
     seed: int = 0
     samples: Path | None = None
+    views: int = 8_000
+    spectrum_only: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("patches", "steps", "batch_size"):
+        for name in ("patches", "steps", "batch_size", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is 1 or more, not {getattr(self, name)}")
         if not 0 <= self.validation <= 0.5:

@@ -1,4 +1,4 @@
-"""From photos to the network for detail: draw patches, fit, and tell how it went."""
+"""From photos to the networks for detail: draw patches and views, fit, and tell how it went."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from pathlib import Path
 
 import torch
 
+from iqa_cli.detail.native import SIDE
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.errors import DataError
 from iqa_cli.images.find import find_images
 from iqa_cli.networks.detail import DetailNetwork
-from iqa_cli.training.detail.fit import Fitted, Stepped, fit, open_samples
+from iqa_cli.networks.spectrum import SpectrumNetwork
+from iqa_cli.training.detail.fit import Fitted, Stepped, fit, open_samples, split_samples
+from iqa_cli.training.detail.fit_spectrum import Spectra, fit_spectrum, measure_error
 from iqa_cli.training.detail.options import DetailTraining
 from iqa_cli.training.detail.samples import plan_sources, write_samples
+from iqa_cli.training.detail.views import draw_views
 
-__all__ = ["Drawn", "Fitted", "Stepped", "make_network", "train_detail"]
+__all__ = ["Drawn", "Fitted", "Stepped", "make_network", "make_spectrum", "train_detail", "train_spectrum"]
+
+A_REPORT = 500  # views
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many patches are drawn, of how many."""
+    """How many patches or views are drawn, of how many."""
 
     done: int
-    patches: int
+    wanted: int
+    what: str = "patches"
 
 
 def train_detail(network: DetailNetwork, options: DetailTraining) -> Iterator[Drawn | Stepped | Fitted]:
@@ -44,10 +51,34 @@ def train_detail(network: DetailNetwork, options: DetailTraining) -> Iterator[Dr
 
 
 def make_network(seed: int) -> DetailNetwork:
-    """An untrained network. The same seed gives the same."""
+    """An untrained network for patches. The same seed gives the same."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return DetailNetwork(len(OFFSETS))
+
+
+def make_spectrum(seed: int) -> SpectrumNetwork:
+    """An untrained network for spectra. The same seed gives the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SpectrumNetwork(SIDE)
+
+
+def train_spectrum(network: SpectrumNetwork, options: DetailTraining) -> Iterator[Drawn | Stepped | Fitted]:
+    """Train a new network for spectra in place, and tell how far it is. Raises DataError where there are no photos."""
+    sources = plan_sources(find_photos(options), options.views)
+    spectra = Spectra(options.views, network.power)
+    for view in draw_views(sources, options.seed):
+        spectra.add(view)
+        if spectra.count % A_REPORT == 0 or spectra.count == options.views:
+            yield Drawn(spectra.count, options.views, "views")
+    learnt, held = split_samples(spectra.photos, options.validation)
+    step = 0
+    for stepped in fit_spectrum(network, spectra.take(learnt), options.seed):
+        step = stepped.step
+        yield stepped
+    if len(held):
+        yield Fitted(step, {"reduction": measure_error(network, spectra.take(held))})
 
 
 @contextmanager
@@ -71,9 +102,7 @@ def draw(file: Path, options: DetailTraining) -> Iterator[Drawn]:
             raise DataError(f"{file}: holds {found} patches, and {options.patches} are wanted: name another file")
         yield Drawn(found, found)
         return
-    paths = list(find_images(options.photos, Counter()))
-    if not paths:
-        raise DataError(f"no photos found in {', '.join(options.photos)}")
+    paths = find_photos(options)
     aside = file.with_name(f"{file.name}.part.npy")
     try:
         for done in write_samples(plan_sources(paths, options.patches), aside, options.seed):
@@ -81,3 +110,11 @@ def draw(file: Path, options: DetailTraining) -> Iterator[Drawn]:
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def find_photos(options: DetailTraining) -> list[str]:
+    """The photos to train on. Raises DataError where there are none."""
+    paths = list(find_images(options.photos, Counter()))
+    if not paths:
+        raise DataError(f"no photos found in {', '.join(options.photos)}")
+    return paths
