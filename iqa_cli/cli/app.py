@@ -57,7 +57,7 @@ COMMANDS = {
     "export-onnx": ("train.export_onnx", r"Write a model as ONNX. Needs the \[train] extra."),
     "train-detail": (
         "train_detail.train_detail",
-        r"Train the network that iqa score --detail uses, on your photos. Needs the \[train] extra.",
+        r"Train the networks that iqa score --detail uses, on your photos. Needs the \[train] extra.",
     ),
     "evaluate": ("evaluate.evaluate", "How well do scores agree with people? Measured on rated sets."),
     "datasets": (
