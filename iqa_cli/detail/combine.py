@@ -14,7 +14,7 @@ from iqa_cli.records import Detail, Patch
 Floats = npt.NDArray[np.float64]
 
 SHARPEST = 0.4  # the share of the evidence that a photo's resolution is judged by: that of its sharpest patches
-NOISY = 16.0  # SD of noise that halves the detail
+NOISY = 10.0  # SD of noise, as it is estimated, that halves the detail: some 16 in truth, of which detail hides a part
 NINETY = 1.645  # SDs to both sides of a mean that hold nine in ten
 LEAST_SPREAD = 0.1  # of log2 of the reduction: as well as it is known at best
 

@@ -47,7 +47,7 @@ def test_nothing_is_more_than_sharp() -> None:
 
 
 def test_noise_costs_detail_and_no_pixels() -> None:
-    clean, slight, bad = (judge(estimate([0.5] * 4, noise=noise), 0.5) for noise in (0.0, 4.0, 16.0))
+    clean, slight, bad = (judge(estimate([0.5] * 4, noise=noise), 0.5) for noise in (0.0, 4.0, 10.0))
     assert clean.detail > slight.detail > bad.detail == pytest.approx(clean.detail / 2)
     assert clean.effective_mp == slight.effective_mp == bad.effective_mp
 
