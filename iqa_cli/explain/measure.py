@@ -38,6 +38,7 @@ CENTER = 0.8e6  # px in the middle of it that single pixels are looked at in
 SPARSE = 0.4e6  # px of it, evenly drawn, that its colours and plain areas are counted in
 SHORT_SIDE = 512  # px of the picture that edges are measured in, at most
 BEST_QUALITY = 100.0  # of what is no JPEG
+DIRECTED = 1.15  # of the blur: so much larger is shake; a lens that is out of focus blurs a little more in one direction, too
 
 
 def measure_picture(rgb: Rgb, width: int, jpeg_quality: float | None = None) -> dict[str, float]:
@@ -66,7 +67,8 @@ def measure_edges(gray: Bytes) -> dict[str, float]:
     luma = gray.astype(np.float32)
     edges = find_edges(luma)
     sharpening = float(read_fits().sharpening.predict(describe_detail(gray, edges))[0])
-    return {"blur": find_blur(edges), "shake": find_shake(find_edges(luma, MANY)), "sharpening": 2.0**sharpening - 1}
+    blur, shake = find_blur(edges), find_shake(find_edges(luma, MANY))
+    return {"blur": blur, "shake": shake if shake > DIRECTED * blur else 0.0, "sharpening": 2.0**sharpening - 1}
 
 
 def measure_grain(rgb: Rgb) -> dict[str, float]:

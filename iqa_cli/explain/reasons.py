@@ -141,7 +141,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "cast",
-            (Rule("cast", 3.8),),
+            (Rule("cast", 4.4),),
             "One colour lies over all of the picture.",
             "Set the white balance to the light there was.",
             "a colour lies over all of it: set the white balance, or take it in daylight",

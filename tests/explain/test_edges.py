@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from iqa_cli.explain.edges import MANY, find_blur, find_edges, find_halo, find_shake
+from iqa_cli.explain.measure import measure_edges
 
 
 def make_discs(side: int = 320) -> np.ndarray:
@@ -34,6 +35,16 @@ def test_a_shake_blurs_one_direction_only() -> None:
     assert find_shake(find_edges(shaken, MANY)) > 2
     assert find_shake(find_edges(cv2.GaussianBlur(DISCS, (0, 0), 3), MANY)) < 0.9
     assert find_shake(find_edges(DISCS, MANY)) < 0.6
+
+
+def test_what_is_out_of_focus_is_not_shaken() -> None:
+    oval = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 11)).astype(np.float32)  # as lenses blur towards the corners
+    soft = cv2.filter2D(DISCS, -1, oval / oval.sum())
+    assert find_shake(find_edges(soft, MANY)) > 1.1
+    measured = measure_edges(soft.astype(np.uint8))
+    assert measured["blur"] > 1
+    assert measured["shake"] == 0
+    assert measure_edges(cv2.blur(DISCS, (9, 1)).astype(np.uint8))["shake"] > 1.5
 
 
 def test_an_unsharp_mask_leaves_halos() -> None:
