@@ -69,10 +69,10 @@ def test_an_archive_scores_as_the_folder_does_to_the_last_bit(
 
 def test_the_path_of_a_record_can_be_typed_back(model: Path, photos: Path, tmp_path: Path) -> None:
     for archive in (write_tar(tmp_path / "0.tar", read_files(photos)), write_zip(tmp_path / "0.zip", read_files(photos))):
-        for record in score(model, archive):
-            assert score(model, record.path) == [record]
-            scheme, (outer, member) = archive.suffix[1:], record.path.split("::")
-            assert score(model, f"{scheme}://{member}::{outer}") == [record]
+        records = score(model, archive)
+        assert score(model, *(record.path for record in records)) == records
+        chained = [f"{archive.suffix[1:]}://{member}::{outer}" for outer, member in (each.path.split("::") for each in records)]
+        assert score(model, *chained) == records
         assert len(score(model, f"{archive}::more/*.jpg")) == 4
         (missing,) = score(model, f"{archive}::gone.jpg")
         assert (missing.path, missing.status) == (f"{archive}::gone.jpg", Status.MISSING)
