@@ -51,7 +51,7 @@ def running(*arguments: object, log: Path) -> Iterator[RayRun]:
     run = RayRun(arguments, log)
     try:
         yield run
-        wait_until(lambda: not run.find_processes(), 60)
+        wait_until(lambda: not run.find_processes(), 180)  # agents of Ray end a minute after what they serve
     finally:
         for number in run.find_processes():
             with suppress(OSError):

@@ -48,7 +48,9 @@ def write_network(folder, config, crops, seed):
 
 
 def test_attention_over_windows_is_exported(tmp_path):
-    config = NetworkConfig("hiera_tiny_224", {"img_size": 64, "embed_dim": 32, "stages": [1, 1], "q_pool": 1}, width=16, heads=2)
+    config = NetworkConfig(
+        "hiera_tiny_224", {"img_size": 64, "embed_dim": 32, "stages": [1, 1], "q_pool": 1}, width=16, heads=2
+    )
     model = write_network(tmp_path / "hiera", config, CropSpec(64, "square"), 0)
     path, difference = export_model(model, None, [str(write_photo(tmp_path / "a.png", 0, (80, 70)))])
     assert path.is_file()
