@@ -19,6 +19,8 @@ WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Under which trainings keep the weights beside other things."""
 FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
 """What timm calls its translators of foreign names and of positions for other sizes; one stands in the module of a network."""
+OWN = "encoder.backbone."
+"""Begins the names of a backbone's tensors in the networks that are trained here."""
 CLASSIFIER = 2  # tensors that a file may hold behind those of the backbone: the weights and biases of the classes
 
 
@@ -100,9 +102,14 @@ def take_in_order(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> 
 
 
 def load_backbone(path: Path) -> dict[str, Tensor]:
-    """Pretrained weights: .safetensors, or a .pth read without unpickling objects, of a training, too."""
+    """Pretrained weights: .safetensors, or a .pth read without unpickling objects, of a training, too.
+
+    Of a network that was trained here its backbone.
+    """
     if path.suffix == ".safetensors":
-        return load_tensors(path)[0]
+        tensors = load_tensors(path)[0]
+        own = {name.removeprefix(OWN): value for name, value in tensors.items() if name.startswith(OWN)}
+        return own or tensors
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

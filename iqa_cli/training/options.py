@@ -103,7 +103,9 @@ class TrainingOptions:
     data_root: Annotated[Path | tuple[Path, ...] | None, "folder of the set, or one for each; unset: $IQA_DATA"] = None
     unlabeled: Annotated[tuple[Path, ...], "folders of unlabeled clean images, for the ranking and teacher terms"] = ()
     backbone: Annotated[str, "any network of timm"] = "deit3_small_patch16_224.fb_in1k"
-    backbone_weights: Annotated[str | None, "file of its pretrained weights; unset: from the hub; none: random"] = None
+    backbone_weights: Annotated[
+        str | None, "file of its pretrained weights, or of a trained network; unset: from the hub; none: random"
+    ] = None
     initial_model: Annotated[str, "a model of the same network, to start from its weights; {fold}: number of the fold"] = ""
     size: Annotated[int, "px of a side of the crops"] = 224
     fit: Annotated[Literal["whole", "square"], "what of an image a crop shows: the whole, or the largest square"] = "square"

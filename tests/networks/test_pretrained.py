@@ -19,9 +19,9 @@ timm = pytest.importorskip("timm", reason="needs the [train] extra")
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models import hub
 from iqa_cli.models.find import find_model
-from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
+from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.networks.encoders import StageEncoder
-from iqa_cli.networks.network import build_network, choose_heads
+from iqa_cli.networks.network import NetworkConfig, build_network, choose_heads
 from iqa_cli.networks.pretrained import read_pretrained
 from iqa_cli.networks.timm_models import build_backbone
 from iqa_cli.options import BackendChoice, OwnRatings
@@ -196,6 +196,15 @@ def test_positions_for_another_size_are_resampled_as_timm_does(tmp_path: Path) -
     found = read_pretrained(tmp_path / "w.safetensors", "test_vit", {"img_size": 224})
     assert len(found.tensors) == found.total
     assert found.tensors["pos_embed"].shape != state["pos_embed"].shape
+
+
+def test_of_a_network_that_was_trained_here_the_backbone_is_taken(tmp_path: Path) -> None:
+    trained = build_network(NetworkConfig(SMALL, width=8, heads=2, folds_norms=False))
+    save_weights(tmp_path / "w.safetensors", trained)
+    found = read_pretrained(tmp_path / "w.safetensors", SMALL, {})
+    theirs = trained.encoder.backbone.state_dict()
+    assert found.tensors.keys() == theirs.keys()
+    assert all(torch.equal(value, found.tensors[name]) for name, value in theirs.items())
 
 
 def test_the_network_begins_with_the_weights_of_the_file_and_the_training_says_so(ratings: Path, tmp_path: Path) -> None:
