@@ -11,8 +11,8 @@ with tokens T, decoder D, label y in 0..1, teacher prediction t, L = SmoothL1, s
     loss  =  L(D(T), t)  +  label_weight * L(D(T), y)
 
 Of several sets each has labels on a scale of its own: L(D(T), y) is taken on that (`set_scales`), correlation and matching
-within a set. Both have two more terms of ours, for which see `correlation_loss` and `ranking_loss`. Teacher predictions come
-with the batch (`training.distill` puts them there), so no teacher is near the gradient.
+within a set. Both have three more terms of ours, for which see `correlation_loss`, `ranking_loss` and `relation_loss`. Teacher
+predictions come with the batch (`training.distill` puts them there), so no teacher is near the gradient.
 """
 
 from __future__ import annotations
@@ -153,9 +153,12 @@ def common_losses(predicted: Predictions, batch: Batch, weights: Weights) -> dic
     losses, options = {}, weights.options
     if weights.label and batch.label.isfinite().any():
         losses["label"] = weights.label * smooth_l1(predicted.own, batch.label, options.beta)
-    if weights.teacher and batch.teacher is not None:
+    if batch.teacher is not None:
         targets = teacher_targets(batch, options)
-        losses["teacher"] = weights.teacher * smooth_l1(predicted.teacher, targets, options.beta, batch.trust)
+        if weights.teacher:
+            losses["teacher"] = weights.teacher * smooth_l1(predicted.teacher, targets, options.beta, batch.trust)
+        if options.relation_weight:
+            losses["relation"] = options.relation_weight * relation_loss(predicted.teacher, targets, options.beta)
     if options.ranking_weight and bool((batch.chain >= 0).any()):
         losses["ranking"] = options.ranking_weight * ranking_loss(predicted.plain, batch, options.margin)
     return losses
@@ -190,6 +193,19 @@ def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
         return predicted.sum() * 0
     correlation: Tensor = (p * t).sum() / (p.norm() * t.norm()).clamp_min(1e-6)
     return 1 - correlation
+
+
+def relation_loss(predicted: Tensor, target: Tensor, beta: float) -> Tensor:
+    """SmoothL1 between the differences of all pairs of predictions [b] and those of their targets [b]; nan is no target.
+
+    Relational knowledge distillation (CVPR 2019) with differences of labels as the relation: what all of a batch have in
+    common, as a teacher's bias, is not learnt.
+    """
+    known = target.isfinite()
+    p, t = predicted[known], target[known]
+    if len(p) < 2:
+        return predicted.sum() * 0
+    return F.smooth_l1_loss(p[:, None] - p, t[:, None] - t, beta=beta)
 
 
 def ranking_loss(predicted: Tensor, batch: Batch, margin: float) -> Tensor:

@@ -17,6 +17,7 @@ class LossOptions:
     correlation_weight: Annotated[float, "of 1 - PLCC over the batch; 0: none"] = 0.0
     ranking_weight: Annotated[float, "of the ranking loss over crops with rising distortion; 0: none"] = 0.0
     margin: Annotated[float, "label units by which one level of distortion must lower the label"] = 0.02
+    relation_weight: Annotated[float, "of the loss of differences within the batch against those of the teacher; 0: none"] = 0.0
     cap_targets: Annotated[bool, "whether teacher predictions for distorted versions are capped to fall by the margin"] = False
 
 

@@ -18,6 +18,7 @@ from iqa_cli.qfm_iqm.objective import (
     correlation_loss,
     correlation_losses,
     ranking_loss,
+    relation_loss,
 )
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 from iqa_cli.qfm_iqm.semantic_noise import Memory, average_matches, draw_noise, find_candidates, match_contents, perturb
@@ -226,6 +227,25 @@ def test_correlation_loss_is_one_minus_plcc():
     assert float(correlation_loss(torch.tensor([1.0, 2, 3]), torch.tensor([2.0, 4, 6]))) == pytest.approx(0, abs=1e-6)
     assert float(correlation_loss(torch.tensor([1.0, 2, 3]), torch.tensor([3.0, 2, 1]))) == pytest.approx(2)
     assert float(correlation_loss(torch.tensor([1.0, 2]), torch.tensor([1.0, 2]))) == 0
+
+
+def test_relation_loss_knows_differences_alone():
+    nan = float("nan")
+    taught = torch.tensor([0.2, 0.5, nan, 0.7])
+    assert float(relation_loss(torch.tensor([0.3, 0.6, 9.0, 0.8]), taught, 0.1)) == pytest.approx(0, abs=1e-6)  # a bias is none
+    swapped = relation_loss(torch.tensor([0.5, 0.2, 9.0, 0.7]), taught, 0.1)  # differences are .6, .3 and .3 off, each twice
+    assert float(swapped) == pytest.approx(2 * (0.55 + 0.25 + 0.25) / 9)
+    assert float(relation_loss(torch.tensor([0.3, 0.6]), torch.tensor([nan, 0.1]), 0.1)) == 0
+
+
+def test_both_objectives_learn_the_relations_of_the_teacher_on_demand(network):
+    batch = replace(make_batch([0.5, 0.4]), teacher=torch.tensor([0.4, 0.9]))
+    matching = QualityMatching(MatchingOptions(noise="none", teacher_weight=0.0, relation_weight=0.5), Memory(8))
+    for objective in (matching, Distillation(DistillationOptions(relation_weight=0.5))):
+        alone = Distillation(DistillationOptions(relation_weight=1.0))(network, batch).losses["relation"]
+        torch.testing.assert_close(objective(network, batch).losses["relation"], 0.5 * alone)
+        assert "relation" not in objective(network, make_batch([0.5, 0.4])).losses
+    assert "teacher" not in matching(network, batch).losses
 
 
 def test_teachers_who_like_damage_are_capped():
