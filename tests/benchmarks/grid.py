@@ -57,6 +57,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "semantic, content token": noise("semantic", perturbed="content"),
     "random, content token": noise("random", perturbed="content"),
     "gaussian, content token": noise("gaussian", perturbed="content"),
+    "semantic, content token, tolerance 0.1": noise("semantic", perturbed="content", tolerance=0.1),
+    "semantic, content token, tolerance 0.2": noise("semantic", perturbed="content", tolerance=0.2),
+    "semantic, content token+teacher": {"matching": {"noise": "semantic", "perturbed": "content"}, "teachers": ["base"]},
+    "random, content token+teacher": {"matching": {"noise": "random", "perturbed": "content"}, "teachers": ["base"]},
+    "distorted versions": {
+        "matching": {"noise": "none", "teacher_weight": 0.0, "ranking_weight": 0.5},
+        "samples": {"versions": 1, "distorted": 0.3, "partial": 0.4},
+    },
+    "relations of the teacher": {
+        "matching": {"noise": "none", "teacher_weight": 0.0, "relation_weight": 0.5},
+        "teachers": ["base"],
+    },
     "semantic, other tokens": noise("semantic", perturbed="patches"),
 }
 """Settings over the recipe's. A teacher is the network of the same fold of another variant: it never saw the fold's images."""
@@ -150,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="What helps: a recipe varied a piece at a time.", allow_abbrev=False)
     parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="the recipe to vary")
     parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="where the trainings are kept")
-    parser.add_argument("--data-root", metavar="DIR", help="the folder of the set; else $IQA_DATA")
+    parser.add_argument(
+        "--data-root", action="append", metavar="DIR", help="the folder of the set, one for each in order; else $IQA_DATA"
+    )
     parser.add_argument("--backbone-weights", metavar="FILE", help="pretrained weights; else from the hub")
     parser.add_argument("--fold-file", type=Path, metavar="FILE", help="CSV of image and fold; else the seed draws five")
     parser.add_argument("--epochs", type=read_seed, default=0, metavar="N", help="of fine-tuning, default 0")
