@@ -48,8 +48,18 @@ class Pretrained:
 
 
 def read_pretrained(path: Path, backbone: str, options: Mapping[str, Any]) -> Pretrained:
-    """The weights of a file for a network of timm. Raises WeightsError where none of them is one of its own."""
-    return fit_names(load_backbone(path), build_backbone(backbone, options), backbone, path)
+    """The weights of a file for a network of timm; of a network that was trained here, those of its backbone.
+
+    Raises WeightsError where none of them is one of its own, or where the trained network has others.
+    """
+    state, network = load_backbone(path), build_backbone(backbone, options)
+    trained = {name.removeprefix(OWN): value for name, value in state.items() if name.startswith(OWN)}
+    if len(choose_fitting(trained, network.state_dict())) < len(trained):
+        raise WeightsError(
+            f"{path}: of a network on another backbone than {backbone}, or with its norms folded into its convolutions; go on"
+            " with that by --initial-model"
+        )
+    return fit_names(trained or state, network, backbone, path)
 
 
 def fit_names(state: Mapping[str, Tensor], backbone: nn.Module, name: str, path: Path) -> Pretrained:
@@ -102,14 +112,9 @@ def take_in_order(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> 
 
 
 def load_backbone(path: Path) -> dict[str, Tensor]:
-    """Pretrained weights: .safetensors, or a .pth read without unpickling objects, of a training, too.
-
-    Of a network that was trained here its backbone.
-    """
+    """Pretrained weights: .safetensors, or a .pth read without unpickling objects, of a training, too."""
     if path.suffix == ".safetensors":
-        tensors = load_tensors(path)[0]
-        own = {name.removeprefix(OWN): value for name, value in tensors.items() if name.startswith(OWN)}
-        return own or tensors
+        return load_tensors(path)[0]
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -205,6 +205,11 @@ def test_of_a_network_that_was_trained_here_the_backbone_is_taken(tmp_path: Path
     theirs = trained.encoder.backbone.state_dict()
     assert found.tensors.keys() == theirs.keys()
     assert all(torch.equal(value, found.tensors[name]) for name, value in theirs.items())
+    with pytest.raises(WeightsError, match="of a network on another backbone than test_resnet"):
+        read_pretrained(tmp_path / "w.safetensors", "test_resnet", {})
+    save_weights(tmp_path / "w.safetensors", build_network(NetworkConfig(SMALL, width=8, heads=2)))  # biases in place of norms
+    with pytest.raises(WeightsError, match="norms folded into its convolutions; go on with that by --initial-model"):
+        read_pretrained(tmp_path / "w.safetensors", SMALL, {})
 
 
 def test_the_network_begins_with_the_weights_of_the_file_and_the_training_says_so(ratings: Path, tmp_path: Path) -> None:
