@@ -162,9 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="What helps: a recipe varied a piece at a time.", allow_abbrev=False)
     parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="the recipe to vary")
     parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="where the trainings are kept")
-    parser.add_argument(
-        "--data-root", action="append", metavar="DIR", help="the folder of the set, one for each in order; else $IQA_DATA"
-    )
+    parser.add_argument("--data-root", metavar="DIR", help="the folder of the set; else $IQA_DATA")
     parser.add_argument("--backbone-weights", metavar="FILE", help="pretrained weights; else from the hub")
     parser.add_argument("--fold-file", type=Path, metavar="FILE", help="CSV of image and fold; else the seed draws five")
     parser.add_argument("--epochs", type=read_seed, default=0, metavar="N", help="of fine-tuning, default 0")
