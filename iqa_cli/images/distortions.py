@@ -165,9 +165,9 @@ def desaturate(rgb: Rgb) -> Rgb:
 def change_harmlessly(rgb: Rgb, generator: np.random.Generator) -> Rgb:
     """The picture in black and white, at another size, or saved again as a JPEG of high quality, by chance."""
     chance = generator.random()
-    if chance < 0.4:
+    if chance < 0.3:
         return desaturate(rgb)
-    if chance < 0.7:
+    if chance < 0.8:
         return resize(rgb, generator.uniform(*SIZES))
     return distortion_filters.compress(rgb, "JPEG", quality=int(generator.integers(*QUALITY)))
 

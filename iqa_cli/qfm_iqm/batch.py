@@ -14,7 +14,7 @@ class Batch:
     """Crops of several images.
 
     image, reference: numbers that name the image, and its content, of which synthetic sets have several versions.
-    chain: crops of one number are one crop with rising distortion, by `level`; -1 stands alone.
+    chain: crops of one number are versions of one crop, with rising distortion, by `level`; -1 stands alone.
     source: the set that the image is of, by its place among them, where there are several: their labels are on scales of their
         own.
     teacher: the teachers' predictions; trust: their weights.

@@ -11,8 +11,9 @@ with tokens T, decoder D, label y in 0..1, teacher prediction t, L = SmoothL1, s
     loss  =  L(D(T), t)  +  label_weight * L(D(T), y)
 
 Of several sets each has labels on a scale of its own: L(D(T), y) is taken on that (`set_scales`), correlation and matching
-within a set. Both have three more terms of ours, for which see `correlation_loss`, `ranking_loss` and `relation_loss`. Teacher
-predictions come with the batch (`training.distill` puts them there), so no teacher is near the gradient.
+within a set. Both have four more terms of ours, for which see `correlation_loss`, `ranking_loss`, `relation_loss` and
+`steadiness_loss`. Teacher predictions come with the batch (`training.distill` puts them there), so no teacher is near the
+gradient.
 """
 
 from __future__ import annotations
@@ -161,6 +162,8 @@ def common_losses(predicted: Predictions, batch: Batch, weights: Weights) -> dic
             losses["relation"] = options.relation_weight * relation_loss(predicted.teacher, targets, options.beta)
     if options.ranking_weight and bool((batch.chain >= 0).any()):
         losses["ranking"] = options.ranking_weight * ranking_loss(predicted.plain, batch, options.margin)
+    if options.steadiness_weight:
+        losses["steadiness"] = options.steadiness_weight * steadiness_loss(predicted.plain, batch)
     return losses
 
 
@@ -216,6 +219,16 @@ def ranking_loss(predicted: Tensor, batch: Batch, margin: float) -> Tensor:
     pairs, steps = pair_versions(batch)
     drop = predicted[:, None] - predicted  # [b, b]
     return F.relu(margin * steps - drop)[pairs].mean() if pairs.any() else predicted.sum() * 0
+
+
+def steadiness_loss(predicted: Tensor, batch: Batch) -> Tensor:
+    """How far predictions [b] for harmless versions are from those for their crops, in label units: the mean over them.
+
+    A label alone hardly tells: it is wrong by more than such a version should move the prediction.
+    """
+    alike = ((batch.chain[:, None] == batch.chain) & (batch.chain >= 0)).to(predicted.device)
+    pairs = (alike & (batch.level[:, None] == batch.level)).triu(1)
+    return (predicted[:, None] - predicted).abs()[pairs].mean() if pairs.any() else predicted.sum() * 0
 
 
 # ---- teacher predictions as targets ----

@@ -18,6 +18,7 @@ class LossOptions:
     ranking_weight: Annotated[float, "of the ranking loss over crops with rising distortion; 0: none"] = 0.0
     margin: Annotated[float, "label units by which one level of distortion must lower the label"] = 0.02
     relation_weight: Annotated[float, "of the loss of differences within the batch against those of the teacher; 0: none"] = 0.0
+    steadiness_weight: Annotated[float, "of the loss of differences between a crop and its harmless version; 0: none"] = 0.0
     cap_targets: Annotated[bool, "whether teacher predictions for distorted versions are capped to fall by the margin"] = False
 
 

@@ -102,7 +102,7 @@ class Predictor:
     def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
         """The mean prediction [images, versions] for the crops of one epoch; nan where no crop is."""
         images = len(self.dataset)
-        predictions, done = under_way.read(epoch, (images, 1 + self.dataset.options.versions))
+        predictions, done = under_way.read(epoch, (images, self.dataset.options.most_versions))
         for start in range(done, images, GROUP):
             indices = range(start, min(start + GROUP, images))
             labels, rows = (self.from_features if self.stores else self.from_views)(epoch, indices)

@@ -19,6 +19,7 @@ from iqa_cli.qfm_iqm.objective import (
     correlation_losses,
     ranking_loss,
     relation_loss,
+    steadiness_loss,
 )
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 from iqa_cli.qfm_iqm.semantic_noise import Memory, average_matches, draw_noise, find_candidates, match_contents, perturb
@@ -221,6 +222,21 @@ def test_order_loss_is_zero_once_each_level_falls_by_the_margin():
     assert float(ranking_loss(torch.tensor([0.9, 0.85, 0.7, 0.0]), batch, 0.02)) == 0
     assert float(ranking_loss(torch.tensor([0.5, 0.5, 0.5, 9.0]), batch, 0.02)) == pytest.approx(0.02 * (1 + 3 + 2) / 3)
     assert float(ranking_loss(torch.tensor([0.5]), make_batch([0.5]), 0.02)) == 0
+
+
+def test_steadiness_loss_is_between_versions_of_one_level_alone():
+    batch = make_batch([0.5, 0.5, float("nan"), 0.9, 0.9], chain=[3, 3, 3, -1, -1], level=[0.0, 0.0, 2.0, 0.0, 0.0])
+    assert float(steadiness_loss(torch.tensor([0.5, 0.46, 0.1, 0.9, 0.2]), batch)) == pytest.approx(0.04)
+    assert float(steadiness_loss(torch.tensor([0.5, 0.5, 0.1, 0.9, 0.2]), batch)) == 0
+    assert float(steadiness_loss(torch.tensor([0.5, 0.1]), make_batch([0.5, 0.5]))) == 0  # none has a version
+
+
+def test_steadiness_is_a_term_once_it_has_a_weight(network):
+    batch = make_batch([0.5, 0.5, 0.4], chain=[0, 0, -1])
+    assert "steadiness" not in QualityMatching(OPTIONS, Memory(2))(network, batch).losses
+    losses = QualityMatching(replace(OPTIONS, steadiness_weight=2.0), Memory(2))(network, batch).losses
+    predicted = network(batch.crops)
+    assert losses["steadiness"].item() == pytest.approx(2 * abs(predicted[0] - predicted[1]).item(), rel=1e-4)
 
 
 def test_correlation_loss_is_one_minus_plcc():

@@ -31,6 +31,7 @@ from iqa_cli.training.data.batches import draw_epoch, load_epoch
 from iqa_cli.training.data.labeled import choose_distortions
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, bound_image
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
+from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distributed import SINGLE, ProcessGroup, open_group
 from iqa_cli.training.events import CurvesDrawn, EpochDone, Event, FeaturesExtracted, PhaseStopped
 from iqa_cli.training.loop import find_stall, fit
@@ -560,6 +561,23 @@ def test_a_label_above_the_threshold_lets_an_image_count_as_clean(tmp_path: Path
     banded, sharpened = count_kinds(0.71)
     assert banded > 2
     assert sharpened > 2
+
+
+def test_a_harmless_version_comes_beside_its_crop_and_keeps_label_and_teacher(tmp_path: Path) -> None:
+    photo = str(write_photo(tmp_path / "photo.png", 1, (40, 40)))
+    options = SampleOptions(versions=2, distorted=0.5, harmless=0.5, max_zoom=1.0)
+    images = [TrainingImage(photo, 0.3, number=n, teacher=TeacherScore(0.7)) for n in range(40)]
+    crops = CropDataset(images, CropSpec(32), options)
+    batches = [crops[0, place] for place in range(40)]
+    assert {len(batch) for batch in batches} == {1, 2, 3, 4}
+    for place, batch in enumerate(batches):
+        undistorted = batch.level == 0
+        assert undistorted.tolist() == sorted(undistorted.tolist(), reverse=True)  # they come first
+        assert batch.label[undistorted].tolist() == [pytest.approx(0.3)] * int(undistorted.sum())
+        assert batch.label[~undistorted].isnan().all()
+        assert batch.teacher is not None
+        assert batch.teacher.isnan().equal(batch.label.isnan())
+        assert set(batch.chain.tolist()) == {place if len(batch) > 1 else -1}
 
 
 def test_kinds_of_damage_that_cannot_be_drawn_are_named() -> None:

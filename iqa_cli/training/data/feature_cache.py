@@ -22,7 +22,7 @@ from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
 from iqa_cli.training.data.batches import EpochSampler, draw_epoch, load_in_order
-from iqa_cli.training.data.samples import CropDataset
+from iqa_cli.training.data.samples import VIEW_VERSION, CropDataset
 from iqa_cli.training.events import FeaturesExtracted
 from iqa_cli.training.optim import device_of, knows_bf16
 from iqa_cli.training.options import LoopOptions
@@ -132,5 +132,6 @@ def list_sources(dataset: CropDataset) -> dict[str, Any]:
     return {
         "crops": asdict(dataset.crops),
         "cut": CROP_VERSION,
+        "drawn": VIEW_VERSION,
         "samples": asdict(replace(samples, view_size=size, held_out=0.0)),
     }

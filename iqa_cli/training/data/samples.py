@@ -26,6 +26,7 @@ from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.options import SampleOptions, parse_weights
 
 CACHE_BYTES = 4 << 30  # of decoded images in memory
+VIEW_VERSION = 2  # of how views are drawn: it rises where cached features of the same options would not fit
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ def list_images(data: TrainingData | None, options: SampleOptions) -> list[Train
 
 @dataclass(frozen=True)
 class View:
-    """One random view of an image and distorted versions of it: uint8 [side, side, 3] each, and their levels."""
+    """One random view of an image and versions of it: uint8 [side, side, 3] each, and their levels of distortion.
+
+    The view itself and a harmless version of it have level 0.
+    """
 
     versions: list[Rgb]
     levels: list[float]
@@ -149,10 +153,17 @@ class CropDataset(Dataset[Batch]):
         image = self.images[index]
         generator = np.random.default_rng((self.options.seed, number, self.number(index)))
         rgb = self.cut_view(self.pixels.load(image.path), generator)
+        undistorted = [rgb]
         if self.options.harmless and generator.random() < self.options.harmless:
-            rgb = change_harmlessly(rgb, generator)
+            undistorted.append(change_harmlessly(rgb, generator))
+        levels = [0.0] * len(undistorted)
         if not self.options.versions or (image.is_labeled and generator.random() >= self.options.distorted):
-            return View([rgb], [0.0])
+            return View(undistorted, levels)
+        distorted, own = self.draw_distorted(image, rgb, generator)
+        return View([*undistorted, *distorted], [*levels, *own])
+
+    def draw_distorted(self, image: TrainingImage, rgb: Rgb, generator: np.random.Generator) -> tuple[list[Rgb], list[float]]:
+        """Versions of a view with one distortion, in all of it or in a part, and their rising levels."""
         kinds = self.distortions[not self.is_clean(image)]
         kind, pattern = kinds[generator.integers(len(kinds))], int(generator.integers(2**32))
         levels = sorted(generator.uniform(0.5, LEVELS, self.options.versions))
@@ -160,7 +171,7 @@ class CropDataset(Dataset[Batch]):
         if self.options.partial and generator.random() < self.options.partial:
             mask = draw_mask((rgb.shape[0], rgb.shape[1]), generator)
             distorted = [confine(version, rgb, mask) for version in distorted]
-        return View([rgb, *distorted], [0.0, *levels])
+        return distorted, levels
 
     def cut_view(self, rgb: Rgb, generator: np.random.Generator) -> Rgb:
         """A random square of the image at a random scale, mirrored or not: uint8 [side, side, 3]."""
@@ -177,31 +188,35 @@ class CropDataset(Dataset[Batch]):
         return cut_box(version, (0, 0, side, side), (self.crops.size, self.crops.size))
 
     def describe(self, epoch: int, index: int, levels: Sequence[float], crops: Tensor, features: Tensor | None = None) -> Batch:
-        """The batch of one image: crops [versions, 3, h, w], or features [versions, n, f], with their label and targets."""
-        rows = len(levels)
+        """The batch of one image: crops [versions, 3, h, w], or features [versions, n, f], with their label and targets.
+
+        What is undistorted has the image's label.
+        """
+        rows, label = len(levels), self.images[index].label
         return Batch(
             crops=crops,
-            label=torch.tensor([self.images[index].label] + [torch.nan] * (rows - 1), dtype=torch.float32),
+            label=torch.tensor([torch.nan if level else label for level in levels], dtype=torch.float32),
             image=torch.full((rows,), index),
             reference=torch.full((rows,), self.references[index]),
             chain=torch.full((rows,), index if rows > 1 else -1),
             level=torch.tensor(levels, dtype=torch.float32),
             source=torch.full((rows,), self.images[index].source),
-            teacher=self.find_targets(epoch, index, rows),
+            teacher=self.find_targets(epoch, index, levels),
             trust=self.find_trust(index, rows),
             features=features,
         )
 
     # ---- teachers ----
 
-    def find_targets(self, epoch: int, index: int, rows: int) -> Tensor | None:
+    def find_targets(self, epoch: int, index: int, levels: Sequence[float]) -> Tensor | None:
         """What teachers say about each version [versions]: nan where nothing is said; None where nothing ever is."""
         if self.targets is not None:
-            return self.targets[self.view_number(epoch), index, :rows].float()
+            return self.targets[self.view_number(epoch), index, : len(levels)].float()
         if not self.is_scored:
             return None
         score = self.images[index].teacher
-        return torch.tensor([score.target if score else torch.nan] + [torch.nan] * (rows - 1))
+        target = score.target if score else torch.nan
+        return torch.tensor([torch.nan if level else target for level in levels])
 
     def find_trust(self, index: int, rows: int) -> Tensor | None:
         """The weight of that [versions]; None where all have the same."""
