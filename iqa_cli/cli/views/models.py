@@ -79,14 +79,13 @@ def describe_file(found: FoundModel, file: WeightFile) -> str:
 
 def describe_result(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A measurement: what on, by which protocol, the figures, and the command that prints them."""
-    figures = [
-        f"{name.upper()} {show_spread(result[name])}" for name in ("srcc", "plcc") if isinstance(result.get(name), Mapping)
-    ]
-    distortions = result.get("distortions")
-    if isinstance(distortions, Mapping):
-        figures += [
-            f"{kind} {own['srcc']:.2f}" for kind, own in distortions.items() if isinstance(own, Mapping) and "srcc" in own
-        ]
+    figures = [f"{name.upper()} {show_spread(result[name])}" for name in ("srcc", "plcc") if name in result]
+    if "mean_difference" in result:
+        figures.append(f"mean difference {result['mean_difference']}")
+    for part, figure in (("distortions", "srcc"), ("moved", "median")):
+        measured = result.get(part)
+        for kind, own in measured.items() if isinstance(measured, Mapping) else ():
+            figures += [f"{kind} {own[figure]:.2f}"] if isinstance(own, Mapping) and figure in own else []
     images = f", {result['images']:,} images" if isinstance(result.get("images"), int) else ""
     protocol = result.get("protocol", "")
     yield f"result on {result.get('dataset', 'images')}{images}", "; ".join(filter(None, [", ".join(figures), str(protocol)]))
@@ -94,9 +93,12 @@ def describe_result(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  printed by", str(result["command"])
 
 
-def show_spread(figures: Mapping[str, Any]) -> str:
-    """A figure over folds: its mean or median, and its ends."""
-    middle = next((f"{name} {figures[name]:.3f}" for name in ("mean", "median", "value") if name in figures), "")
+def show_spread(figures: Any) -> str:
+    """A figure: over folds its mean or median, else its value, and the ends of its range or interval where there are any."""
+    if not isinstance(figures, Mapping):
+        return f"{figures:.3f}" if isinstance(figures, float) else ""
+    names = {"mean": "mean ", "median": "median ", "value": ""}
+    middle = next((f"{text}{figures[name]:.3f}" for name, text in names.items() if name in figures), "")
     ends = f" ({figures['low']:.3f} to {figures['high']:.3f})" if {"low", "high"} <= set(figures) else ""
     return f"{middle}{ends}"
 

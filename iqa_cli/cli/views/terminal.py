@@ -275,5 +275,6 @@ def describe_card(card: ModelCard, folder: Path) -> Row:
 
 
 def show_median(figures: Mapping[str, float] | None) -> str:
-    """The median of a correlation over splits, as papers print it; empty where there is none."""
-    return f"{figures['median']:.3f}" if figures and "median" in figures else ""
+    """The median of a correlation over splits, as papers print it, or the value on the only one; empty where there is none."""
+    value = (figures or {}).get("median", (figures or {}).get("value"))
+    return "" if value is None else f"{value:.3f}"
