@@ -186,6 +186,12 @@ def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
     (quoted,) = read_card(path).results
     assert quoted["srcc"] == {"value": 0.8123, "low": 0.79, "high": 0.83}
     assert quoted["command"] == f"iqa evaluate -d biq2021 --data-root DIR --split test -m {CARD.name}"
+    fold = facts | {"card": CARD.name, "dataset": "livec", "protocol": "folds", "measured_on": "fold 3 of folds.csv"}
+    evaluated.write_text(json.dumps([fold]))
+    assert card.main([str(path), "--evaluation", str(evaluated)]) == 0
+    (quoted,) = read_card(path).results
+    assert quoted["protocol"] == "fold 3 of folds.csv"
+    assert quoted["command"] == f"iqa evaluate -d livec --data-root DIR --fold-file FILE --fold 3 -m {CARD.name}"
 
 
 @pytest.mark.process

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.card weights/NAME.json --cross-validation FILE --command TEXT --evaluation FILE --robustness FILE
 
 --cross-validation: the results.json of `iqa train --folds`, or the --results of `blended`; --command says what printed it.
---evaluation: the --json of `iqa evaluate --split test` on images that training left out; may be repeated.
+--evaluation: the --json of `iqa evaluate --split test`, or `--fold`, on images that training left out; may be repeated.
 --robustness: the --json of `iqa evaluate --robustness`, which must have measured this model; may be repeated. What was in
 the card before is gone.
 """
@@ -92,8 +92,12 @@ def quote_evaluation(measured: Sequence[Result], name: str) -> Iterator[Result]:
         if own["card"] != name:
             continue
         figures = {figure: {key: round(value, 4) for key, value in own[figure].items()} for figure in FIGURES}
-        command = f"iqa evaluate -d {own['dataset']} --data-root DIR --split test -m {name}"
-        yield {"dataset": own["dataset"], "protocol": own["protocol"], "images": own["images"], "command": command, **figures}
+        protocol, part = own["protocol"], "--split test"
+        if protocol == "folds":
+            protocol = own["measured_on"]  # "fold 0 of folds.csv"
+            part = f"--fold-file FILE --fold {protocol.split()[1]}"
+        command = f"iqa evaluate -d {own['dataset']} --data-root DIR {part} -m {name}"
+        yield {"dataset": own["dataset"], "protocol": protocol, "images": own["images"], "command": command, **figures}
 
 
 def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
