@@ -35,9 +35,7 @@ class SampleOptions:
     versions: Annotated[int, "how many distorted versions"] = 2
     clean_label: Annotated[float, "label above which an image counts as clean: only then are all kinds sure to lower it"] = 1.0
     partial: Annotated[float, "share of the distortions that are confined to a quarter, a half, the frame or the center"] = 0.0
-    harmless: Annotated[float, "share of training crops that come grey, resized or as a JPEG too, with the same label"] = (
-        0.0
-    )
+    harmless: Annotated[float, "share of training crops that come grey, resized or as a JPEG too, with the same label"] = 0.0
     distortions: Annotated[tuple[DistortionName, ...], "kinds, of which each view gets one; none named: all"] = ()
     crop_size: Annotated[int, "px of a side of the training crops; 0: size"] = 0
     view_size: Annotated[int, "px of a view before it is resized for the network; 0: that size, or a teacher's largest"] = 0
