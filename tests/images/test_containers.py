@@ -213,4 +213,5 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float | None]:
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_equal_pictures_have_equal_scores(scores: dict[str, float | None], name: str) -> None:
-    assert scores[name] == pytest.approx(scores[ENCODERS[name][0]], abs=HALF_A_POINT)
+    coarse = "BT.2020" in name  # its gamut in 8 bits: a step is up to 5 of sRGB's, so the picture is not quite the same
+    assert scores[name] == pytest.approx(scores[ENCODERS[name][0]], abs=2 * HALF_A_POINT if coarse else HALF_A_POINT)
