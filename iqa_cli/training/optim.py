@@ -40,6 +40,9 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """AdamW over what the phase trains; the rest of the parameters want no gradient. others: what an objective trains itself.
 
+    These are the scales of sets, a number or two each: at the network's own rates a short fine-tuning would leave them where
+    they begin, and the labels of one set would pull at the scale of the other.
+
     No weight decay on biases, norms, positions, class tokens and queries, as DEIQT. The backbone's rate falls from its last
     layer to its first; in head training and in the frozen share of its layers it is zero. Where it is relative each tensor of
     the backbone is a group of its own, whose rate is scaled by its root mean square.
@@ -59,7 +62,7 @@ def build_optimizer(
         own = name if options.relative_rate and layer is not None else ""
         groups.setdefault((rate, decay, own), []).append(parameter)
     if others:
-        groups[(options.head_rate if head_only else options.rate, 0.0, "others")] = list(others)
+        groups[(options.scale_rate, 0.0, "others")] = list(others)
     return torch.optim.AdamW(
         [
             {"params": members, "lr": rate, "peak": rate, "weight_decay": decay, "relative": bool(own) and own != "others"}

@@ -69,6 +69,7 @@ class LoopOptions:
     rate: Annotated[float, "peak learning rate of fine-tuning, of all but the backbone"] = 2e-4
     backbone_rate: Annotated[float, "peak learning rate of the backbone's last layer"] = 5e-5
     head_rate: Annotated[float, "peak learning rate of head training"] = 1e-3
+    scale_rate: Annotated[float, "peak learning rate of the scales of several sets, in both phases"] = 1e-2
     relative_rate: Annotated[bool, "the backbone's rate is a share of each tensor's root mean square"] = False
     layer_decay: Annotated[float, "factor by which the backbone's rate falls with each layer from the top"] = 1.0
     feature_dropout: Annotated[float, "share of the standardized features of stages that is dropped"] = 0.0
