@@ -23,6 +23,7 @@ from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.networks.ensemble import Blend
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
+from iqa_cli.training.data.batches import draw_epoch
 from iqa_cli.training.data.feature_cache import FeatureStore
 from iqa_cli.training.data.samples import CropDataset, View
 from iqa_cli.training.events import FeaturesExtracted, TeachersPredicted
@@ -59,10 +60,10 @@ class Teacher:
         return labels.float().cpu()
 
     @torch.no_grad()
-    def predict(self, views: Sequence[View]) -> Tensor:
-        """The labels [n] of every version of some views, in order."""
-        fitted = [fit_view(version, self.card.crops) for view in views for version in view.versions]
-        crops = torch.from_numpy(normalise(fitted, self.card.crops))
+    def predict(self, views: Sequence[View], cut: CropSpec) -> Tensor:
+        """The labels [n] of every version of some views, in order, each resized to the size of `cut`."""
+        fitted = [fit_view(version, cut) for view in views for version in view.versions]
+        crops = torch.from_numpy(normalise(fitted, cut))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=knows_bf16(self.device)):
             labels: Tensor = self.network(crops.to(self.device).contiguous(memory_format=torch.channels_last))
         return labels.float().cpu()
@@ -87,36 +88,42 @@ def open_teachers(references: Sequence[str], device: str) -> list[Teacher]:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Some teachers on one dataset. stores: the cached features of each teacher's networks; none: nothing is cached."""
+    """Some teachers on one dataset. asked: the images of each epoch that they are asked about.
+
+    stores: the cached features of each teacher's networks; none: nothing is cached.
+    """
 
     teachers: Sequence[Teacher]
     dataset: CropDataset
+    asked: Sequence[Sequence[int]]
     stores: Sequence[Sequence[FeatureStore]] = ()
 
     def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
         """Cache the features of the crops of one epoch."""
         for teacher, stores in zip(self.teachers, self.stores, strict=False):
             for (network, _), store in zip(teacher.list_inputs(), stores, strict=True):
-                yield from store.fill(network, epoch, loop)
+                yield from store.fill(network, epoch, loop, self.asked[epoch])
 
     def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
         """The mean prediction [images, versions] for the crops of one epoch; nan where no crop is."""
-        images = len(self.dataset)
-        predictions, done = under_way.read(epoch, (images, self.dataset.options.most_versions))
-        for start in range(done, images, GROUP):
-            indices = range(start, min(start + GROUP, images))
+        images = self.asked[epoch]
+        predictions, done = under_way.read(epoch, (len(self.dataset), self.dataset.options.most_versions))
+        for start in range(done, len(images), GROUP):
+            indices = images[start : start + GROUP]
             labels, rows = (self.from_features if self.stores else self.from_views)(epoch, indices)
             for index, part in zip(indices, torch.split(labels, rows), strict=True):
                 predictions[index, : len(part)] = part
-            if indices.stop % KEPT == 0:
-                under_way.write(epoch, predictions, indices.stop)
-            yield TeachersPredicted(epoch, indices.stop, images)
+            stop = start + len(indices)
+            if stop % KEPT == 0:
+                under_way.write(epoch, predictions, stop)
+            yield TeachersPredicted(epoch, stop, len(images))
         return predictions
 
     def from_views(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, list[int]]:
         """The mean prediction [n] for every version of some images in an epoch, and how many versions each has."""
         views = [self.dataset.draw_view(epoch, index) for index in indices]
-        labels = torch.stack([teacher.predict(views) for teacher in self.teachers]).mean(0)
+        cuts = [self.dataset.with_crops(teacher.card.crops).crops for teacher in self.teachers]
+        labels = torch.stack([teacher.predict(views, cut) for teacher, cut in zip(self.teachers, cuts, strict=True)]).mean(0)
         return labels, [len(view.levels) for view in views]
 
     def from_features(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, list[int]]:
@@ -128,14 +135,18 @@ class Predictor:
 
 
 def predict_with_teachers(
-    teachers: Sequence[Teacher], dataset: CropDataset, epochs: int, folder: Path, loop: LoopOptions | None = None
+    teachers: Sequence[Teacher],
+    dataset: CropDataset,
+    asked: Sequence[Sequence[int]],
+    folder: Path,
+    loop: LoopOptions | None = None,
 ) -> Generator[FeaturesExtracted | TeachersPredicted, None, CropDataset]:
-    """The dataset with teacher predictions for the crops of some epochs.
+    """The dataset with teacher predictions for the crops of some epochs. asked: of which images, for each epoch.
 
     A file in the folder, named by all that they depend on, caches them: a run that was stopped goes on where it was. loop: with
     it the features of the teachers' backbones are cached there, too, so that other teachers on the same backbones are quick.
     """
-    facts = describe_question(teachers, dataset)
+    facts = describe_question(teachers, dataset, asked)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"teacher-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
     under_way = UnderWay(path.with_name(f"begun-{path.name}"), facts)
@@ -144,13 +155,13 @@ def predict_with_teachers(
         [FeatureStore(folder, network, dataset.with_crops(crops)) for network, crops in teacher.list_inputs()]
         for teacher in (teachers if loop else ())
     ]
-    predictor = Predictor(teachers, dataset, stores)
-    for epoch in range(len(predictions), epochs):
+    predictor = Predictor(teachers, dataset, asked, stores)
+    for epoch in range(len(predictions), len(asked)):
         yield from predictor.fill_stores(epoch, loop or LoopOptions())
         predictions.append((yield from predictor.predict_epoch(epoch, under_way)))
         save_tensors(path, {"predictions": torch.stack(predictions)}, facts)
         under_way.path.unlink(missing_ok=True)
-    return dataset.with_targets(torch.stack(predictions[:epochs]))
+    return dataset.with_targets(torch.stack(predictions[: len(asked)]))
 
 
 @dataclass(frozen=True)
@@ -173,15 +184,33 @@ class UnderWay:
         save_tensors(self.path, {"predictions": predictions}, [self.facts, epoch, done])
 
 
-def describe_question(teachers: Sequence[Teacher], dataset: CropDataset) -> dict[str, Any]:
+def list_asked(dataset: CropDataset, loop: LoopOptions, epochs: int) -> list[Sequence[int]]:
+    """The images of each epoch that teachers are asked about: those that a fine-tuning draws in it, in order.
+
+    Of sets that are balanced the larger ones are drawn in part. All images, where crops of an epoch are shown again in others.
+    """
+    if not loop.balanced or loop.head_epochs or epochs < loop.epochs * loop.crops_per_epoch:
+        return [range(len(dataset))] * epochs
+    drawn: list[set[int]] = [set() for _ in range(epochs)]
+    for epoch in range(loop.epochs):
+        for batch in draw_epoch(dataset, loop, epoch).batches:
+            for view, index in batch:
+                drawn[view].add(index)
+    return [sorted(indices) for indices in drawn]
+
+
+def describe_question(teachers: Sequence[Teacher], dataset: CropDataset, asked: Sequence[Sequence[int]]) -> dict[str, Any]:
     """All that the predictions depend on."""
     images = [
         [Path(i.path).name, dataset.number(index), i.is_labeled, dataset.is_clean(i)] for index, i in enumerate(dataset.images)
     ]
-    return {
+    whole = all(len(indices) == len(dataset) for indices in asked)
+    part = {} if whole else {"asked": hashlib.sha256(json.dumps([list(indices) for indices in asked]).encode()).hexdigest()}
+    return part | {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
         "cut": CROP_VERSION,
         "samples": asdict(dataset.options),
+        "sizes": [dataset.with_crops(teacher.card.crops).crops.size for teacher in teachers],
         "view_size": dataset.options.view_size or dataset.crops.size,
         "images": hashlib.sha256(json.dumps(images).encode()).hexdigest(),
     }

@@ -13,7 +13,14 @@ from iqa_cli.datasets.splits import ALWAYS, OUT, fold_groups, read_folds, split_
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice, OwnRatings
-from iqa_cli.training.data.labeled import TrainingData, choose_distortions, find_unlabeled, leave_out_held, read_data
+from iqa_cli.training.data.labeled import (
+    TrainingData,
+    choose_crop_size,
+    choose_distortions,
+    find_unlabeled,
+    leave_out_held,
+    read_data,
+)
 from iqa_cli.training.data.teacher_scores import TeacherScore, read_teacher_scores
 from iqa_cli.training.options import TrainingOptions, check_options
 
@@ -131,14 +138,16 @@ def name_fold(model: str, trial: Trial) -> str:
 
 
 def choose_view_size(options: TrainingOptions, trial: Trial) -> TrainingOptions:
-    """In a distillation, unless the size of the views is set: the largest input of a teacher.
+    """In a distillation, unless the size of the views is set: the largest input of a teacher in training.
 
     It would predict badly from views as small as its student's, enlarged. Raises WeightsError for a teacher that is not there.
     """
     if options.method != "distillation" or options.samples.view_size:
         return options
-    sizes = [find_model(name, BackendChoice.TORCH).card.crops.size for name in name_teachers(trial, options)]
-    return replace(options, samples=replace(options.samples, view_size=max([options.size, *sizes])))
+    crops = [find_model(name, BackendChoice.TORCH).card.crops for name in name_teachers(trial, options)]
+    sizes = [choose_crop_size(options.samples, each) or each.size for each in crops]
+    view_size = max([options.samples.crop_size or options.size, *sizes])
+    return replace(options, samples=replace(options.samples, view_size=view_size))
 
 
 # ---- splits ----

@@ -26,7 +26,7 @@ from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, Pixels
 from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
 from iqa_cli.training.data.teacher_scores import TeacherScore
-from iqa_cli.training.distill import Teacher, open_teachers, predict_with_teachers
+from iqa_cli.training.distill import Teacher, list_asked, open_teachers, predict_with_teachers
 from iqa_cli.training.distributed import ProcessGroup, open_group
 from iqa_cli.training.events import (
     BackboneRead,
@@ -174,8 +174,9 @@ def extend_labels(
     if not teachers:
         return run
     cache, loop = run.features or run.folder.path, run.options if run.features else None
+    asked = list_asked(run.dataset, run.options, options.teacher_epochs)
     with run.group.main_first():
-        dataset = yield from predict_with_teachers(teachers, run.dataset, options.teacher_epochs, cache, loop)
+        dataset = yield from predict_with_teachers(teachers, run.dataset, asked, cache, loop)
     return replace(run, dataset=dataset)
 
 

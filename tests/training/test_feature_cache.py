@@ -60,10 +60,10 @@ def test_a_store_is_named_by_what_features_depend_on_and_by_nothing_else(network
 
 def test_what_was_kept_of_pictures_that_were_cut_otherwise_is_not_taken(network, paths, tmp_path, monkeypatch):
     dataset, decoded = see(paths), DecodedImages(tmp_path, 64, 0)
-    now = name_features(network, dataset), describe_question([], dataset), decoded.locate(paths[0])
+    now = name_features(network, dataset), describe_question([], dataset, []), decoded.locate(paths[0])
     for module in ("data.feature_cache", "data.pixels", "distill"):
         monkeypatch.setattr(f"iqa_cli.training.{module}.CROP_VERSION", 1)
-    before = name_features(network, dataset), describe_question([], dataset), decoded.locate(paths[0])
+    before = name_features(network, dataset), describe_question([], dataset, []), decoded.locate(paths[0])
     assert all(one != other for one, other in zip(now, before, strict=True))
 
 

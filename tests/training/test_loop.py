@@ -27,8 +27,9 @@ from iqa_cli.qfm_iqm.options import MatchingOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.pipeline import open_pipeline
 from iqa_cli.training import run
+from iqa_cli.training.data.batches import draw_epoch
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
-from iqa_cli.training.distill import open_teachers, predict_with_teachers
+from iqa_cli.training.distill import list_asked, open_teachers, predict_with_teachers
 from iqa_cli.training.events import EpochDone, StepDone, TeachersPredicted, TrialDone
 from iqa_cli.training.optim import build_optimizer, set_rates
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
@@ -273,19 +274,24 @@ def finish(events):
             return end.value, seen
 
 
+def ask_all(dataset, epochs):
+    """All images in each epoch."""
+    return [range(len(dataset))] * epochs
+
+
 def test_predictions_are_the_teacher_s_for_the_crop_and_of_several_teachers_the_mean(finished, photos, tmp_path):
     _, events = finished
     teacher = open_teachers([str(events[-1].card)], "cpu")[0]
     paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
     dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=0))
-    mine, _ = finish(predict_with_teachers([teacher], dataset, 1, tmp_path))
+    mine, _ = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 1), tmp_path))
     crops = torch.cat([dataset[0, index].crops for index in range(3)])
     with torch.no_grad():
         expected = load_network(teacher.card, events[-1].card.parent / teacher.card.files["safetensors"].name)(crops)
     assert torch.allclose(mine.targets[0, :, 0], expected, atol=0.02)  # bf16 where the processor knows it
     other = replace(teacher, network=build_network(NetworkConfig("test_efficientnet", width=16, heads=2)).eval())
-    theirs, _ = finish(predict_with_teachers([other], dataset, 1, tmp_path / "other"))
-    both, _ = finish(predict_with_teachers([teacher, other], dataset, 1, tmp_path / "both"))
+    theirs, _ = finish(predict_with_teachers([other], dataset, ask_all(dataset, 1), tmp_path / "other"))
+    both, _ = finish(predict_with_teachers([teacher, other], dataset, ask_all(dataset, 1), tmp_path / "both"))
     assert torch.allclose(both.targets, (mine.targets + theirs.targets) / 2)
     assert dataset.targets is None
 
@@ -296,11 +302,11 @@ def test_teacher_predictions_that_were_interrupted_go_on_where_they_were(finishe
     teacher = open_teachers([str(finished[1][-1].card)], "cpu")[0]
     paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
     dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=1))
-    whole, _ = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "whole"))
-    for event in predict_with_teachers([teacher], dataset, 2, tmp_path / "halves"):
+    whole, _ = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 2), tmp_path / "whole"))
+    for event in predict_with_teachers([teacher], dataset, ask_all(dataset, 2), tmp_path / "halves"):
         if (event.epoch, event.done) == (1, 2):
             break
-    halves, rest = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "halves"))
+    halves, rest = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 2), tmp_path / "halves"))
     assert rest == ["TeachersPredicted"]
     assert torch.equal(halves.targets, whole.targets)
     assert len(list((tmp_path / "halves").iterdir())) == 1
@@ -313,15 +319,43 @@ def test_a_teacher_predicts_from_cached_features_as_from_crops_even_for_a_smalle
     options = SampleOptions(versions=1, view_size=teacher.card.crops.size)
     student = replace(teacher.card.crops, size=teacher.card.crops.size - 32)
     dataset = CropDataset(paths, student, options)
-    plain, _ = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "plain"))
-    cached, seen = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "kept", LoopOptions()))
+    plain, _ = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 2), tmp_path / "plain"))
+    cached, seen = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 2), tmp_path / "kept", LoopOptions()))
     assert seen == ["FeaturesExtracted", "TeachersPredicted"] * 2
     assert torch.allclose(plain.targets, cached.targets, atol=0.02)
     next((tmp_path / "kept").glob("teacher-*")).unlink()
-    again, seen = finish(predict_with_teachers([teacher], dataset, 2, tmp_path / "kept", LoopOptions()))
+    again, seen = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 2), tmp_path / "kept", LoopOptions()))
     assert seen == ["TeachersPredicted"] * 2
     assert torch.equal(again.targets, cached.targets)
     assert cached[0, 0].crops.shape[-1] == student.size
+
+
+def test_of_balanced_sets_teachers_are_asked_about_what_an_epoch_draws_alone(finished, photos, tmp_path):
+    teacher = open_teachers([str(finished[1][-1].card)], "cpu")[0]
+    paths = [TrainingImage(str(path), 0.5, source=min(number, 1)) for number, path in enumerate(sorted(photos.iterdir()))]
+    dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=0))  # one image of the first set, two of the other
+    loop = LoopOptions(epochs=3, head_epochs=0, batch_size=2, balanced=True)
+    asked = list_asked(dataset, loop, 4)
+    assert [len(images) for images in asked] == [2, 2, 2, 0]
+    assert asked[:3] == [sorted(i for batch in draw_epoch(dataset, loop, epoch) for _, i in batch) for epoch in range(3)]
+    whole, _ = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 4), tmp_path))
+    some, _ = finish(predict_with_teachers([teacher], dataset, asked, tmp_path))
+    for epoch, images in enumerate(asked):
+        assert some.targets[epoch, :, 0].isfinite().nonzero()[:, 0].tolist() == images
+        assert torch.allclose(some.targets[epoch, images], whole.targets[epoch, images], atol=0.02)  # in other company
+    for shown_again in (replace(loop, head_epochs=1), replace(loop, epochs=5), replace(loop, balanced=False)):
+        assert list_asked(dataset, shown_again, 4) == ask_all(dataset, 4)
+
+
+def test_a_teacher_of_whole_images_sees_training_crops_of_the_student_s_size(finished, photos, tmp_path):
+    teacher = open_teachers([str(finished[1][-1].card)], "cpu")[0]
+    paths = [TrainingImage(str(path)) for path in sorted(photos.iterdir())]
+    dataset = CropDataset(paths, teacher.card.crops, SampleOptions(versions=0, crop_size=96))
+    predicted, _ = finish(predict_with_teachers([teacher], dataset, ask_all(dataset, 1), tmp_path))
+    crops = torch.cat([dataset[0, index].crops for index in range(len(paths))])
+    assert crops.shape[-1] == 96
+    with torch.no_grad():
+        assert torch.allclose(predicted.targets[0, :, 0], teacher.network(crops), atol=0.02)
 
 
 def test_contradictions_of_distillation_are_named(finished, livec, photos, tmp_path):
@@ -362,6 +396,11 @@ def test_rates_rise_then_fall_to_nothing_and_no_decay_falls_on_biases():
     assert max(peaks) == 1e-3
     assert min(peaks) < 1e-5
     assert all(p.ndim > 1 for g in optimizer.param_groups if g["weight_decay"] for p in g["params"])
+    scale = torch.nn.Parameter(torch.ones(1))
+    for head_only in (False, True):
+        groups = build_optimizer(network, LoopOptions(scale_rate=0.5), head_only=head_only, others=[scale]).param_groups
+        assert [(group["peak"], group["weight_decay"]) for group in groups if group["params"][0] is scale] == [(0.5, 0.0)]
+    build_optimizer(network, LoopOptions(frozen=0.5), head_only=False)
     frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
     assert frozen
     assert all(name.startswith("encoder.backbone.") for name in frozen)

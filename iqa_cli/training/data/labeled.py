@@ -20,6 +20,7 @@ from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.sets import read_sets
 from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.images.crops import CropSpec
 from iqa_cli.images.distortions import DISTORTIONS
 from iqa_cli.images.find import find_images
 from iqa_cli.options import RatedSets
@@ -131,3 +132,8 @@ def choose_distortions(options: SampleOptions) -> dict[bool, list[str]]:
     if options.distorted and not always:
         raise UsageError("samples.distorted: each of samples.distortions may improve a labeled image: name others, too")
     return {False: chosen, True: always}
+
+
+def choose_crop_size(options: SampleOptions, crops: CropSpec) -> int:
+    """The size of training crops where it is set, and where a network with such an input takes any; 0: that of its input."""
+    return options.crop_size if crops.fit == "whole" else 0

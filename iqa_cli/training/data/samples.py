@@ -20,7 +20,7 @@ from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crops, normalise
 from iqa_cli.images.distortions import LEVELS, change_harmlessly, distort
 from iqa_cli.images.masks import confine, draw_mask
 from iqa_cli.qfm_iqm.batch import Batch
-from iqa_cli.training.data.labeled import TrainingData, choose_distortions
+from iqa_cli.training.data.labeled import TrainingData, choose_crop_size, choose_distortions
 from iqa_cli.training.data.pixels import PixelCache, Pixels
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.options import SampleOptions, parse_weights
@@ -133,8 +133,12 @@ class CropDataset(Dataset[Batch]):
         return replace(self, targets=targets)
 
     def with_crops(self, crops: CropSpec) -> CropDataset:
-        """The same views, cut for another network; without targets."""
-        options = replace(self.options, view_size=self.options.view_size or self.crops.size)
+        """The same views, cut for another network; without targets.
+
+        One that sees whole images at any shape sees training crops of their own size, too.
+        """
+        size = choose_crop_size(self.options, crops)
+        options = replace(self.options, view_size=self.options.view_size or self.crops.size, crop_size=size)
         return replace(self, scoring_crops=crops, options=options, targets=None)
 
     # ---- one view ----
