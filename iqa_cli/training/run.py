@@ -183,7 +183,7 @@ def extend_labels(
 def choose_objective(options: TrainingOptions) -> Objective:
     """What the network is trained for."""
     sets = len(options.sets)
-    teacher = sets if sets and options.teacher_scores else None
+    teacher = sets if sets and options.teacher_scores and learns_labels(options) else None
     reference = options.sets.index(options.scale) if options.scale else 0
     scales = SetScales(max(1, sets + (teacher is not None)), reference, teacher)
     if options.method == "distillation":
@@ -248,7 +248,14 @@ def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
 
 
 def describe_scale(job: Job, teachers: list[Teacher]) -> Origin:
-    """The scale: of the labels, else of the teachers."""
-    if job.data is not None:
-        return describe_labels(job.data, job.trial, job.options.scale)
-    return describe_teacher(teachers[0].card) if teachers else describe_scores(job.scores)
+    """The scale: of the labels, where they are learned; else of the teachers."""
+    rated = describe_labels(job.data, job.trial, job.options.scale) if job.data is not None else None
+    if rated and learns_labels(job.options):
+        return rated
+    taught = describe_teacher(teachers[0].card) if teachers else describe_scores(job.scores)
+    return replace(taught, title=rated.title, provenance=rated.provenance) if rated else taught
+
+
+def learns_labels(options: TrainingOptions) -> bool:
+    """Whether labels have a weight, and so a scale."""
+    return options.method != "distillation" or options.distillation.label_weight > 0

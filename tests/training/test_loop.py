@@ -23,7 +23,7 @@ from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.networks.pretrained import load_backbone
 from iqa_cli.options import BackendChoice, ScoreOptions
-from iqa_cli.qfm_iqm.options import MatchingOptions
+from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
 from iqa_cli.records import Status
 from iqa_cli.scoring.pipeline import open_pipeline
 from iqa_cli.training import run
@@ -246,6 +246,25 @@ def test_distillation_needs_no_labels_and_takes_over_the_scale_of_its_teacher(fi
     ]
     assert len(scores) == 3
     assert all(0 <= score <= 100 for score in scores)
+
+
+def test_labels_without_a_weight_are_no_scale(finished, livec, photos, tmp_path):
+    teacher = replace(read_card(finished[1][-1].card), score_meaning="what this teacher says")
+    (tmp_path / "teacher").mkdir()
+    weights = teacher.files["safetensors"].name
+    (tmp_path / "teacher" / weights).write_bytes((finished[0] / weights).read_bytes())
+    write_card(teacher, tmp_path / "teacher")
+    rated = distilling(tmp_path / "teacher", photos, tmp_path / "run", dataset="livec", data_root=livec, unlabeled=())
+    for weight, meaning in ((0.0, "what this teacher says"), (0.5, "the mean opinion score of LIVE In the Wild")):
+        options = replace(rated, run_dir=tmp_path / f"run{weight}", distillation=DistillationOptions(label_weight=weight))
+        card = read_card(list(train(options))[-1].card)
+        assert card.score_meaning.startswith(meaning)
+        assert [facts.images for facts in card.provenance.trained_on] == [12]
+    scores = replace(
+        rated, teachers=(), teacher_scores=tmp_path / "scores.csv", distillation=DistillationOptions(label_weight=0.0)
+    )
+    assert run.choose_objective(scores).scales.teacher is None
+    assert run.choose_objective(replace(scores, distillation=DistillationOptions())).scales.teacher == 1
 
 
 def test_teacher_predictions_are_computed_once(finished, photos, tmp_path):
