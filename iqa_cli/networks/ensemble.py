@@ -35,11 +35,6 @@ class Member:
     std: tuple[float, float, float]
     reduced: tuple[int, ...] = ()
 
-    @property
-    def input_size(self) -> int:
-        """Of its crops, in px; 0: the first member's."""
-        return self.reduced[0] if self.reduced else self.size
-
 
 class Blend(nn.Module):
     """Crops [b, 3, h, w], normalized as the first member's, -> label [b]: the weighted mean of the members'.
@@ -79,14 +74,20 @@ class Blend(nn.Module):
         if number:
             crops = crops * self.get_buffer(f"scale{number}") + self.get_buffer(f"shift{number}")
         member = self.members[number]
+        rows, columns = (self.own_side(number, side) for side in crops.shape[2:])
         if member.reduced:
-            own, first = member.reduced
-            rows, columns = (reduce_side(side, own, first, self.multiple) for side in crops.shape[2:])
             return F.interpolate(
                 crops, (rows, columns), mode="bicubic", align_corners=False, antialias=True
             )  # as crops are cut
-        size = member.size
-        return F.interpolate(crops, (size, size), mode="bilinear", align_corners=False) if size else crops
+        return F.interpolate(crops, (rows, columns), mode="bilinear", align_corners=False) if member.size else crops
+
+    def own_side(self, number: int, side: int) -> int:
+        """A side in px of a member's input, where the first member's has this one."""
+        member = self.members[number]
+        if not member.reduced:
+            return member.size or side
+        own, first = member.reduced
+        return reduce_side(side, own, first, self.multiple)
 
 
 def reduce_side(side: int, own: int, first: int, multiple: int) -> int:

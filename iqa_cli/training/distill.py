@@ -42,15 +42,16 @@ class Teacher:
     card: ModelCard
     device: torch.device
 
-    def list_inputs(self) -> list[tuple[QfmIqm, CropSpec]]:
-        """Each of its networks, and the crops of that."""
+    def list_inputs(self, dataset: CropDataset) -> list[tuple[QfmIqm, CropDataset]]:
+        """Each of its networks, and its crops of a dataset: those of a blend's member as the blend resizes them."""
+        seen = dataset.with_crops(self.card.crops)
         if isinstance(self.network, QfmIqm):
-            return [(self.network, self.card.crops)]
-        crops = self.card.crops
-        return [
-            (network, replace(crops, size=member.input_size or crops.size, mean=member.mean, std=member.std))
-            for network, member in zip(self.network.list_networks(), self.network.members, strict=True)
+            return [(self.network, seen)]
+        own = [
+            replace(seen.crops, size=self.network.own_side(number, seen.crops.size), mean=member.mean, std=member.std)
+            for number, member in enumerate(self.network.members)
         ]
+        return [(network, dataset.with_crops(crops)) for network, crops in zip(self.network.list_networks(), own, strict=True)]
 
     @torch.no_grad()
     def predict_features(self, features: Sequence[Tensor]) -> Tensor:
@@ -101,7 +102,7 @@ class Predictor:
     def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
         """Cache the features of the crops of one epoch."""
         for teacher, stores in zip(self.teachers, self.stores, strict=False):
-            for (network, _), store in zip(teacher.list_inputs(), stores, strict=True):
+            for (network, _), store in zip(teacher.list_inputs(self.dataset), stores, strict=True):
                 yield from store.fill(network, epoch, loop, self.asked[epoch])
 
     def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
@@ -152,7 +153,7 @@ def predict_with_teachers(
     under_way = UnderWay(path.with_name(f"begun-{path.name}"), facts)
     predictions = read_predictions(path, facts)
     stores = [
-        [FeatureStore(folder, network, dataset.with_crops(crops)) for network, crops in teacher.list_inputs()]
+        [FeatureStore(folder, network, crops) for network, crops in teacher.list_inputs(dataset)]
         for teacher in (teachers if loop else ())
     ]
     predictor = Predictor(teachers, dataset, asked, stores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from conftest import write_photo
@@ -11,11 +12,12 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.networks.checkpoint import load_tensors, save_weights
+from iqa_cli.networks.ensemble import Blend, Member
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.training.data.feature_cache import FeatureStore, name_features
 from iqa_cli.training.data.pixels import DecodedImages
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
-from iqa_cli.training.distill import describe_question
+from iqa_cli.training.distill import Teacher, describe_question
 from iqa_cli.training.options import LoopOptions, SampleOptions
 
 CNN = NetworkConfig("test_efficientnet", width=16, heads=2)
@@ -43,6 +45,7 @@ def test_a_store_is_named_by_what_features_depend_on_and_by_nothing_else(network
     assert name == name_features(network, see(paths, held_out=0.5))
     assert name == name_features(network, see(paths, view_size=64))
     assert name == name_features(network, see(paths, size=96, view_size=64).with_crops(CropSpec(64)))
+    assert name == name_features(network, see(paths, size=96, view_size=64, crop_size=64))
     panel = build_network(replace(CNN, width=32))
     panel.encoder.backbone.load_state_dict(network.encoder.backbone.state_dict())
     assert name == name_features(panel, see(paths))
@@ -92,3 +95,19 @@ def test_an_epoch_takes_only_views_with_teacher_predictions(network, paths, tmp_
         expected = torch.cat([store.load(view, place).features for place in batch.image[::2].tolist()])
         assert torch.equal(batch.features, expected)
         assert answered is None or batch.teacher.unique().tolist() == [view]
+
+
+@pytest.mark.parametrize(("crop_size", "sizes"), [(0, [128, 96, 64]), (96, [96, 64, 64])])
+def test_members_of_a_blend_see_in_the_cache_what_they_see_in_the_blend(paths, crop_size, sizes):
+    torch.manual_seed(0)
+    grey, dark = (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)
+    members = [Member(CNN, 1, 0, grey, grey), Member(CNN, 1, 0, grey, grey, (64, 128)), Member(CNN, 1, 64, grey, dark)]
+    crops = CropSpec(128, fit="whole", multiple=32, mean=grey, std=grey)
+    blend = Blend(members, crops.multiple).eval()
+    dataset = see(paths, size=160, view_size=160, crop_size=crop_size)
+    inputs = Teacher(blend, SimpleNamespace(crops=crops), torch.device("cpu")).list_inputs(dataset)
+    seen = dataset.with_crops(crops)[0, 0].crops
+    for number, (network, own) in enumerate(inputs):
+        assert network is blend.list_networks()[number]
+        assert float((own[0, 0].crops - blend.adapt(seen, number)).abs().mean()) < 0.1  # resized once, not twice
+    assert [own.crops.size for _, own in inputs] == sizes

@@ -133,5 +133,5 @@ def list_sources(dataset: CropDataset) -> dict[str, Any]:
         "crops": asdict(dataset.crops),
         "cut": CROP_VERSION,
         "drawn": VIEW_VERSION,
-        "samples": asdict(replace(samples, view_size=size, held_out=0.0)),
+        "samples": asdict(replace(samples, view_size=size, crop_size=0, held_out=0.0)),  # crops have a size
     }
