@@ -48,7 +48,7 @@ def test_bands_and_exit_codes(iqa: Run, policy: Path) -> None:
     (verdict,) = read_lines(done.stdout)
     assert (done.returncode, verdict["band"], verdict["reasons"], verdict["message"]) == (0, "pass", [], "")
     assert verdict["model_sha256"] == SHA256
-    for path, band, reason in ((BLURRED, "fail", "low-score"), (FOLDER / "astronaut-jpeg.jpg", "review", "low-score")):
+    for path, band, reason in ((BLURRED, "fail", "low-score"), (FOLDER / "astronaut-noise.jpg", "review", "low-score")):
         done = iqa("gate", path, "--policy", policy)
         (verdict,) = read_lines(done.stdout)
         assert (done.returncode, verdict["band"]) == (5, band)
