@@ -42,6 +42,10 @@ class Teacher:
     card: ModelCard
     device: torch.device
 
+    def list_networks(self) -> list[QfmIqm]:
+        """Its networks, in order: one, or the members of a blend."""
+        return [self.network] if isinstance(self.network, QfmIqm) else self.network.list_networks()
+
     def list_inputs(self, dataset: CropDataset) -> list[tuple[QfmIqm, CropDataset]]:
         """Each of its networks, and its crops of a dataset: those of a blend's member as the blend resizes them."""
         seen = dataset.with_crops(self.card.crops)
@@ -51,7 +55,7 @@ class Teacher:
             replace(seen.crops, size=self.network.own_side(number, seen.crops.size), mean=member.mean, std=member.std)
             for number, member in enumerate(self.network.members)
         ]
-        return [(network, dataset.with_crops(crops)) for network, crops in zip(self.network.list_networks(), own, strict=True)]
+        return [(network, dataset.with_crops(crops)) for network, crops in zip(self.list_networks(), own, strict=True)]
 
     @torch.no_grad()
     def predict_features(self, features: Sequence[Tensor]) -> Tensor:
@@ -102,7 +106,7 @@ class Predictor:
     def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
         """Cache the features of the crops of one epoch."""
         for teacher, stores in zip(self.teachers, self.stores, strict=False):
-            for (network, _), store in zip(teacher.list_inputs(self.dataset), stores, strict=True):
+            for network, store in zip(teacher.list_networks(), stores, strict=True):
                 yield from store.fill(network, epoch, loop, self.asked[epoch])
 
     def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
