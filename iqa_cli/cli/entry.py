@@ -8,12 +8,12 @@ import sys
 
 def main() -> None:
     """Run the command line and exit."""
-    open_missing_streams()
     try:
+        open_missing_streams()
         from iqa_cli.cli import interrupts
 
         interrupts.end_at_once()
-    except KeyboardInterrupt:  # the module that handles signals was being loaded
+    except KeyboardInterrupt:  # before signals are in order
         os._exit(130)
     from iqa_cli.cli import app
 
