@@ -44,8 +44,11 @@ class Finder:
         if name == {name!r}:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder)
-runpy.run_module("iqa_cli", run_name="__main__", alter_sys=True)
 """
+WAYS = {
+    "module": 'runpy.run_module("iqa_cli", run_name="__main__", alter_sys=True)\n',
+    "script": "from iqa_cli.__main__ import main\nmain()\n",  # what pip writes
+}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -94,9 +97,10 @@ def test_a_signal_at_any_time_of_the_start_ends_without_a_traceback(
         assert (process.returncode, b"Traceback" in said) == (code, False), said.decode()
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["iqa_cli.cli", "iqa_cli.cli.entry", "iqa_cli.cli.interrupts", "iqa_cli.cli.app"])
-def test_an_interrupt_while_our_first_modules_are_found_ends_without_a_word(name: str) -> None:
-    command = [sys.executable, "-c", INTERRUPTED.format(name=name), "--version"]
+def test_an_interrupt_while_our_first_modules_are_found_ends_without_a_word(name: str, way: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED.format(name=name) + WAYS[way], "--version"]
     done = subprocess.run(command, check=False, capture_output=True, env=environment())
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
