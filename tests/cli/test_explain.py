@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Run
-from in_process import run_at_terminal
+from in_process import environment, run_at_terminal
 from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "photos"
@@ -47,6 +50,20 @@ def test_the_picture_shows_the_photo_and_the_map(iqa: Run, model: Path, tmp_path
         assert picture.info["Software"] == "iqa explain"
         assert picture.width > 640
     assert iqa("explain", GOOD, "-o", map_file, "-m", model).returncode == 0, "an earlier one may be replaced"
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes of POSIX")
+def test_the_picture_is_there_although_nobody_reads_the_page(model: Path, tmp_path: Path) -> None:
+    """As with `| head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "iqa_cli", "explain", GOOD, "-o", tmp_path / "map.png", "-m", model]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, env=environment())
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.width > 640
 
 
 def test_pictures_of_several_photos_go_into_a_folder(iqa: Run, model: Path, tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ def run_explain(flags: ExplainFlags, runtime: RuntimeFlags) -> int:
         for photo, picture in zip(photos, pictures, strict=True):
             found = scorer.explain(photo)
             failed |= found.map is None
-            show_explanation(found, flags, picture)
-            if picture is not None and found.map is not None:
+            if picture is not None and found.map is not None:  # before the page, of which perhaps nobody reads all
                 with open_target(picture) as target:
                     target.write(draw_picture(found))
+            show_explanation(found, flags, picture)
     return int(failed)
 
 
