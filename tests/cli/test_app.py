@@ -337,6 +337,30 @@ def test_partial_results_are_seen_while_it_runs(model: Path, photos: Path) -> No
         enough.set()
 
 
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.mark.parametrize("args", [["models"], ["datasets"], ["cache", "info"]])
+def test_a_page_that_nobody_reads_ends_the_command_without_a_word(nobody: int, args: list[str]) -> None:
+    command = [sys.executable, "-m", "iqa_cli", *args]
+    done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False, env=environment())
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_messages_that_nobody_reads_stop_nothing(model: Path, photos: Path, tmp_path: Path, nobody: int) -> None:
+    """As with 2>&1 | head: errors and the summary are lost, not the results."""
+    args = [tmp_path / "gone.jpg", photos, "--csv", tmp_path / "out.csv", "--no-cache", "-m", model]
+    done = subprocess.run([sys.executable, "-m", "iqa_cli", "score", *args], stderr=nobody, check=False, env=environment())
+    assert done.returncode == 1
+    assert len(read_rows((tmp_path / "out.csv").read_bytes())) == 13
+
+
 def test_a_closed_pipe_ends_the_run_without_a_word(model: Path, photos: Path) -> None:
     with endless_run(model, photos / "01.jpg") as (process, _):
         assert process.stdout is not None

@@ -53,7 +53,6 @@ def test_the_picture_shows_the_photo_and_the_map(iqa: Run, model: Path, tmp_path
 
 
 @pytest.mark.process
-@pytest.mark.skipif(os.name != "posix", reason="needs pipes of POSIX")
 def test_the_picture_is_there_although_nobody_reads_the_page(model: Path, tmp_path: Path) -> None:
     """As with `| head -1`."""
     reading, writing = os.pipe()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,9 +37,19 @@ SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
 Row = Mapping[str, str]  # column -> what stands there
 
 
+class Terminal(Console):
+    """A console whose reader may go: without stdout's the command ends, as any tool in a pipe; without stderr's it goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by Rich in place of an error."""
+        if not self.stderr:
+            raise BrokenPipeError
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def open_console(*, stderr: bool) -> Console:
     """A console that prints text as it is: no markup, no colours for what looks like a number."""
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Terminal(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def show(text: str) -> str:
