@@ -152,13 +152,13 @@ def build_network(config: NetworkConfig, pretrained: Mapping[str, Tensor] | bool
 
 
 @torch.no_grad()
-def check_input(network: QfmIqm, size: int) -> None:
-    """Run a network on a crop of that many px; it raises what its backbone does, if that is too small.
+def check_input(network: QfmIqm, height: int, width: int) -> None:
+    """Run a network on a crop of that many px; it raises what its backbone does, if that is too small, or of another shape.
 
     Raises UsageError for heads that do not divide its width.
     """
-    width, heads = network.encoder.width, network.config.heads
-    if width % heads:
-        hint = f"heads={choose_heads(width)} do, as does 0"
-        raise UsageError(f"heads={heads} do not divide the width of the tokens, {width}: {hint}")
-    network.eval()(torch.zeros(1, 3, size, size))
+    tokens, heads = network.encoder.width, network.config.heads
+    if tokens % heads:
+        hint = f"heads={choose_heads(tokens)} do, as does 0"
+        raise UsageError(f"heads={heads} do not divide the width of the tokens, {tokens}: {hint}")
+    network.eval()(torch.zeros(1, 3, height, width))

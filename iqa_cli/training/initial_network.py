@@ -19,6 +19,7 @@ from iqa_cli.training.optim import layer_numbers
 from iqa_cli.training.options import TrainingOptions
 
 STRIDE = 32  # px, of the last stage of a usual backbone
+PHOTO = 2, 3  # height and width of a photo as cameras take it
 
 
 def create_network(options: TrainingOptions) -> tuple[QfmIqm, CropSpec]:
@@ -77,18 +78,30 @@ def check_network(options: TrainingOptions) -> None:
     except (UsageError, WeightsError):
         raise
     except Exception as error:  # of any kind: each backbone has its own way to say so
-        fitting = find_size(options)
-        tried = options.samples.crop_size or options.size
-        remedy = f"it can with size={fitting}" if fitting else "choose another backbone, or another size"
+        tried = f"crops of {options.samples.crop_size or options.size} px" + (" and whole photos" * (options.fit == "whole"))
         raise UsageError(
-            f"{options.backbone} cannot be trained on crops of {tried} px ({first_line(error)}): {remedy}"
+            f"{options.backbone} cannot be trained on {tried} ({first_line(error)}): {find_remedy(options)}"
         ) from error
 
 
+def find_remedy(options: TrainingOptions) -> str:
+    """With what else a backbone takes its crops, in words."""
+    for fit in dict.fromkeys((options.fit, "square")):
+        fitting = find_size(replace(options, fit=fit))
+        if fitting:
+            return f"it can with size={fitting}" + (" fit=square" * (fit != options.fit))
+    return "choose another backbone, or another size"
+
+
 def try_network(options: TrainingOptions) -> None:
-    """Run a network with random weights on an empty crop. Raises whatever its backbone does where that does not fit."""
+    """Run a network with random weights on an empty crop, and on an empty photo where it is to score whole ones.
+
+    Raises whatever its backbone does where these do not fit.
+    """
     network, crops = create_network(replace(options, backbone_weights="none", initial_model=""))
-    check_input(network, options.samples.crop_size or crops.size)
+    side = options.samples.crop_size or crops.size
+    check_input(network, side, side)
+    check_input(network, *crops.crop_shape(*PHOTO))
     layer_numbers(network)
 
 

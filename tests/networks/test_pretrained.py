@@ -100,6 +100,10 @@ def test_heads_divide_the_width_and_have_some_64_of_it_each(width: int, heads: i
         ),
         ({"backbone": "crossvit_tiny_240", "heads": 0}, r"crossvit_tiny_240 .* 224 px \(.*\): it can with size=240"),
         ({"backbone": "test_vit", "size": 200, "heads": 0}, r"test_vit .* 200 px \(.*\): it can with size=192"),
+        (
+            {"backbone": "vit_tiny_patch16_224", "size": 160, "fit": "whole", "heads": 0},
+            r"patch16_224 cannot be trained on crops of 160 px and whole photos \(.*\): it can with size=160 fit=square",
+        ),
     ],
 )
 def test_sizes_that_do_not_go_together_are_named_before_a_run_begins(
