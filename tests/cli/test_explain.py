@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,9 @@ def test_a_page_says_what_is_wrong_and_what_to_do(iqa: Run, model: Path) -> None
     assert str(BLURRED) in page
     assert "soft" in page
     assert "→ Focus on the subject" in page
+    score = re.search(r"Score +(\d+\.\d+)[^\n]*?  (━*)(─*) *\n", page)  # the bar is one without colours, too
+    assert score is not None
+    assert (len(score[2]), len(score[2] + score[3])) == (round(float(score[1]) * 0.3), 30)
     assert "Nothing is wrong" in iqa("explain", GOOD, "-m", model).stdout.decode()
 
 

@@ -47,7 +47,7 @@ def make_figures(found: Explanation) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     filled = round((record.score or 0) / 100 * BAR)
-    bar = Text.assemble(("━" * filled, "cyan"), ("━" * (BAR - filled), "bright_black"))
+    bar = Text.assemble(("━" * filled, "cyan"), ("─" * (BAR - filled), "bright_black"))
     spread = f" ± {values['uncertainty']}" if values["uncertainty"] else ""
     table.add_row("Score", Text.assemble((values["score"], "bold"), f"{spread} of 100  ", bar))
     if values["percentile"]:
