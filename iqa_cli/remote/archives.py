@@ -28,13 +28,10 @@ BROKEN = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,
     RuntimeError,
     ValueError,
 )
-"""What reading archives raises, besides OSError. RuntimeError: for a password; NotImplementedError: zipfile's, for a
-compression that it does not know.
-"""
+"""What reading archives raises, besides OSError. RuntimeError: zipfile's, for a password and an unknown compression."""
 
 
 class HeldFile:
