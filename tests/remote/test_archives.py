@@ -215,6 +215,17 @@ def test_files_in_a_zip_that_cannot_be_read_are_rows(model: Path, photos: Path, 
     assert "password" in records[2].detail
 
 
+def test_a_file_packed_in_an_unknown_way_is_a_row(model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", read_files(photos), zipfile.ZIP_STORED)
+    data = bytearray(archive.read_bytes())
+    for header, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # of the first file: before its data, and at the end
+        data[data.index(header) + place] = 97  # the number of the compression
+    archive.write_bytes(data)
+    records = score(model, archive)
+    assert [record.status for record in records] == ["damaged", *["ok"] * 11]
+    assert "compression method is not supported" in records[0].detail
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 def test_an_archive_that_may_not_be_read_is_a_row(model: Path, photos: Path, tmp_path: Path) -> None:
     archive = write_tar(tmp_path / "a.tar", read_files(photos))
