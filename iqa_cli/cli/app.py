@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -162,8 +162,11 @@ def run_command() -> None:
         terminal.print_error(str(error))
         sys.exit(error.exit_code)
     except (PipeClosed, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes there
-        sys.exit(PIPE_CLOSED)
+        leave_closed_pipe()
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # Typer's own pages, as the help, end so
+            leave_closed_pipe()
+        raise
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
@@ -171,3 +174,9 @@ def run_command() -> None:
 
         terminal.print_error(NO_THREADS)
         sys.exit(DataError.exit_code)
+
+
+def leave_closed_pipe() -> NoReturn:
+    """Exit as a process whose reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes there
+    sys.exit(PIPE_CLOSED)

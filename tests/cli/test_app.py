@@ -346,7 +346,7 @@ def nobody() -> Iterator[int]:
     os.close(writing)
 
 
-@pytest.mark.parametrize("args", [["models"], ["datasets"], ["cache", "info"]])
+@pytest.mark.parametrize("args", [["models"], ["datasets"], ["cache", "info"], ["--help"], ["score", "--help"], ["--version"]])
 def test_a_page_that_nobody_reads_ends_the_command_without_a_word(nobody: int, args: list[str]) -> None:
     command = [sys.executable, "-m", "iqa_cli", *args]
     done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False, env=environment())
