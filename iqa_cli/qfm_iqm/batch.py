@@ -36,11 +36,10 @@ class Batch:
         return len(self.label)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device; the layout of the crops is the one that convolutions prefer."""
-        crops = self.crops.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        moved = {"label": self.label, "level": self.level, "source": self.source}
-        moved |= {"teacher": self.teacher, "trust": self.trust}
-        return replace(self, crops=crops, **{name: value.to(device) for name, value in moved.items() if value is not None})
+        """The same batch on a device, all of it; the layout of the crops is the one that convolutions prefer."""
+        held = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        moved = {name: value.to(device, non_blocking=True) for name, value in held.items()}
+        return replace(self, **moved | {"crops": moved["crops"].contiguous(memory_format=torch.channels_last)})
 
 
 def join_batches(parts: Sequence[Batch]) -> Batch:

@@ -48,6 +48,9 @@ class Objective(Protocol):
     def parameters(self) -> list[nn.Parameter]:
         """What is trained beside the network."""
 
+    def to(self, device: torch.device) -> None:
+        """Move what it keeps to the network's device."""
+
     def state(self) -> dict[str, Tensor]:
         """All that it keeps, so that a resumed run goes on as if uninterrupted."""
 
@@ -87,6 +90,11 @@ class QualityMatching:
         """The scales of the sets."""
         return list(self.scales.parameters())
 
+    def to(self, device: torch.device) -> None:
+        """Move the memory and the scales."""
+        self.memory.to(device)
+        self.scales.to(device)
+
     def state(self) -> dict[str, Tensor]:
         """The memory and the scales."""
         return {**self.memory.state(), **self.scales.state_dict()}
@@ -115,6 +123,10 @@ class Distillation:
     def parameters(self) -> list[nn.Parameter]:
         """The scales of the sets."""
         return list(self.scales.parameters())
+
+    def to(self, device: torch.device) -> None:
+        """Move the scales."""
+        self.scales.to(device)
 
     def state(self) -> dict[str, Tensor]:
         """The scales."""
@@ -226,7 +238,7 @@ def steadiness_loss(predicted: Tensor, batch: Batch) -> Tensor:
 
     A label alone hardly tells: it is wrong by more than such a version should move the prediction.
     """
-    alike = ((batch.chain[:, None] == batch.chain) & (batch.chain >= 0)).to(predicted.device)
+    alike = (batch.chain[:, None] == batch.chain) & (batch.chain >= 0)
     pairs = (alike & (batch.level[:, None] == batch.level)).triu(1)
     return (predicted[:, None] - predicted).abs()[pairs].mean() if pairs.any() else predicted.sum() * 0
 
@@ -256,4 +268,4 @@ def pair_versions(batch: Batch) -> tuple[Tensor, Tensor]:
     """Which crops (row, column) are of one chain, the column the more distorted one, and by how many levels: [b, b] each."""
     same = (batch.chain[:, None] == batch.chain) & (batch.chain >= 0)
     steps = batch.level - batch.level[:, None]
-    return same.to(steps.device) & (steps > 0), steps
+    return same & (steps > 0), steps

@@ -28,7 +28,8 @@ ENTRY = ("label", "image", "reference")
 class Memory:
     """First in, first out: the tokens of recent crops with their labels, detached and in half precision.
 
-    It belongs to training alone: it is no module, so nothing of it enters a network's weights.
+    Tokens lie where the network computes, all else on the CPU, where candidates are looked for. It belongs to training alone:
+    it is no module, so nothing of it enters a network's weights.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -58,15 +59,19 @@ class Memory:
         self.source[entries] = source_of(batch)[labeled.cpu()]
         self.count += rows
 
+    def to(self, device: torch.device) -> None:
+        """Move the tokens to a device."""
+        self.tokens = self.tokens.to(device)
+
     def state(self) -> dict[str, Tensor]:
         """All of it as tensors, so that a resumed run goes on as if uninterrupted."""
         return {"count": torch.tensor(self.count), **{name: getattr(self, name) for name in ("tokens", "source", *ENTRY)}}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """The opposite of `state`."""
+        """The opposite of `state`; the tokens stay on their device."""
         self.count = int(state["count"])
         for name in ("tokens", "source", *ENTRY):
-            setattr(self, name, state[name])
+            setattr(self, name, state[name].to(getattr(self, name).device))
 
 
 def draw_noise(tokens: Tensor, batch: Batch, memory: Memory, options: MatchingOptions) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def begin(run: Run, objective: Objective) -> State:
         moments.setdefault(int(number), {})[name] = value
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    torch.set_rng_state(found.tensors["random"])
+    restore_random(found.tensors, run.device)
     state.epoch, state.steps = found.epoch, found.steps
     state.rows = [row for row in run.folder.read_stats() if row["epoch"] <= found.epoch]
     return state
@@ -126,5 +126,25 @@ def snapshot(run: Run, state: State, epoch: int) -> Snapshot:
     tensors |= {f"objective.{k}": v for k, v in state.objective.state().items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{k}": v for k, v in moments.items()}
-    tensors["random"] = torch.get_rng_state()
-    return Snapshot(epoch, state.steps, tensors)
+    return Snapshot(epoch, state.steps, tensors | random_state(run.device))
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of the generators that a training on a device draws from: that of the CPU, and that of a GPU."""
+    state = {"random": torch.get_rng_state()}
+    if device.type != "cpu":
+        state[f"random_{device.type}"] = torch.get_device_module(device).get_rng_state(*name_device(device))
+    return state
+
+
+def restore_random(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """The opposite of `random_state`; a run that goes on on another kind of device draws anew there."""
+    torch.set_rng_state(state["random"])
+    own = state.get(f"random_{device.type}")
+    if own is not None:
+        torch.get_device_module(device).set_rng_state(own, *name_device(device))
+
+
+def name_device(device: torch.device) -> tuple[torch.device, ...]:
+    """What PyTorch's functions for one kind of device want to know of it: of several GPUs, which."""
+    return () if device.type == "mps" else (device,)
