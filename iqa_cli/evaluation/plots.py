@@ -93,10 +93,10 @@ def describe_agreement(scores: Floats, mos: Floats, logistic: Logistic) -> str:
     return f"SRCC {show(srcc(scores, mos))}   PLCC {show(raw)}, fitted {show(fitted)}   {len(scores)} images"
 
 
-def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "", shaded: str = "") -> None:
     """Plot learning curves from a run's stats.jsonl: the losses by name and, where there is validation, SRCC and PLCC.
 
-    Raises as `plot_scatter` does.
+    shaded: the phase whose epochs are shaded, and named. Raises as `plot_scatter` does.
     """
     if not rows:
         raise DataError(f"{path}: nothing to plot: no epoch is done")
@@ -108,20 +108,20 @@ def plot_learning(path: Path, rows: Sequence[Mapping[str, Any]], title: str = ""
         panels: list[Axes] = list(figure.subplots(2 if validated else 1, sharex=True, squeeze=False)[:, 0])
         panels[-1].set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        shade_warm_up(panels, rows)
+        shade_phase(panels, rows, shaded)
         if validated:
             draw_validation(panels[0], rows)
         draw_losses(panels[-1], rows)
 
 
-def shade_warm_up(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Shade the epochs in which the backbone was frozen, named above the first panel."""
-    warm = [row["epoch"] for row in rows if row["phase"] == "warm-up"]
-    if not warm:
+def shade_phase(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]], phase: str) -> None:
+    """Shade the epochs of a phase, which is named above the first panel."""
+    own = [row["epoch"] for row in rows if row["phase"] == phase]
+    if not phase or not own:
         return
     for axes in panels:
-        axes.axvspan(warm[0] - 0.5, warm[-1] + 0.5, color=PALE, linewidth=0, zorder=0)
-    panels[0].text(warm[0] - 0.5, 1.01, "warm-up", transform=panels[0].get_xaxis_transform(), color=GREY, fontsize=8)
+        axes.axvspan(own[0] - 0.5, own[-1] + 0.5, color=PALE, linewidth=0, zorder=0)
+    panels[0].text(own[0] - 0.5, 1.01, phase, transform=panels[0].get_xaxis_transform(), color=GREY, fontsize=8)
 
 
 def draw_validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -25,7 +25,8 @@ from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
 from iqa_cli.training.data.batches import draw_epoch
 from iqa_cli.training.data.feature_cache import FeatureStore
-from iqa_cli.training.data.samples import CropDataset, View
+from iqa_cli.training.data.pixels import identify_file
+from iqa_cli.training.data.samples import VIEW_VERSION, CropDataset, View
 from iqa_cli.training.events import FeaturesExtracted, TeachersPredicted
 from iqa_cli.training.optim import knows_bf16
 from iqa_cli.training.options import LoopOptions
@@ -103,11 +104,11 @@ class Predictor:
     asked: Sequence[Sequence[int]]
     stores: Sequence[Sequence[FeatureStore]] = ()
 
-    def fill_stores(self, epoch: int, loop: LoopOptions) -> Iterator[FeaturesExtracted]:
+    def fill_stores(self, epoch: int) -> Iterator[FeaturesExtracted]:
         """Cache the features of the crops of one epoch."""
         for teacher, stores in zip(self.teachers, self.stores, strict=False):
             for network, store in zip(teacher.list_networks(), stores, strict=True):
-                yield from store.fill(network, epoch, loop, self.asked[epoch])
+                yield from store.fill(network, epoch, self.asked[epoch])
 
     def predict_epoch(self, epoch: int, under_way: UnderWay) -> Generator[TeachersPredicted, None, Tensor]:
         """The mean prediction [images, versions] for the crops of one epoch; nan where no crop is."""
@@ -156,17 +157,18 @@ def predict_with_teachers(
     path = folder / f"teacher-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}.safetensors"
     under_way = UnderWay(path.with_name(f"begun-{path.name}"), facts)
     predictions = read_predictions(path, facts)
-    stores = [
-        [FeatureStore(folder, network, crops) for network, crops in teacher.list_inputs(dataset)]
-        for teacher in (teachers if loop else ())
-    ]
-    predictor = Predictor(teachers, dataset, asked, stores)
+    predictor = Predictor(teachers, dataset, asked, open_stores(teachers, dataset, folder, loop) if loop else ())
     for epoch in range(len(predictions), len(asked)):
-        yield from predictor.fill_stores(epoch, loop or LoopOptions())
+        yield from predictor.fill_stores(epoch)
         predictions.append((yield from predictor.predict_epoch(epoch, under_way)))
         save_tensors(path, {"predictions": torch.stack(predictions)}, facts)
         under_way.path.unlink(missing_ok=True)
     return dataset.with_targets(torch.stack(predictions[: len(asked)]))
+
+
+def open_stores(teachers: Sequence[Teacher], dataset: CropDataset, folder: Path, loop: LoopOptions) -> list[list[FeatureStore]]:
+    """Where the features of each teacher's networks are cached."""
+    return [[FeatureStore(folder, n, crops, loop) for n, crops in teacher.list_inputs(dataset)] for teacher in teachers]
 
 
 @dataclass(frozen=True)
@@ -207,13 +209,15 @@ def list_asked(dataset: CropDataset, loop: LoopOptions, epochs: int) -> list[Seq
 def describe_question(teachers: Sequence[Teacher], dataset: CropDataset, asked: Sequence[Sequence[int]]) -> dict[str, Any]:
     """All that the predictions depend on."""
     images = [
-        [Path(i.path).name, dataset.number(index), i.is_labeled, dataset.is_clean(i)] for index, i in enumerate(dataset.images)
+        [identify_file(i.path).hex(), dataset.number(index), i.is_labeled, dataset.is_clean(i)]
+        for index, i in enumerate(dataset.images)
     ]
     whole = all(len(indices) == len(dataset) for indices in asked)
     part = {} if whole else {"asked": hashlib.sha256(json.dumps([list(indices) for indices in asked]).encode()).hexdigest()}
     return part | {
         "teachers": [teacher.card.files["safetensors"].sha256 for teacher in teachers],
         "cut": CROP_VERSION,
+        "drawn": VIEW_VERSION,
         "samples": asdict(dataset.options),
         "sizes": [dataset.with_crops(teacher.card.crops).crops.size for teacher in teachers],
         "view_size": dataset.options.view_size or dataset.crops.size,

@@ -8,6 +8,9 @@ from pathlib import Path
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.training.plan import Trial
 
+HEAD_TRAINING = "head training"
+"""The phase in which the backbone is frozen."""
+
 
 @dataclass(frozen=True)
 class BackboneRead:

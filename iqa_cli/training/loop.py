@@ -23,7 +23,7 @@ from iqa_cli.qfm_iqm.objective import Objective
 from iqa_cli.training.data.batches import draw_epoch, load_epoch
 from iqa_cli.training.data.feature_cache import FeatureStore
 from iqa_cli.training.distributed import ShardedNetwork
-from iqa_cli.training.events import EpochDone, FeaturesExtracted, PhaseStopped, StepDone
+from iqa_cli.training.events import HEAD_TRAINING, EpochDone, FeaturesExtracted, PhaseStopped, StepDone
 from iqa_cli.training.optim import autocast, set_rates
 from iqa_cli.training.options import LoopOptions
 from iqa_cli.training.state import Run, State, begin, choose_optimizer, snapshot
@@ -44,7 +44,7 @@ class Phase:
     def of(cls, epoch: int, options: LoopOptions) -> Phase:
         """The phase of an epoch."""
         if epoch < options.head_epochs:
-            return cls("head training", 0, options.head_epochs, head_only=True)
+            return cls(HEAD_TRAINING, 0, options.head_epochs, head_only=True)
         return cls("fine-tuning", options.head_epochs, options.epochs, head_only=False)
 
 
@@ -59,6 +59,7 @@ def fit(run: Run, objective: Objective) -> Iterator[FeaturesExtracted | StepDone
     Raises DataError for images that cannot be decoded, UsageError for fewer images a batch than processes.
     """
     prepare(run)
+    objective.to(run.device)
     state = begin(run, objective)
     store: FeatureStore | None = None
     for epoch in range(state.epoch, run.options.head_epochs + run.options.epochs):
@@ -72,8 +73,8 @@ def fit(run: Run, objective: Objective) -> Iterator[FeaturesExtracted | StepDone
             store = yield from extract_features(run)
         if standardizes and store is not None:
             fit_standards(run, state, store)
-        if not phase.head_only and run.features is None:
-            run.folder.drop_features()
+        if not phase.head_only:
+            drop_features(run)
         stats = yield from train_epoch(run, state, epoch, store)
         state.rows.append(asdict(stats))
         run.folder.keep_epoch(stats, state.averaged, snapshot(run, state, epoch + 1))
@@ -81,6 +82,7 @@ def fit(run: Run, objective: Objective) -> Iterator[FeaturesExtracted | StepDone
         best = find_stall(state.rows, phase.name, run.options.patience)
         if best is not None:
             yield PhaseStopped(epoch + 1, phase.name, best)
+    drop_features(run)
 
 
 def prepare(run: Run) -> None:
@@ -108,12 +110,18 @@ def find_stall(rows: Sequence[Mapping[str, Any]], phase: str, patience: int) -> 
 # ---- features ----
 
 
+def drop_features(run: Run) -> None:
+    """Delete those that no other training has a use for."""
+    if run.features is None:
+        run.folder.drop_features()
+
+
 def extract_features(run: Run) -> Generator[FeaturesExtracted, None, FeatureStore]:
     """The features of each view by the frozen backbone, extracted once, by each process for its shard of the images."""
-    store = FeatureStore(run.features or run.folder.features, run.network, run.dataset)
+    store = FeatureStore(run.features or run.folder.features, run.network, run.dataset, run.options)
     own = run.group.shard(range(len(run.dataset)))
-    for view in range(max(1, run.options.views) if run.options.head_epochs else 1):  # one will do for the standards
-        yield from store.fill(run.network, view, run.options, own)
+    for view in range(store.views if run.options.head_epochs else 1):  # one will do for the standards
+        yield from store.fill(run.network, view, own)
     run.group.wait()
     return store
 
@@ -155,7 +163,7 @@ def load_batches(run: Run, epoch: int, store: FeatureStore | None) -> Batches:
     """The batches of an epoch, of each the shard of this process."""
     o = run.options
     if store is not None:
-        features = store.load_epoch(epoch, o)
+        features = store.load_epoch(epoch)
         features.sampler.batches = [list(run.group.shard(batch)) for batch in features.sampler.batches]
         return features
     sampler = draw_epoch(run.dataset, o, epoch)

@@ -28,7 +28,7 @@ from iqa_cli.training import predictions
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distributed import ProcessGroup
-from iqa_cli.training.events import CurvesDrawn, EpochDone
+from iqa_cli.training.events import HEAD_TRAINING, CurvesDrawn, EpochDone
 from iqa_cli.training.plan import Plan, Trial
 from iqa_cli.training.predictions import describe_predictions, group_trials
 from iqa_cli.training.run_folder import RunFolder
@@ -61,7 +61,7 @@ def draw_curves(folder: RunFolder, title: str) -> CurvesDrawn:
     """learning.csv and, where matplotlib is installed, learning.png."""
     table, picture = write_table(folder), folder.path / "learning.png"
     try:
-        plot_learning(picture, folder.read_stats(), title)
+        plot_learning(picture, folder.read_stats(), title, HEAD_TRAINING)
     except ExtraMissing:
         return CurvesDrawn(table, None)
     return CurvesDrawn(table, picture)

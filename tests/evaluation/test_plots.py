@@ -114,20 +114,21 @@ def test_any_title_will_do(tmp_path: Path, title: str, suffix: str, capfd: pytes
 
 
 def test_learning_curves_name_every_loss_and_the_best_epoch(tmp_path: Path) -> None:
-    rows = [row(1, 0.5, "warm-up", quality=0.3, order=0.1), row(2, 0.8, quality=0.2, noisy=0.1), row(3, 0.7, quality=0.1)]
-    plot_learning(tmp_path / "x.svg", rows, "fold 0")
+    rows = [row(1, 0.5, "head training", quality=0.3, order=0.1), row(2, 0.8, quality=0.2, noisy=0.1), row(3, 0.7, quality=0.1)]
+    plot_learning(tmp_path / "x.svg", rows, "fold 0", "head training")
     texts = read_texts(tmp_path / "x.svg")
-    for said in ("quality", "order", "noisy", "SRCC", "PLCC", "best SRCC 0.800", "in epoch 2", "warm-up", "epoch", "fold 0"):
+    figures = ("SRCC", "PLCC", "best SRCC 0.800", "in epoch 2")
+    for said in ("quality", "order", "noisy", *figures, "head training", "epoch", "fold 0"):
         assert texts.count(said) == 1
     assert {"1", "2", "3"} <= set(texts)  # whole epochs
     assert not {"1.5", "2.5"} & set(texts)
 
 
 def test_without_validation_there_are_only_losses(tmp_path: Path) -> None:
-    plot_learning(tmp_path / "x.svg", [row(1), row(2)])
+    plot_learning(tmp_path / "x.svg", [row(1), row(2)], shaded="head training")
     texts = read_texts(tmp_path / "x.svg")
     assert "training loss" in texts
-    assert not {"validation", "SRCC", "PLCC", "warm-up"} & set(texts)
+    assert not {"validation", "SRCC", "PLCC", "head training"} & set(texts)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +73,28 @@ def test_what_was_kept_of_pictures_that_were_cut_otherwise_is_not_taken(network,
     assert all(one != other for one, other in zip(now, before, strict=True))
 
 
+def test_what_was_kept_of_another_file_of_the_same_name_is_not_taken(network, paths, tmp_path):
+    """As 0001.jpg of two folders, or a photo that was replaced."""
+    twins = [str(tmp_path / folder / Path(paths[0]).name) for folder in ("a", "b")]
+    for twin in twins:
+        Path(twin).parent.mkdir()
+        shutil.copy2(paths[0], twin)
+    places, questions = [], []
+    for path in (*twins, twins[1]):
+        dataset = see([path])
+        places.append(FeatureStore(tmp_path, network, dataset, LoopOptions()).locate(0, 0))
+        questions.append(describe_question([], dataset, []))
+        Path(path).write_bytes(Path(path).read_bytes() + b"\0")
+    assert len(set(places)) == 3
+    assert len({json.dumps(question) for question in questions}) == 3
+
+
+def test_features_of_half_and_of_single_precision_are_kept_apart(network, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr("iqa_cli.training.data.feature_cache.knows_bf16", lambda _: True)
+    stores = [FeatureStore(tmp_path, network, see(paths), LoopOptions(precision=name)) for name in ("auto", "bf16", "fp32")]
+    assert stores[0].folder == stores[1].folder != stores[2].folder
+
+
 def test_a_network_read_back_from_half_precision_finds_the_features_of_the_one_it_was(network, paths, tmp_path):
     save_weights(tmp_path / "half.safetensors", network, half=True)
     read = build_network(CNN)
@@ -83,15 +108,15 @@ def test_a_network_read_back_from_half_precision_finds_the_features_of_the_one_i
 @pytest.mark.parametrize(("answered", "views"), [(None, [0, 1, 2, 0]), (2, [0, 1, 0, 1]), (5, [0, 1, 2, 0])])
 def test_an_epoch_takes_only_views_with_teacher_predictions(network, paths, tmp_path, answered, views):
     dataset = see(paths)
-    store = FeatureStore(tmp_path, network, dataset)
-    options = LoopOptions(views=3, batch_size=3)
+    store = FeatureStore(tmp_path, network, dataset, LoopOptions(views=3, batch_size=3))
     for view in range(3):
-        counts = [event.done for event in store.fill(network, view, options)]
+        counts = [event.done for event in store.fill(network, view)]
         assert counts == [3]
     if answered:
         store.dataset = dataset.with_targets(torch.arange(answered)[:, None, None].expand(answered, 3, 2))
+    assert store.views == max(views) + 1  # no more are extracted
     for epoch, view in enumerate(views):
-        batch = next(iter(store.load_epoch(epoch, options)))
+        batch = next(iter(store.load_epoch(epoch)))
         expected = torch.cat([store.load(view, place).features for place in batch.image[::2].tolist()])
         assert torch.equal(batch.features, expected)
         assert answered is None or batch.teacher.unique().tolist() == [view]

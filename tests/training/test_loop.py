@@ -194,6 +194,7 @@ def test_folds_share_no_image_and_each_is_tested_by_the_others(livec, tmp_path):
     rows = (tmp_path / "fold0" / "test.csv").read_text().splitlines()
     assert rows[0] == "image,opinion,score"
     assert len(rows) == 5
+    assert not list(tmp_path.glob("*/features"))  # which nobody has a use for
 
 
 @pytest.fixture
@@ -451,12 +452,20 @@ def test_a_relative_rate_moves_each_tensor_of_the_backbone_by_a_share_of_its_siz
         assert moved == pytest.approx(share * np.cos(np.pi / 20) ** 2, rel=0.02), name
 
 
-@pytest.mark.parametrize("changes", [{"relative_rate": True, "backbone_rate": 1e-2}, {"precision": "bf16"}])
-def test_a_resumed_run_ends_as_an_uninterrupted_one_in_whatever_way_it_is_tuned(livec, tmp_path, changes):
+@pytest.mark.parametrize("stopped", [1, 3], ids=["head training", "fine-tuning"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"relative_rate": True, "backbone_rate": 1e-2},
+        {"precision": "bf16"},
+        {"feature_dropout": 0.3, "hidden_dropout": 0.5, "drop_path": 0.2},
+    ],
+)
+def test_a_resumed_run_ends_as_an_uninterrupted_one_in_whatever_way_it_is_tuned(livec, tmp_path, changes, stopped):
     loop = replace(RECIPE["loop"], **changes)
     list(train(study(livec, tmp_path / "whole", loop=loop)))
     for event in train(study(livec, tmp_path / "halves", loop=loop)):
-        if isinstance(event, StepDone) and event.epoch == 3 and event.step == 2:
+        if isinstance(event, StepDone) and event.epoch == stopped and event.step == 2:
             break
     list(train(study(livec, tmp_path / "halves", loop=loop, resume=True)))
     expected, resumed = (load_tensors(tmp_path / folder / "last.safetensors")[0] for folder in ("whole", "halves"))

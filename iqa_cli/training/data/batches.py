@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
@@ -82,10 +83,17 @@ def load_epoch(dataset: Dataset[Batch], sampler: EpochSampler, workers: int) -> 
 def load_in_order(
     dataset: CropDataset, epoch: int, indices: Sequence[int], workers: int, count: int = 8
 ) -> Iterator[tuple[Sequence[int], list[Batch]]]:
-    """Images once, in order, a few at a time: enough to keep a processor busy, few enough for its cache."""
+    """Images once, in order, a few at a time: enough to keep a processor busy, few enough for its cache.
+
+    Nothing is drawn from PyTorch's own generator, so a training that finds some of what it wants goes on as one that does not.
+    """
     parts = [indices[start : start + count] for start in range(0, len(indices), count)]
     groups = [[(epoch, index) for index in part] for part in parts]
     loader: DataLoader[Any] = DataLoader(
-        cast("Dataset[Any]", dataset), batch_sampler=groups, num_workers=workers, collate_fn=list
+        cast("Dataset[Any]", dataset),
+        batch_sampler=groups,
+        num_workers=workers,
+        collate_fn=list,
+        generator=torch.Generator(),
     )
     return zip(parts, loader, strict=True)

@@ -22,6 +22,7 @@ from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
 from iqa_cli.training.data.batches import EpochSampler, draw_epoch, load_in_order
+from iqa_cli.training.data.pixels import identify_file
 from iqa_cli.training.data.samples import VIEW_VERSION, CropDataset
 from iqa_cli.training.events import FeaturesExtracted
 from iqa_cli.training.optim import device_of, knows_bf16
@@ -31,19 +32,30 @@ from iqa_cli.training.options import LoopOptions
 
 
 class FeatureStore:
-    """The features of one backbone on one way of cutting crops, below a folder: a file for each image and view of it."""
+    """The features of one backbone on one way of cutting crops, below a folder: a file for each image and view of it.
 
-    def __init__(self, folder: Path, network: QfmIqm, dataset: CropDataset) -> None:
+    They are extracted in bf16 where the device knows it: no gradient is at stake, and transformers are twice as fast.
+    """
+
+    def __init__(self, folder: Path, network: QfmIqm, dataset: CropDataset, options: LoopOptions) -> None:
         self.dataset = dataset
-        self.folder = folder / name_features(network, dataset)
+        self.options = options
+        self.is_quick = options.precision != "fp32" and knows_bf16(device_of(network))
+        self.folder = folder / name_features(network, dataset, "bf16" if self.is_quick else "fp32")
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def views(self) -> int:
+        """How many views of each image head training shows; only those with teacher predictions, where there are any."""
+        targets = self.dataset.targets
+        return max(1, self.options.views if targets is None else min(self.options.views, len(targets)))
+
     def locate(self, view: int, index: int) -> Path:
-        """The file of one image in one view, by the image's number and name, and by what decides on its distortions."""
+        """The file of one image in one view: by the image's own file and number, and by what decides on its distortions."""
         image = self.dataset.images[index]
         kind = image.is_labeled + (image.is_labeled and self.dataset.is_clean(image))
-        name = hashlib.sha256(Path(image.path).name.encode()).hexdigest()[:8]
-        return self.folder / f"{view}-{self.dataset.number(index)}-{name}-{kind}.safetensors"
+        file = hashlib.sha256(identify_file(image.path)).hexdigest()[:16]
+        return self.folder / f"{view}-{self.dataset.number(index)}-{file}-{kind}.safetensors"
 
     def holds(self, view: int, index: int) -> bool:
         """Whether there is one."""
@@ -54,36 +66,28 @@ class FeatureStore:
         save_tensors(self.locate(view, index), {"features": features.half()}, [float(level) for level in levels])
 
     @torch.no_grad()
-    def extract(self, network: QfmIqm, images: Sequence[Batch], options: LoopOptions) -> Tensor:
-        """The features of some images, in bf16 where the device knows it: no gradient is at stake, and it is twice as fast."""
+    def extract(self, network: QfmIqm, images: Sequence[Batch]) -> Tensor:
+        """The features of some images."""
         device = device_of(network)
-        quick = options.precision != "fp32" and knows_bf16(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=quick):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.is_quick):
             return network.extract(join_batches(images).to(device).crops)
 
-    def fill(
-        self, network: QfmIqm, view: int, options: LoopOptions, indices: Sequence[int] | None = None
-    ) -> Iterator[FeaturesExtracted]:
+    def fill(self, network: QfmIqm, view: int, indices: Sequence[int] | None = None) -> Iterator[FeaturesExtracted]:
         """Extract what is missing of one view of all images, or of some."""
         network.eval()
         wanted = range(len(self.dataset)) if indices is None else indices
         missing = [index for index in wanted if not self.holds(view, index)]
         done = len(self.dataset) - len(missing)
-        for part, images in load_in_order(self.dataset, view, missing, options.workers):
-            features = self.extract(network, images, options)
+        for part, images in load_in_order(self.dataset, view, missing, self.options.workers):
+            features = self.extract(network, images)
             for index, image, own in zip(part, images, torch.split(features, [len(each) for each in images]), strict=True):
                 self.keep(view, index, image.level, own)
             done += len(part)
             yield FeaturesExtracted(view, done, len(self.dataset))
 
-    def load_epoch(self, epoch: int, options: LoopOptions) -> FeatureEpoch:
-        """An epoch of head training: one view of each image, in the batches of that epoch.
-
-        Only views with teacher predictions, where there are any.
-        """
-        sampler = draw_epoch(self.dataset, options, epoch, crops=1)
-        views = options.views if self.dataset.targets is None else min(options.views, len(self.dataset.targets))
-        return FeatureEpoch(self, epoch % max(1, views), sampler)
+    def load_epoch(self, epoch: int) -> FeatureEpoch:
+        """An epoch of head training: one view of each image, in the batches of that epoch."""
+        return FeatureEpoch(self, epoch % self.views, draw_epoch(self.dataset, self.options, epoch, crops=1))
 
     def load_undistorted(self, count: int) -> Tensor:
         """The features [count, n, f] of the first view of some images spread over the dataset."""
@@ -113,14 +117,14 @@ class FeatureEpoch:
             yield join_batches([self.store.load(self.view, index) for _, index in batch])
 
 
-def name_features(network: QfmIqm, dataset: CropDataset) -> str:
+def name_features(network: QfmIqm, dataset: CropDataset, precision: str = "fp32") -> str:
     """A digest of the backbone, its stages, the crops and how they are drawn, independent of what is held out."""
     digest = hashlib.sha256()
     for name, value in network.encoder.backbone.state_dict().items():
         digest.update(name.encode())
         kept = value.half() + 0 if value.is_floating_point() else value  # as weights are stored; no negative zeros
         digest.update(kept.detach().cpu().numpy().tobytes())
-    facts = {"network": asdict(network.config.feature_config), **list_sources(dataset)}
+    facts = {"network": asdict(network.config.feature_config), "precision": precision, **list_sources(dataset)}
     digest.update(json.dumps(facts, sort_keys=True, default=list).encode())
     return digest.hexdigest()[:16]
 

@@ -39,6 +39,15 @@ def decode_or_raise(path: str) -> Rgb:
         raise DataError(f"{path}: cannot train on this image: {error.detail}") from error
 
 
+def identify_file(path: str) -> bytes:
+    """What tells an image's file from all others, and from itself once it has changed. Raises DataError where it is gone."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
+    except OSError as error:
+        raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
+    return f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+
+
 class PixelCache:
     """Decoded images, kept in memory up to a budget; those beyond it are decoded at each use."""
 
@@ -86,12 +95,7 @@ class DecodedImages:
 
     def locate(self, path: str) -> Path:
         """The file of an image; another one once the image has changed."""
-        try:
-            stat = os.stat(path)  # noqa: PTH116  as fast as can be: this is done for each crop
-        except OSError as error:
-            raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
-        key = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0{CROP_VERSION}"
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        digest = hashlib.sha256(identify_file(path) + f"\0{CROP_VERSION}".encode()).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 
     def keep(self, file: Path, rgb: Rgb) -> None:
