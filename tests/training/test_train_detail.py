@@ -51,6 +51,13 @@ def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, tmp_path: Path)
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     other = iqa("train-detail", clean, "-o", tmp_path / "c.onnx", "--patches", "7", *kept)
     assert (other.returncode, b"holds 24 patches" in other.stderr) == (4, True)
+    for changed in (("train-detail", clean / "0.png", *TINY), ("train-detail", clean, *TINY, "--seed", "1")):
+        other = iqa(*changed, "-o", tmp_path / "c.onnx", *kept)
+        assert (other.returncode, b"of other photos, or of another seed" in other.stderr) == (4, True)
+    (tmp_path / "patches.npy").write_bytes(b"")
+    other = iqa("train-detail", clean, "-o", tmp_path / "c.onnx", *TINY, *kept)
+    assert (other.returncode, b"name another file" in other.stderr) == (4, True)
+    assert not (tmp_path / "c.onnx").exists()
 
 
 def test_the_network_for_spectra_is_trained_alone(iqa: Run, clean: Path, tmp_path: Path) -> None:

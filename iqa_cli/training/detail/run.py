@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from iqa_cli.networks.spectrum import SpectrumNetwork
 from iqa_cli.training.detail.fit import Fitted, Stepped, fit, open_samples, split_samples
 from iqa_cli.training.detail.fit_spectrum import Spectra, fit_spectrum, measure_error
 from iqa_cli.training.detail.options import DetailTraining
-from iqa_cli.training.detail.samples import plan_sources, write_samples
+from iqa_cli.training.detail.samples import mark_sources, plan_sources, write_samples
 from iqa_cli.training.detail.views import draw_views
 
 __all__ = ["Drawn", "Fitted", "Stepped", "make_network", "make_spectrum", "train_detail", "train_spectrum"]
@@ -92,24 +93,36 @@ def open_file(options: DetailTraining) -> Iterator[Path]:
 
 
 def draw(file: Path, options: DetailTraining) -> Iterator[Drawn]:
-    """Write the patches, unless an earlier training has left as many. Raises DataError, OSError."""
-    if file.exists():
-        try:
-            found = len(open_samples(file))
-        except ValueError as error:
-            raise DataError(f"{file}: {error}: name another file for the patches") from error
-        if found != options.patches:
-            raise DataError(f"{file}: holds {found} patches, and {options.patches} are wanted: name another file")
-        yield Drawn(found, found)
-        return
+    """Write the patches, unless an earlier training has left the same. Raises DataError, OSError."""
     paths = find_photos(options)
+    mark = mark_sources(paths, options.seed)
+    if file.exists():
+        check_samples(file, options.patches, mark)
+        yield Drawn(options.patches, options.patches)
+        return
     aside = file.with_name(f"{file.name}.part.npy")
     try:
         for done in write_samples(plan_sources(paths, options.patches), aside, options.seed):
             yield Drawn(done, options.patches)
+        with aside.open("ab") as opened:
+            opened.write(mark)
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def check_samples(file: Path, patches: int, mark: bytes) -> None:
+    """Raises DataError for a file with other patches than are wanted, OSError."""
+    try:
+        found = len(open_samples(file))
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{file}: {error}: name another file for the patches") from error
+    if found != patches:
+        raise DataError(f"{file}: holds {found} patches, and {patches} are wanted: name another file")
+    with file.open("rb") as opened:
+        opened.seek(-len(mark), os.SEEK_END)
+        if opened.read() != mark:
+            raise DataError(f"{file}: its patches are of other photos, or of another seed: name another file")
 
 
 def find_photos(options: DetailTraining) -> list[str]:

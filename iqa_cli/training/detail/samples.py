@@ -1,10 +1,12 @@
 """Native patches with known damage, drawn once into a memory-mapped file. No PyTorch here.
 
-A clean photo is reduced first, so that its pixels are truly sharp; what is damaged is where it has fine structure.
+A clean photo is reduced first, so that its pixels are truly sharp; what is damaged is where it has fine structure. Behind the
+patches their file has a mark of what they were drawn from (`mark_sources`), which NumPy does not read.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -22,6 +24,7 @@ from iqa_cli.detail.patches import map_energy, to_luma
 from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb, cut_box
 from iqa_cli.images.decode import decode_image
+from iqa_cli.models.card import hash_file
 from iqa_cli.records import Undecodable
 
 SAMPLE = np.dtype([("patch", np.uint8, (SIDE, SIDE)), ("truth", np.float32, (len(OFFSETS),)), ("photo", np.int32)])
@@ -42,6 +45,14 @@ class Sources:
 
     paths: tuple[str, ...]
     counts: tuple[int, ...]
+
+
+def mark_sources(paths: Sequence[str], seed: int) -> bytes:
+    """What patches are drawn from, as a digest: the photos, in order, and the seed. Raises OSError."""
+    digest = hashlib.sha256(str(seed).encode())
+    for path in paths:
+        digest.update(hash_file(Path(path)).encode())
+    return digest.hexdigest().encode()
 
 
 def plan_sources(paths: Sequence[str], patches: int) -> Sources:
