@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from iqa_cli.errors import UsageError
 from iqa_cli.options import OwnRatings
 from iqa_cli.qfm_iqm.options import DistillationOptions, MatchingOptions
+from iqa_cli.training.ranges import SUBSET_WEIGHT, check_ranges
 
 Method = Literal["qfm-iqm", "distillation"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -184,22 +185,14 @@ class TrainingOptions:
 
 def check_options(options: TrainingOptions) -> None:
     """Raises UsageError where options contradict each other or are out of range."""
+    check_ranges(options)
     check_method(options)
+    check_matching(options)
     check_splits(options)
     check_loop(options.loop)
-    check_samples(options.samples)
+    parse_weights(options.samples.subset_weights)
     if options.scale and options.scale not in options.sets:
         raise UsageError(f"--scale {options.scale}: none of the sets that are trained on: {', '.join(options.sets) or 'none'}")
-
-
-def check_samples(options: SampleOptions) -> None:
-    """Raises UsageError for shares, sizes and weights that are none."""
-    if not 0 <= options.held_out <= 1:
-        raise UsageError("samples.held_out is a share of the unlabeled images: 0 to 1")
-    for name in ("distorted", "partial", "harmless", "clean_label"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise UsageError(f"samples.{name} is 0 to 1")
-    parse_weights(options.subset_weights)
 
 
 def parse_weights(settings: Sequence[str]) -> dict[str, float]:
@@ -211,8 +204,10 @@ def parse_weights(settings: Sequence[str]) -> dict[str, float]:
             weights[name] = float(text)
         except ValueError:
             weights[name] = -1.0
-        if not name or not 0 < weights[name] < float("inf"):
-            raise UsageError(f"samples.subset_weights: {setting!r} is no NAME=WEIGHT with a weight of more than 0, as ss01=1.5")
+        if not name or weights[name] not in SUBSET_WEIGHT:
+            raise UsageError(
+                f"samples.subset_weights: {setting!r} is no NAME=WEIGHT with a weight of {SUBSET_WEIGHT}, as ss01=1.5"
+            )
     return weights
 
 
@@ -225,6 +220,17 @@ def check_method(options: TrainingOptions) -> None:
         options.has_folds or options.repeats
     ):
         raise UsageError("{fold} in the name of a model stands for the number of a fold: add --folds, or --repeats")
+
+
+def check_matching(options: TrainingOptions) -> None:
+    """Raises UsageError where the memory holds less than the noise is made of."""
+    o = options.matching
+    if options.method != "qfm-iqm" or o.noise == "none":
+        return
+    if not o.memory:
+        raise UsageError(f"matching.memory is 1 or more, not 0, but for matching.noise=none: {o.noise} noise comes from it")
+    if o.noise in ("semantic", "similar") and o.k > o.memory:
+        raise UsageError(f"matching.k is 1 to matching.memory, which is {o.memory}, not {o.k}")
 
 
 def check_teaching(options: TrainingOptions) -> None:
@@ -250,18 +256,9 @@ def check_splits(options: TrainingOptions) -> None:
         raise UsageError("--only chooses among folds or repeats: add --folds or --repeats")
     if options.loop.patience and not options.validation and options.split != "official":
         raise UsageError("patience is for a validation SRCC that gets no better: it needs a validation part")
-    if not 0 < options.test_share < 1 or not 0 <= options.validation < 1:
-        raise UsageError("test_share and validation are shares of the images: more than 0 (validation: 0 or more), less than 1")
 
 
 def check_loop(options: LoopOptions) -> None:
-    """Raises UsageError for numbers of epochs and crops that are none."""
-    least = {"epochs": 0, "head_epochs": 0, "views": 0, "workers": 0, "batch_size": 1, "crops_per_epoch": 1}
-    for name, smallest in least.items():
-        if getattr(options, name) < smallest:
-            raise UsageError(f"loop.{name} is {smallest} or more, not {getattr(options, name)}")
-    for name in ("drop_path", "feature_dropout", "hidden_dropout"):
-        if not 0 <= getattr(options, name) < 1:
-            raise UsageError(f"loop.{name} is a share: 0 or more, less than 1, not {getattr(options, name):g}")
+    """Raises UsageError where nothing is trained."""
     if not options.epochs + options.head_epochs:
         raise UsageError("loop.epochs and loop.head_epochs are both 0: there is nothing to train")

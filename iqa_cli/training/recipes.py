@@ -23,7 +23,7 @@ PAPER = Path(__file__).parent / "papers" / "paper.toml"
 
 NO_EFFECT = (
     *("run_dir", "resume", "only", "repeats", "decoded", "decoded_gb", "tensorboard", "features", "measured", "measured_by"),
-    *("summary", "backbone_source", "unlabeled_source", "limits", "loop.workers", "loop.threads"),
+    *("summary", "backbone_source", "unlabeled_source", "teacher_licence", "limits", "loop.workers", "loop.threads"),
 )
 """Options that weights do not depend on, but for the order in which threads sum up. A dot parts a table from its field."""
 
@@ -54,7 +54,10 @@ def read_paper(name: str) -> dict[str, Any]:
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """["loop.rate=1e-4", ...] as nested data; a value that is not TOML is a string. Raises UsageError without a "="."""
+    """["loop.rate=1e-4", ...] as nested data; a value that is not TOML is a string, and of one key the last one counts.
+
+    Raises UsageError without a "=", and where a key is a value and a table of others.
+    """
     data: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -62,11 +65,19 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--set {setting}: write it as KEY=VALUE, as in loop.rate=1e-4")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except ValueError:  # not TOML, or thousands of digits
             value = text
         table, _, name = key.strip().rpartition(".")
-        (data.setdefault(table, {}) if table else data)[name] = value
+        put_setting(data, table or name, {name: value} if table else value)
     return data
+
+
+def put_setting(data: dict[str, Any], key: str, value: Any) -> None:
+    """Add a value, or to a table some of its fields. Raises UsageError where the key is both."""
+    before = data.get(key, value)
+    if isinstance(before, dict) != isinstance(value, dict):
+        raise UsageError(f"--set {key}: set as a table, as {key}.NAME=VALUE, and as a value, too: leave one of these out")
+    data[key] = before | value if isinstance(before, dict) else value
 
 
 def apply_settings(options: Options, data: Mapping[str, Any], source: str) -> Options:
@@ -118,7 +129,7 @@ def convert(value: Any, kind: Any, where: str) -> Any:
         if each is Path and isinstance(value, str):
             return Path(value)
         if each is float and type(value) is int:
-            return float(value)
+            return float(str(value))  # of more than 300 digits it is inf, which is in no range
         if type(value) is each:
             return value
     raise UsageError(f"{where} is {' or '.join(each.__name__ for each in plain)}, not {value!r}")

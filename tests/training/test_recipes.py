@@ -66,6 +66,38 @@ def test_what_makes_no_sense_is_named(setting, message):
         apply_settings(OPTIONS, parse_settings([setting]), "--set")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["loop=3", "loop.rate=1"],
+            "--set loop: set as a table, as loop.NAME=VALUE, and as a value, too: leave one of these out",
+        ),
+        (
+            ["loop.rate=1", "loop=3"],
+            "--set loop: set as a table, as loop.NAME=VALUE, and as a value, too: leave one of these out",
+        ),
+        (
+            ["size=64", "size.x=3"],
+            "--set size: set as a table, as size.NAME=VALUE, and as a value, too: leave one of these out",
+        ),
+        (["size.x=3"], r"--set: size is int, not {'x': 3}"),
+        (["matching=none"], "--set: matching is a table of options, as matching.beta, not 'none'"),
+        ([f"size={'1' * 5000}"], f"--set: size is int, not '{'1' * 5000}'"),
+    ],
+)
+def test_what_is_a_table_and_a_value_is_named(settings, message):
+    with pytest.raises(UsageError) as caught:
+        apply_settings(OPTIONS, parse_settings(settings), "--set")
+    assert str(caught.value) == message
+
+
+def test_of_settings_of_one_option_the_last_one_counts_and_tables_are_joined():
+    assert parse_settings(["size=3", "size=4"]) == {"size": 4}
+    joined = {"loop": {"rate": 2, "epochs": 3, "clip": 1}}
+    assert parse_settings(["loop={rate=1, epochs=3}", "loop.rate=2", "loop={clip=1}"]) == joined
+
+
 def test_recipes_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         read_recipe(tmp_path / "none.toml")
