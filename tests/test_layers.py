@@ -78,6 +78,8 @@ TORCH_FREE = {
     *(
         "qfm_iqm.options",
         "training.options",
+        "training.ranges",
+        "training.data.content",
         "training.recipes",
         "training.data",
         "training.data.labeled",

@@ -1,7 +1,7 @@
 """RunFolder: what a training run leaves behind, and what it is resumed from.
 
 lock                  held by the process that trains there
-options.json          every option that the weights depend on, written before the first step
+options.json          every option that the weights depend on, and digests of files, written before the first step
 split.json            the images that were trained on, validated on, tested on
 stats.jsonl           a line an epoch: losses by name, validation SRCC and PLCC, images a second
 last.safetensors      the weights after the last epoch; best.safetensors: those of the best validation SRCC
@@ -13,8 +13,9 @@ predictions.csv       the same with the split, of all folds together; see `train
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from math import isnan
@@ -28,8 +29,17 @@ from iqa_cli.files.locks import lock_folder
 from iqa_cli.files.replacing import replacing
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors, save_weights
 from iqa_cli.networks.network import QfmIqm
+from iqa_cli.training.data.content import CONTENT, PLACES
 from iqa_cli.training.distributed import SINGLE, ProcessGroup
 from iqa_cli.training.events import EpochDone
+from iqa_cli.training.recipes import NO_EFFECT, leave_out
+
+BARE = ("lock", "options.json", "split.json", "features", "tensorboard")
+TEACHER = re.compile(r"(begun-)?teacher-\w+\.safetensors")
+"""What stands in a folder before the first epoch is done: this, and teacher predictions, under names of their own."""
+
+SHOWN, WIDEST = 3, 48  # differences that are named, and characters of a value
+MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -64,31 +74,45 @@ class RunFolder:
     def begin(self, settings: Mapping[str, Any], split: Mapping[str, Any], *, resume: bool) -> None:
         """Write down what will be done; with `resume`, check that it is what was being done.
 
-        Raises UsageError where the folder holds another run, or a run and no `resume`; DataError where it cannot be written.
+        What was begun and came to nothing, not even an epoch, is begun anew. Raises UsageError where the folder holds another
+        run, or a run and no `resume`; DataError where it cannot be written.
         """
         if self.group.is_main:
-            if not (self.path / "options.json").exists():
-                self.write_json("options.json", settings)
-            elif not resume:
+            if not resume and not self.is_bare():
                 raise UsageError(
                     f"{self.path}: there is a run in this folder already; go on with it by --resume, or name another"
                 )
-            self.check_settings(settings)
-            if not (self.path / "split.json").exists():
-                self.write_json("split.json", split)
-            self.check_same("split.json", split)
+            if resume and (self.path / "options.json").exists():
+                self.check_begun(settings, split)
+            for name, data in (("options.json", settings), ("split.json", split)):
+                if not resume or not (self.path / name).exists():
+                    self.write_json(name, data)
         self.group.wait()
 
-    def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Raises UsageError where the run in the folder was begun with options that lead to other weights."""
-        self.check_same("options.json", settings)
+    def is_bare(self) -> bool:
+        """Whether no run was begun there, or one that has left nothing but what can be had again."""
+        names = [path.name for path in self.path.iterdir()] if (self.path / "options.json").exists() else []
+        return all(name in BARE or TEACHER.fullmatch(name) for name in names)
 
-    def check_same(self, name: str, wanted: Mapping[str, Any]) -> None:
-        """Raises UsageError where what a file holds is not what is wanted."""
-        if self.read_json(name) != wanted:
-            path = self.path / name
+    def check_begun(self, settings: Mapping[str, Any], split: Mapping[str, Any]) -> None:
+        """Raises UsageError where the run in the folder was begun with options or a split that lead to other weights.
+
+        Where a file lies does not matter, if what it holds was written down.
+        """
+        begun = self.read_json("options.json")
+        places = PLACES if CONTENT in begun and CONTENT in settings else (CONTENT,)
+        kept, wanted = (leave_out(each, (*NO_EFFECT, *places)) for each in (begun, settings))
+        self.refuse_differences("options.json", "other options", list_differences(kept, wanted))
+        if (self.path / "split.json").exists():
+            self.refuse_differences("split.json", "another split", list_differences(self.read_json("split.json"), split))
+
+    def refuse_differences(self, name: str, what: str, differences: Sequence[str]) -> None:
+        """Raises UsageError where there are differences between a file and what is wanted, naming some."""
+        if differences:
+            more = f", and {len(differences) - SHOWN} more" * (len(differences) > SHOWN)
             raise UsageError(
-                f"{path}: the run in this folder was begun with other {path.stem}; repeat them, or name another folder"
+                f"{self.path / name}: the run in this folder was begun with {what}: {', '.join(differences[:SHOWN])}{more};"
+                " repeat it as it was, or name another folder"
             )
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
@@ -145,3 +169,38 @@ class RunFolder:
         """Delete the cached features, which fine-tuning has no use for."""
         if self.group.is_main:
             shutil.rmtree(self.features, ignore_errors=True)
+
+
+# ---- what differs ----
+
+
+def list_differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What differs between two files of nested data, each in words, with both values."""
+    before, after = flatten(begun), flatten(wanted)
+    names = [name for name in {**after, **before} if before.get(name, MISSING) != after.get(name, MISSING)]
+    return [describe_difference(name, before.get(name, MISSING), after.get(name, MISSING)) for name in names]
+
+
+def flatten(data: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """Nested data by full names, as loop.rate."""
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= flatten(value, f"{table}{name}.") if isinstance(value, Mapping) else {f"{table}{name}": value}
+    return flat
+
+
+def describe_difference(name: str, before: Any, after: Any) -> str:
+    """One difference; of many names, as those of a split, how many there were and are, and one that is on one side alone."""
+    title = f"the content of {name.removeprefix(f'{CONTENT}.')}" if name.startswith(f"{CONTENT}.") else name
+    if not isinstance(before, list) or not isinstance(after, list) or max(len(before), len(after)) <= SHOWN:
+        return f"{title} was {show_value(before)} and is {show_value(after)}"
+    alone = set(before) ^ set(after)
+    first = next((each for each in (*before, *after) if each in alone), None)
+    example = f"{show_value(first)} only {'then' if first in before else 'now'}" if alone else "in another order"
+    return f"{title} was {len(before)} and is {len(after)}, {example}"
+
+
+def show_value(value: Any) -> str:
+    """A value as TOML has it, in one line of bounded length."""
+    text = "not there" if value is MISSING else "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST // 2]}...{text[-WIDEST // 2 :]}"

@@ -93,6 +93,10 @@ class Timed:
         """The objective's."""
         return self.objective.parameters()
 
+    def to(self, device: torch.device) -> None:
+        """The objective's."""
+        self.objective.to(device)
+
     def state(self) -> dict[str, torch.Tensor]:
         """The objective's."""
         return self.objective.state()

@@ -6,6 +6,9 @@ Labels of all sets are on 0..1, higher is better: each set's own scale is brough
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +27,9 @@ from iqa_cli.images.crops import CropSpec
 from iqa_cli.images.distortions import DISTORTIONS
 from iqa_cli.images.find import find_images
 from iqa_cli.options import RatedSets
-from iqa_cli.training.options import DistortionName, SampleOptions, TrainingOptions
+from iqa_cli.training.options import DistortionName, SampleOptions, TrainingOptions, parse_weights
+
+SAMPLE, DIGITS = 4096, 16  # bytes of each image that are compared, and digits of a digest that are kept
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,24 @@ class TrainingData:
         """The side of the official split on which each image is [n]."""
         return [rating.split for labels in self.sets.values() for rating in labels.ratings]
 
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the images and all that is known of them, wherever they lie. Raises DataError where one is gone.
+
+        Of each file there is the size in it and what is in its middle: other pixels show, and a large set takes seconds.
+        """
+        digest = hashlib.sha256()
+        for *known, path in zip(self.names, self.labels.tolist(), self.groups, self.subsets, self.paths, strict=True):
+            try:
+                with path.open("rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(0, size - SAMPLE) // 2)
+                    middle = hashlib.sha256(file.read(SAMPLE)).hexdigest()
+            except OSError as error:
+                raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
+            digest.update(json.dumps([*known, size, middle]).encode() + b"\n")
+        return digest.hexdigest()[:DIGITS]
+
     @property
     def title(self) -> str:
         """All sets in words."""
@@ -101,6 +124,16 @@ def read_data(options: TrainingOptions) -> TrainingData | None:
     """
     sets = read_sets(RatedSets(options.sets, options.roots, options.own))
     return TrainingData(sets) if sets else None
+
+
+def weigh_subsets(data: TrainingData, options: SampleOptions) -> dict[str, float]:
+    """How often each subset is drawn, where that is said. Raises UsageError for a subset that no set has."""
+    weights = parse_weights(options.subset_weights)
+    unknown = weights.keys() - set(data.subsets)
+    if unknown:
+        there = ", ".join(sorted(name for name in set(data.subsets) if name)) or "none"
+        raise UsageError(f"samples.subset_weights: no images of a subset {sorted(unknown)[0]}; there are: {there}")
+    return weights
 
 
 def find_unlabeled(options: TrainingOptions) -> list[str]:

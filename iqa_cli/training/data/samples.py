@@ -15,17 +15,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iqa_cli.errors import UsageError
 from iqa_cli.images.crops import CropSpec, Rgb, cut_box, cut_crops, normalise
 from iqa_cli.images.distortions import LEVELS, change_harmlessly, distort
 from iqa_cli.images.masks import confine, draw_mask
 from iqa_cli.qfm_iqm.batch import Batch
-from iqa_cli.training.data.labeled import TrainingData, choose_crop_size, choose_distortions
+from iqa_cli.training.data.labeled import TrainingData, choose_crop_size, choose_distortions, weigh_subsets
 from iqa_cli.training.data.pixels import PixelCache, Pixels
 from iqa_cli.training.data.teacher_scores import TeacherScore
-from iqa_cli.training.options import SampleOptions, parse_weights
+from iqa_cli.training.options import SampleOptions
 
-CACHE_BYTES = 4 << 30  # of decoded images in memory
 VIEW_VERSION = 2  # of how views are drawn: it rises where cached features of the same options would not fit
 
 
@@ -56,11 +54,7 @@ def list_images(data: TrainingData | None, options: SampleOptions) -> list[Train
     """Every labeled image. Raises UsageError for a weight of a subset that no set has."""
     if data is None:
         return []
-    weights = parse_weights(options.subset_weights)
-    unknown = weights.keys() - set(data.subsets)
-    if unknown:
-        there = ", ".join(sorted(name for name in set(data.subsets) if name)) or "none"
-        raise UsageError(f"samples.subset_weights: no images of a subset {sorted(unknown)[0]}; there are: {there}")
+    weights = weigh_subsets(data, options)
     sources = list(data.sets)
     rows = enumerate(zip(data.paths, data.labels, data.groups, data.origins, data.subsets, strict=True))
     return [
@@ -202,7 +196,7 @@ class CropDataset(Dataset[Batch]):
             label=torch.tensor([torch.nan if level else label for level in levels], dtype=torch.float32),
             image=torch.full((rows,), index),
             reference=torch.full((rows,), self.references[index]),
-            chain=torch.full((rows,), index if rows > 1 else -1),
+            chain=torch.full((rows,), epoch * len(self.images) + index if rows > 1 else -1),  # of this crop of it
             level=torch.tensor(levels, dtype=torch.float32),
             source=torch.full((rows,), self.images[index].source),
             teacher=self.find_targets(epoch, index, levels),
