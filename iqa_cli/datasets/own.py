@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
@@ -14,6 +17,25 @@ from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.tables import parse_number
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.options import OWN, OwnRatings
+
+SAMPLE = 1024  # names of images that a card keeps: all of most files, 8 kB
+DIGITS = 8  # in hex, of the hash of a name: of ten thousand names, two in a million others seem to be one of them
+
+
+@dataclass(frozen=True)
+class OwnSpec(DatasetSpec):
+    """The facts of ratings of one's own, with what tells them from others wherever their file is.
+
+    digest: SHA-256 of the images and their ratings, in hex. names: the hashes of the names of the image files, in order.
+    """
+
+    digest: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def sample(self) -> str:
+        """The least hashes of names, one after the other: the same names of two sets are in the samples of both, or of none."""
+        return "".join(self.names[:SAMPLE])
 
 
 def read_own_labels(own: OwnRatings, root: Path | None = None, *, allow_missing: bool = False) -> Labels:
@@ -63,13 +85,13 @@ def average_rows(name: str, values: list[float], group: str, subset: str | None)
     return Rating(name, value, std, group, rows=len(values), subset=subset)
 
 
-def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> DatasetSpec:
+def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> OwnSpec:
     """The facts of the set. Raises DataError where the ratings make no scale."""
     values = [rating.value for rating in ratings] or [0.0, 1.0]
     low, high = own.score_range or (min(values), max(values))
     if low >= high:
         raise DataError(f"{path}: ratings from {low:g} to {high:g} make no scale; give its lower and its upper end")
-    return DatasetSpec(
+    return OwnSpec(
         name=path.stem,
         title=f"the ratings in {path}",
         images=len(ratings),
@@ -87,6 +109,8 @@ def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> Dat
         markers=(),
         read=partial(read_own, path=path, own=own),
         notes=describe_reading(own, ratings, (low, high)),
+        digest=digest_ratings(ratings),
+        names=hash_names(ratings),
     )
 
 
@@ -105,3 +129,27 @@ def describe_reading(own: OwnRatings, ratings: Sequence[Rating], scale: tuple[fl
     if own.subset_column and outside:
         notes.append(f"In no subset, so in the figures of all only: {outside:,} of {len(ratings):,} images.")
     return tuple(notes)
+
+
+# ---- the same ratings, the same images ----
+
+
+def digest_ratings(ratings: Sequence[Rating]) -> str:
+    """SHA-256 of the images, as the file names them, and of their ratings, in hex; their order does not matter."""
+    rows = json.dumps(sorted((rating.path, float(rating.value)) for rating in ratings))
+    return hashlib.sha256(rows.encode()).hexdigest()
+
+
+def hash_names(ratings: Sequence[Rating]) -> tuple[str, ...]:
+    """The first digits of the SHA-256 of each image file's name, without its folders, in order."""
+    names = {rating.path.replace("\\", "/").rpartition("/")[2].encode("utf-8", "surrogatepass") for rating in ratings}
+    return tuple(sorted({hashlib.sha256(name).hexdigest()[:DIGITS] for name in names}))
+
+
+def shares_names(sample: str, names: Collection[str]) -> bool | None:
+    """Whether images of one set have names of images of another, of which there is a sample; None: the sample cannot tell."""
+    other = {sample[start : start + DIGITS] for start in range(0, len(sample), DIGITS)}
+    if len(other) >= SAMPLE:
+        last = max(other)
+        names = {name for name in names if name <= last}  # of the others nothing is known
+    return not other.isdisjoint(names) if other and names else None

@@ -12,7 +12,8 @@ class RatedImages:
     """Rated images of one set.
 
     set: its name in `datasets.catalog`, or "csv" for ratings of one's own. images: how many of them. title: of the set.
-    licence, paper: its terms, and what to cite.
+    licence, paper: its terms, and what to cite. digest, names: of ratings of one's own, what tells them from others and a
+    sample of their images' names, as in `datasets.own.OwnSpec`; empty in cards of earlier versions.
     """
 
     set: str
@@ -20,6 +21,8 @@ class RatedImages:
     title: str
     licence: str = ""
     paper: str = ""
+    digest: str = ""
+    names: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,35 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class InitialModel:
+    """A trained model whose weights a training began with.
+
+    name: as in its card, else that of its file. sha256: of the file, in hex; empty where that was gone. known: whether its card
+    says what it learned from, which then stands among what the training learned from.
+    """
+
+    name: str
+    sha256: str
+    known: bool
+
+
+@dataclass(frozen=True)
 class Provenance:
-    """All that a model learned from; empty where nothing is known."""
+    """All that a model learned from, itself or through the weights that it began with; empty where nothing is known."""
 
     trained_on: tuple[RatedImages, ...] = ()
     unlabeled: tuple[UnlabeledImages, ...] = ()
     teachers: tuple[Teacher, ...] = ()
+    initial_models: tuple[InitialModel, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is known."""
         return bool(self.trained_on or self.unlabeled or self.teachers)
+
+    @property
+    def unknown_beginnings(self) -> tuple[str, ...]:
+        """The names of the initial models of which it is not known what they learned from."""
+        return tuple(initial.name for initial in self.initial_models if not initial.known)
 
 
 def read_provenance(training: Mapping[str, Any]) -> Provenance:
@@ -58,6 +80,7 @@ def read_provenance(training: Mapping[str, Any]) -> Provenance:
         tuple(RatedImages(**fields) for fields in training.get("trained_on", ())),
         tuple(UnlabeledImages(**fields) for fields in training.get("unlabeled", ())),
         tuple(Teacher(**fields) for fields in training.get("teachers", ())),
+        tuple(InitialModel(**fields) for fields in training.get("initial_models", ())),
     )
 
 
@@ -68,4 +91,5 @@ def join_provenances(provenances: Iterable[Provenance]) -> Provenance:
         tuple(dict.fromkeys(entry for own in each for entry in own.trained_on)),
         tuple(dict.fromkeys(entry for own in each for entry in own.unlabeled)),
         tuple(dict.fromkeys(entry for own in each for entry in own.teachers)),
+        tuple(dict.fromkeys(entry for own in each for entry in own.initial_models)),
     )

@@ -14,16 +14,18 @@ import numpy as np
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard
+from iqa_cli.models.provenance import Provenance, UnlabeledImages, join_provenances
 from iqa_cli.models.provenance import Teacher as TeacherFacts
-from iqa_cli.models.provenance import UnlabeledImages
 from iqa_cli.networks.checkpoint import load_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Distillation, Objective, QualityMatching
 from iqa_cli.qfm_iqm.semantic_noise import Memory
 from iqa_cli.qfm_iqm.set_scales import SetScales
+from iqa_cli.training.data.content import describe_run
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, Pixels
+from iqa_cli.training.data.provenance import describe_initial, identify_own
 from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distill import Teacher, list_asked, open_teachers, predict_with_teachers
@@ -95,7 +97,9 @@ def check_others(plan: Plan) -> None:
     """Raises UsageError where a trial that others did, or do, has other options: the results are for one table."""
     for trial in plan.trials:
         if trial not in plan.chosen and (trial.folder / "options.json").exists():
-            RunFolder(trial.folder).check_settings(describe_options(plan.options_of(trial)))
+            RunFolder(trial.folder).check_begun(
+                describe_run(plan.options_of(trial), plan.data), describe_split(plan.data, trial)
+            )
 
 
 # ---- one trial ----
@@ -103,7 +107,7 @@ def check_others(plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One trial with its options, its data and its folder."""
+    """One trial with its options, its data and its folder. begun: what the weights that it begins with had learned from."""
 
     trial: Trial
     options: TrainingOptions
@@ -111,6 +115,7 @@ class Job:
     unlabeled: list[str]
     folder: RunFolder
     scores: dict[str, TeacherScore] = field(default_factory=dict)
+    begun: Provenance = field(default_factory=Provenance)
 
     def train(self, network: QfmIqm, crops: CropSpec) -> Iterator[Progress | TrialDone]:
         """From the first weights to the card and the test."""
@@ -140,8 +145,9 @@ def train_trial(plan: Plan, trial: Trial, group: ProcessGroup) -> Iterator[Progr
     network, crops = create_network(options)
     folder = RunFolder(trial.folder, group)
     with folder.lock():
-        folder.begin(describe_options(options), describe_split(plan.data, trial), resume=options.resume)
-        yield from Job(trial, options, plan.data, plan.unlabeled, folder, plan.scores).train(network, crops)
+        folder.begin(describe_run(options, plan.data), describe_split(plan.data, trial), resume=options.resume)
+        job = Job(trial, options, plan.data, plan.unlabeled, folder, plan.scores, describe_initial(options))
+        yield from job.train(network, crops)
 
 
 def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingImage]) -> Run:
@@ -237,14 +243,15 @@ def list_results(options: TrainingOptions) -> tuple[dict[str, Any], ...]:
 
 
 def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
-    """The scale, and what was trained on: labels, unlabeled images, teachers."""
+    """The scale, and what was trained on: labels, unlabeled images, teachers; and before, the weights that it began with."""
     begin = describe_scale(job, teachers)
     source = job.options.unlabeled_source or "not described"
     unlabeled = (UnlabeledImages(len(job.unlabeled), source),) if job.unlabeled else ()
     taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary, teacher.card.licence) for teacher in teachers)
     if job.options.teacher_scores:
         taught = (TeacherFacts(job.options.teacher_scores.name, f"{len(job.scores)} scores", job.options.teacher_licence),)
-    return replace(begin, provenance=replace(begin.provenance, unlabeled=unlabeled, teachers=taught))
+    own = replace(identify_own(begin.provenance, job.data), unlabeled=unlabeled, teachers=taught)
+    return replace(begin, provenance=join_provenances([own, job.begun]))
 
 
 def describe_scale(job: Job, teachers: list[Teacher]) -> Origin:

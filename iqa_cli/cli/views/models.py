@@ -114,5 +114,7 @@ def describe_provenance(card: ModelCard) -> Iterator[tuple[str, str]]:
     for teacher in known.teachers:
         licence = f" ({teacher.licence})" if teacher.licence else ""
         yield "teacher", f"{teacher.name}{licence}" + (f": {teacher.summary}" if teacher.summary else "")
+    for initial in known.initial_models:
+        yield "began with", initial.name + ("" if initial.known else ", whose training is not known")
     if not known:
         yield "trained on", "unknown: the card does not say"
