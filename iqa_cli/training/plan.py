@@ -20,6 +20,7 @@ from iqa_cli.training.data.labeled import (
     find_unlabeled,
     leave_out_held,
     read_data,
+    weigh_subsets,
 )
 from iqa_cli.training.data.teacher_scores import TeacherScore, read_teacher_scores
 from iqa_cli.training.options import TrainingOptions, check_options
@@ -71,6 +72,8 @@ def make_plan(options: TrainingOptions) -> Plan:
     check_options(options)
     choose_distortions(options.samples)
     data = read_data(options)
+    if data is not None:
+        weigh_subsets(data, options.samples)
     trials = plan_trials(data, options)
     chosen = choose_trials(trials, options)
     found = find_unlabeled(options)
@@ -87,6 +90,7 @@ def make_plan(options: TrainingOptions) -> Plan:
 def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: int, options: TrainingOptions) -> None:
     """Raises UsageError where a trial has too few images to train on, to choose its epoch on, or to be tested on."""
     for trial in trials:
+        check_scale(data, trial, options)
         counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
         few = f"{trial.folder}: too few images"
         if len(trial.train) + unlabeled < MIN_TRAIN:
@@ -105,6 +109,19 @@ def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: 
                 f"{few} to test on ({counts}): a correlation needs 2 of {alone[0]} at least; rate more, or use fewer folds or a"
                 " larger test_share"
             )
+
+
+def check_scale(data: TrainingData | None, trial: Trial, options: TrainingOptions) -> None:
+    """Raises UsageError where no image of the set on whose scale the network is to answer is trained on."""
+    if data is None or not trial.train:
+        return
+    trained = {data.origins[index] for index in trial.train}
+    wanted = options.scale or next(iter(data.sets))
+    if wanted not in trained:
+        raise UsageError(
+            f"{trial.folder}: the model would score on the scale of {wanted}, of which it is trained on no image: leave this"
+            f" training out, by --only, or choose a scale for it: --scale {' or '.join(sorted(trained))}"
+        )
 
 
 # ---- teachers ----
@@ -255,6 +272,8 @@ def split_indices(data: TrainingData, indices: Sequence[int], seed: int, share: 
     taken: list[int] = []
     for name in data.sets:
         own = [index for index in indices if data.origins[index] == name]
+        if not own:  # as where a fold is a whole set
+            continue
         kept, held = split_groups([data.groups[index] for index in own], seed=seed, test_share=share)
         rest += [own[i] for i in kept]
         taken += [own[i] for i in held]

@@ -199,7 +199,7 @@ def describe_labels(data: TrainingData, trial: Trial, scale: str = "") -> Origin
     trained = [index for index in trial.train + trial.validation if data.origins[index] == own]
     counts = Counter(data.origins[index] for index in trial.train)
     specs = {name: labels.spec for name, labels in data.sets.items()}
-    rated = tuple(RatedImages(name, counts[name], s.title, s.licence, s.paper) for name, s in specs.items())
+    rated = tuple(RatedImages(name, counts[name], s.title, s.licence, s.paper) for name, s in specs.items() if counts[name])
     meaning = f"the mean opinion score of {specs[own].title}, brought to 0..100, higher is better"
     return Origin(data.title, list_quantiles(data.labels[trained]), meaning, Provenance(rated))
 

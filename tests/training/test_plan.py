@@ -152,6 +152,19 @@ def test_a_file_of_folds_may_keep_images_in_every_training_or_out_of_all(data: P
     assert [trial.train for trial in trials] == [[1, 3, 5, 7, 9, 10, 11, 12, 13], [0, 2, 4, 6, 8, 10, 11, 12, 13]]
 
 
+def test_a_fold_that_is_a_whole_set_is_left_out_or_scored_on_another_scale(data: Path, tmp_path: Path) -> None:
+    """Leaving one set out after another, by a file of folds."""
+    found = read(data, "koniq10k", "csv")
+    rows = "".join(f"{name.partition('/')[2]},{int(at >= 10)}\n" for at, name in enumerate(found.names))
+    (tmp_path / "folds.csv").write_text(f"image,fold\n{rows}")
+    given = options(data, "koniq10k", "csv", folds=2, fold_file=tmp_path / "folds.csv", validation=0.2)
+    with pytest.raises(UsageError, match=r"fold0: .* scale of koniq10k, .* on no image: .* --only, .* --scale csv"):
+        make_plan(given)
+    assert [trial.fold for trial in make_plan(replace(given, only=(1,))).chosen] == [1]
+    (other,) = make_plan(replace(given, only=(0,), scale="csv")).chosen
+    assert {found.origins[index] for index in [*other.train, *other.validation]} == {"csv"}
+
+
 def test_a_split_is_shown_by_its_counts_and_first_names(data: Path) -> None:
     given = options(data, "koniq10k", split="official")
     assert describe_plan(make_plan(given)) == [
