@@ -237,7 +237,8 @@ def export_onnx(
     written = output or model.folder / f"{model.card.name}.onnx"
     if written.suffix != ".onnx":
         raise UsageError(f"--output {written}: an ONNX model is a file that is called NAME.onnx")
-    read: list[str | Path] = [*named, *(file for file in list_parts(model) if file != written.with_suffix(".json"))]
+    card = written.with_suffix(".json").resolve()  # which is written anew, with what it says of other files
+    read: list[str | Path] = [*named, *(file for file in list_parts(model) if file.resolve() != card)]
     check_outputs(list_model_files(written.parent, written.stem, "onnx", "--output"), read, force=force)
     export = import_torch_module("export.onnx", "iqa export-onnx")
     with interrupts.raised():
