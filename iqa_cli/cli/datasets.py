@@ -80,7 +80,7 @@ def compare_datasets(
     """Would training on set B help for set A? The cosine of how features go with ratings in both, 1 for sets that agree.
 
     For each set, the rank correlation of every pooled feature of a frozen network with the ratings makes a vector. Beside the
-    cosine stand its bootstrap interval, and that of two halves of A: more than this no set can have.
+    cosine stand its bootstrap interval, and what as many other images of A's own study would have, from halves of A.
 
     A model that has learnt from one of the sets is partial to it, which is said.
 

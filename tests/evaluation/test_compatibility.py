@@ -80,6 +80,15 @@ def test_most_intervals_hold_what_such_samples_have_in_the_mean() -> None:
     assert np.mean([each.low <= mean <= each.high for each in found]) >= 0.85
 
 
+@pytest.mark.parametrize("count", [60, 300])
+def test_the_ceiling_is_what_another_sample_of_the_same_study_has(count: int) -> None:
+    pairs = [(rate(2 * i, WEIGHTS, 8.0, count), rate(2 * i + 1, WEIGHTS, 8.0, count)) for i in range(30)]
+    found = [compare(*pair, rounds=2, seed=i) for i, pair in enumerate(pairs)]
+    ceilings, cosines = [each.ceiling for each in found], [each.cosine for each in found]
+    assert np.mean(ceilings) == pytest.approx(np.mean(cosines), abs=0.05)
+    assert 0.2 <= np.mean([each.cosine > each.ceiling for each in found]) <= 0.8
+
+
 def test_more_images_make_a_narrower_interval() -> None:
     few, many = (compare(rate(0, WEIGHTS, count=n), rate(1, WEIGHTS, count=n), rounds=200, seed=0) for n in (60, 600))
     assert many.high - many.low < few.high - few.low

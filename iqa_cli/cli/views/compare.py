@@ -49,7 +49,8 @@ class ComparisonView:
         """Print a row a comparison: a table at a terminal, else CSV."""
         print_rows([describe(each) for each in self.done])
         if sys.stdout.isatty():
-            lines = ("halves: the cosine of two halves of A, which no set exceeds but by chance.", f"The idea: {SOURCE}.")
+            ceiling = "halves: what as many other images of A's study would have, from halves of A; more is chance."
+            lines = (ceiling, f"The idea: {SOURCE}.")
             for line in lines:
                 open_console(stderr=False).print(Text(line, style="dim"))
         for each in () if self.quiet else self.done:

@@ -45,9 +45,9 @@ class Progress:
 class Compatibility:
     """How well the second set would help training for the first.
 
-    cosine, low, high: of the two vectors, with the ends of its 95 % bootstrap interval. ceiling: the mean cosine of two halves
-    of the first set, which is what as many images of its own would have. images, failed: of the second set. warning: what the
-    network has seen of both.
+    cosine, low, high: of the two vectors, with the ends of its 95 % bootstrap interval. ceiling: what as many other images of
+    the first set's own study would have, by `find_ceiling`. images, failed: of the second set. warning: what the network has
+    seen of both.
     """
 
     target: str
@@ -159,9 +159,14 @@ def find_cosines(a: Vectors, b: Vectors) -> Floats:
 
 
 def find_ceiling(rated: RatedFeatures, seed: int) -> float:
-    """The mean cosine of two halves of a set, parted by group."""
+    """The cosine that a set would have with as many other images of its own study.
+
+    From the mean cosine of two halves, parted by group: a half has noisier a vector than the set, which the formula of Spearman
+    and Brown for a test of twice the length makes good.
+    """
     groups = Groups.of(rated.groups)
     rng = np.random.default_rng(seed)
     sides = np.stack([rng.permutation(groups.count) < groups.count // 2 for _ in range(HALVINGS)])[:, groups.numbers]
     halves = [correlate_features(rated, np.asarray(side, dtype=np.float64)) for side in (sides, ~sides)]
-    return float(np.nanmean(find_cosines(halves[0], halves[1])))
+    half = float(np.nanmean(find_cosines(halves[0], halves[1])))
+    return 2 * half / (1 + half) if half > 0 else half
