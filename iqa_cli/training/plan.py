@@ -206,15 +206,9 @@ def plan_folds(data: TrainingData, options: TrainingOptions) -> list[Trial]:
             for labels in data.sets.values()
         ]
     )
-    return [
-        replace(
-            hold_back(
-                data, (find_true((fold != f) & (fold != OUT)), find_true(fold == f)), options.run_dir / f"fold{f}", options
-            ),
-            fold=f,
-        )
-        for f in sorted({*fold.tolist()} - {ALWAYS, OUT})
-    ]
+    there = sorted({*fold.tolist()} - {ALWAYS, OUT})
+    sides = {f: (find_true((fold != f) & (fold != OUT)), find_true(fold == f)) for f in there}
+    return [replace(hold_back(data, sides[f], options.run_dir / f"fold{f}", options), fold=f) for f in there]
 
 
 def choose_trials(trials: Sequence[Trial], options: TrainingOptions) -> list[Trial]:
