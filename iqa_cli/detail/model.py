@@ -21,6 +21,7 @@ from iqa_cli.records import Detail, Patch
 
 __all__ = ["Detail", "DetailModel", "Patch", "open_detail"]
 
+TAKEN = 2  # version of how patches are taken: what is cached of another one is not found
 NAME = "detail"  # of the folder of its files, and of them
 KEYS = {"name", "summary", "licence", "side", "outputs", "training", "results", "limits", "file", "spectrum"}
 """Of its card, as JSON beside the weights: they are no scoring model, and so no model card."""
@@ -29,15 +30,15 @@ KEYS = {"name", "summary", "licence", "side", "outputs", "training", "results", 
 class DetailModel:
     """Measures how much of a photo's resolution is real. Safe to call from many threads.
 
-    path: the .onnx file; its card and the network for spectra lie beside it. sha256: of both networks. Raises WeightsError
-    where one of them is missing, broken or not about the others.
+    path: the .onnx file; its card and the network for spectra lie beside it. sha256: of both networks and the version of how
+    their patches are taken. Raises WeightsError where one of them is missing, broken or not about the others.
     """
 
     def __init__(self, path: Path) -> None:
         self.card = read_detail_card(path.with_suffix(".json"))
         beside = name_spectrum(path)
         digests = (verify(path, WeightFile(**self.card["file"])), verify(beside, WeightFile(**self.card["spectrum"]["file"])))
-        self.sha256 = sha256("".join(digests).encode()).hexdigest()
+        self.sha256 = sha256("".join([*digests, str(TAKEN)]).encode()).hexdigest()
         self.network, self.spectrum = OnnxPatches(path), OnnxPatches(beside)
 
     def measure(self, rgb: Rgb) -> Detail:

@@ -17,7 +17,7 @@ def take_patches(
     raw: RawChoice = RawChoice.PREVIEW,
     suffix: str | None = None,
 ) -> NativePatches:
-    """The patches of a file. image: of the same file; a JPEG that it reduced is decoded again, its luma alone.
+    """The patches of a file. image: of the same file; one that was reduced is decoded again, of a JPEG the luma.
 
     Others as of `decode_image`. So the score is what it is without. Patches lie in what the score's crops are made of. Raises
     Undecodable.

@@ -50,7 +50,7 @@ class Decoded:
     """One picture, upright.
 
     region: in sRGB: all of it, perhaps reduced, or what crops are made of. width, height: px of the picture in the file.
-    reduction: by how much a JPEG was reduced as it was decoded: 1, 2, 4 or 8.
+    reduction: by how much it was reduced as it was decoded: 1, 2, 4 or 8 for a JPEG, 1 or 2 for a RAW file's sensor, else 1.
     """
 
     region: Region
@@ -260,4 +260,5 @@ def decode_raw(file: BinaryIO, choice: RawChoice, max_pixels: int, crops: Wanted
             decoded = decode_picture(found.picture, "JPEG", max_pixels, crops, Known(orientation=found.orientation))
             return replace(decoded, width=found.width, height=found.height)
         flat = ByteRaster(flatten(found.picture))
-        return Decoded(make_region(flat, flat.size, found.orientation, crops), found.width, found.height)
+        region = make_region(flat, flat.size, found.orientation, crops)
+        return Decoded(region, found.width, found.height, found.reduction)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dng import make_dng
 from PIL import Image
 
 from iqa_cli.detail.native import SIDE, NativePatches
 from iqa_cli.detail.take import take_patches
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.images.decode import decode_image
+from iqa_cli.options import RawChoice
 
 VIEW = CropSpec(64, multiple=8)
 
@@ -78,3 +80,19 @@ def test_of_a_panorama_they_lie_in_what_is_scored(tmp_path: Path, size: tuple[in
     for patch, (x, y) in zip(native.patches, native.places, strict=True):
         assert 3000 < max(x, y) < 6000
         np.testing.assert_array_equal(patch, luma[y : y + SIDE, x : x + SIDE])
+
+
+@pytest.mark.parametrize("size", [(2400, 1600), (1301, 903)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_of_a_developed_raw_file_they_are_its_own_pixels(
+    tmp_path: Path, picture: Image.Image, size: tuple[int, int], orientation: int
+) -> None:
+    pytest.importorskip("rawpy", reason="needs the [formats] extra")
+    path = tmp_path / "a.dng"
+    path.write_bytes(make_dng(np.asarray(picture.resize(size)), orientation=orientation))
+    half, whole = (decode_image(str(path), crops=crops, raw=RawChoice.DEVELOP) for crops in (VIEW, None))
+    assert (half.reduction, whole.reduction) == (2, 1)
+    native, luma = take_patches(str(path), half, raw=RawChoice.DEVELOP), np.asarray(whole.region.picture.convert("L"))
+    assert (native.height, native.width) == luma.shape
+    for patch, (x, y) in zip(native.patches, native.places, strict=True):
+        assert np.abs(patch.astype(int) - luma[y : y + SIDE, x : x + SIDE]).max() <= 1

@@ -21,13 +21,14 @@ LEAST_PREVIEW = 1000  # px of the longer side: less is a thumbnail, which says n
 class RawPicture(NamedTuple):
     """A picture out of a RAW file: a JPEG or a decoded one, and the orientation that makes it upright, whatever it says itself.
 
-    width, height: px of the photo, upright.
+    width, height: px of the photo, upright. reduction: 2 where the picture was developed at half of that, else 1.
     """
 
     picture: io.BytesIO | Image.Image
     orientation: int
     width: int
     height: int
+    reduction: int = 1
 
 
 def read_raw(file: BinaryIO, *, develop: bool, max_pixels: int, crops: Wanted | None) -> RawPicture:
@@ -48,7 +49,9 @@ def read_raw(file: BinaryIO, *, develop: bool, max_pixels: int, crops: Wanted | 
             raise Undecodable(Status.TOO_LARGE, describe_size(width, height, max_pixels), width, height)
         preview = None if develop else find_preview(library, raw, orientation)
         if preview is None:
-            return RawPicture(develop_raw(raw, crops, width, height), 1, width, height)
+            picture = develop_raw(raw, crops, width, height)
+            halved = max(picture.size) <= 0.75 * max(width, height)  # asked of the outcome: not every sensor can be halved
+            return RawPicture(picture, 1, width, height, 2 if halved else 1)
         upright = preview.orientation >= TRANSPOSED and is_portrait(preview.sides) == is_portrait((width, height))
         return RawPicture(preview.picture, 1 if upright else preview.orientation, width, height)  # some cameras store it so
 
