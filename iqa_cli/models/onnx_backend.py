@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from iqa_cli.models.onnx_metadata import has_external_data
 
 Quality = npt.NDArray[np.float32]  # [n], in about 0..1, higher is better
 
+ELSEWHERE = "or use --device cpu, or --backend torch"
 SEVERITY_ERROR = 3  # of ONNX Runtime's log: its warnings are about graphs, not about what the user does
 
 
@@ -48,17 +51,44 @@ def open_session(path: Path, device: str) -> onnxruntime.InferenceSession:
 
 
 def load_session(network: Path | bytes, path: Path, device: str) -> onnxruntime.InferenceSession:
-    """The same of a file, or of one in memory that was made of it."""
+    """The same of a file, or of one in memory that was made of it.
+
+    ONNX Runtime's own way back to the CPU, which writes on stdout, is closed: a device that was named is the one that is used.
+    """
     onnxruntime.disable_telemetry_events()  # where it does not look at what iqa_cli/__init__ sets, as on Windows
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = SEVERITY_ERROR
     providers = choose_providers(device)
+    wanted = name_provider(providers[0])
+    on_cpu = wanted == "CPUExecutionProvider"
+    if not on_cpu:
+        preload_libraries()
     try:
-        return onnxruntime.InferenceSession(network, options, providers=providers)
+        session = onnxruntime.InferenceSession(network, options, providers=providers, enable_fallback=False)
     except Exception as error:  # ONNX Runtime's own errors have no common base
+        if not on_cpu and isinstance(error, ValueError | RuntimeError):  # which are about devices, as it takes them itself
+            raise UsageError(f"device {device}: ONNX Runtime cannot use it: {first_line(error)}; {ELSEWHERE}") from error
         raise WeightsError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
+    if session.get_providers()[0] != wanted:
+        raise UsageError(
+            f"device {device}: ONNX Runtime does not find the libraries of CUDA and cuDNN that it was made for: install those,"
+            f" as does pip install 'onnxruntime-gpu[cuda,cudnn]'; {ELSEWHERE}"
+        )
+    return session
+
+
+def name_provider(provider: str | tuple[str, dict[str, str]]) -> str:
+    """The name alone of one of `choose_providers`."""
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def preload_libraries() -> None:
+    """Have ONNX Runtime load the libraries of CUDA that pip has installed. What it prints on stdout is kept from there."""
+    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21
+        with redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
 
 
 def refuse_external_data(path: Path) -> None:

@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from conftest import CARD, toy_nodes, write_onnx
 from in_process import environment
@@ -12,7 +15,7 @@ from onnx import helper
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import WeightFile, read_card
-from iqa_cli.models.onnx_backend import OnnxBackend
+from iqa_cli.models.onnx_backend import OnnxBackend, open_session
 from iqa_cli.options import BackendChoice
 from iqa_cli.scoring.backends import open_backend
 
@@ -80,12 +83,82 @@ def test_devices_that_onnx_runtime_does_not_know_are_a_usage_error(model: Path, 
 
 
 def test_cuda_is_refused_where_there_is_none(model: Path) -> None:
-    import onnxruntime
-
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(UsageError, match="onnxruntime-gpu"):
         OnnxBackend(model.with_name("toy.onnx"), "cuda")
+
+
+class Given:
+    """A session of ONNX Runtime as one behaves where CUDA was built in: its own way back to the CPU writes on stdout."""
+
+    def __init__(self, providers: list[str], failure: Exception | None = None) -> None:
+        self.providers, self.failure = providers, failure
+
+    def __call__(self, *_: Any, enable_fallback: bool = True, **__: Any) -> "Given":
+        if self.failure is not None and enable_fallback:
+            sys.stdout.write("EP Error")
+            self.providers = ["CPUExecutionProvider"]
+        elif self.failure is not None:
+            raise self.failure
+        return self
+
+    def get_providers(self) -> list[str]:
+        return self.providers
+
+
+@pytest.fixture
+def with_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], None]:
+    """Has ONNX Runtime be one that was built with CUDA, whose sessions are those given."""
+
+    def give(session: Given) -> None:
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: sys.stdout.write("Failed to load libcublas"), raising=False)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+
+    return give
+
+
+CUDA_FIRST = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_device_that_was_named_is_used(
+    with_cuda: Callable[[Given], None], capsys: pytest.CaptureFixture[str], device: str
+) -> None:
+    with_cuda(session := Given(CUDA_FIRST))
+    assert open_session(Path("toy.onnx"), device) is session
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        (Given(["CPUExecutionProvider"]), r"device cuda:9: .* libraries of CUDA .* --device cpu"),
+        (
+            Given(CUDA_FIRST, RuntimeError("invalid device ordinal")),
+            "device cuda:9: .* invalid device ordinal; .* --device cpu",
+        ),
+    ],
+)
+def test_a_device_that_was_named_is_never_the_cpu_instead(
+    with_cuda: Callable[[Given], None], capsys: pytest.CaptureFixture[str], session: Given, reason: str
+) -> None:
+    with_cuda(session)
+    with pytest.raises(UsageError, match=reason):
+        open_session(Path("toy.onnx"), "cuda:9")
+    assert capsys.readouterr().out == ""
+
+
+def test_without_a_name_it_is_the_cpu_and_nothing_is_printed(
+    with_cuda: Callable[[Given], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_cuda(Given(["CPUExecutionProvider"]))
+    assert open_session(Path("toy.onnx"), "auto").get_providers() == ["CPUExecutionProvider"]
+    with_cuda(Given(["CPUExecutionProvider"], RuntimeError("no memory")))
+    with pytest.raises(WeightsError, match="cannot load it: no memory"):
+        open_session(Path("toy.onnx"), "auto")
+    assert capsys.readouterr().out == ""
 
 
 def test_weights_are_verified_before_they_are_loaded(tmp_path: Path) -> None:
