@@ -78,12 +78,15 @@ def name_object(store: Store, path: str) -> str:
 def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilter) -> Iterator[Entry]:
     """The images below a prefix, as `images.find.walk_folder` walks folders. Raises Undecodable and DataError.
 
-    Only the names below one prefix are held at a time.
+    Only the names below one prefix are held at a time, and all prefixes: a page may link back to one.
     """
     top = top.rstrip("/")
-    pending = [top]
+    pending, seen = [top], set[str]()
     while pending:
         prefix = pending.pop()
+        if prefix in seen:
+            continue
+        seen.add(prefix)
         folders = []
         for entry in list_prefix(store, prefix):
             path = str(entry["name"]).rstrip("/")
@@ -99,10 +102,22 @@ def list_prefix(store: Store, prefix: str) -> list[dict[str, Any]]:
     """What is directly below a prefix, by names; of web pages, what links to something below. Raises Undecodable, DataError."""
     store.files.invalidate_cache()  # which would hold all names
     entries = store.call("ls", f"{prefix}/" if store.is_web else prefix, detail=True)
-    entries = [
-        entry for entry in entries if entry["name"].rstrip("/") != prefix and not (store.is_web and "?" in entry["name"])
-    ]
-    return sorted(entries, key=lambda entry: os.fsencode(entry["name"]))
+    if store.is_web:
+        entries = list_links(entries, prefix)
+    below = [entry for entry in entries if entry["name"].rstrip("/") != prefix]
+    return sorted(below, key=lambda entry: os.fsencode(entry["name"]))
+
+
+def list_links(entries: list[dict[str, Any]], prefix: str) -> list[dict[str, Any]]:
+    """What a web page links to below a prefix, each once: `./a.jpg` is `a.jpg`. No query and no `..` leads there."""
+    links: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        parts = entry["name"].removeprefix(prefix).split("/")
+        if not any(unquote(part) == ".." or "?" in part for part in parts):
+            kept = "/".join(part for part in parts if unquote(part) != ".")
+            name = prefix + kept if entry["name"].startswith(prefix) else kept  # http may link to https
+            links.setdefault(name.rstrip("/"), {**entry, "name": name})
+    return list(links.values())
 
 
 def make_member(store: Store, entry: dict[str, Any], name: str) -> Member:

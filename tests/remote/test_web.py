@@ -6,6 +6,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from shards import read_files, write_tar, write_zip
 from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.records import ScoreRecord
 from iqa_cli.remote.find import find_sources
+from iqa_cli.remote.objects import list_links
 from iqa_cli.scoring.sources import name_source
 
 pytest.importorskip("fsspec", reason="needs the [remote] extra")
@@ -69,6 +71,41 @@ def test_a_listing_leaves_out_what_is_no_image(photos: Path, tmp_path: Path) -> 
         found = [name_source(source) for source in find_sources([f"{url}/"], left_out)]
     assert found == [f"{url}/b%20c.jpg", f"{url}/no-suffix", f"{url}/sub/%C3%A4.jpg"]
     assert left_out == {"*.txt": 1, "*.tar": 1}
+
+
+@pytest.mark.parametrize("itself", ["./", "././", "%2E/", "sub/../", "./sub/./", ""])
+def test_a_page_that_links_to_itself_is_listed_once(photos: Path, tmp_path: Path, itself: str) -> None:
+    for folder in (tmp_path, tmp_path / "sub"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.jpg").write_bytes((photos / "01.jpg").read_bytes())
+        links = [itself, "../", "a.jpg", "./b.jpg", "b.jpg"] + ["sub/"] * (folder == tmp_path)
+        (folder / "index.html").write_text("".join(f'<a href="{link}">link</a>' for link in links))
+    left_out = Counter[str]()
+    with serving(tmp_path, lambda _, count: 410 if count > 3 else None) as (url, _):
+        found = [name_source(source) for source in islice(find_sources([f"{url}/"], left_out), 9)]
+    nested = itself == "./sub/./"  # which is a folder of its own, and in `sub` one that is not there
+    expected = [f"{url}/{name}" for name in ("a.jpg", "b.jpg", "sub/a.jpg", "sub/b.jpg")]
+    assert found[:4] == expected
+    assert len(found) == 4 + nested
+
+
+def test_links_are_those_that_lead_below_each_once() -> None:
+    names = [
+        "http://h/a/./b.jpg",
+        "http://h/a/b.jpg",
+        "https://h/a/c.jpg",
+        "http://h/a/%2e/d/",
+        "http://h/a/d/../e/",
+        "http://h/a/?n",
+    ]
+    found = [link["name"] for link in list_links([{"name": name} for name in names], "http://h/a")]
+    assert found == ["http://h/a/b.jpg", "https://h/a/c.jpg", "http://h/a/d/"]
+
+
+def test_a_page_may_be_named_by_way_of_others(photos: Path) -> None:
+    with serving(photos) as (url, _):
+        found = [name_source(source) for source in find_sources([f"{url}/more/../more/"], Counter())]
+    assert found == [f"{url}/more/../more/{name}" for name in ("00.jpg", "03.jpg", "06.jpg", "09.jpg")]
 
 
 def test_faults_that_pass_are_waited_for_and_others_are_rows(model: Path, photos: Path) -> None:
