@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "files": "errors",
     "images": "errors options records",
     "models": "errors files images options",
-    "datasets": "errors images options records",
+    "datasets": "errors files images options records",
     "detail": "errors files images models options records",
     "explain": "errors images options records",
     "networks": "errors files images models",

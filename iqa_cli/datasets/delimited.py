@@ -7,20 +7,17 @@ header's is usually 1) and what to do: a label that is read wrong would spoil ev
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from iqa_cli.errors import DataError
+from iqa_cli.files import csv_rows
+from iqa_cli.files.csv_rows import DELIMITERS, UTF_16, Cells, check_shape, name_columns
 
 Row = dict[str, str]  # column -> what stands there
-Cells = tuple[int, list[str]]  # the number of a row, from 1, and what stands in it
-
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 SOMETHING = re.compile(r"[^\s,;]")  # a row without it holds nothing but delimiters
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -43,7 +40,7 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = (), 
         raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
     names = name_columns(path, header)
     for number, cells in rows:
-        check_shape(path, number, cells, names, delimiter)
+        check_shape(path, f"row {number}", cells, names, delimiter)
     table = [{name: cell for name, cell in zip(names, cells, strict=True) if name} for _, cells in rows]
     at = [number for number, _ in rows]
     check_filled(path, wanted, table, at)
@@ -57,7 +54,7 @@ def read_text(path: Path) -> str:
     """A file in UTF-8, or in UTF-16 where a mark says so, as spreadsheets save "Unicode text"; without that mark."""
     try:
         data = path.read_bytes()
-        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: cannot read the labels: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -66,8 +63,8 @@ def read_text(path: Path) -> str:
 
 def split_rows(text: str, delimiter: str) -> Iterator[Cells]:
     """The rows that hold something, with their numbers. Raises csv.Error where quotation marks do not match."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    return ((number, row) for number, row in enumerate(rows, 1) if any(map(SOMETHING.search, row)))
+    rows = csv_rows.split_rows(io.StringIO(text, newline=""), delimiter)
+    return ((number, row) for number, (_, row) in enumerate(rows, 1) if any(map(SOMETHING.search, row)))
 
 
 def read_header(text: str, delimiter: str) -> list[str]:
@@ -92,30 +89,6 @@ def recognise_delimiter(path: Path, text: str, wanted: Sequence[str]) -> str:
         kinds = " or ".join(DELIMITERS[delimiter] for delimiter in splitting)
         raise DataError(f"{path}: the header may be separated by {kinds}; put names that hold one in quotation marks")
     return (splitting or found)[0]
-
-
-def name_columns(path: Path, header: Sequence[str]) -> list[str]:
-    """The columns' names; empty for those without one. Raises DataError where two have the same."""
-    names = [name.strip() for name in header]
-    name, count = Counter(filter(None, names)).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"{path}: {count} columns are called {name}; rename or remove all but one")
-    return names
-
-
-def check_shape(path: Path, number: int, cells: Sequence[str], names: Sequence[str], delimiter: str) -> None:
-    """Raises DataError where a row does not fit the header; only columns on the left (row numbers) may lack a name."""
-    if len(cells) < len(names):
-        raise DataError(f"{path}: row {number} has fewer cells ({len(cells)}) than the header ({len(names)}); fill it up")
-    more = f"more cells ({len(cells)}) than the header ({len(names)})" if len(cells) > len(names) else ""
-    first = next(place for place, name in enumerate(names) if name)
-    if not more and any(cell.strip() for name, cell in list(zip(names, cells, strict=True))[first:] if not name):
-        more = "a cell below no column's name"
-    if more:
-        remedy = "write decimals with a point, or " if delimiter == "," else ""
-        quote = f"put cells that hold {DELIMITERS[delimiter]} in quotation marks"
-        semicolons = ", or separate columns by semicolons" if delimiter == "," else ""
-        raise DataError(f"{path}: row {number} has {more}; {remedy}{quote}{semicolons}")
 
 
 def check_filled(path: Path, wanted: Sequence[str], table: Sequence[Row], at: Sequence[int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import SealedFile, Target, open_target
+from iqa_cli.files.csv_rows import check_width, read_rows
 from iqa_cli.filtering.scores import Scored, read_head, read_json_lines, read_number, read_scores
 from iqa_cli.scoring.writers import encode_csv, encode_json
 from iqa_cli.tables.parquet import MAGIC, extend_table, need_pyarrow, read_columns
@@ -111,22 +111,22 @@ def copy_table(table: Path, target: Target, match: Match, find: Callable[[str], 
 
 def extend_csv(table: Path, match: Match, find: Callable[[str], Values]) -> Iterator[list[Any]]:
     """The header and the rows of CSV with new cells. Raises DataError."""
-    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        check_columns(table, header, match)
-        yield [*header, *match.names]
-        place = header.index(match.on)
-        for row in rows:
-            if len(row) != len(header):
-                raise DataError(f"{table}, line {rows.line_num}: {len(row)} cells below {len(header)} columns")
-            found = find(row[place])
-            yield [*row, *("" if found[name] is None else found[name] for name in match.names)]
+    rows = read_rows(table)
+    _, header = next(rows, (0, []))
+    check_columns(table, header, match)
+    yield [*header, *match.names]
+    place = header.index(match.on)
+    for line, row in rows:
+        check_width(table, f"line {line}", row, header)
+        found = find(row[place])
+        yield [*row, *("" if found[name] is None else found[name] for name in match.names)]
 
 
 def check_columns(table: Path, columns: list[str], match: Match) -> None:
     """Raises DataError where the key is missing, or a new column is there already."""
     if match.on not in columns:
         raise DataError(f"{table}: no column {match.on!r}: it has {', '.join(columns) or 'none'}: say another by --on")
+    if (count := columns.count(match.on)) > 1:
+        raise DataError(f"{table}: {count} columns are called {match.on}; rename or remove all but one")
     if twice := [name for name in match.names if name in columns]:
         raise DataError(f"{table}: it has a column {twice[0]!r} already: say another beginning by --prefix")

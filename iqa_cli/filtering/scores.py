@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from iqa_cli.errors import DataError
+from iqa_cli.files import csv_rows
 
 PATH_COLUMNS = ("path", "file_name")
+NO_SCORES = (
+    "no row of scores: the columns path (or file_name) and score, with a header, are needed; iqa score writes such files"
+)
 Row = Mapping[str, Any]
 
 
@@ -56,12 +59,23 @@ def read_head(path: Path) -> bytes:
 
 
 def read_csv(path: Path) -> Iterator[Row]:
-    """The rows of CSV with a header. Raises DataError."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        try:
-            yield from csv.DictReader(file)
-        except csv.Error as error:
-            raise DataError(f"{path}: no CSV: {error}") from error
+    """The rows of CSV with a header; empty lines are left out. Raises DataError, as for a row that does not fit the header."""
+    rows = ((line, cells) for line, cells in csv_rows.read_rows(path) if cells)
+    names = csv_rows.name_columns(path, next(rows, (0, []))[1])
+    for line, cells in rows:
+        if "score" not in names or not {*PATH_COLUMNS} & {*names}:  # a table of something else may have any shape
+            raise DataError(f"{path}, line {line}: {NO_SCORES}")
+        csv_rows.check_shape(path, f"line {line}", cells, names)
+        yield {name: cell for name, cell in zip(names, cells, strict=True) if name}
+
+
+def describe_end(path: Path) -> list[str]:
+    """What to say of a CSV that may have been cut short within its last cell, where nothing else would tell."""
+    from iqa_cli.tables.parquet import MAGIC  # as above
+
+    if read_head(path).startswith((b"{", MAGIC)) or not csv_rows.breaks_off(path):
+        return []
+    return [f"{path}: its last line has no line end: if the file was cut short there, the last cell is not whole"]
 
 
 def read_json_lines(path: Path) -> Iterator[Row]:
@@ -83,8 +97,7 @@ def make_scored(path: Path, number: int, row: Row) -> Scored:
     """A row as an image. Raises DataError where it is none of scores."""
     column = next((name for name in PATH_COLUMNS if row.get(name)), None)
     if column is None or "score" not in row:
-        wanted = "the columns path (or file_name) and score, with a header"
-        raise DataError(f"{path}, row {number}: no row of scores: {wanted}, are needed; iqa score writes such files")
+        raise DataError(f"{path}, row {number}: {NO_SCORES}")
     name = str(row[column])
     if row.get("path_base64"):
         name = os.fsdecode(base64.b64decode(str(row["path_base64"])))

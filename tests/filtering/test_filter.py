@@ -92,6 +92,16 @@ def test_all_formats_say_the_same(iqa: Run, model: Path, photos: Path, tmp_path:
         ("path,score\na.jpg,high\n", "row 1: score is 'high', which is no number"),
         ("path,score\na.jpg,nan\n", "no number"),
         ("name,value\na.jpg,1\n", "no row of scores"),
+        ("[\n{}, 1\n]\n", "no row of scores"),
+        (
+            "path,score,status\na.jpg,81,49,ok\n",
+            r"line 2 has more cells \(4\) than the header \(3\); write decimals with a point",
+        ),
+        ("path,score\na.jpg,81,49\n", r"line 2 has more cells \(3\)"),
+        ("path,score,\n\na.jpg,81,49\n", "line 3 has a cell below no column's name"),
+        ("path,score,status\na.jpg,81.49,ok\nb.jpg,8", r"line 3 has fewer cells \(2\) than the header \(3\)"),
+        ('path,score,note\na.jpg,50,"oops\nb.jpg,60,fine\n', "no CSV: unexpected end"),
+        ("path,score,score\na.jpg,50,60\n", "2 columns are called score"),
         ('{"path": "a.jpg"}\n', "no row of scores"),
         ('{"path": "a.jpg", "score": 1}\n{"path":\n', "line 2: no JSON"),
         ("PAR1 and no more", "cannot be read as Parquet"),
@@ -106,7 +116,32 @@ def test_what_is_no_file_of_scores_is_said_with_its_row(tmp_path: Path, content:
         list(read_scores(path))
 
 
+def test_empty_lines_and_row_numbers_are_passed_by(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("\n,path,score\n0,a.jpg,81.49\n\n1,b.jpg,12\n\n")
+    assert [(image.path, image.score) for image in read_scores(path)] == [("a.jpg", 81.49), ("b.jpg", 12.0)]
+
+
 # ---- the command ----
+
+
+def test_a_table_that_may_have_been_cut_is_read_and_said(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "cut.csv").write_text("path,score\nx.jpg,12.55\na.jpg,8")
+    done = iqa("filter", "cut.csv", "--min", "10", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"x.jpg\n")
+    assert done.stderr.decode().splitlines()[2:] == [
+        "iqa: warning: cut.csv: its last line has no line end: if the file was cut short there, the last cell is not whole"
+    ]
+    assert iqa("filter", "cut.csv", "--min", "10", "-q", cwd=tmp_path).stderr == b""
+    (tmp_path / "whole.jsonl").write_text('{"path": "a.jpg", "score": 8}')
+    assert b"warning" not in iqa("filter", "whole.jsonl", cwd=tmp_path).stderr
+
+
+def test_a_decimal_comma_drops_no_image_without_a_word(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("path,score,status\na.jpg,81,49,ok\n")
+    done = iqa("filter", "d.csv", "--min", "81.2", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert done.stderr.startswith(b"iqa: error: d.csv: line 2 has more cells (4) than the header (3); ")
 
 
 @pytest.fixture

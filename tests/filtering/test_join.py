@@ -97,8 +97,10 @@ def test_two_objects_of_one_key_are_refused(iqa: Run, model: Path, photos: Path,
         (["--on", "name"], "file\na.jpg\n", "no column 'name': it has file", 4),
         (["--on", "file", "--by", "key"], "file\na.jpg\n", "row 1: nothing in the column 'key'", 4),
         (["--on", "file"], "file,iqa_score\na.jpg,1\n", "it has a column 'iqa_score' already", 4),
-        (["--on", "file"], "file,b\na.jpg\n", "line 2: 1 cells below 2 columns", 4),
+        (["--on", "file"], "file,b\na.jpg\n", "line 2 has fewer cells (1) than the header (2); fill it up", 4),
         (["--on", "file"], '{"file": "a.jpg"}\n{"file"\n', "line 2: no JSON", 4),
+        (["--on", "file"], "file,file\na.jpg,b.jpg\n", "table: 2 columns are called file", 4),
+        (["--on", "file"], 'file,b\na.jpg,"cut', "table: no CSV: unexpected end of data", 4),
         (["--on", "file"], "PAR1", "cannot be read as Parquet", 4),
         (["--on", "file", "--output", "table"], "file\na.jpg\n", "this is also an input", 2),
     ],
@@ -113,3 +115,29 @@ def test_what_cannot_be_joined_is_one_line(
     assert done.stderr.count(b"\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv", "table"]
     assert (tmp_path / "table").read_text() == table
+
+
+def test_ragged_scores_are_refused_with_their_line(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("path,score,status\na.jpg,81,49,ok\n")
+    (tmp_path / "t.csv").write_text("file\na.jpg\n")
+    done = iqa("join", "d.csv", "t.csv", "--on", "file", "--output", "-", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert b"d.csv: line 2 has more cells (4) than the header (3); write decimals with a point" in done.stderr
+
+
+def test_scores_that_may_have_been_cut_are_said(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "cut.csv").write_text("path,score\na.jpg,8")
+    (tmp_path / "t.csv").write_text("file\na.jpg")
+    done = iqa("join", "cut.csv", "t.csv", "--on", "file", "--output", "-", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.decode().splitlines()[1:] == [
+        "iqa: warning: cut.csv: its last line has no line end: if the file was cut short there, the last cell is not whole"
+    ]
+
+
+def test_long_cells_stay_whole(iqa: Run, scores: Path, tmp_path: Path) -> None:
+    caption = "x" * 300_000
+    (tmp_path / "t.csv").write_text(f"file,text\na.jpg,{caption}\n")
+    done = iqa("join", scores, "t.csv", "--on", "file", "--output", "-", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.splitlines()[1].startswith(f"a.jpg,{caption},50.25,".encode())

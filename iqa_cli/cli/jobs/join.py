@@ -44,8 +44,9 @@ def join(*, flags: JoinFlags) -> None:
     """
     from iqa_cli.cli.views import terminal
     from iqa_cli.filtering.joining import Match, join_scores
+    from iqa_cli.filtering.scores import describe_end
 
-    output = Output(flags.output, "--output", "a joined table", lambda _: False)
+    output = Output(flags.output, "--output", "a joined table", None)
     check_outputs([output], [flags.scores, flags.table], force=flags.force)
     with interrupts.raised():
         joined = join_scores(flags.scores, flags.table, Match(flags.on, flags.by, flags.prefix), flags.output)
@@ -54,3 +55,4 @@ def join(*, flags: JoinFlags) -> None:
     terminal.print_notes([f"{joined.rows - joined.without:,} of {joined.rows:,} rows have their image in the scores"])
     if joined.unused:
         terminal.print_notes([f"{len(joined.unused):,} images of the scores are in no row, as {min(joined.unused)}"])
+    terminal.print_notes(f"iqa: warning: {note}" for note in describe_end(flags.scores))
