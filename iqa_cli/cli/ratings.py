@@ -47,10 +47,10 @@ def rating(options: RatingOptions | None, *, quiet: bool) -> Iterator[RatingSink
         yield sink
         return
     from iqa_cli.culling.ratings import need_lxml
-    from iqa_cli.culling.sidecar_undo import UndoLog, find_folder
+    from iqa_cli.culling.sidecar_undo import UndoLog
 
     need_lxml()
-    log = UndoLog(find_folder())
+    log = UndoLog(find_logs())
     try:
         yield sink
     finally:
@@ -90,6 +90,15 @@ def describe_ratings(done: Rated, log: Path) -> Iterator[str]:
         import shlex
 
         yield f"wrote {count_words(done.written, 'sidecar')}; to undo: {shlex.join(['iqa', 'ratings', '--undo', str(log)])}"
+
+
+def find_logs() -> Path:
+    """The folder of undo files. Raises DataError without a home."""
+    from iqa_cli.culling import sidecar_undo
+    from iqa_cli.files.homes import needing_home
+
+    with needing_home(sidecar_undo.VARIABLE):
+        return sidecar_undo.find_folder()
 
 
 def count_words(number: int, word: str) -> str:
@@ -139,7 +148,7 @@ def list_runs() -> None:
     from iqa_cli.cli.views import terminal
     from iqa_cli.culling import sidecar_undo
 
-    folder = sidecar_undo.find_folder()
+    folder = find_logs()
     rows = [{"undo file": str(log), "sidecars": count_changes(log)} for log in sidecar_undo.list_logs(folder)]
     if not rows:
         raise DataError(f"no run has rated photos, as far as {folder} says")

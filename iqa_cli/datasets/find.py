@@ -9,6 +9,13 @@ from pathlib import Path
 
 from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.files.homes import needing_home
+
+
+def find_top() -> Path:
+    """The folder that $IQA_DATA names. Raises DataError where it is in a home that there is not."""
+    with needing_home("IQA_DATA"):
+        return Path(os.environ["IQA_DATA"]).expanduser()
 
 
 def find_root(name: str, data_root: Path | None) -> Path:
@@ -19,7 +26,7 @@ def find_root(name: str, data_root: Path | None) -> Path:
     spec = find_spec(name)
     if data_root is None and not os.environ.get("IQA_DATA"):
         raise UsageError(f"where is {spec.title}? Say so with --data-root or the environment variable IQA_DATA")
-    top = Path(os.environ["IQA_DATA"]).expanduser() if data_root is None else data_root
+    top = find_top() if data_root is None else data_root
     if not top.is_dir():
         raise DataError(f"{top}: no such folder. {describe_source(spec)}")
     outer = find_called(spec, top)
@@ -38,7 +45,7 @@ def find_roots(data_root: Path | None) -> dict[str, Path] | None:
     """
     if data_root is None and not os.environ.get("IQA_DATA"):
         return None
-    top = Path(os.environ["IQA_DATA"]).expanduser() if data_root is None else data_root
+    top = find_top() if data_root is None else data_root
     if not top.is_dir():
         raise DataError(f"{top}: no such folder")
     found = {}

@@ -91,7 +91,10 @@ def check_providers() -> Check:
 
 def check_cache() -> Check:
     """Whether scores can be kept, and how many are."""
-    folder = find_folder()
+    try:
+        folder = find_folder()
+    except IqaError as error:
+        return Check("cache", f"none: {error}", good=False)
     try:
         state = describe_cache(folder)
     except (OSError, sqlite3.Error) as error:

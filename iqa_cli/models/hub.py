@@ -9,14 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+from iqa_cli.errors import WeightsError
+
 HUB_TIMEOUT = 8.0  # s until the Hub counts as out of reach
 
 
 @contextmanager
 def limit_hub_timeout() -> Iterator[str]:
-    """Use the local cache alone within the block where the Hub does not answer; yields why, or nothing where it does."""
+    """Use the local cache alone within the block where the Hub does not answer; yields why, or nothing where it does.
+
+    Raises WeightsError where there is no place for that cache: it would be a folder called ~ wherever one happens to be.
+    """
     from huggingface_hub import constants  # takes 0.15 s, which only models of the Hub pay
 
+    if constants.HF_HUB_CACHE.startswith("~"):
+        raise WeightsError(
+            "models of the Hugging Face Hub are kept in the home folder, and none can be found: set HF_HOME to the path of a"
+            " folder, without ~"
+        )
     before = constants.HF_HUB_OFFLINE
     reason = "HF_HUB_OFFLINE is set" if before else probe_hub()
     offline = reason and f"it is out of reach ({reason}), and what is needed was not downloaded before"

@@ -23,6 +23,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from iqa_cli.errors import DataError
+from iqa_cli.files.homes import needing_home
 from iqa_cli.records import Detail, Patch
 
 FILE = "scores-1.sqlite"  # the number is that of TABLE: another version of this tool may have another
@@ -73,12 +75,13 @@ class CacheState:
 
 
 def find_folder() -> Path:
-    """The folder of the cache: that of IQA_CACHE, else the one where this system has caches."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "iqa"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iqa"
+    """The folder of the cache: that of IQA_CACHE, else where this system has caches. Raises DataError without a home."""
+    with needing_home(VARIABLE):
+        if named := os.environ.get(VARIABLE):
+            return Path(named).expanduser()
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "iqa"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iqa"
 
 
 def read_state(path: str) -> FileState | None:
@@ -220,6 +223,15 @@ class ScoreCache:
                 return self._open()
         reason = getattr(error, "strerror", None) or str(error)
         self.warn(f"{file}: the cache cannot be used: {reason}; images are scored without it")
+        return None
+
+
+def open_cache(settings: Mapping[str, object], warn: Callable[[str], None]) -> ScoreCache | None:
+    """The cache of this user under some settings; None where there is no place for one. Arguments as of `ScoreCache`."""
+    try:
+        return ScoreCache(find_folder(), settings, warn)
+    except DataError as error:
+        warn(f"the cache cannot be used: {error}; images are scored without it")
         return None
 
 

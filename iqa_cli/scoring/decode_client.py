@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from threading import Event
 from time import monotonic
@@ -21,8 +21,9 @@ import numpy as np
 
 from iqa_cli.detail.native import FOCUSED, RANDOM, SIDE, NativePatches
 from iqa_cli.errors import DataError
-from iqa_cli.images.crops import Rgb
-from iqa_cli.records import Capture, Status, Undecodable
+from iqa_cli.explain.reasons import find_reasons
+from iqa_cli.images.crops import MIN_NATIVE, Rgb
+from iqa_cli.records import Capture, ScoreRecord, Status, Undecodable
 from iqa_cli.scoring.decode_protocol import LENGTH, DecodeOptions, WorkerProcess, pack
 from iqa_cli.scoring.sources import FileBytes
 
@@ -56,6 +57,14 @@ class PreparedImage:
     capture: Capture | None = None
     native: NativePatches | None = None
     measured: Mapping[str, float] | None = None
+
+    def complete(self, record: ScoreRecord) -> ScoreRecord:
+        """A record with what the decoder sent along for it, and what that means; as it is where there is no score."""
+        if record.score is None:
+            return record
+        if self.measured is not None:
+            record = replace(record, measured=self.measured, reasons=find_reasons(self.measured))
+        return replace(record, preview=self.preview, capture=self.capture) if self.preview else record
 
 
 class Decoder:
@@ -118,8 +127,9 @@ class Decoder:
                 self.in_sync = True
                 raise failure
             count, rows, columns, channels = map(int, shape)
-            longest = 4 * self.options.crops.size + 2 * self.options.crops.multiple
-            if (count, channels) != (self.options.crops.count, 3) or not (0 < rows <= longest and 0 < columns <= longest):
+            crops = self.options.crops
+            longest = max(4 * crops.size, crops.width, MIN_NATIVE) + 2 * crops.multiple
+            if (count, channels) != (crops.count, 3) or not (0 < rows <= longest and 0 < columns <= longest):
                 raise WorkerDied
             size = int(answer["preview"])
             if not 0 <= size <= (MAX_PREVIEW_BYTES if self.options.preview else 0):

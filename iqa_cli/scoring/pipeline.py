@@ -11,20 +11,20 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import cached_property
 from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqa_cli.errors import DataError, WeightsError
-from iqa_cli.explain.reasons import find_reasons
 from iqa_cli.images.crops import CROP_VERSION, Rgb, normalise
 from iqa_cli.images.find import AnyPath, NameFilter, iterate_paths
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import FoundModel, find_model
 from iqa_cli.options import FILE_KINDS, MAX_PIXELS, RawChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord, Status, Undecodable
-from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, find_folder
+from iqa_cli.scoring.cache import FileState, Prediction, ScoreCache, open_cache
 from iqa_cli.scoring.decode_client import PreparedImage, Stopped
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions, WorkerProcess
@@ -110,8 +110,8 @@ class Pipeline:
         for source, state, outcome in zip(sources, states, outcomes, strict=True):
             if isinstance(outcome, PreparedImage):
                 prediction = Prediction(next(qualities), outcome.width, outcome.height, self._measure(outcome))
-                records.append(complete_record(self._make_record(name_source(source), prediction), outcome))
-                if self.cache is not None and state is not None:
+                records.append(outcome.complete(self._make_record(name_source(source), prediction)))
+                if self.cache is not None and state is not None and records[-1].status is Status.OK:
                     self.cache.put(*locate_source(source), state, prediction)
             else:
                 records.append(outcome)
@@ -123,7 +123,7 @@ class Pipeline:
         if record is None or not (self.pool.options.preview or self.pool.options.reasons):
             return record or self.prepare(source, stop)
         image = self.prepare(source, stop)
-        return complete_record(record, image) if isinstance(image, PreparedImage) else image
+        return image.complete(record) if isinstance(image, PreparedImage) else image
 
     def _look_up(self, source: Source, state: FileState | None) -> ScoreRecord | None:
         """The record of an image whose prediction is in the cache."""
@@ -144,9 +144,11 @@ class Pipeline:
                 raise source.failure
             return pool.prepare(source, stop)
         except Undecodable as failure:
-            status, detail = failure.status, failure.detail
-            path, model = name_source(source), self.card.name
-            return ScoreRecord(path, status, model, detail=detail, width=failure.width, height=failure.height)
+            return self._refuse(name_source(source), failure)
+
+    def _refuse(self, path: str, failure: Undecodable) -> ScoreRecord:
+        """The record of an image that has no score."""
+        return ScoreRecord(path, failure.status, self.card.name, None, None, failure.detail, failure.width, failure.height)
 
     def _predict(self, images: list[Rgb]) -> Iterator[float]:
         """The quality of each image, from its views [n, h, w, 3]: the mean over them. Equal shapes share a run."""
@@ -169,26 +171,24 @@ class Pipeline:
         with self.network_slots:
             return self.detail.judge(image.native)
 
+    @cached_property
+    def _gives_numbers(self) -> bool:
+        """Whether the network gives a number for a picture of soft noise. Raises as `_predict` does."""
+        noise = np.random.default_rng(0).integers(80, 208, (1, *self.card.crops.crop_shape(512, 512), 3), np.uint8)
+        return bool(np.isfinite(next(self._predict([noise]))))
+
     def _make_record(self, path: str, prediction: Prediction) -> ScoreRecord:
-        """Raises WeightsError where the quality is no number."""
+        """Raises WeightsError where the quality is no number, unless the network is of other origin and gives some."""
         if not np.isfinite(prediction.quality):
-            raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
+            if self.card.output is None or not self._gives_numbers:
+                raise WeightsError(f"model {self.card.name} gives no number for {path}: its weights are broken")
+            why = "the network gives no number for it"
+            return self._refuse(path, Undecodable(Status.UNSUPPORTED, why, prediction.width, prediction.height))
         least, greatest = self.card.score_range
         score = least + min(max(prediction.quality, 0.0), 1.0) * (greatest - least)
-        known = len(self.opinions) > 0
-        percentile = float(np.interp(score, self.opinions, np.arange(101.0))) if known else None  # of equal ones, the highest
-        shape = prediction.width, prediction.height
-        uncertainty = self.card.find_uncertainty(score)
-        return ScoreRecord(
-            path, Status.OK, self.card.name, score, percentile, "", *shape, uncertainty, native=prediction.detail
-        )
-
-
-def complete_record(record: ScoreRecord, image: PreparedImage) -> ScoreRecord:
-    """The record with what the decoder sent along for it, and what that means."""
-    if image.measured is not None:
-        record = replace(record, measured=image.measured, reasons=find_reasons(image.measured))
-    return replace(record, preview=image.preview, capture=image.capture) if image.preview else record
+        percentile = float(np.interp(score, self.opinions, np.arange(101.0))) if self.opinions.size else None  # last of equals
+        rest = prediction.width, prediction.height, self.card.find_uncertainty(score)
+        return ScoreRecord(path, Status.OK, self.card.name, score, percentile, "", *rest, native=prediction.detail)
 
 
 def choose_decode_options(card: ModelCard, options: ScoreOptions) -> DecodeOptions:
@@ -248,7 +248,7 @@ def open_pipeline(
     backend = open_backend(model.card, model.folder, model.backend, options.device)
     detail = load_detail(options)
     settings = describe_settings(model, decoding, options.device, detail)
-    cache = ScoreCache(find_folder(), settings, warn) if options.cache else None
+    cache = open_cache(settings, warn) if options.cache else None
     return Pipeline(backend, model.card, options, pool, cache, detail)
 
 

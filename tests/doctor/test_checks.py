@@ -99,6 +99,13 @@ def test_a_cache_that_cannot_be_used_is_wrong(cache: Path) -> None:
     assert "iqa cache clear" in check_cache().text
 
 
+def test_a_cache_without_a_home_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IQA_CACHE", "~no-such-user/cache")
+    check = check_cache()
+    assert check.good is False
+    assert check.text.endswith("set IQA_CACHE to the path of a folder, without ~")
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_cache_that_may_not_be_written_is_wrong(cache: Path) -> None:
     cache.chmod(0o500)

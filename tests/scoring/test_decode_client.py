@@ -108,6 +108,22 @@ def test_patches_come_with_an_image(photo: str) -> None:
     assert (native.height, native.width, native.patches.shape[1:]) == (80, 96, (128, 128))
 
 
+@pytest.mark.parametrize(
+    ("crops", "shape"),
+    [
+        (CropSpec(64, "square", multiple=1, width=320), (64, 320)),
+        (CropSpec(8, "square", multiple=8, width=640), (8, 640)),
+        (CropSpec(4, "native", multiple=1), (32, 32)),
+    ],
+)
+def test_crops_of_any_shape_that_a_card_may_ask_for_arrive(photo: str, crops: CropSpec, shape: tuple[int, int]) -> None:
+    decoder = Decoder(DecodeOptions(crops, MAX_PIXELS, 60.0), start_worker())
+    try:
+        assert decoder.prepare(photo, NEVER).views.shape == (1, *shape, 3)
+    finally:
+        decoder.close()
+
+
 TAKEN = asdict(Capture(moment=7.5, camera="a", seconds=0.1, bracketing=True))
 
 

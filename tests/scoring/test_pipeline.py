@@ -3,6 +3,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from itertools import count
@@ -17,12 +18,13 @@ from iqa_cli import ScoreOptions, score_images
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import Crops, CropSpec
 from iqa_cli.images.find import AnyPath, find_images
-from iqa_cli.models.card import ModelCard
+from iqa_cli.models.card import ModelCard, OutputScale
 from iqa_cli.models.find import find_model
 from iqa_cli.models.onnx_backend import Backend, OnnxBackend
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring.backends import open_backend
+from iqa_cli.scoring.cache import ScoreCache
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 from iqa_cli.scoring.ordered_map import MAX_WAITING
@@ -183,6 +185,44 @@ def test_a_network_that_gives_no_number_stops_the_run(photos: Path) -> None:
     path = list_photos(photos)[0]
     with pytest.raises(WeightsError, match=f"toy gives no number for {path}"):
         score_one(Constant(float("nan")), CARD, path)
+
+
+class NanOf:
+    """A backend that gives no number for crops as dark as that."""
+
+    def __init__(self, darkest: float) -> None:
+        self.darkest = darkest
+
+    def predict(self, crops: Crops) -> np.ndarray:
+        means = crops.mean(axis=(1, 2, 3))
+        return np.where(means < self.darkest, np.nan, 0.5).astype(np.float32)
+
+
+OTHER = replace(CARD, output=OutputScale(0.0, 1.0, True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_one_picture_without_a_number_of_another_origins_network_is_a_record(tmp_path: Path, batch_size: int) -> None:
+    paths = [str(tmp_path / f"{place}.png") for place in range(3)]
+    for path, grey in zip(paths, (200, 5, 100), strict=True):
+        Image.new("RGB", (90, 70), (grey,) * 3).save(path)
+    kept = ScoreCache(tmp_path / "cache", {}, pytest.fail)
+    options = ScoreOptions(batch_size=batch_size, preview=32, reasons=True)
+    with closing(kept), closing(DecoderPool(choose_decode_options(OTHER, options), 1)) as pool:
+        pipeline = Pipeline(NanOf(-0.5), OTHER, options, pool, kept)
+        for _ in range(2):
+            dark = list(pipeline.score(paths))
+            assert [record.status for record in dark] == ["ok", "unsupported", "ok"]
+            assert (dark[1].detail, dark[1].width, dark[1].height) == ("the network gives no number for it", 90, 70)
+            assert (dark[1].score, dark[1].reasons, dark[1].preview) == (None, None, None)
+    with pytest.raises(WeightsError, match=r"toy gives no number for .*1\.png: its weights are broken"):
+        score_one(NanOf(-0.5), CARD, paths[1])
+
+
+def test_a_network_of_other_origin_that_never_gives_a_number_stops_the_run(photos: Path) -> None:
+    path = list_photos(photos)[0]
+    with pytest.raises(WeightsError, match=f"toy gives no number for {path}: its weights are broken"):
+        score_one(NanOf(9.0), OTHER, path)
 
 
 def test_large_photos_decoded_small_score_as_when_decoded_whole(model: Path, tmp_path: Path) -> None:
