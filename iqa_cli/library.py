@@ -30,6 +30,7 @@ from iqa_cli.models.find import find_model
 from iqa_cli.options import DEFAULT_MODEL, FILE_KINDS, BackendChoice, ScoreOptions
 from iqa_cli.records import ScoreRecord
 from iqa_cli.remote.find import find_sources, locate_sources
+from iqa_cli.remote.names import plainly
 from iqa_cli.scoring.decode_client import Stopped
 from iqa_cli.scoring.explaining import Explainer, Explanation
 from iqa_cli.scoring.pipeline import Pipeline, filter_names, open_pipeline
@@ -166,7 +167,7 @@ class Scorer:
         """
         pipeline = self._open()
         try:
-            (source,) = locate_sources([read_image(image, name, channels)])
+            (source,) = locate_sources([read_source(image, name, channels)])
             return pipeline.score_one(source)
         except Stopped:
             raise self._complain() from None
@@ -174,8 +175,8 @@ class Scorer:
     def score_many(self, images: Iterable[ImageInput], *, channels: Channels = "rgb") -> Iterator[ScoreRecord]:
         """A record an image, in the order of the images, each as soon as it and those before it are done.
 
-        images: of any kinds that `score` takes, mixed or not; or an array uint8 [N, H, W, 3]. They are drawn by another thread,
-            few at a time and only as they are needed, and copied as they are drawn: a buffer may be used again.
+        images: of any kinds that `score` takes, mixed or not; or an array, uint8 [N, H, W, 3] or of paths. They are drawn by
+            another thread, few at a time and only as they are needed, and copied as they are drawn: a buffer may be used again.
 
         Raises as `score` does, after the records of the images before; what the iterable raises comes through.
 
@@ -187,9 +188,9 @@ class Scorer:
         """
         if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(images, "read"):
             raise InputError("score_many takes several images: for one, use score, or put it into a list")
-        if isinstance(images, np.ndarray) and images.ndim != 4:
+        if isinstance(images, np.ndarray) and images.ndim != 4 and not (images.ndim == 1 and images.dtype.kind in "OTU"):
             raise InputError(f"score_many takes arrays [N, H, W, 3], not {list(images.shape)}: for one picture, use score")
-        sources = (read_image(image, None, channels) for image in images)
+        sources = (read_source(image, None, channels) for image in images)
         return self._iterate(self._open(), locate_sources(sources))
 
     def explain(self, image: ImageInput, *, name: str | None = None, channels: Channels = "rgb") -> Explanation:
@@ -200,9 +201,7 @@ class Scorer:
         cells, of the points that the photo's parts have above or, less than 0, below its average part; None where there is no
         score; and `patches`, the squares of native pixels that its detail comes from.
 
-        It takes as long as scoring some forty photos: so many windows are scored for the map.
-
-        Raises as `score` does.
+        It takes as long as scoring some forty photos: so many windows are scored for the map. Raises as `score` does.
 
         >>> with Scorer() as scorer:
         ...     explained = scorer.explain("tests/photos/coffee-dark.jpg")
@@ -211,7 +210,7 @@ class Scorer:
         """
         pipeline = self._open()
         try:
-            (source,) = locate_sources([read_image(image, name, channels)])
+            (source,) = locate_sources([read_source(image, name, channels)])
             return self._open_explainer(pipeline).explain(source)
         except Stopped:
             raise self._complain() from None
@@ -278,6 +277,12 @@ class Scorer:
 
     def _complain(self) -> ClosedError:
         return ClosedError("this Scorer is closed: open another one, and keep it open as long as it is used")
+
+
+def read_source(image: ImageInput, name: str | None, channels: Channels) -> Source:
+    """One image as `Scorer.score` takes it; a path as the command line has it, without file://. Raises InputError."""
+    source = read_image(image, name, channels)
+    return plainly(str(source)) if isinstance(source, str) else source
 
 
 def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:

@@ -83,12 +83,12 @@ def create_metric(
 ) -> Metric:
     """A metric by the name of a model, or by whatever else `iqa_cli.Scorer` takes as one.
 
-    as_loss: False; a score has no gradient here. device: where scores are put, and what runs the network; None: the CPU.
-    options: of `iqa_cli.Scorer`, such as backend, crops and workers. Raises UsageError and WeightsError.
+    as_loss: False; a score has no gradient here. device: where scores are put, and what runs the network: None is the CPU, 0
+    the first GPU. options: of `iqa_cli.Scorer`, such as backend, crops and workers. Raises UsageError and WeightsError.
     """
     if as_loss:
         raise UsageError(f"{metric_name} has no gradient here, so it can be no loss; train with what iqa train makes of it")
-    place = torch.device(device or "cpu")
+    place = torch.device("cpu" if device is None else device)
     if place.type != "cpu":
         options = {"backend": "torch", **options}
     return Metric(Scorer(metric_name, device=str(place), **options), place)

@@ -239,6 +239,28 @@ def test_an_array_of_several_pictures_is_several(scorer: Scorer) -> None:
     assert [record.score for record in scorer.score_many(stack)] == [scorer.score(each).score for each in stack]
 
 
+@pytest.mark.parametrize("kind", [str, object])
+def test_an_array_of_paths_is_a_list_of_them(scorer: Scorer, kind: type) -> None:
+    paths = np.array([str(PHOTO), "gone.jpg"], dtype=kind)
+    records = list(scorer.score_many(paths))
+    assert records == list(scorer.score_many([str(PHOTO), "gone.jpg"]))
+    assert {type(record.path) for record in records} == {str}
+    assert list(scorer.score_many(paths[:0])) == []
+    for other in (paths[None], np.array([b"a.jpg"]), np.zeros(3, np.uint8)):
+        with pytest.raises(InputError, match="score_many takes arrays"):
+            scorer.score_many(other)
+
+
+def test_a_path_as_a_file_url_is_that_path(scorer: Scorer, tmp_path: Path) -> None:
+    (tmp_path / "a b.jpg").write_bytes(PHOTO.read_bytes())
+    expected = scorer.score(tmp_path / "a b.jpg")
+    assert expected.status is Status.OK
+    for url in (f"file://{tmp_path}/a%20b.jpg", f"local://{tmp_path}/a b.jpg"):
+        assert scorer.score(url) == expected
+        assert list(scorer.score_many([url])) == [expected]
+    assert scorer.score("file:///gone.jpg").status is Status.MISSING
+
+
 def test_what_is_no_image_ends_many_after_those_before(scorer: Scorer) -> None:
     records = scorer.score_many([PHOTO, PHOTO, RGB / 255, PHOTO])
     assert [next(records).status, next(records).status] == [Status.OK, Status.OK]

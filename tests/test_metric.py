@@ -89,6 +89,16 @@ def test_what_is_no_batch_says_what_to_do(metric: Metric, batch: object, words: 
         metric(batch())  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("device", "asked"), [(None, "cpu"), (0, "cuda:0"), (1, "cuda:1"), ("cpu", "cpu")])
+def test_a_number_is_a_gpu(monkeypatch: pytest.MonkeyPatch, device: object, asked: str) -> None:
+    def refuse(*_: object, **options: object) -> None:
+        raise UsageError(f"asked for {options['device']}, {options.get('backend')}")
+
+    monkeypatch.setattr("iqa_cli.metric.Scorer", refuse)
+    with pytest.raises(UsageError, match=f"asked for {asked}, {'None' if asked == 'cpu' else 'torch'}"):
+        create_metric("qfm-iqm", device=device)
+
+
 def test_a_script_changes_its_import_alone(model: Path, metric: Metric) -> None:
     import iqa_cli as pyiqa
 
