@@ -11,9 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from reprlib import repr as shorten
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 from iqa_cli.errors import WeightsError
 from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card_parts import check_keys, check_object, make_part
 from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.models.provenance import Provenance, read_provenance
 from iqa_cli.options import FILE_KINDS
@@ -102,7 +104,7 @@ class ModelCard:
     results: one mapping a measurement: dataset, split, figures, and the command that prints them.
     files: "safetensors" and "onnx" -> the file.
 
-    Raises ValueError for a scale that is none, TypeError or ValueError for a provenance that is none.
+    Raises ValueError for a scale, or a provenance, that is none.
     """
 
     name: str
@@ -156,7 +158,7 @@ def hash_file(path: Path) -> str:
 
 def is_number(value: object) -> bool:
     """Whether it is a number one can reckon with."""
-    return isinstance(value, int | float) and isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= float_info.max
 
 
 def check_opinions(opinions: tuple[float, ...], *, optional: bool) -> None:
@@ -167,25 +169,38 @@ def check_opinions(opinions: tuple[float, ...], *, optional: bool) -> None:
         raise ValueError("opinions are 101 numbers that never fall")
 
 
-def parse_crops(data: Mapping[str, Any]) -> CropSpec:
-    """Crops from their JSON."""
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    return CropSpec(**values)
+KINDS: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("summary", "licence", "score_meaning"), (str, "a text")),
+    **dict.fromkeys(("network", "crops", "training", "files", "intervals", "output"), (dict, "a JSON object")),
+    **dict.fromkeys(("opinions", "score_range"), (list, "a list of numbers")),
+    "results": (list, "a list of JSON objects"),
+    "limits": (list, "a list of texts"),
+}
+"""What each field of a card is in JSON. The name, and the numbers in lists, are looked at by `ModelCard`."""
+OPTIONAL: dict[str, type] = {"intervals": Intervals, "output": OutputScale}  # which may be null
+INSIDE = {"results": dict, "limits": str}
 
 
-def parse_card(data: dict[str, Any]) -> ModelCard:
-    """A card from what its JSON says. Raises ValueError, TypeError, KeyError or AttributeError where that is no card."""
-    files = {kind: WeightFile(**entry) for kind, entry in data.get("files", {}).items()}
+def check_kinds(data: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field that is of another kind than it should."""
+    for name, (kind, words) in KINDS.items():
+        value = data.get(name)
+        if name not in data or (value is None and name in OPTIONAL):
+            continue
+        listed = value if isinstance(value, list) else []
+        if not isinstance(value, kind) or not all(isinstance(each, INSIDE.get(name, object)) for each in listed):
+            raise ValueError(f"{name} is {words}, not {shorten(value)}")
+
+
+def parse_card(data: Any) -> ModelCard:
+    """A card from what its JSON says. Raises ValueError, which names the field that is missing or wrong."""
+    check_object("a card", data)
+    check_keys(ModelCard, "it", data)
+    check_kinds(data)
+    files = {kind: make_part(WeightFile, f"files.{kind}", entry) for kind, entry in data.get("files", {}).items()}
     lists: dict[str, Any] = {key: tuple(data[key]) for key in ("opinions", "score_range", "results", "limits") if key in data}
-    intervals = data.get("intervals")
-    if intervals is not None:
-        intervals = Intervals(tuple(intervals["half_widths"]), tuple(intervals["coverage"]), intervals["images"])
-    unknown = data.keys() - {f.name for f in fields(ModelCard)}
-    if unknown:
-        raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-    output = None if data.get("output") is None else OutputScale(**data["output"])
-    made = {"crops": parse_crops(data["crops"]), "files": files, "intervals": intervals, "output": output}
-    return ModelCard(**data | made | lists)
+    parts = {name: None if data.get(name) is None else make_part(kind, name, data[name]) for name, kind in OPTIONAL.items()}
+    return ModelCard(**data | lists | parts | {"crops": make_part(CropSpec, "crops", data["crops"]), "files": files})
 
 
 def read_card(path: Path) -> ModelCard:

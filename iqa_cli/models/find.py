@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import ModelCard, WeightFile, hash_file, read_card, read_embedded_card
 from iqa_cli.models.hub import limit_hub_timeout
-from iqa_cli.models.short_card import REQUIRED, is_short_card, read_short_card
+from iqa_cli.models.short_card import REQUIRED, is_short_card, name_weights, read_short_card
 from iqa_cli.options import FILE_KINDS, BackendChoice
 
 HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
@@ -66,7 +68,8 @@ def find_local_model(reference: str, choice: BackendChoice) -> FoundModel:
     if path.suffix in (".onnx", ".safetensors") and not path.is_dir():
         return find_card_of(path, choice)
     card = read_only_card(path) if path.is_dir() else read_any_card(path)
-    return FoundModel(card, path if path.is_dir() else path.parent, choose_backend(card, choice))
+    folder = path if path.is_dir() else path.parent
+    return FoundModel(card, folder, choose_backend(card, choice, folder))
 
 
 def read_any_card(path: Path) -> ModelCard:
@@ -74,15 +77,29 @@ def read_any_card(path: Path) -> ModelCard:
     return read_short_card(path) if is_short_card(path) else read_card(path)
 
 
-def choose_backend(card: ModelCard, choice: BackendChoice) -> BackendChoice:
-    """What runs the model. Raises WeightsError where the card has no file for it."""
+def choose_backend(card: ModelCard, choice: BackendChoice, folder: Path | None = None) -> BackendChoice:
+    """What runs the model. Raises WeightsError where the card has no file for it.
+
+    folder: of the files, where they are on this machine. AUTO passes by one that is not there if PyTorch can run another.
+    """
     wanted = list(FILE_KINDS) if choice is BackendChoice.AUTO else [choice]
-    for backend in wanted:
-        if FILE_KINDS[backend] in card.files:
-            return backend
+    if listed := [backend for backend in wanted if FILE_KINDS[backend] in card.files]:
+        there = [backend for backend in listed if folder and has_file(card, folder, backend) and can_run(backend)]
+        return (there or listed)[0]
     names = " or ".join(f".{FILE_KINDS[backend]}" for backend in wanted)
-    there = ", ".join(file.name for file in card.files.values()) or "none at all"
-    raise WeightsError(f"model {card.name} has no {names} file, which --backend {choice} needs; its card lists {there}")
+    kept = ", ".join(file.name for file in card.files.values()) or "none at all"
+    raise WeightsError(f"model {card.name} has no {names} file, which --backend {choice} needs; its card lists {kept}")
+
+
+def has_file(card: ModelCard, folder: Path, backend: BackendChoice) -> bool:
+    """Whether the file for a backend is there, intact or not."""
+    kind = FILE_KINDS[backend]
+    return kind in card.files and (folder / card.files[kind].name).exists()
+
+
+def can_run(backend: BackendChoice) -> bool:
+    """Whether what runs it is installed; ONNX Runtime always is."""
+    return backend is not BackendChoice.TORCH or find_spec("torch") is not None
 
 
 def find_card_of(path: Path, choice: BackendChoice) -> FoundModel:
@@ -147,14 +164,17 @@ def fetch_model(reference: str, choice: BackendChoice) -> FoundModel:
 
 
 def download_model(repo: str, revision: str | None, choice: BackendChoice) -> FoundModel:
-    """The model of a repository, in the local cache of the Hub."""
+    """The model of a repository, in the local cache of the Hub. A short card is read with its weights beside it."""
     import huggingface_hub  # takes 0.15 s, which only models of the Hub pay
 
-    folder = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=["*.json"]))
+    folder = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=["*.json", "*.toml"]))
+    fetch = partial(huggingface_hub.hf_hub_download, repo, revision=folder.name)  # so that all come from one state of it
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.toml")]):
+        if (weights := name_weights(path)) is not None:
+            fetch(weights)
     card = read_only_card(folder)
     backend = choose_backend(card, choice)
-    commit = folder.name  # so that both come from one state of the repository
-    huggingface_hub.hf_hub_download(repo, card.files[FILE_KINDS[backend]].name, revision=commit)
+    fetch(card.files[FILE_KINDS[backend]].name)
     return FoundModel(card, folder, backend)
 
 
@@ -170,7 +190,16 @@ def verify_file(card: ModelCard, folder: Path, backend: BackendChoice) -> Path:
             raise WeightsError(f"{path}: not the file of the card: {expected.bytes} bytes expected, {actual} there")
         digest = hash_file(path)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error
+        remedy = suggest_torch(card, folder, backend) if isinstance(error, FileNotFoundError) else ""
+        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}{remedy}") from error
     if digest != expected.sha256:
         raise WeightsError(f"{path}: not the file of the card: SHA-256 {expected.sha256} expected, {digest} there")
     return path
+
+
+def suggest_torch(card: ModelCard, folder: Path, backend: BackendChoice) -> str:
+    """What to do where the .onnx file of a card is not there."""
+    if backend is not BackendChoice.ONNX or not has_file(card, folder, BackendChoice.TORCH):
+        return ""
+    extra = "" if can_run(BackendChoice.TORCH) else ", which needs the [train] extra: pip install 'iqa-cli[train]'"
+    return f"; {card.files[FILE_KINDS[BackendChoice.TORCH]].name} is there, and runs with --backend torch{extra}"

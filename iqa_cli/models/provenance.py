@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from reprlib import repr as shorten
 from typing import Any
+
+from iqa_cli.models.card_parts import Part, make_part
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,21 @@ class Provenance:
 
 
 def read_provenance(training: Mapping[str, Any]) -> Provenance:
-    """What a card's `training` says. Raises TypeError or ValueError where that is not as `Provenance` has it."""
+    """What a card's `training` says. Raises ValueError where that is not as `Provenance` has it."""
     return Provenance(
-        tuple(RatedImages(**fields) for fields in training.get("trained_on", ())),
-        tuple(UnlabeledImages(**fields) for fields in training.get("unlabeled", ())),
-        tuple(Teacher(**fields) for fields in training.get("teachers", ())),
-        tuple(InitialModel(**fields) for fields in training.get("initial_models", ())),
+        make_parts(RatedImages, "trained_on", training),
+        make_parts(UnlabeledImages, "unlabeled", training),
+        make_parts(Teacher, "teachers", training),
+        make_parts(InitialModel, "initial_models", training),
     )
+
+
+def make_parts(kind: type[Part], name: str, training: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The parts in a list of a card's `training`. Raises ValueError."""
+    entries = training.get(name, ())
+    if not isinstance(entries, list | tuple):
+        raise ValueError(f"training.{name} is a list, not {shorten(entries)}")
+    return tuple(make_part(kind, f"training.{name}[{place}]", entry) for place, entry in enumerate(entries))
 
 
 def join_provenances(provenances: Iterable[Provenance]) -> Provenance:

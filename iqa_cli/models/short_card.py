@@ -109,11 +109,27 @@ def is_list(value: object, length: int) -> bool:
     )
 
 
+def locate_weights(path: Path, data: Mapping[str, Any]) -> Path:
+    """Where the weights of a short card lie: beside it. Raises WeightsError for what is no name of such a file."""
+    named = data.get("file", f"{path.stem}.onnx")
+    weights = path.with_name(Path(named).name) if isinstance(named, str) and Path(named).name else path
+    if weights.name != named or weights.suffix != ".onnx":
+        raise WeightsError(f"{path}: file is the name of an .onnx file beside the card, not {named}")
+    return weights
+
+
+def name_weights(path: Path) -> str | None:
+    """The name of the weights of a short card, wherever they are; None for a file that is none, as other TOML."""
+    try:
+        data = parse_text(path)
+        return locate_weights(path, data).name if any(key in data for key in REQUIRED) else None
+    except (OSError, ValueError, RecursionError, TypeError, WeightsError):  # whoever reads it as a card says so
+        return None
+
+
 def find_weights(path: Path, data: Mapping[str, Any]) -> WeightFile:
     """The weights beside a short card. Raises WeightsError where they are not there."""
-    weights = path.with_name(Path(data.get("file", f"{path.stem}.onnx")).name)
-    if weights.name != data.get("file", weights.name) or weights.suffix != ".onnx":
-        raise WeightsError(f"{path}: file is the name of an .onnx file beside the card, not {data['file']}")
+    weights = locate_weights(path, data)
     try:
         return WeightFile.of(weights)
     except FileNotFoundError as error:

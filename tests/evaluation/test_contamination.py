@@ -243,7 +243,7 @@ def test_a_card_of_own_ratings_is_read_as_it_was_written(tmp_path: Path) -> None
     [{"trained_on": ["LIVE-C: 930 images"]}, {"teachers": [{"who": "me"}]}, {"unlabeled": 3}, {"initial_models": ["me"]}],
 )
 def test_a_provenance_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match=rf"^training\.{next(iter(wrong))}"):
         replace(CARD, training=wrong)
 
 

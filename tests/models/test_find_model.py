@@ -84,7 +84,24 @@ GOOD = asdict(CARD)
         (change(GOOD, name=7), "name is a line of text"),
         (change(GOOD, files={"onnx": {"name": "nul\0.onnx", "bytes": 1, "sha256": ""}}), "beside the card"),
         (change(GOOD, files={"onnx": {"name": 7, "bytes": 1, "sha256": ""}}), "beside the card"),
-        (change(GOOD, files=[1]), "has no attribute"),
+        ("3", "a card is a JSON object, not 3"),
+        ("{}", "it lacks name, summary, licence, network, crops, opinions"),
+        (json.dumps({key: value for key, value in GOOD.items() if key != "crops"}), "it lacks crops$"),
+        (change(GOOD, crops=[64]), r"crops is a JSON object, not \[64\]"),
+        (change(GOOD, crops={"fit": "square"}), "crops lacks size$"),
+        (change(GOOD, crops={"size": 64, "zoom": "big"}), "crops.zoom is a number, not 'big'"),
+        (change(GOOD, opinions=None), "opinions is a list of numbers, not None"),
+        (change(GOOD, opinions=[10**400] * 101), "101 numbers"),
+        (change(GOOD, network="resnet"), "network is a JSON object, not 'resnet'"),
+        (change(GOOD, results=["srcc"]), r"results is a list of JSON objects, not \['srcc'\]"),
+        (change(GOOD, limits="none"), "limits is a list of texts, not 'none'"),
+        (change(GOOD, training=[]), r"training is a JSON object, not \[\]"),
+        (change(GOOD, training={"trained_on": [{"set": "livec"}]}), r"training\.trained_on\[0\] lacks images, title"),
+        (change(GOOD, intervals={"half_widths": 3, "coverage": [], "images": 1}), "intervals.half_widths is a list of numbers"),
+        (change(GOOD, output={"low": 0}), "output lacks high, higher_is_better"),
+        (change(GOOD, files={"onnx": {"name": "a.onnx"}}), r"files\.onnx lacks bytes, sha256"),
+        (change(GOOD, files={"onnx": "a.onnx"}), r"files\.onnx is a JSON object, not 'a.onnx'"),
+        (change(GOOD, files=[1]), r"files is a JSON object, not \[1\]"),
         ("[" * 100_000, "recursion"),
         ('{"crops": ' * 100_000, "recursion"),
     ],
@@ -137,6 +154,31 @@ def test_auto_prefers_onnx_and_takes_what_there_is(tmp_path: Path) -> None:
         WeightsError, match=r"both has no \.onnx file, which --backend onnx needs; its card lists both\.safetensors"
     ):
         find_model(str(card), ONNX)
+
+
+def test_auto_passes_by_an_onnx_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = write_both(tmp_path)
+    (tmp_path / "both.onnx").unlink()
+    monkeypatch.setattr("iqa_cli.models.find.can_run", lambda _: True)
+    for name in (card, tmp_path):
+        assert find_model(str(name), AUTO).backend is TORCH
+        assert find_model(str(name), ONNX).backend is ONNX
+    monkeypatch.setattr("iqa_cli.models.find.can_run", lambda backend: backend is ONNX)
+    assert find_model(str(tmp_path), AUTO).backend is ONNX
+    (tmp_path / "both.safetensors").unlink()
+    monkeypatch.setattr("iqa_cli.models.find.can_run", lambda _: True)
+    assert find_model(str(tmp_path), AUTO).backend is ONNX
+
+
+@pytest.mark.parametrize("torch", [True, False])
+def test_weights_that_are_not_there_name_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch: bool) -> None:
+    card = read_card(write_both(tmp_path))
+    (tmp_path / "both.onnx").unlink()
+    monkeypatch.setattr("iqa_cli.models.find.can_run", lambda backend: backend is ONNX or torch)
+    extra = "" if torch else r", which needs the \[train\] extra: pip install 'iqa-cli\[train\]'"
+    said = r"both\.onnx: cannot read the weights: No such file or directory; both\.safetensors is there, and runs with"
+    with pytest.raises(WeightsError, match=rf"{said} --backend torch{extra}$"):
+        verify_file(card, tmp_path, ONNX)
 
 
 def test_a_card_a_weight_file_and_a_folder_mean_the_same_model(tmp_path: Path) -> None:
@@ -346,6 +388,15 @@ def test_a_weight_file_that_the_cache_has_not_cannot_be_had_offline(
     done = iqa_process("score", photos, "--model", "hf://owner/toy", env=hub)
     assert done.returncode == 3
     assert b"cannot be had" in done.stderr
+
+
+def test_without_a_home_no_folder_called_tilde_is_made(iqa_process: Run, photos: Path, tmp_path: Path) -> None:
+    nowhere = environment(HF_HOME="~no-such-user/hub")
+    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=nowhere, cwd=tmp_path)
+    assert done.returncode == 3
+    assert b"set HF_HOME to the path of a folder, without ~" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("reference", ["hf://", "hf://owner", "hf://owner/name/more", "hf://owner/name@"])

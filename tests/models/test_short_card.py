@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from iqa_cli.errors import PolicyError, WeightsError
 from iqa_cli.evaluation.array_scorer import open_scorers, score_pictures
 from iqa_cli.gate.gate import Gate
 from iqa_cli.gate.policy import Floor, Policy
-from iqa_cli.models.find import find_model
+from iqa_cli.models.find import download_model, find_model
 from iqa_cli.options import BackendChoice, ScoreOptions
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -141,6 +142,31 @@ def test_toml_and_json_and_every_way_to_name_it(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps(CARD))
     with pytest.raises(WeightsError, match=r"mine\.onnx: has two cards, mine\.json and mine\.toml: name the one you mean"):
         find_model(str(network), BackendChoice.AUTO)
+
+
+@pytest.mark.parametrize("named", ["mine.toml", "mine.json", "card.toml"])
+def test_a_short_card_of_the_hub_is_read_with_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    repository, cache = tmp_path / "repository", tmp_path / "cache"
+    for folder in (repository, cache):
+        folder.mkdir()
+    network = write_network(repository / "mine.onnx", ["n", 3, "h", "w"])
+    fields = CARD if named.startswith("mine") else CARD | {"file": "mine.onnx"}
+    lines = (f"{key} = {json.dumps(value)}\n" for key, value in fields.items())
+    (repository / named).write_text("".join(lines) if named.endswith(".toml") else json.dumps(fields))
+    (repository / "pyproject.toml").write_text("[project]\n")
+    (repository / "README.md").write_text("a model")
+
+    def snapshot(_: str, *, allow_patterns: list[str], **__: Any) -> str:
+        for path in [path for pattern in allow_patterns for path in repository.glob(pattern)]:
+            shutil.copy(path, cache)
+        return str(cache)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda _, name, **__: shutil.copy(repository / name, cache))
+    found = download_model("owner/mine", None, BackendChoice.AUTO)
+    assert (found.backend, found.folder) == (BackendChoice.ONNX, cache)
+    assert found.card.files["onnx"].bytes == network.stat().st_size
+    assert not (cache / "README.md").exists()
 
 
 def test_pictures_in_memory_score_alike(tmp_path: Path) -> None:

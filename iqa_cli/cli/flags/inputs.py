@@ -60,17 +60,17 @@ def open_stdin() -> BinaryIO:
 
 def draw_inputs(paths: list[str], listing: BinaryIO | None, *, null: bool) -> Iterator[str]:
     """Each path as it is needed: first those named, with the list on stdin where - stands, then those of the list."""
-    from iqa_cli.images.find import read_paths
+    from iqa_cli.images.path_lists import read_list
 
     for path in paths:
         if path == STDIN:
             with open_list(STREAM) as stdin:
-                yield from read_paths(stdin, null_separated=null)
+                yield from read_list(stdin, null_separated=null)
         else:
             yield path
     if listing is not None:
         with listing:
-            yield from read_paths(listing, null_separated=null)
+            yield from read_list(listing, null_separated=null)
 
 
 def plan_count(paths: list[str], files_from: Path | None, options: ScoreOptions) -> Callable[[], int] | None:
