@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections import Counter
@@ -16,8 +17,8 @@ import typer
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.inputs import explain_patterns, name_inputs
 from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
-from iqa_cli.cli.flags.score import InputFlags, ModelFlags, OutputFlags, gather_scoring
-from iqa_cli.cli.flags.shared import RuntimeFlags, spread
+from iqa_cli.cli.flags.score import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
+from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.errors import UsageError
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import GROUP_PREVIEW, ScoreOptions
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
     from iqa_cli.culling.picking.suggestions import Choice
     from iqa_cli.records import ScoreRecord
 
-EXIT_CODES = "Exit codes: 0 all is done, 1 some image has no score, or some file stays where it was, 2 usage, 3 model, 4 files."
+EXIT_CODES = (
+    "Exit codes: 0 all is done, 1 some image has no score, some folder or file cannot be read, or some file stays where it was,"
+    " 2 usage, 3 model, 4 files."
+)
+
+SPEED = ("batch_size", "workers", "cache")  # of ScoreOptions: those that change no score
 
 
 @spread
@@ -42,7 +48,7 @@ def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, mode
 
     A photo whose name is taken in DIR stays where it is, with all that belongs to it, as do photos without a score.
 
-    An undo file in DIR takes everything back. A run that was cut short goes on when it is called again.
+    An undo file in DIR takes everything back. A run that was cut short goes on when called again, but for a list on stdin.
 
     $ iqa pick photos
 
@@ -131,10 +137,24 @@ def draw_once(paths: Iterable[str], folder: Path | None, left_out: Counter[str])
 
 
 def describe_request(options: ScoreOptions, images: InputFlags, choice: Choice, flags: TransferFlags) -> dict[str, Any]:
-    """What is asked for, as a journal keeps it: calling the same again goes on with it."""
-    paths = [os.path.abspath(path) for path in images.paths or []]  # noqa: PTH100
-    chosen = {"model": options.model, "include": list(options.include), "exclude": list(options.exclude)}
-    return {"paths": paths, "action": str(flags.find_action()), **chosen, **asdict(choice)}
+    """What is asked for, as a journal keeps it: calling the same again goes on with it. Raises DataError."""
+    paths = [path if path == STDIN else os.path.abspath(path) for path in images.paths or []]  # noqa: PTH100
+    listed = describe_list(images)
+    where = os.getcwd() if listed else ""  # noqa: PTH109  # where the paths of a list begin
+    scoring = {name: value for name, value in asdict(options).items() if name not in SPEED}
+    told = {"paths": paths, "list": listed, "null": images.null, "folder": where, "action": str(flags.find_action())}
+    return dict(json.loads(json.dumps(told | scoring | asdict(choice))))  # as it will be read
+
+
+def describe_list(images: InputFlags) -> str:
+    """The hash of a list of paths, "-" for one that can be read once only, nothing without one. Raises DataError."""
+    from iqa_cli.distributed.job import hash_list
+    from iqa_cli.files.atomic import is_stream
+
+    file = images.files_from
+    if STDIN in (images.paths or []) or (file is not None and (file == STREAM or is_stream(file))):
+        return STDIN
+    return "" if file is None else hash_list(file)
 
 
 def find_unfinished(folder: Path, request: dict[str, Any]) -> Journal | None:
@@ -143,10 +163,12 @@ def find_unfinished(folder: Path, request: dict[str, Any]) -> Journal | None:
 
     for path in journals.find_unfinished(folder):
         journal = journals.read_journal(path)
-        if journal.request == request:
+        once = journal.request.get("list") == STDIN  # nobody knows whether such a list is the same
+        if journal.request == request and not once:
             return journal
+        again = "its list of paths cannot be read again:" if once else "call it again as it was, or"
         back = f"iqa pick --undo {shlex.quote(str(path))}"
-        raise UsageError(f"{folder}: an earlier pick was cut short: call it again as it was, or take it back: {back}")
+        raise UsageError(f"{folder}: an earlier pick was cut short: {again} take it back: {back}")
     return None
 
 

@@ -14,7 +14,7 @@ from iqa_cli.culling.rating_options import RatingOptions, RejectAs, SidecarStyle
 from iqa_cli.culling.ratings import Rating, holds_own, patch
 from iqa_cli.culling.sidecar_undo import WRITERS, UndoLog, read_bytes
 from iqa_cli.culling.stars import count_stars, find_rejects
-from iqa_cli.culling.xmp import Packet, find_packet
+from iqa_cli.culling.xmp import Packet, find_packets
 from iqa_cli.culling.xmp_text import Unpatchable
 from iqa_cli.files.appended import find_state
 from iqa_cli.files.replacing import replace_bytes
@@ -22,7 +22,6 @@ from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.selection import show_score
 from iqa_cli.scoring.writers import format_record
 
-HEAD = 1 << 18  # bytes of a picture in which its own packet is looked for
 LARGEST = 64 << 20  # bytes of a sidecar that is read
 AT_ONCE = 100  # sidecars that are noted together
 STYLES = (SidecarStyle.ADOBE, SidecarStyle.DARKTABLE)
@@ -163,7 +162,7 @@ def prepare_jobs(
 def is_rated(photo: Path, besides: Path, folders: FolderNames) -> bool:
     """Whether a person has rated a photo in another sidecar than the one, or in the picture itself. Raises OSError."""
     others = [sidecar for sidecar in find_sidecars(photo, folders).values() if sidecar.resolve() != besides]
-    return any(map(reads_own, others)) or says_own(read_embedded(photo), strict=False)
+    return any(map(reads_own, others)) or embeds_own(photo)
 
 
 def reads_own(sidecar: Path) -> bool:
@@ -196,13 +195,13 @@ def read_sidecar(sidecar: Path) -> bytes | None:
     return data
 
 
-def read_embedded(photo: Path) -> bytes | None:
-    """The packet of a picture, near its beginning; None where there is none that can be read."""
+def embeds_own(photo: Path) -> bool:
+    """Whether a picture itself holds a person's rating, in any of its packets; not so where it cannot be read."""
     try:
         with photo.open("rb") as file:
-            return find_packet(file.read(HEAD))
+            return any(says_own(packet, strict=False) for packet in find_packets(file))
     except OSError:
-        return None
+        return False
 
 
 def write(job: Job) -> str:

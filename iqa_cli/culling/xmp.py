@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from iqa_cli.culling.xmp_text import Attribute, Unpatchable, decode, find_attributes, find_spots, quote
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:  # an extra, see `ratings.need_lxml`
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 OURS = "{urn:iqa-cli:xmp:1.0/}"
-EMBEDDED = re.compile(rb"<(\w+:x[ma]pmeta)\s.*?</\1\s*>", re.DOTALL)
+EMBEDDED = re.compile(rb"<(?:(\w{1,40}:x[ma]pmeta)\s|/(\w{1,40}:x[ma]pmeta)\s{0,40}>)")
+"""Where a packet in a picture begins, and where it ends."""
+TAG = 128  # bytes that hold either
+BLOCK = 1 << 20  # bytes that are read at a time
+LARGEST = 16 << 20  # bytes of a packet in a picture
 SPACE = " \t\r\n"
 PREFIXES = {  # as the programs that made these names write them
     XMP: "xmp",
@@ -178,10 +182,25 @@ class Packet:
         return "".join(between + part for part in parts)
 
 
-def find_packet(data: bytes) -> bytes | None:
-    """The packet in the bytes of a picture, which is plain XML in any of them; None where there is none, or not all of it."""
-    found = EMBEDDED.search(data)
-    return found[0] if found else None
+def find_packets(picture: BinaryIO) -> Iterator[bytes]:
+    """The packets in a picture, wherever they are, each plain XML and whole. Raises OSError.
+
+    It is read in blocks: no more is held than a block and what a packet may be.
+    """
+    held = b""
+    while block := picture.read(BLOCK):
+        held += block
+        begin, end = None, 0
+        for tag in EMBEDDED.finditer(held):
+            if tag[1]:
+                begin = tag
+            elif begin and tag[2] == begin[1]:
+                yield held[begin.start() : tag.end()]
+                begin, end = None, tag.end()
+        if begin is None or len(held) - begin.start() > LARGEST:
+            held = held[max(end, len(held) - TAG) :]  # where a tag may be cut in two
+        else:
+            held = held[begin.start() :]
 
 
 def parse(text: str) -> _Element:

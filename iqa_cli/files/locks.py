@@ -2,8 +2,8 @@
 process ends, however it ends.
 
 There are two kinds. A folder is locked by `take`, which loader processes do not inherit: one that outlives a killed training
-keeps nobody out. A file is claimed by `claim`, which goes with the open file: the same process may open it again, and close it,
-without losing the claim.
+keeps nobody out. A file is claimed by `claim`, or `claim_if_free`, which goes with the open file: the same process may open it
+again, and close it, without losing the claim.
 """
 
 from __future__ import annotations
@@ -41,6 +41,15 @@ def claim(file: BinaryIO | io.FileIO, *, wait: bool) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
+    return True
+
+
+def claim_if_free(file: BinaryIO | io.FileIO) -> bool:
+    """Whether nobody else has an open file, which is then claimed; a file system that has no claims keeps nobody out."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in TAKEN
     return True
 
 

@@ -1,11 +1,14 @@
 """`iqa pick` as people call it: nothing without --apply, everything back with --undo."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,11 @@ from conftest import Run, read_rows, wait_until, write_photo
 from in_process import environment, run_at_terminal
 from PIL import Image
 from series import START, make_burst, write_series
+
+from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
+from iqa_cli.cli.flags.score import InputFlags
+from iqa_cli.cli.pick import describe_request
+from iqa_cli.options import BackendChoice, RawChoice, ScoreOptions
 
 pytestmark = pytest.mark.process
 PHOTO = Path(__file__).parents[1] / "photos" / "coffee.jpg"
@@ -76,6 +84,23 @@ def test_what_is_applied_is_undone(iqa: Run, model: Path, library: Path, tmp_pat
     assert not best.exists()
 
 
+@pytest.mark.parametrize("action", ["--move", "--copy", "--link"])
+def test_an_undo_that_finds_nothing_says_so_and_can_be_called_again(
+    iqa: Run, model: Path, library: Path, tmp_path: Path, action: str
+) -> None:
+    before, best = list_tree(library), tmp_path / "best"
+    iqa("pick", library, "-m", model, "--to", best, action, "--apply")
+    best.rename(tmp_path / "renamed")
+    undone = iqa("pick", "--undo", tmp_path / "renamed" / "iqa-pick-1.undo")
+    assert undone.returncode == 1
+    assert b"taken back" not in undone.stderr
+    assert b"iqa-pick-1.undo is kept" in undone.stderr
+    (tmp_path / "renamed").rename(best)
+    assert iqa("pick", "--undo", best / "iqa-pick-1.undo").returncode == 0
+    assert list_tree(library) == before
+    assert not best.exists()
+
+
 def test_picks_inside_the_folder_are_not_picked_again(iqa: Run, model: Path, library: Path) -> None:
     call = ("pick", library, "-m", model, "--to", library / "best", "--copy", "--apply", "--keep", "2")
     first = iqa(*call)
@@ -121,6 +146,57 @@ def test_a_killed_run_goes_on(iqa: Run, model: Path, tmp_path: Path) -> None:
     assert iqa("pick", "--undo", best / "iqa-pick-1.undo").returncode == 0
     assert list_tree(top) == before
     assert not best.exists()
+
+
+def cut_short(journal: Path) -> None:
+    """Have an undo file look as if the run had been killed before its end."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b"finished" not in line))
+
+
+def test_only_the_same_list_goes_on(iqa: Run, model: Path, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"{library / 'one.jpg'}\n")
+    (tmp_path / "b.txt").write_text(f"{library / 'two.jpg'}\n")
+    call = ("pick", "-m", model, "--to", tmp_path / "best", "--move", "--apply", "--files-from")
+    assert iqa(*call, tmp_path / "a.txt").returncode == 0
+    cut_short(tmp_path / "best" / "iqa-pick-1.undo")
+    other = iqa(*call, tmp_path / "b.txt")
+    assert (other.returncode, other.stdout) == (2, b"")
+    assert b"call it again as it was, or take it back" in other.stderr
+    assert iqa(*call, tmp_path / "a.txt").returncode == 0
+    assert iqa(*call, tmp_path / "b.txt").returncode == 0
+    assert {"one.jpg", "two.jpg"} < {path.name for path in (tmp_path / "best").iterdir()}
+
+
+@pytest.mark.parametrize("named", [("-",), ("--files-from", "-"), ("--files-from", "/dev/stdin")])
+def test_a_list_on_stdin_does_not_go_on(iqa: Run, model: Path, library: Path, tmp_path: Path, named: tuple[str, ...]) -> None:
+    listed = os.fsencode(library / "one.jpg")
+    call = ("pick", *named, "-m", model, "--to", tmp_path / "best", "--copy", "--apply")
+    assert iqa(*call, input=listed).returncode == 0
+    cut_short(tmp_path / "best" / "iqa-pick-1.undo")
+    again = iqa(*call, input=listed)
+    assert (again.returncode, again.stdout) == (2, b"")
+    assert b"its list of paths cannot be read again: take it back: iqa pick --undo" in again.stderr
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(ScoreOptions)])
+def test_a_request_says_all_that_chooses_or_scores(field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    others: dict[str, Any] = {
+        "model": "b",
+        "backend": BackendChoice.TORCH,
+        "raw": RawChoice.DEVELOP,
+        "device": "cuda",
+        "include": ("*.jpg",),
+    }
+    others |= {"exclude": ("*.png",), "follow_symlinks": False, "cache": True, "reasons": True, "detail": True}
+    flags = TransferFlags(to=tmp_path, copy=True)
+    plain, other = (
+        describe_request(options, InputFlags(paths=["a"]), PickFlags().gather(), flags)
+        for options in (ScoreOptions(), ScoreOptions(**{field: others.get(field, 7)}))
+    )
+    assert (plain == other) == (field in ("batch_size", "workers", "cache"))
+    assert json.loads(json.dumps(other)) == other
 
 
 def test_at_a_terminal_it_is_a_table(model: Path, library: Path) -> None:

@@ -1,8 +1,10 @@
 """Ratings of photos: which sidecars they go into, what is left alone, and the way back."""
 
+import io
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from iqa_cli.culling.rating_options import RatingOptions, SidecarStyle
 from iqa_cli.culling.ratings import RATING, STARS
 from iqa_cli.culling.sidecar_undo import Outcome, UndoLog, Undone, read_log, undo_ratings
 from iqa_cli.culling.sidecars import LARGEST, Rated, rate_photos
-from iqa_cli.culling.xmp import Packet
+from iqa_cli.culling.xmp import BLOCK, Packet, find_packets
+from iqa_cli.culling.xmp import LARGEST as PACKET
 from iqa_cli.errors import DataError
 from iqa_cli.records import ScoreRecord, Status
 
@@ -143,6 +146,32 @@ def test_a_rating_in_the_picture_itself_wins(rate: Rate, tmp_path: Path) -> None
     assert {name: after[name] for name in before} == before
     assert after.keys() - before.keys() == {"not.xmp", "broken.xmp"}
     assert done.own == {tmp_path / "rated.jpg"}
+
+
+@pytest.mark.parametrize("before", [0, (1 << 18) + 7, BLOCK - 5, BLOCK - len(RATED) + 3, 3 * BLOCK + 1])
+def test_a_rating_anywhere_in_the_picture_wins(rate: Rate, tmp_path: Path, before: int) -> None:
+    """As a WebP has it behind the picture, and a HEIC behind the packet of another picture in it."""
+    (tmp_path / "a.webp").write_bytes(b"\xff" * before + RATED + b"\0" * 99)
+    (tmp_path / "b.heic").write_bytes(BY_LIGHTROOM + b"<x:xmpmeta " + b"\xff" * before + RATED + b"\0")
+    done = rate({"a.webp": 30.0, "b.heic": 30.0})
+    assert done.own == {tmp_path / "a.webp", tmp_path / "b.heic"}
+    assert not list(tmp_path.glob("*.xmp"))
+
+
+def test_a_packet_that_never_ends_is_not_held() -> None:
+    class Endless(io.BytesIO):
+        left = 60
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.left -= 1
+            return b"<x:xmpmeta " + b" " * ((size or 0) - 11) if self.left == 59 else b" " * BLOCK * (self.left > 0)
+
+    tracemalloc.start()
+    try:
+        assert not list(find_packets(Endless()))
+        assert tracemalloc.get_traced_memory()[1] < 3 * PACKET
+    finally:
+        tracemalloc.stop()
 
 
 def test_ours_is_written_anew_until_a_person_changes_it(rate: Rate, tmp_path: Path) -> None:

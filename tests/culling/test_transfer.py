@@ -1,11 +1,14 @@
 """What `transfer` promises: all of a unit goes or nothing, nothing is overwritten or lost, and all of it can be taken back."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import crashes
@@ -168,6 +171,48 @@ def test_what_somebody_removed_is_told(top: Path, folder: Path) -> None:
     assert journal.path.exists()
 
 
+@pytest.mark.parametrize("action", Action)
+def test_nothing_is_taken_back_where_the_folder_has_another_name(top: Path, folder: Path, action: Action) -> None:
+    before = list_tree(top)
+    journal = prepare(top, folder, action)
+    run(journal)
+    renamed = folder.rename(folder.with_name("renamed"))
+    there = {name: state for name, state in list_tree(renamed).items() if not name.endswith(".undo")}
+    for _ in range(2):
+        outcome = undo(read_journal(renamed / journal.path.name), lambda _: None)
+        assert (outcome.done, len(outcome.refused)) == (0, 5)
+        assert there.items() <= list_tree(renamed).items()
+    assert (renamed / journal.path.name).exists()
+    renamed.rename(folder)
+    assert take_back(journal) == Outcome(5, {})
+    assert list_tree(top) == before
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("action", [Action.COPY, Action.LINK])
+def test_one_that_is_gone_is_told_and_the_others_are_taken_back_once(top: Path, folder: Path, action: Action) -> None:
+    journal = prepare(top, folder, action)
+    run(journal)
+    (folder / "a.jpg").rename(top.parent / "a.jpg")
+    for _ in range(2):
+        outcome = take_back(journal)
+        assert outcome.refused == {str(top / "a.jpg"): f"its {action} is not at {folder / 'a.jpg'} any more"}
+        assert sorted(path.name for path in folder.rglob("*") if not path.is_dir()) == ["iqa-pick-1.undo"]
+    (top.parent / "a.jpg").rename(folder / "a.jpg")
+    assert take_back(journal).refused == {}
+    assert not folder.exists()
+
+
+def test_a_copy_that_could_not_be_removed_is_not_lost_sight_of(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.COPY, "sub/b.jpg")
+    run(journal)
+    with open_journal(journal) as writer:
+        writer.note_removed(0)  # as an undo that was cut short has it
+    assert run(replace(read_journal(journal.path), finished=False)) == Outcome(1, {})
+    renamed = folder.rename(folder.with_name("renamed"))
+    assert len(undo(read_journal(renamed / journal.path.name), lambda _: None).refused) == 1
+
+
 def test_folders_that_others_use_by_now_stay(top: Path, folder: Path) -> None:
     journal = prepare(top, folder, Action.MOVE)
     run(journal)
@@ -254,6 +299,19 @@ def test_only_one_process_works_by_a_journal(top: Path, folder: Path) -> None:
     journal = prepare(top, folder, Action.MOVE)
     with open_journal(journal), pytest.raises(UsageError, match="another process works by this undo file"):
         run(journal)
+
+
+def test_a_file_system_without_claims_keeps_nobody_out(top: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    before = list_tree(top)
+    journal = prepare(top, folder, Action.MOVE)
+    assert not run(journal).refused
+    assert list_tree(top) != before
+    take_back(journal)
+    assert list_tree(top) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import pytest
 from in_process import environment
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.files.locks import lock_folder
+from iqa_cli.files.atomic import remove_leftovers
+from iqa_cli.files.locks import claim, claim_if_free, lock_folder
 
 HOLD = """
 import os, sys, time
@@ -78,6 +81,30 @@ def test_a_child_that_outlives_a_killed_process_keeps_nobody_out(tmp_path: Path)
         with lock_folder(tmp_path):
             pass
         os.kill(child, 9)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_only_what_is_taken_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Where there are no claims a file is free, and yet nobody's: what may only be removed where it is nobody's stays."""
+    with (tmp_path / "file").open("wb") as one, (tmp_path / "file").open("ab") as another:
+        assert claim_if_free(one)
+        assert not claim_if_free(another)
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    aside = tmp_path / ".out.csv.1.part"
+    with aside.open("wb") as file:
+        assert claim_if_free(file)
+        assert not claim(file, wait=False)
+    remove_leftovers(tmp_path / "out.csv")
+    assert aside.exists()
+
+
+def failing(number: int) -> Callable[..., None]:
+    """A function that fails so."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 def test_another_machine_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from iqa_cli.culling.picking.steps import Action, Made, Step, flush_folder
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import WholeFile, write_fully
-from iqa_cli.files.locks import claim
+from iqa_cli.files.locks import claim_if_free
 
 KIND, VERSION = "transfer of photos", 1
 SUFFIX = ".undo"
@@ -30,7 +30,8 @@ Request = Mapping[str, Any]
 class Journal:
     """A journal in memory.
 
-    folders: those that the transfer makes, outer ones first. made: number of a step -> states of files made for it.
+    folders: those that the transfer makes, outer ones first. made: number of a step -> states of files made for it. removed:
+    numbers of steps of which what was made has gone again, or is about to.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Journal:
     folders: list[str]
     steps: list[Step]
     made: dict[int, list[Made]] = field(default_factory=lambda: defaultdict(list))
+    removed: set[int] = field(default_factory=set)
     finished: bool = False
 
     @property
@@ -97,6 +99,9 @@ def add_line(journal: Journal, line: Mapping[str, Any]) -> None:
         journal.steps.append(step)
     elif "made" in line:
         journal.made[int(line["made"])].append(Made(int(line["size"]), int(line["modified"])))
+        journal.removed.discard(int(line["made"]))
+    elif "removed" in line:
+        journal.removed.add(int(line["removed"]))
     journal.finished |= line.get("finished") is True
 
 
@@ -111,7 +116,7 @@ def open_journal(journal: Journal) -> Iterator[JournalWriter]:
     except OSError as error:
         raise DataError(f"{journal.path}: cannot write the undo file: {error.strerror}") from error
     with file:
-        if not claim(file, wait=False):
+        if not claim_if_free(file):
             raise UsageError(f"{journal.path}: another process works by this undo file: wait until it ends")
         yield JournalWriter(journal, file)
 
@@ -125,9 +130,16 @@ class JournalWriter:
         self.before = b"\n"  # a line that was cut short ends here
 
     def note_made(self, number: int, state: Made) -> None:
-        """That a file of this state is about to get its name."""
+        """That a file of this state is about to get its name, or a link has got it."""
         self._add({"made": number, **asdict(state)})
         self.journal.made[number].append(state)
+        self.journal.removed.discard(number)
+
+    def note_removed(self, number: int) -> None:
+        """That what was made for a step, if anything was, is about to go again, or never got its name."""
+        if self.journal.made[number] and number not in self.journal.removed:
+            self._add({"removed": number})
+            self.journal.removed.add(number)
 
     def note_finished(self) -> None:
         """That there is nothing more to do."""

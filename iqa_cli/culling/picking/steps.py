@@ -57,7 +57,7 @@ class Refused(Exception):  # noqa: N818  of one file, not of the run
 
 
 Note = Callable[[Made], None]
-"""Writes down, for good, that a file of that state is about to get its name."""
+"""Writes down, for good, that a file of that state is about to get its name, or that a link has got it."""
 
 
 def find_state(path: str) -> Made | None:
@@ -83,7 +83,7 @@ def take(action: Action, step: Step, made: list[Made], note: Note) -> None:
     """Take a step, or what is left of it. made: what was noted for it before. Raises Refused and OSError."""
     source, target = find_state(step.source), find_state(step.target)
     if action is Action.LINK:
-        take_link(step, exists=target is not None)
+        take_link(step, made, note, exists=target is not None)
     elif source is None:
         if action is Action.COPY or target is None:
             raise Refused("it is not there any more")
@@ -97,14 +97,16 @@ def take(action: Action, step: Step, made: list[Made], note: Note) -> None:
             remove_original(step.source, step.target)
 
 
-def take_link(step: Step, *, exists: bool) -> None:
-    """A symbolic link. Raises Refused and OSError."""
+def take_link(step: Step, made: list[Made], note: Note, *, exists: bool) -> None:
+    """A symbolic link, noted once it is there: it is told by where it leads. Raises Refused and OSError."""
     if find_state(step.source) is None:
         raise Refused("it is not there any more")
     if exists and not (os.path.islink(step.target) and os.readlink(step.target) == step.source):
         raise Refused(f"{step.target} exists")
     if not exists:
         os.symlink(step.source, step.target)
+    if not (made and exists):
+        note(find_state(step.target) or Made(0, 0))
 
 
 def finish(action: Action, step: Step, target: Made, made: list[Made]) -> None:
@@ -126,6 +128,15 @@ def remove_original(original: str, copied: str) -> None:
 
 
 # ---- back ----
+
+
+def refuse_lost(action: Action, step: Step) -> None:
+    """Raises Refused where a copy or a link that was made is not there any more: it may be somewhere else by now.
+
+    One that was cut short before it got its name is still aside.
+    """
+    if action is not Action.MOVE and find_state(step.target) is None and find_state(name_aside(step.target)) is None:
+        raise Refused(f"its {action} is not at {step.target} any more")
 
 
 def take_back(action: Action, step: Step, made: list[Made]) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from iqa_cli.culling.picking.journal import Journal, JournalWriter, open_journal
-from iqa_cli.culling.picking.steps import Refused, flush_folder, take, take_back
+from iqa_cli.culling.picking.steps import Refused, find_state, flush_folder, refuse_lost, take, take_back
 from iqa_cli.errors import DataError
 
 Progress = Callable[[int], None]
@@ -62,19 +62,34 @@ def carry_unit(writer: JournalWriter, unit: list[int]) -> Iterator[tuple[str, st
         step = journal.steps[number]
         try:
             take(journal.action, step, journal.made[number], partial(writer.note_made, number))
+            note_kept(writer, number)
         except (Refused, OSError) as error:
             yield step.source, describe(error)
-            yield from undo_steps(journal, [other for other in unit if other <= number])
+            writer.note_removed(number)
+            yield from undo_steps(writer, [other for other in unit if other <= number])
             return
 
 
-def undo_steps(journal: Journal, numbers: list[int]) -> Iterator[tuple[str, str]]:
+def note_kept(writer: JournalWriter, number: int) -> None:
+    """Note that what was made for a step is there, where it was about to go. Raises DataError."""
+    journal = writer.journal
+    state = find_state(journal.steps[number].target)
+    if number in journal.removed and state in journal.made[number]:
+        writer.note_made(number, state)
+
+
+def undo_steps(writer: JournalWriter, numbers: list[int]) -> Iterator[tuple[str, str]]:
     """Take steps back, the last one first; yields those that cannot be, and why."""
+    journal = writer.journal
     for number in reversed(numbers):
         step = journal.steps[number]
         try:
+            if journal.made[number] and number not in journal.removed:
+                refuse_lost(journal.action, step)
+            writer.note_removed(number)
             take_back(journal.action, step, journal.made[number])
         except (Refused, OSError) as error:
+            note_kept(writer, number)
             yield step.source, describe(error)
 
 
@@ -90,9 +105,9 @@ def undo(journal: Journal, progress: Progress) -> Outcome:
     """
     refused: dict[str, str] = {}
     done = 0
-    with open_journal(journal):
+    with open_journal(journal) as writer:
         for number in reversed(range(len(journal.steps))):
-            why = dict(undo_steps(journal, [number]))
+            why = dict(undo_steps(writer, [number]))
             refused |= why
             done += not why
             progress(1)
