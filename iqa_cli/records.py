@@ -20,6 +20,10 @@ class Status(StrEnum):
     CRASHED = "crashed"  # the decoder died of it
 
 
+PASSING = (Status.MISSING, Status.DENIED, Status.TIMEOUT, Status.CRASHED)
+"""Statuses for reasons that may have passed by the next run."""
+
+
 class Undecodable(Exception):  # noqa: N818  # the outcome of one image, not an error of the run
     """One image fails; the run goes on.
 

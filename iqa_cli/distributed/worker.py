@@ -15,16 +15,13 @@ from iqa_cli.distributed.parts import Part
 from iqa_cli.errors import IqaError, WeightsError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import FILE_KINDS
-from iqa_cli.records import Status
+from iqa_cli.records import PASSING
 from iqa_cli.remote.find import open_entries, read_ahead
 from iqa_cli.remote.stores import Stores
 from iqa_cli.scoring.pipeline import Pipeline, count_found, filter_names, open_pipeline
 from iqa_cli.scoring.tally import Tally
 from iqa_cli.scoring.writers import list_columns
 from iqa_cli.tables.parquet import describe_row, encode_rows, read_facts, score_schema
-
-PASSING = (Status.MISSING, Status.DENIED, Status.TIMEOUT, Status.CRASHED)
-"""Statuses for reasons that may have passed by the next run."""
 
 
 class PartScorer:

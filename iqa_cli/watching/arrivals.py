@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from iqa_cli.errors import DataError, ExtraMissing
 from iqa_cli.images.find import NameFilter, walk_folder
+from iqa_cli.records import PASSING, ScoreRecord, Status
 from iqa_cli.scoring.cache import FileState, read_state
 
 TICK = 0.2  # seconds between looks at files that are not complete yet
@@ -64,6 +65,8 @@ class Arrivals:
         self.waiting: dict[str, tuple[FileState, float]] = {}  # and since when it has been seen so
         self.patient: dict[str, FileState] = {}  # what was cut short
         self.returned: SimpleQueue[Arrival] = SimpleQueue()
+        self.failures: SimpleQueue[ScoreRecord] = SimpleQueue()
+        self.failed: set[str] = set()  # of what is done, for a reason that may pass
 
     def __iter__(self) -> Iterator[str]:
         """The paths. Raises DataError where the folder is gone or cannot be watched."""
@@ -129,9 +132,11 @@ class Arrivals:
 
     def _notice(self, path: str, state: FileState) -> None:
         """A file as it is now."""
-        if is_same(self.done.get(path), state):
+        seen = self.done.get(path)
+        may_pass = path in self.failed
+        if seen is not None and is_same(seen, state) and (not may_pass or seen.changed == state.changed):
             return
-        if self.is_known(path, state):
+        if not may_pass and self.is_known(path, state):
             self.done[path] = state
             self.waiting.pop(path, None)
         elif path not in self.waiting or not is_same(self.waiting[path][0], state):
@@ -152,6 +157,7 @@ class Arrivals:
             if time.monotonic() - since >= needed or age >= needed:
                 del self.waiting[path]
                 self.done[path] = now
+                self.failed.discard(path)
                 yield Arrival(path, now)
 
     def close(self) -> None:
@@ -167,7 +173,26 @@ class Arrivals:
         self.returned.put(arrival)
         return True
 
+    def note(self, record: ScoreRecord) -> None:
+        """Let a file be tried again that failed for what may have passed: once it is there again, or as soon as it changes.
+
+        Its rights count as well, which neither its size nor the time of its modification tells of.
+        """
+        if record.status in PASSING:
+            self.failures.put(record)
+
     def _take_back(self) -> None:
+        """Hear of what was put back or has failed meanwhile."""
+        with suppress(Empty):
+            while True:
+                record = self.failures.get_nowait()
+                if record.status is Status.MISSING:
+                    self.done.pop(record.path, None)
+                elif record.path in self.done:
+                    self.failed.add(record.path)
+                    now = read_state(record.path)  # which may have changed before this was heard of
+                    if now is not None:
+                        self._notice(record.path, now)
         with suppress(Empty):
             while True:
                 path, state = self.returned.get_nowait()

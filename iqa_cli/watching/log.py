@@ -12,16 +12,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from iqa_cli.errors import DataError, UsageError
-from iqa_cli.files.atomic import STDOUT, Stream, is_named, is_stream, open_stdout, write_fully
-from iqa_cli.files.locks import claim
+from iqa_cli.errors import UsageError, WriteError
+from iqa_cli.files.atomic import STDOUT, Stream, is_named, is_stream, open_stdout, open_stream, write_fully
+from iqa_cli.files.locks import claim_if_free
 from iqa_cli.files.outputs import Output, may_replace
-from iqa_cli.records import COLUMNS, ScoreRecord
+from iqa_cli.records import COLUMNS, PASSING, ScoreRecord
 from iqa_cli.scoring.cache import FileState
-from iqa_cli.scoring.writers import KINDS, encode_json, round_record
+from iqa_cli.scoring.writers import KINDS, WATCHED, encode_json, is_same_table, round_record
 
 Mark = tuple[int, float]
 """Size in bytes and time of modification in seconds, to the millisecond: JSON's numbers hold no nanoseconds."""
@@ -34,15 +35,14 @@ def make_mark(state: FileState) -> Mark:
 
 def encode_line(record: ScoreRecord, state: FileState) -> bytes:
     """A record as a line, with the state in which its file was scored."""
-    size, modified = make_mark(state)
-    return encode_json(round_record(record) | {"bytes": size, "modified": modified}) + b"\n"
+    return encode_json(round_record(record) | dict(zip(WATCHED, make_mark(state), strict=True))) + b"\n"
 
 
 class ScoreLog:
     """A file of lines, or a stream of them, for one model.
 
     known: absolute path -> the state in which it was scored. Raises UsageError for a file that is none, or that another process
-    adds to; DataError where it cannot be read or written.
+    adds to; WriteError where it cannot be read or written.
     """
 
     def __init__(self, path: Path, model: str) -> None:
@@ -55,10 +55,11 @@ class ScoreLog:
             return
         with self._naming_failures():
             if is_stream(path):
-                self.stream = Stream(path.open("wb", buffering=0))
+                self.stream = Stream(open_stream(path))
                 return
-            if not may_replace(Output(path, "--jsonl", *KINDS["jsonl"])):
-                raise UsageError(f"--jsonl {path} is not {KINDS['jsonl'][0]} with the columns {', '.join(COLUMNS)}")
+            words, is_log = KINDS["jsonl"][0], partial(is_same_table, kind="jsonl", columns=COLUMNS)
+            if not may_replace(Output(path, "--jsonl", words, is_log)):
+                raise UsageError(f"--jsonl {path} is not {words} with the columns {', '.join(COLUMNS)}")
             self._open()
             self._read()
 
@@ -67,12 +68,12 @@ class ScoreLog:
         try:
             yield
         except OSError as error:
-            raise DataError(f"{self.path}: cannot write the results: {error.strerror}") from error
+            raise WriteError(f"{self.path}: cannot write the results: {error.strerror}") from error
 
     def _open(self) -> None:
         """Open the file that has the name, and claim it. Raises OSError and UsageError."""
         self.file = self.path.open("ab+", buffering=0)
-        if not claim(self.file, wait=False):
+        if not claim_if_free(self.file):
             self.close()
             raise UsageError(f"{self.path}: another process adds to this file: end it, or name another file")
 
@@ -89,20 +90,25 @@ class ScoreLog:
         self.file.truncate(whole)
 
     def _learn(self, line: bytes) -> None:
+        """Take a photo as known, or no more, where its last line says that it failed for what may have passed."""
         try:
             values = json.loads(line)
             path, model, mark = read_path(values), values["model"], (int(values["bytes"]), float(values["modified"]))
         except (ValueError, TypeError, KeyError, AttributeError):  # of `iqa score`, or of nobody
             return
         if model == self.model:
-            self.known[os.path.abspath(path)] = mark  # noqa: PTH100  # paths stay as the user named them
+            name = os.path.abspath(path)  # noqa: PTH100  # paths stay as the user named them
+            if values.get("status") in PASSING:
+                self.known.pop(name, None)
+            else:
+                self.known[name] = mark
 
     def knows(self, path: str, state: FileState) -> bool:
         """Whether that file was scored in that state."""
         return self.known.get(os.path.abspath(path)) == make_mark(state)  # noqa: PTH100
 
     def write(self, record: ScoreRecord, state: FileState) -> None:
-        """Add a line. Raises DataError, and PipeClosed where nobody reads it."""
+        """Add a line. Raises WriteError, and PipeClosed where nobody reads it."""
         line = encode_line(record, state)
         if self.stream is not None:
             self.stream.write(line)

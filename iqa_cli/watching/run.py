@@ -24,6 +24,7 @@ def watch_folder(
         for record in records:
             arrival = arrivals.handed_out.popleft()
             if record.status is Status.MISSING:
+                arrivals.note(record)
                 continue
             if record.status is Status.DAMAGED and arrivals.put_back(arrival):
                 continue

@@ -95,6 +95,19 @@ def test_a_damaged_photo_has_its_line_when_it_had_its_time(model: Path, folder: 
     assert read_log(log) == [("first.jpg", "ok"), ("cut.jpg", "damaged"), ("cut.jpg", "ok")]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
+def test_what_was_denied_is_scored_as_soon_as_it_may_be_read(model: Path, folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    (folder / "first.jpg").chmod(0)
+    with watching(folder, log, model):
+        wait_until(lambda: read_log(log) == [("first.jpg", "denied")], 60)
+    with watching(folder, log, model):
+        wait_until(lambda: read_log(log) == [("first.jpg", "denied")] * 2, 60)
+        (folder / "first.jpg").chmod(0o644)
+        wait_until(lambda: ("first.jpg", "ok") in read_log(log), 60)
+    assert len(read_log(log)) == 3
+
+
 def test_a_later_run_goes_on(model: Path, folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     with watching(folder, log, model):
@@ -165,6 +178,7 @@ def test_without_a_word_of_the_system_the_folder_is_looked_through(model: Path, 
         (["nowhere", "--jsonl", "x.jsonl"], 4, b"nowhere: no such folder"),
         (["incoming", "--jsonl", "incoming/first.jpg"], 2, b"is not JSON Lines of scores"),
         (["incoming"], 2, b"--jsonl"),
+        (["incoming", "--jsonl", "x.jsonl", "--batch-size", "2"], 2, b"--batch-size: photos are scored one by one"),
         (["incoming", "--jsonl", "nowhere/x.jsonl"], 4, b"cannot write the results"),
     ],
 )

@@ -1,12 +1,15 @@
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from iqa_cli.errors import UsageError
-from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.records import COLUMNS, PASSING, ScoreRecord, Status
 from iqa_cli.scoring.cache import FileState, read_state
 from iqa_cli.watching.log import ScoreLog
 
@@ -74,6 +77,21 @@ def test_a_name_that_is_no_utf8_is_known(tmp_path: Path) -> None:
     assert open_log(tmp_path / "log.jsonl").knows(path, state_of(path))
 
 
+@pytest.mark.parametrize("status", list(Status))
+def test_what_failed_for_a_reason_that_may_pass_is_not_known(tmp_path: Path, photo: str, status: Status) -> None:
+    failure = ScoreRecord(photo, status, "toy", detail="why") if status is not Status.OK else record_of(photo)
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of(photo), state_of(photo))
+    log.write(failure, state_of(photo))
+    log.close()
+    again = open_log(path)
+    assert again.knows(photo, state_of(photo)) == (status not in PASSING)
+    again.write(record_of(photo), state_of(photo))
+    again.close()
+    assert open_log(path).knows(photo, state_of(photo))
+
+
 def test_what_another_model_scored_is_not_known(tmp_path: Path, photo: str) -> None:
     log = open_log(tmp_path / "log.jsonl", "one")
     log.write(record_of(photo, "one"), state_of(photo))
@@ -104,12 +122,53 @@ def test_a_file_that_is_no_log_is_refused_and_stays(tmp_path: Path) -> None:
     assert path.read_text() == "my notes\n"
 
 
+def test_verdicts_and_records_of_more_columns_are_no_log(tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    record = dict.fromkeys(COLUMNS)
+    for values in (
+        {"schema_version": 1, "values": record, "status": "ok"},
+        record | {"label": "mine"},
+        record | {"native_detail": 1},
+    ):
+        path.write_text(json.dumps(values) + "\n")
+        with pytest.raises(UsageError, match="is not JSON Lines of scores"):
+            open_log(path)
+        assert path.read_text() == json.dumps(values) + "\n"
+    path.write_text(json.dumps(record) + "\n")  # of iqa score
+    open_log(path).close()
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs /dev/shm")
+def test_a_log_below_dev_is_a_file_that_goes_on(photo: str) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "log.jsonl"
+        log = open_log(path)
+        log.write(record_of(photo), state_of(photo))
+        log.close()
+        again = open_log(path)
+        assert again.knows(photo, state_of(photo))
+        again.close()
+        assert path.read_bytes().count(b"\n") == 1
+
+
 def test_two_processes_do_not_add_to_one_file(tmp_path: Path) -> None:
     log = open_log(tmp_path / "log.jsonl")
     with pytest.raises(UsageError, match="another process adds to this file"):
         open_log(tmp_path / "log.jsonl")
     log.close()
     open_log(tmp_path / "log.jsonl").close()
+
+
+def test_a_file_system_without_claims_keeps_nobody_out(tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", without_claims)
+    log = open_log(tmp_path / "log.jsonl")
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    assert open_log(tmp_path / "log.jsonl").knows(photo, state_of(photo))
+
+
+def without_claims(*_: object) -> None:
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
 def test_a_file_that_was_replaced_or_removed_gets_the_lines_that_follow(tmp_path: Path, photo: str) -> None:

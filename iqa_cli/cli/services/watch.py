@@ -14,7 +14,7 @@ from iqa_cli.cli.flags.images import FolderFlags
 from iqa_cli.cli.flags.score import ModelFlags
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.flags.watch import WatchFlags
-from iqa_cli.errors import DataError
+from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.outputs import check_outputs
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.writers import list_outputs
@@ -36,6 +36,8 @@ def watch(*, watched: WatchFlags, images: FolderFlags, model: ModelFlags, runtim
 
     $ iqa watch incoming --jsonl - | jq 'select(.score < 30)'
     """
+    if runtime.batch_size != 1:
+        raise UsageError("--batch-size: photos are scored one by one, each as it comes: leave it out")
     options = images.apply(runtime.gather())
     run_watching(replace(options, model=model.model, cache=model.cache is not False), watched)
 
@@ -62,7 +64,13 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
                 names, folder = filter_names(options), str(watched.folder)
                 with follow_watch(folder, tally, known=len(log.known), quiet=watched.quiet) as warn:
                     arrivals = Arrivals(folder, names, log.knows, warn, Pace(watched.settle, watched.poll))
-                    watch_folder(arrivals, pipeline, log, choose_view(watched), tally)
+                    view = choose_view(watched)
+
+                    def show(record: ScoreRecord) -> None:
+                        arrivals.note(record)
+                        view(record)
+
+                    watch_folder(arrivals, pipeline, log, show, tally)
 
 
 def choose_view(watched: WatchFlags) -> Callable[[ScoreRecord], None]:

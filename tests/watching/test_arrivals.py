@@ -1,0 +1,72 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from iqa_cli.images.find import EVERYTHING
+from iqa_cli.records import ScoreRecord, Status
+from iqa_cli.watching.arrivals import Arrivals, Pace
+
+
+def make_arrivals(folder: Path, *, known: bool = False) -> Arrivals:
+    return Arrivals(str(folder), EVERYTHING, lambda path, state: known, lambda text: None, Pace(0.0, 60.0))  # noqa: ARG005
+
+
+def look(arrivals: Arrivals) -> list[str]:
+    """The names of what is complete by now, as the iterator finds it."""
+    arrivals._take_back()
+    arrivals._walk()
+    return [Path(arrival.path).name for arrival in arrivals._find_complete()]
+
+
+def fail(path: Path, status: Status) -> ScoreRecord:
+    return ScoreRecord(str(path), status, "toy", detail="why")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"a photo")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("status", [Status.DENIED, Status.TIMEOUT, Status.CRASHED])
+def test_what_failed_for_a_reason_that_may_pass_is_tried_again_when_its_rights_change(photo: Path, status: Status) -> None:
+    arrivals = make_arrivals(photo.parent)
+    assert look(arrivals) == ["a.jpg"]
+    arrivals.note(fail(photo, status))
+    assert look(arrivals) == []
+    arrivals.is_known = lambda path, state: True  # noqa: ARG005  # as its line has been written
+    photo.chmod(0o644)
+    assert look(arrivals) == ["a.jpg"]
+    assert look(arrivals) == []
+
+
+def test_rights_that_changed_before_the_failure_was_heard_of_count(photo: Path) -> None:
+    arrivals = make_arrivals(photo.parent)
+    assert look(arrivals) == ["a.jpg"]
+    photo.chmod(0o644)
+    assert look(arrivals) == []
+    arrivals.note(fail(photo, Status.DENIED))
+    arrivals._take_back()
+    assert [arrival.path for arrival in arrivals._find_complete()] == [str(photo)]
+
+
+@pytest.mark.parametrize("status", [Status.DAMAGED, Status.UNSUPPORTED, Status.TOO_LARGE])
+def test_what_fails_for_good_is_not_tried_again_for_its_rights(photo: Path, status: Status) -> None:
+    arrivals = make_arrivals(photo.parent)
+    assert look(arrivals) == ["a.jpg"]
+    arrivals.note(fail(photo, status))
+    photo.chmod(0o644)
+    assert look(arrivals) == []
+
+
+def test_what_was_away_is_scored_when_it_is_back_as_it_was(photo: Path) -> None:
+    arrivals = make_arrivals(photo.parent)
+    assert look(arrivals) == ["a.jpg"]
+    away = photo.rename(photo.with_name(".away"))
+    arrivals.note(fail(photo, Status.MISSING))
+    assert look(arrivals) == []
+    os.rename(away, photo)  # noqa: PTH104
+    assert look(arrivals) == ["a.jpg"]
