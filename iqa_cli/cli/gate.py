@@ -16,7 +16,7 @@ from iqa_cli.cli.flags.gate import CalibrationFlags, DecodingFlags, PhotoFlags, 
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_target
-from iqa_cli.files.outputs import Output, begins_json, check_outputs, list_model_parts
+from iqa_cli.files.outputs import Output, check_outputs, holds_json, list_model_parts
 from iqa_cli.options import DEFAULT_MODEL, ScoreOptions
 from iqa_cli.scoring.writers import encode_json
 
@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     from iqa_cli.gate.policy import DecodingLimits, Policy
     from iqa_cli.gate.verdict import Verdict
     from iqa_cli.library import Scorer
+    from iqa_cli.scoring.tally import Tally
 
-EXIT_CODES = "Exit codes: 0 every photo passes, 5 some photo fails or is to be reviewed, 2 usage or policy, 3 model, 4 files."
+EXIT_CODES = (
+    "Exit codes: 0 every photo passes, 5 some photo fails or is to be reviewed, or some folder or file cannot be read,"
+    " 2 usage or policy, 3 model, 4 files."
+)
 NOT_PASSED = 5
+FIELDS = (
+    *("schema_version", "path", "band", "message", "reasons", "values", "status", "detail", "thresholds", "model"),
+    "model_sha256",
+)
+"""Of a verdict as JSON, see `verdict.describe_verdict`."""
 
 
 @spread
@@ -71,25 +80,27 @@ def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags
     if photos.stdin:
         inputs.append(0)
     if verdicts.jsonl not in (None, STREAM):
-        kind = "JSON Lines of verdicts", begins_json("schema_version", "path", "band")
+        kind = "JSON Lines of verdicts", holds_json(FIELDS, also=["path_base64"])
         check_outputs([Output(verdicts.jsonl, "--jsonl", *kind)], inputs, force=verdicts.force)
     from iqa_cli.cli.views import gate as gate_view
     from iqa_cli.cli.views import terminal
     from iqa_cli.gate.gate import Gate
+    from iqa_cli.scoring.tally import Tally
 
-    counts = gate_view.Counts()
+    counts, tally = gate_view.Counts(), Tally()
     with interrupts.raised(), ExitStack() as stack:
         scorer = open_scorer(model, runtime, policy.decoding, policy.needs)
         opened = Gate(policy, stack.enter_context(scorer))
         write = stack.enter_context(open_output(verdicts.jsonl, opened))
         try:
-            for verdict in judge(opened, photos):
+            for verdict in judge(opened, photos, tally):
                 write(verdict)
                 counts.add(verdict)
         finally:
             if not verdicts.quiet and counts.bands:
-                terminal.print_notes(counts.describe())
-    return NOT_PASSED if counts.bands.total() > counts.bands[Band.PASS] else 0
+                terminal.print_notes([*counts.describe(), *filter(None, [tally.describe_left_out()])])
+    terminal.print_warnings(tally.list_warnings())
+    return NOT_PASSED if counts.bands.total() > counts.bands[Band.PASS] or tally.unseen else 0
 
 
 def check_photos(photos: PhotoFlags) -> None:
@@ -125,28 +136,31 @@ def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, needs
     )
 
 
-def judge(opened: Gate, photos: PhotoFlags) -> Iterator[Verdict]:
-    """A verdict a photo. Raises DataError where there is none."""
+def judge(opened: Gate, photos: PhotoFlags, tally: Tally) -> Iterator[Verdict]:
+    """A verdict a photo; what else there is goes into the tally. Raises DataError where there is no photo."""
     if photos.stdin:
         with open(0, "rb", closefd=False) as stream:
             data = stream.read()
         yield opened.judge(data, name=photos.name or "<stdin>")
         return
-    verdicts = opened.judge_many(list_photos(photos.paths or []))
+    verdicts = opened.judge_many(list_photos(photos.paths or [], tally))
     first = next(verdicts, None)
     if first is None:
-        raise DataError(f"no photos found in {', '.join(photos.paths or [])}")
+        raise DataError(explain_none(f"no photos found in {', '.join(photos.paths or [])}", tally))
     yield first
     yield from verdicts
 
 
-def list_photos(paths: list[str]) -> Iterator[str]:
-    """The photos that are named, and those in folders."""
-    from collections import Counter
+def explain_none(text: str, tally: Tally) -> str:
+    """The text, and what there is instead of photos."""
+    return "; ".join(filter(None, [text, tally.describe_left_out()]))
 
+
+def list_photos(paths: list[str], tally: Tally) -> Iterator[str]:
+    """The photos that are named, and those in folders; the tally counts what else is there."""
     from iqa_cli.images.find import expand_pattern, find_images
 
-    return find_images((path for named in paths for path in expand_pattern(named)), Counter())
+    return find_images((path for named in paths for path in expand_pattern(named)), tally.left_out)
 
 
 @contextmanager
@@ -198,13 +212,16 @@ def run_calibration(
 
 
 def measure_photos(scorer: Scorer, folder: Path) -> Iterator[Judged]:
-    """The photos in a folder, scored. Raises DataError where there are none."""
+    """The photos in a folder, scored. Raises DataError where there are none, and where some cannot be looked at."""
     from iqa_cli.explain.light import measure_preview
     from iqa_cli.gate.calibration import Judged
+    from iqa_cli.scoring.tally import Tally, describe_counts
 
-    found = 0
-    for record in scorer.score_many(list_photos([str(folder)])):
+    found, tally = 0, Tally()
+    for record in scorer.score_many(list_photos([str(folder)], tally)):
         found += 1
         yield Judged(record, measure_preview(record.preview) if record.preview else None)
+    if tally.unseen:
+        raise DataError(f"{folder}: {describe_counts(tally.unseen)}: a policy would be made without the photos there")
     if not found:
-        raise DataError(f"{folder}: no photos found there")
+        raise DataError(explain_none(f"{folder}: no photos found there", tally))

@@ -13,7 +13,7 @@ from typing import Any
 from iqa_cli.distributed.folders import Folder
 from iqa_cli.distributed.parts import DEFAULT_SIZE
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.images.find import read_paths
+from iqa_cli.images.path_lists import read_list
 from iqa_cli.models.find import find_model, released_folder
 from iqa_cli.options import FILE_KINDS, ScoreOptions
 from iqa_cli.remote.names import expand_name, is_url, plainly
@@ -50,7 +50,7 @@ class Job:
         if self.listing is not None:
             try:
                 with self.listing.open("rb") as stream:
-                    yield from read_paths(stream, null_separated=self.null)
+                    yield from read_list(stream, null_separated=self.null)
             except OSError as error:
                 raise DataError(f"{self.listing}: cannot read the list of paths: {error.strerror}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Event
@@ -10,42 +11,65 @@ from iqa_cli.distributed.job import Job
 from iqa_cli.distributed.outcomes import Outcome, report_error
 from iqa_cli.distributed.parts import Part, cut_parts
 from iqa_cli.errors import IqaError
+from iqa_cli.images.find import is_pattern
+from iqa_cli.images.formats import kind_of_suffix
 from iqa_cli.records import Undecodable
 from iqa_cli.remote.entries import Entry, find_version
 from iqa_cli.remote.find import list_entries
+from iqa_cli.remote.names import plainly
 from iqa_cli.remote.stores import Stores
 from iqa_cli.scoring.cache import read_state
 from iqa_cli.scoring.pipeline import filter_names
 from iqa_cli.scoring.tally import Tally
 
-UNREAD = "folder that cannot be read"  # as `images.find` counts it
-
 
 def list_parts(job: Job) -> Iterator[Part | Outcome]:
     """The parts of a job, and then what became of the listing; an error of it comes as such an outcome, too."""
     tally, stores = Tally(), Stores(Event())
+    gone: list[str] = []
     failed = 0
     try:
         job.enter_folder()
-        for part in cut_parts(complete_entries(job, tally, stores), job.part_size):
+        for part in cut_parts(complete_entries(job, tally, stores, gone), job.part_size):
             failed += any(entry.failure for entry in part.entries)
             yield part
     except IqaError as error:
         yield report_error(error)
         return
-    yield Outcome(tally=tally, whole=not failed and not tally.left_out[UNREAD])
+    yield Outcome(tally=tally, whole=not failed and not tally.unseen, gone=tuple(gone))
 
 
-def complete_entries(job: Job, tally: Tally, stores: Stores) -> Iterator[Entry]:
-    """What the job names, with its sizes and versions, as far as they can be had without a request an image."""
-    for entry in list_entries(job.draw_names(), tally.left_out, filter_names(job.options), stores):
-        if entry.failure or entry.size is not None:
-            yield entry
-        elif entry.root:
-            yield ask_for_size(entry, stores) if entry.archive else entry
-        else:
-            state = read_state(entry.name)
-            yield entry if state is None else replace(entry, size=state.size, version=str(state.modified))
+def complete_entries(job: Job, tally: Tally, stores: Stores, gone: list[str]) -> Iterator[Entry]:
+    """What the job names, with its sizes and versions, as far as they can be had without a request an image.
+
+    What is named and may have held images, and now is not there, or holds none, comes into `gone`.
+    """
+    for name in job.draw_names():
+        found = False
+        for entry in list_entries([name], tally.left_out, filter_names(job.options), stores):
+            found = True
+            if may_have_held(entry):
+                gone.append(entry.name)
+            yield complete_entry(entry, stores)
+        if not found:
+            gone.append(plainly(name))
+
+
+def may_have_held(entry: Entry) -> bool:
+    """Whether it is the name of nothing here, and may have been that of a folder or an archive, or a pattern."""
+    if entry.root or entry.failure or os.path.exists(entry.name):  # noqa: PTH110  # names stay strings
+        return False
+    return is_pattern(entry.name) or not kind_of_suffix(os.path.splitext(entry.name)[1].lower())  # noqa: PTH122
+
+
+def complete_entry(entry: Entry, stores: Stores) -> Entry:
+    """An entry with its size and version, as far as they can be had without a request an image."""
+    if entry.failure or entry.size is not None:
+        return entry
+    if entry.root:
+        return ask_for_size(entry, stores) if entry.archive else entry
+    state = read_state(entry.name)
+    return entry if state is None else replace(entry, size=state.size, version=str(state.modified))
 
 
 def ask_for_size(entry: Entry, stores: Stores) -> Entry:

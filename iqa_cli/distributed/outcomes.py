@@ -14,14 +14,16 @@ KINDS = (UsageError, WeightsError, DataError, IqaError)
 class Outcome:
     """What has become of a part, or of the listing. It can be pickled.
 
-    part: its name; "" for the listing, which is whole if nothing in it failed. tally: of its images. reused: an earlier run has
-    scored it. began, ended: seconds since 1970, of the scoring. error: the kind and the text of what ends the run.
+    part: its name; "" for the listing, which is whole if nothing in it failed, and of which `gone` is what was named and is
+    not there any more, or empty. tally: of its images. reused: an earlier run has scored it. began, ended: seconds since 1970,
+    of the scoring. error: the kind and the text of what ends the run.
     """
 
     part: str = ""
     tally: Tally = field(default_factory=Tally)
     reused: bool = False
     whole: bool = False
+    gone: tuple[str, ...] = ()
     began: float = 0.0
     ended: float = 0.0
     error: tuple[int, str] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from iqa_cli.distributed.folders import Folder, open_folder
+from iqa_cli.distributed.gone import Gone
 from iqa_cli.distributed.job import Job, claim_folder
 from iqa_cli.distributed.listing import list_parts
 from iqa_cli.distributed.outcomes import Outcome
@@ -35,24 +36,34 @@ def run_job(job: Job, engine: Engine, tally: Tally, *, force: bool = False) -> N
     folder = open_folder(job.place)
     claim_folder(job, folder, force=force)
     tally.source = "an earlier run"
-    parts, whole = set[str](), False
+    parts, listing = set[str](), Outcome()
     for outcome in engine(job):
         outcome.check()
         tally.merge(outcome.tally)
         tally.reused += outcome.tally.found if outcome.reused else 0
         parts.add(outcome.part)
-        whole = whole or outcome.whole
+        listing = listing if outcome.part else outcome
     tally.note_undecoded()
     check_found(tally)
-    remove_stale(folder, parts, tally, whole=whole)
+    remove_stale(folder, parts, tally, listing)
 
 
-def remove_stale(folder: Folder, parts: set[str], tally: Tally, *, whole: bool) -> None:
-    """Remove the files of parts that are none any more, because images changed; none after a listing with gaps."""
+def remove_stale(folder: Folder, parts: set[str], tally: Tally, listing: Outcome) -> None:
+    """Remove the files of parts that are none any more, because images changed; none after a listing with gaps.
+
+    Rows of what was in a folder or an archive that is named, and is not there any more, stay.
+    """
     stale = [name for name in folder.list() if PART.fullmatch(name) and name not in parts]
-    for name in stale if whole else ():
-        folder.remove(name)
-    if stale:
-        images = "images have come, changed or gone since an earlier run"
-        what = "its parts were replaced" if whole else "its parts are kept beside the new ones: some folder could not be listed"
-        tally.notes.append(f"{images}: {len(stale):,} of {what}")
+    images = "images have come, changed or gone since an earlier run"
+    if not listing.whole:
+        kept = "its parts are kept beside the new ones: some folder could not be listed"
+        tally.notes += [f"{images}: {len(stale):,} of {kept}"] if stale else []
+        return
+    gone = Gone(listing.gone)
+    replaced = 0
+    for name in stale:
+        if gone.keep_rows(folder, name) != name:
+            folder.remove(name)
+            replaced += 1
+    tally.warnings += gone.describe()
+    tally.notes += [f"{images}: {replaced:,} of its parts were replaced"] if replaced else []

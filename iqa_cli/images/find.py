@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -36,6 +37,11 @@ SYSTEM_FOLDER = re.compile(
 )
 """What NAS boxes, systems and photo programs keep in folders of their own: thumbnails, and what was thrown away."""
 SYSTEM_FOLDERS = "system folder"
+UNREAD_FOLDER, UNREAD_FILE = "folder that cannot be read", "file that cannot be read"
+UNSEEN = (UNREAD_FOLDER, UNREAD_FILE)
+"""What may be an image, or hold some, and could not be looked at: kinds of what nobody wanted to be left out."""
+BROKEN_LINK = "broken link"
+LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def read_paths(stream: BinaryIO, *, null_separated: bool) -> Iterator[str]:
@@ -130,7 +136,7 @@ def walk_folder(top: str, left_out: Counter[str], names: NameFilter = EVERYTHING
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
         except OSError:
-            left_out["folder that cannot be read"] += 1
+            left_out[UNREAD_FOLDER] += 1
             continue
         folders = []
         for entry in entries:
@@ -167,23 +173,31 @@ def classify_entry(entry: os.DirEntry[str], below: str, names: NameFilter) -> st
         if folder:
             return "folder"
         if not entry.is_file():
-            return "not a regular file" if os.path.exists(entry.path) else "broken link"
-    except OSError:  # links in a circle
-        return "broken link"
+            return "not a regular file" if os.path.exists(entry.path) else BROKEN_LINK
+    except OSError as error:  # links in a circle, or to what nobody may see
+        if names.excludes(entry.name, below, folder=False):
+            return "excluded"
+        return BROKEN_LINK if error.errno in LEADS_NOWHERE else UNREAD_FILE
     return classify_file(entry.path)
 
 
 def classify_file(path: str) -> str:
     """The kind of a regular file: "image", or in words what else it is."""
-    return classify_content(path, lambda: read_head(path))
+    return classify_content(path, lambda: peek(path))
 
 
-def classify_content(name: str, read: Callable[[], bytes]) -> str:
-    """The kind of a file by its name and, where that leaves it open, its first bytes: "image", or in words what else it is."""
+def classify_content(name: str, read: Callable[[], bytes | None]) -> str:
+    """The kind of a file by its name and, where that leaves it open, its first bytes: "image", or in words what else it is.
+
+    read: gives those; None where they cannot be read.
+    """
     suffix = os.path.splitext(name)[1].lower()
     if kind_of_suffix(suffix) in ("image", RAW):
         return "image"
-    kind = identify_kind(read(), suffix)
+    head = read()
+    if head is None:
+        return UNREAD_FILE
+    kind = identify_kind(head, suffix)
     if kind in DECODED:
         return "image"
     if kind.endswith(" image"):
@@ -191,10 +205,17 @@ def classify_content(name: str, read: Callable[[], bytes]) -> str:
     return f"*{suffix}" if re.fullmatch(r"\.\w{1,10}", suffix) else "no suffix"
 
 
-def read_head(path: str) -> bytes:
-    """The first bytes of a regular file; none where it cannot be read."""
+def peek(path: str) -> bytes | None:
+    """The first bytes of a regular file; none where it is gone, None where it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(HEAD)
-    except OSError:
+    except FileNotFoundError:
         return b""
+    except OSError:
+        return None
+
+
+def read_head(path: str) -> bytes:
+    """The first bytes of a regular file; none where it cannot be read."""
+    return peek(path) or b""

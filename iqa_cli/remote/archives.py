@@ -210,11 +210,11 @@ def list_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
             refuse_large(info.file_size)
             return read_zipped(archive, info, info.file_size + 1)
 
-        def read_head(info: zipfile.ZipInfo = info) -> bytes:
+        def read_head(info: zipfile.ZipInfo = info) -> bytes | None:
             try:
                 return read_zipped(archive, info, HEAD)
             except Undecodable:
-                return b""
+                return None
 
         yield Member(info.filename, FOLDER if info.is_dir() else FILE, info.file_size, str(info.header_offset), read, read_head)
 

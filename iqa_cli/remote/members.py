@@ -18,7 +18,7 @@ class Member:
     """A file in an archive.
 
     name: its path there; kind: FILE, FOLDER, or in words what else; size: bytes; place: what tells it from others of that name.
-    read: all of its bytes, raises Undecodable; read_head: the first ones, none where they cannot be read.
+    read: all of its bytes, raises Undecodable; read_head: the first ones, None where they cannot be read.
     passing: both must be called before the next member is drawn, the head first.
     """
 
@@ -27,13 +27,28 @@ class Member:
     size: int
     place: str
     read: Callable[[], bytes]
-    read_head: Callable[[], bytes]
+    read_head: Callable[[], bytes | None]
     passing: bool = False
+
+
+def list_parts(name: str) -> list[str]:
+    """The folders and the file of a name in an archive; `..` leads out of a folder, at most to the top of the archive.
+
+    >>> list_parts("./a//b/../c.jpg"), list_parts("../photos/c.jpg")
+    (['a', 'c.jpg'], ['photos', 'c.jpg'])
+    """
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
 
 
 def classify_member(member: Member, names: NameFilter) -> str:
     """The kind of a file in an archive or a store, as `images.find.classify_entry` says it: "image", FOLDER, or in words."""
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    parts = list_parts(member.name)
     if not parts:
         return FOLDER
     if any(part.startswith(".") for part in parts):

@@ -57,6 +57,11 @@ def is_pattern_of_urls(url: str) -> bool:
     return scheme_of(url) not in HTTP and re.search(r"[*?]", url) is not None
 
 
+def leads_out(member: str) -> bool:
+    """Whether a path in an archive may lead out of it, where somebody unpacks it, or takes it for a path of files here."""
+    return ".." in re.split(r"[/\\]", member)
+
+
 def split_key(member: str) -> tuple[str, str]:
     """WebDataset's key of a path in a shard, and the ending, which begins behind the first dot of the name.
 

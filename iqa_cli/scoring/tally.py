@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Self
 
+from iqa_cli.images.find import UNSEEN
 from iqa_cli.images.openers.libraries import COMMAND, MISSING
 from iqa_cli.records import ScoreRecord, Status
 
@@ -18,8 +19,8 @@ class Tally:
 
     found: images; statuses: records by status; reasons: what is wrong with them, by code, where that is looked for;
     left_out: what was in the folders besides images, by kind in words; undecoded: images by kinds whose decoder is not
-    installed; notes: what went wrong without being an error; reused: how many scores came from where `source` says, counted at
-    the end; worst: the first record of the lowest score.
+    installed; notes: what went wrong without being an error; warnings: the same, and told by a silent run, too; reused: how
+    many scores came from where `source` says, counted at the end; worst: the first record of the lowest score.
     """
 
     found: int = 0
@@ -28,6 +29,7 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     undecoded: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     reused: int = 0
     source: str = "the cache"
     worst: ScoreRecord | None = None
@@ -80,11 +82,27 @@ class Tally:
         return sum(self.statuses.copy().values())
 
     @property
+    def unseen(self) -> Counter[str]:
+        """What may be an image, or hold some, and could not be looked at, by kind in words."""
+        return Counter({kind: self.left_out[kind] for kind in UNSEEN if self.left_out[kind]})
+
+    @property
     def exit_code(self) -> int:
-        """0 if every image has a score, else 1."""
-        return int(self.recorded > self.statuses[Status.OK])
+        """0 if every image has a score, else 1, as where something could not be looked at."""
+        return int(self.recorded > self.statuses[Status.OK] or bool(self.unseen))
 
     def describe_left_out(self) -> str:
         """What was left out, in words: "left out: 3 *.txt, 1 video"; empty for nothing."""
-        kinds = ", ".join(f"{number} {kind}" for kind, number in self.left_out.most_common())
+        kinds = describe_counts(self.left_out)
         return f"left out: {kinds}" if kinds else ""
+
+    def list_warnings(self) -> Iterator[str]:
+        """What is told of a run even where nothing else is."""
+        if self.unseen:
+            yield f"{describe_counts(self.unseen)}: there may be images that have no score"
+        yield from self.warnings
+
+
+def describe_counts(counts: Counter[str]) -> str:
+    """How many of each kind, in words."""
+    return ", ".join(f"{number} {kind}" for kind, number in counts.most_common())

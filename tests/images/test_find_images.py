@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pictures import HEIC_HEAD, PICTURE, encode_any
+from unseen import make_unreadable
 
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import NameFilter, find_images, read_paths
@@ -109,6 +110,22 @@ def test_folders_that_may_not_be_read(tmp_path: Path) -> None:
     closed.mkdir(mode=0)
     assert find(tmp_path) == ([f"{tmp_path}/x.jpg"], {"folder that cannot be read": 1})
     closed.chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_read_is_counted_whoever_asks(tmp_path: Path) -> None:
+    touch(tmp_path, "x.jpg", "deep/y.jpg")
+    make_unreadable(tmp_path / "deep")
+    assert find(tmp_path) == ([f"{tmp_path}/x.jpg", f"{tmp_path}/deep/y.jpg"], {"folder that cannot be read": 1})
+
+
+@pytest.mark.skipif(NO_SUCH_USER, reason="needs a user who may not read everything")
+def test_what_only_its_content_would_tell_and_that_cannot_be_read(tmp_path: Path) -> None:
+    touch(tmp_path, "unknown", "locked/in.jpg")
+    (tmp_path / "unknown").chmod(0)
+    (tmp_path / "link.jpg").symlink_to("locked/in.jpg")
+    (tmp_path / "locked").chmod(0)
+    assert find(tmp_path) == ([], {"file that cannot be read": 2, "folder that cannot be read": 1})
+    (tmp_path / "locked").chmod(0o700)
 
 
 def test_folders_nested_deeper_than_python_calls(tmp_path: Path) -> None:

@@ -108,6 +108,39 @@ def test_what_is_no_image_is_left_out_and_counted_as_in_folders(tmp_path: Path, 
         assert list_names(f"{archive}::0001.txt") == ([f"{archive}::0001.txt"], {})  # who names it wants to hear of it
 
 
+def test_names_that_lead_out_of_the_archive_are_only_names(iqa: Run, model: Path, tmp_path: Path, photos: Path) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    names = ["../photos/a.jpg", "../../b.jpg", "c/../../d.jpg", "../.hidden/e.jpg", "../thumbs/f.jpg"]
+    (expected,) = score(model, photos / "01.jpg")
+    for archive in (
+        write_zip(tmp_path / "a.zip", [(n, photo) for n in names]),
+        write_tar(tmp_path / "a.tar", [(n, photo) for n in names]),
+    ):
+        found = [f"{archive}::{name}" for name in names[:3]]
+        wanted = NameFilter(exclude=("thumbs",))
+        assert list_names(archive, names=wanted) == (found, {"hidden": 1, "in an excluded folder": 1})
+        assert list_names(archive, names=NameFilter(include=("photos/*",)))[0] == found[:1]
+        assert list_names(archive, names=NameFilter(max_depth=1))[0] == found[1:3]
+        records = score(model, archive, exclude=("thumbs",))
+        assert [(record.path, record.score) for record in records] == [(path, expected.score) for path in found]
+        assert score(model, *found) == records
+        before = sorted(tmp_path.rglob("*"))
+        for path in found:
+            done = iqa("score", "-", "-m", model, "--write-xmp", input=path.encode(), cwd=tmp_path)
+            assert [row["status"] for row in read_rows(done.stdout)] == ["missing"]
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_of_a_zip_that_cannot_be_read_may_be_images(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", [("a.jpg", (photos / "01.jpg").read_bytes()), ("unknown", b"x" * 99)])
+    data = bytearray(archive.read_bytes())
+    data[data.rindex(b"unknown") - 46 + 8] |= 1  # says that it is encrypted
+    archive.write_bytes(data)
+    done = iqa("score", archive, "-m", model, "-q")
+    assert (done.returncode, len(read_rows(done.stdout))) == (1, 1)
+    assert b"1 file that cannot be read: there may be images that have no score" in done.stderr
+
+
 def test_links_folders_and_devices_in_a_tar_are_no_images(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         kinds = {"a.jpg": tarfile.SYMTYPE, "b.jpg": tarfile.LNKTYPE, "c.jpg": tarfile.FIFOTYPE, "d": tarfile.DIRTYPE}

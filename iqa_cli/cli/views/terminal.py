@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from iqa_cli.cli.views.kept import Kept
 from iqa_cli.errors import IqaError
 from iqa_cli.files.atomic import STDOUT, open_stdout
 from iqa_cli.options import FILE_KINDS
@@ -80,6 +81,13 @@ def print_notes(lines: Iterable[str]) -> None:
         console.print(show(line), soft_wrap=True)
 
 
+def print_warnings(lines: Iterable[str]) -> None:
+    """Yellow lines on stderr, about what went wrong that ends nothing."""
+    console = open_console(stderr=True)
+    for line in lines:
+        console.print(f"iqa: warning: {show(line)}", style="yellow", soft_wrap=True)
+
+
 # ---- while it runs ----
 
 
@@ -93,7 +101,7 @@ def follow(
     thread of its own; None where that cannot be known beforehand. held: nothing is written before the end; what the block is
     given ends the progress, so that it can be.
     """
-    console = open_console(stderr=True)
+    console, kept = open_console(stderr=True), Kept(files)
     shown = not files or STDOUT in files
     table_grows = shown and not held and sys.stdout.isatty()  # which is progress enough, and would tear a bar to pieces
     try:
@@ -106,18 +114,15 @@ def follow(
             live = Live(console=console, get_renderable=draw, transient=True, redirect_stdout=False, redirect_stderr=False)
             with live:  # which leaves stdout to the records
                 yield live.stop
-    except (KeyboardInterrupt, SystemExit, IqaError):
-        if tally.recorded:
-            kept = [show(str(file)) for file in files if file != STDOUT]
-            place = f" in {', '.join(kept)}" if kept else ""
-            images = f"{tally.recorded} of the {tally.found} images found so far"
-            console.print(f"iqa: interrupted: {images} are kept{place}", style="yellow", soft_wrap=True)
+    except (KeyboardInterrupt, SystemExit, IqaError) as error:
+        if said := kept.describe(tally, error):
+            console.print(f"iqa: {show(said)}", style="yellow", soft_wrap=True)
         raise
     if not quiet:
         for line in summarise(tally):
             console.print(line, soft_wrap=True)
-        for note in tally.notes:
-            console.print(f"iqa: warning: {show(note)}", style="yellow", soft_wrap=True)
+        print_warnings(tally.notes)
+    print_warnings(tally.list_warnings())
 
 
 @contextmanager
