@@ -11,6 +11,7 @@ and its text says what happened, where, and what to do about it. `cli.run_comman
     │   └── PolicyError     2   a policy of iqa gate has unknown keys, contradicts itself, or can never be passed
     ├── WeightsError    3   a model cannot be found, read or trusted
     └── DataError       4   labels, folders or outputs cannot be read or written
+        └── WriteError      4   an output cannot be written, be it that the disk is full
 """
 
 
@@ -51,6 +52,10 @@ class WeightsError(IqaError):
 
 class DataError(IqaError):
     exit_code = 4
+
+
+class WriteError(DataError):
+    """What was to be written to an output did not get there, or not all of it."""
 
 
 NO_THREADS = "the system lets this process start no thread: raise its limit of processes (ulimit -u; pids.max of a container)"

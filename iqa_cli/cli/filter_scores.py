@@ -43,8 +43,9 @@ def filter_scores(*, limits: LimitFlags, keep: KeepFlags) -> None:
 
 def run_filter(scores: Path, limits: Limits, keep: KeepFlags) -> None:
     """Say and write what stays. Raises UsageError and DataError."""
+    from iqa_cli.cli.views import terminal
     from iqa_cli.filtering.choice import Outcome, choose, find_bounds
-    from iqa_cli.filtering.scores import read_scores
+    from iqa_cli.filtering.scores import describe_end, read_scores
     from iqa_cli.filtering.shards import Copied, write_shards
 
     listing = keep.find_list()
@@ -58,9 +59,11 @@ def run_filter(scores: Path, limits: Limits, keep: KeepFlags) -> None:
                 write_shards(kept, keep.shards, copied)
             for _ in kept:
                 pass
-    if not outcome.total:
-        raise DataError(f"{scores}: no scores in it")
+            if not outcome.total:  # said here, so that a list that is there stays
+                raise DataError(f"{scores}: no scores in it")
     show_outcome(outcome, copied, keep)
+    if not keep.quiet:
+        terminal.print_notes(f"iqa: warning: {note}" for note in describe_end(scores))
 
 
 def check_written(scores: Path, listing: Path | None, keep: KeepFlags) -> None:
@@ -68,7 +71,7 @@ def check_written(scores: Path, listing: Path | None, keep: KeepFlags) -> None:
     from iqa_cli.filtering.links import check_empty
 
     if listing is not None and listing != STREAM:
-        check_outputs([Output(listing, "--list", "a list", lambda _: False)], [scores], force=keep.force)
+        check_outputs([Output(listing, "--list", "a list", None)], [scores], force=keep.force)
     folders = [(keep.links, "--links"), (keep.shards, "--shards")]
     for folder, option in [] if keep.dry_run else folders:
         if folder is not None:

@@ -24,19 +24,18 @@ from iqa_cli.cli.flags.inputs import (
     stopping,
 )
 from iqa_cli.cli.flags.ratings import RatingFlags
-from iqa_cli.cli.flags.score import ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
+from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
-from iqa_cli.cli.flags.tables import TableFlags
+from iqa_cli.cli.flags.tables import Strays, TableFlags
 from iqa_cli.cli.jobs.flags import EngineFlags
 from iqa_cli.cli.jobs.score_parts import refuse_others, run_parts
 from iqa_cli.cli.ratings import rating
-from iqa_cli.files.atomic import open_stdout
 from iqa_cli.files.outputs import Output, check_outputs
 from iqa_cli.options import GROUP_PREVIEW
 from iqa_cli.remote.names import expand_name
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.selection import selecting
-from iqa_cli.scoring.writers import Columns, CsvSink, Sink, SinkGroup, list_columns, list_outputs, open_sinks, round_record
+from iqa_cli.scoring.writers import Columns, Sink, SinkGroup, list_columns, list_outputs, open_sinks, round_record
 
 if TYPE_CHECKING:
     from iqa_cli.culling.rating_options import RatingOptions
@@ -46,8 +45,8 @@ if TYPE_CHECKING:
     from iqa_cli.scoring.tally import Tally
 
 EXIT_CODES = (
-    "Exit codes: 0 every image has a score, 1 some image has none (its row says why), 2 usage, 3 model, 4 files, as a sidecar"
-    " that is not written, 5 all have one, and some is below --fail-under."
+    "Exit codes: 0 every image has a score, 1 some image has none (its row says why), or some folder or file cannot be read,"
+    " 2 usage, 3 model, 4 files, as a sidecar that is not written, 5 all have one, and some is below --fail-under."
 )
 FAILING = 5
 REPORT = "html"  # the output that is a page
@@ -129,6 +128,8 @@ def run_scoring(
     selection = choice.gather()
     tables.check(output, waits=selection.waits or choice.group)
     paths, files = images.paths or [], output.list_files(null=images.null)
+    if paths and images.files_from is None and STDIN not in paths:  # a list says so only as it is read
+        tables.check_shards(paths)
     if ratings is not None:
         refuse_elsewhere(paths, "--write-xmp")
     read = list_inputs(paths, images.files_from, options.model)
@@ -149,23 +150,26 @@ def run_scoring(
             held = selection.waits or choice.group
             columns = list_columns(groups=choice.group, detail=choice.detail, reasons=choice.explain)
             named = [*files.values(), *tables.files]
+            strays = Strays(tables, selection.admits, kept=bool(named))
             follow = terminal.follow(tally, named, quiet=output.quiet, count=count, held=held)
             with (
                 rating(ratings, quiet=output.quiet) as rated,
                 follow as hide,
                 PreviewSpool(files.get(REPORT, STREAM).parent) as previews,
-                tables.open(lambda: find_sha256(options), columns, force=output.force) as tables_sink,
+                tables.open(lambda: find_sha256(options), columns) as tables_sink,
+                tables.open_shards(lambda: find_sha256(options), selection.admits, columns, force=output.force) as by_shard,
                 open_output(files, output, columns, previews, tally, to_stdout=not tables.any) as sink,
                 selecting(selection, SinkGroup([sink, tables_sink]), hide) as chosen,
             ):
-                sinks = SinkGroup([rated, chosen])
+                sinks = SinkGroup([rated, strays, by_shard, chosen])
                 with grouping(sinks.write, hide, wanted=choice.group) as write:
                     keep = previews.keep if REPORT in files else forget_preview
                     sources = find_inputs(inputs, options, tally, stop, files_only=ratings is not None)
                     pipeline.score_all(sources, options, lambda record: write(record, keep(record)), tally, worker)
+                tally.warnings += strays.list_warnings()
                 if chosen.failing:
                     tally.notes.append(f"{chosen.failing} of {tally.recorded} images score below {selection.fail_under:g}")
-    return tally.exit_code or rated.exit_code or (FAILING if chosen.failing else 0)
+    return tally.exit_code or rated.exit_code or strays.exit_code or (FAILING if chosen.failing else 0)
 
 
 def forget_preview(record: ScoreRecord) -> ScoreRecord:
@@ -216,7 +220,7 @@ def open_output(
         elif not files and to_stdout and sys.stdout.isatty():
             sinks.append(terminal.TableSink(columns, header=not output.no_header))
         elif not files and to_stdout:
-            sinks.append(CsvSink(open_stdout(), columns, header=not output.no_header))
+            sinks.append(stack.enter_context(open_sinks({"csv": STREAM}, columns, header=not output.no_header)))
         if REPORT in files:
             from iqa_cli.reports.sink import Wording, open_report
 

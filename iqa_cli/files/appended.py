@@ -44,9 +44,10 @@ class AppendedFile(WholeFile):
         self.kept = self.begun = self.file.tell()
 
     def finish(self) -> None:
-        """As any whole file, behind what is there by now."""
+        """As any whole file, behind what is there by now. Where nothing is added, a file that is there stays as it is."""
+        self.written = self.kept > self.begun or (self.written and self.before is None)
         with self._naming_failures():
-            if self.kept > self.begun and find_state(self.final) != self.before:
+            if self.written and find_state(self.final) != self.before:
                 self.file.seek(self.begun)
                 added = self.aside.read_bytes()[self.begun : self.kept]
                 self._copy()

@@ -6,13 +6,14 @@ import errno
 import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from iqa_cli.errors import DataError
+from iqa_cli.errors import WriteError
 from iqa_cli.files.locks import claim
 
 
@@ -26,7 +27,7 @@ class Target(Protocol):
     def write(self, data: bytes, tail: bytes = b"") -> None:
         """Add `data`, which is complete if `tail` follows; a later write comes in the tail's place.
 
-        Raises DataError where it cannot be written, PipeClosed where nobody reads it.
+        Raises WriteError where it cannot be written, PipeClosed where nobody reads it.
         """
 
 
@@ -52,7 +53,7 @@ class Stream:
         except BrokenPipeError as error:
             raise PipeClosed from error
         except OSError as error:
-            raise DataError(f"cannot write the results: {error.strerror}") from error
+            raise WriteError(f"cannot write the results: {error.strerror}") from error
         self.tail = tail
 
 
@@ -64,8 +65,8 @@ def open_stdout() -> Stream:
 class WholeFile:
     """A file made of whole writes: what one left half done, on a full disk or at Ctrl-C, is overwritten or cut off.
 
-    It is written aside in the folder of `path` and gets that name at `finish`. What killed runs left aside for the same path is
-    removed before.
+    It is written aside in the folder of `path` and gets that name at `finish`, unless nothing has been written to it; a write
+    of no bytes says that the file is to be empty. What killed runs left aside for the same path is removed before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,6 +74,7 @@ class WholeFile:
         self.final = path.resolve()  # so that a link stays a link
         self.aside = self.final.with_name(f".{self.final.name}.{os.getpid()}.part")
         self.kept = self.begun = 0  # bytes of whole writes; of them, what was there before
+        self.written = False  # whether there was a whole write, be it of no bytes
         self.tail = b""
         with self._naming_failures():
             if self.final.is_dir():
@@ -85,13 +87,13 @@ class WholeFile:
         try:
             yield
         except OSError as error:
-            raise DataError(f"{self.path}: cannot write the results: {error.strerror}") from error
+            raise WriteError(f"{self.path}: cannot write the results: {error.strerror}") from error
 
     def write(self, data: bytes, tail: bytes = b"") -> None:
         """Write behind the last whole write. The tail goes along, so that a full disk leaves room for it."""
         with self._naming_failures():
             self._put(data + tail)
-        self.kept, self.tail = self.kept + len(data), tail
+        self.kept, self.tail, self.written = self.kept + len(data), tail, True
 
     def _put(self, data: bytes) -> None:
         self.file.seek(self.kept)
@@ -104,10 +106,10 @@ class WholeFile:
         """Give the whole writes and the tail their name, once they are on the disk. Without any, leave nothing behind."""
         with self._naming_failures():
             try:
-                self._put(self.tail)
-                self.file.truncate(self.kept + len(self.tail))
-                os.fsync(self.file.fileno())
-                if self.kept > self.begun:
+                if self.written:
+                    self._put(self.tail)
+                    self.file.truncate(self.kept + len(self.tail))
+                    os.fsync(self.file.fileno())
                     self.aside.replace(self.final)
             finally:
                 self.file.close()
@@ -120,13 +122,12 @@ class SealedFile(WholeFile):
     sealed = False
 
     def seal(self) -> None:
-        """All of it, with its end, has been written."""
+        """All of it, with its end, has been written, be it that there is nothing in it."""
         self.sealed = True
 
     def finish(self) -> None:
         """As any whole file; where it was not sealed, leave nothing behind."""
-        if not self.sealed:
-            self.kept, self.tail = self.begun, b""
+        self.written = self.sealed
         super().finish()
 
 
@@ -177,9 +178,49 @@ def is_living(aside: Path) -> bool:
         return False
 
 
+# ---- streams by their names ----
+
+OPEN_FILES = re.compile(r"(?:/proc/[^/]+(?:/task/[^/]+)?|/dev)/fd")  # folders in which open files have their numbers as names
+LINKS = 40  # as many as the system follows
+
+
 def is_stream(path: Path) -> bool:
-    """Whether a path is something that no file can take the place of: a named pipe, a device, /dev/stdout."""
-    return path.parts[:2] == ("/", "dev") or (path.exists() and not path.is_file() and not path.is_dir())
+    """Whether a path is something that no file can take the place of: a pipe, a device, a socket, or /dev/stdout.
+
+    What stands for an open file is one also where a shell has redirected that into a file: by another file in its place nothing
+    would come there.
+    """
+    if find_open(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # a new name, or one of which writing will tell
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def find_open(path: Path) -> Path | None:
+    """The name of an open file, as /proc/7/fd/1, that a path has or leads to, as /dev/stdout does; None for any other path."""
+    for _ in range(LINKS):
+        try:
+            folder = os.path.realpath(path.parent)
+            if OPEN_FILES.fullmatch(folder):
+                return Path(folder, path.name)
+            path = Path(folder, Path(folder, path.name).readlink())
+        except (OSError, ValueError):  # no link
+            return None
+    return None
+
+
+def open_stream(path: Path) -> io.FileIO:
+    """What `is_stream` has told, to be written to. Raises OSError.
+
+    An open file of this process is written where it stands, so that what it holds stays, as behind a shell's >>.
+    """
+    opened, here = find_open(path), map(os.path.realpath, ("/dev/fd", "/proc/self"))
+    if opened is not None and opened.name.isdecimal() and any(opened.is_relative_to(folder) for folder in here):
+        return open(int(opened.name), "wb", buffering=0, closefd=False)
+    return path.open("wb", buffering=0)
 
 
 STDOUT = Path("-")
@@ -190,7 +231,7 @@ STDOUT = Path("-")
 def open_target(path: Path, make: Callable[[Path], WholeFile] = WholeFile) -> Iterator[Target]:
     """A path to write to: a whole file; a stream if it is a pipe, a device or STDOUT. Complete when the block ends, however.
 
-    make: what kind of whole file. Raises DataError where it cannot be written, and what `make` raises.
+    make: what kind of whole file. Raises WriteError where it cannot be written, and what `make` raises.
     """
     if path == STDOUT:
         with finishing(open_stdout()) as stream:
@@ -204,9 +245,9 @@ def open_target(path: Path, make: Callable[[Path], WholeFile] = WholeFile) -> It
             whole.finish()
         return
     try:
-        file = path.open("wb", buffering=0)
+        file = open_stream(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot write the results: {error.strerror}") from error
+        raise WriteError(f"{path}: cannot write the results: {error.strerror}") from error
     with file, finishing(Stream(file)) as stream:
         yield stream
 

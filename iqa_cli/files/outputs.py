@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from iqa_cli.errors import UsageError
+from iqa_cli.files.atomic import find_open
 
 HEAD = 1 << 16  # bytes that tell whether a file is an earlier output
 MODEL_FILES = (".json", ".toml", ".onnx", ".safetensors")
@@ -26,12 +28,16 @@ Check = Callable[[bytes], bool]
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a command will write. option: as the command line calls it; kind: in words; is_earlier: see `Check`."""
+    """A file that a command will write.
+
+    option: as the command line calls it; kind: in words; is_earlier: see `Check`, None where an earlier output looks like any
+    other file, so that none is taken for one.
+    """
 
     path: Path
     option: str
     kind: str
-    is_earlier: Check
+    is_earlier: Check | None
 
     def __str__(self) -> str:
         return f"{self.option} {self.path}"
@@ -52,9 +58,8 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[str | Path | int],
         if read.hold(output.path):
             raise UsageError(f"{output}: this is also an input, and would be lost: name another file, or add --force")
         if not may_replace(output):
-            raise UsageError(
-                f"{output}: there is a file that is not {output.kind} of an earlier run: name another file, or add --force"
-            )
+            what = f"a file that is not {output.kind} of an earlier run" if output.is_earlier else "a file already"
+            raise UsageError(f"{output}: there is {what}: name another file, or add --force")
 
 
 def check_folders(folders: Sequence[Path], inputs: Sequence[Path], *, force: bool = False) -> None:
@@ -101,7 +106,12 @@ def name_place(path: Path) -> object:
 
 
 def may_replace(output: Output) -> bool:
-    """Whether nothing is lost: no such file, an empty one, or an earlier output; writing tells of what is none."""
+    """Whether nothing is lost: no such file, an empty one, an earlier output, or one that is open already, as /dev/stdout.
+
+    Writing tells of what is no file.
+    """
+    if find_open(output.path) is not None:
+        return True
     try:
         if not stat.S_ISREG(output.path.stat().st_mode):
             return True
@@ -109,7 +119,7 @@ def may_replace(output: Output) -> bool:
         return True
     with suppress(OSError), output.path.open("rb") as file:
         head = file.read(HEAD)
-        return not head or output.is_earlier(head)
+        return not head or (output.is_earlier is not None and output.is_earlier(head))
     return False
 
 
@@ -129,17 +139,55 @@ def begins_table(*columns: str) -> Check:
     return lambda head: any(tuple(row[: len(columns)]) == columns for row in read_rows(head))
 
 
+def holds_table(*columns: str) -> Check:
+    """CSV whose header is these columns."""
+    return lambda head: read_rows(head) == [list(columns)]
+
+
 def begins_json(*keys: str, opening: str = "{") -> Check:
-    r"""JSON that begins with an object of these keys; opening: what stands before the first key, as "[{"; [] is empty."""
-    begin = re.compile(r"\s*".join(["\ufeff?", *map(re.escape, opening), '"']))
+    """JSON that begins with an object that has these fields, and maybe others. opening: as of `read_fields`; [] is empty."""
+    return lambda head: is_empty_array(head, opening) or {*keys} <= read_fields(head, opening)
 
-    def check(head: bytes) -> bool:
-        text = head.decode("utf-8", "replace")
-        if opening[0] == "[" and re.fullmatch(r"\s*\[\s*\]\s*", text):
-            return True
-        return begin.match(text) is not None and all(re.search(rf'"{re.escape(key)}"\s*:', text) for key in keys)
 
-    return check
+def holds_json(*fields: Collection[str], also: Collection[str] = (), opening: str = "{") -> Check:
+    """JSON that begins with an object of just these fields, or of those. also: what it may have besides; [] is empty."""
+    known = [{*names} for names in fields]
+    return lambda head: is_empty_array(head, opening) or read_fields(head, opening) - {*also} in known
+
+
+def is_empty_array(head: bytes, opening: str) -> bool:
+    """An array of nothing, where an array is looked for."""
+    return opening[0] == "[" and re.fullmatch(rb"(?:\xef\xbb\xbf)?\s*\[\s*\]\s*", head) is not None
+
+
+TOKENS = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[\[{}\]"]', re.DOTALL)  # a text, maybe as a name; a bracket; a text cut off
+
+
+def read_fields(head: bytes, opening: str = "{") -> set[str]:
+    """The names of the fields of the object that JSON begins with, not of those within; none where it begins otherwise.
+
+    opening: what stands before the first name, as "[{". Of an object that goes on behind these bytes, those that are in them.
+    """
+    text = head.decode("utf-8", "replace")
+    begin = re.match(r"\s*".join(["\ufeff?", *map(re.escape, opening)]), text)
+    names = () if begin is None else list_names(text, begin.end() - 1)
+    with suppress(ValueError):  # of a name that is no JSON
+        return {str(json.loads(name)) for name in names}
+    return set()
+
+
+def list_names(text: str, place: int) -> Iterator[str]:
+    """The names of the fields of the object that begins at this place, as they are written."""
+    depth = 0
+    for token in TOKENS.finditer(text, place):
+        if token[0] == '"':
+            return
+        if token[1] is None:
+            depth += 1 if token[0] in "[{" else -1
+            if not depth:
+                return
+        elif token[2] and depth == 1:
+            yield token[1]
 
 
 def is_safetensors(head: bytes) -> bool:

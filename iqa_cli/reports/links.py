@@ -16,7 +16,13 @@ def find_folder(page: Path) -> Path:
 
 
 def link_photo(path: str, folder: Path) -> str:
-    """The relative URL of a file from a page in a folder; bytes that are no UTF-8 are spelt as the bytes they are."""
+    """The relative URL of a file from a page in a folder; bytes that are no UTF-8 are spelt as the bytes they are.
+
+    Empty for what is no file and has a name as URLs and what is in archives have, or one that goes up, as may be in an archive:
+    it would lead nowhere, or to another file.
+    """
+    if (os.pardir in Path(path).parts or "://" in path or "::" in path) and not os.path.lexists(path):
+        return ""
     head, name = os.path.split(path)
     return quote(os.fsencode(os.path.join(relate_folder(head, str(folder)), name)))  # noqa: PTH118
 

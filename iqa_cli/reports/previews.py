@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from iqa_cli.errors import DataError
+from iqa_cli.errors import WriteError
 from iqa_cli.records import ScoreRecord
 
 
@@ -32,7 +32,7 @@ class PreviewSpool:
             self.file.close()
 
     def keep(self, record: ScoreRecord) -> ScoreRecord:
-        """The record without its preview, which is kept here. Raises DataError."""
+        """The record without its preview, which is kept here. Raises WriteError."""
         if record.preview is None:
             return record
         try:
@@ -40,13 +40,13 @@ class PreviewSpool:
             self.file.seek(self.size)
             self.file.write(record.preview)
         except OSError as error:
-            raise DataError(f"cannot keep the previews for the report: {error.strerror}") from error
+            raise WriteError(f"cannot keep the previews for the report: {error.strerror}") from error
         self.places[record.path] = self.size, len(record.preview)
         self.size += len(record.preview)
         return replace(record, preview=None)
 
     def read(self, path: str) -> bytes:
-        """The preview of a photo; empty where it has none. Raises DataError."""
+        """The preview of a photo; empty where it has none. Raises WriteError."""
         start, length = self.places.get(path, (0, 0))
         if self.file is None or not length:
             return b""
@@ -54,7 +54,7 @@ class PreviewSpool:
             self.file.seek(start)
             return self.file.read(length)
         except OSError as error:  # what was written last may only now find no room
-            raise DataError(f"cannot keep the previews for the report: {error.strerror}") from error
+            raise WriteError(f"cannot keep the previews for the report: {error.strerror}") from error
 
 
 def open_unnamed(folder: Path) -> IO[bytes]:

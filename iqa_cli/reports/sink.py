@@ -59,9 +59,7 @@ class ReportSink:
         self.records.append(self.previews.keep(record))
 
     def finish(self, *remarks: str) -> None:
-        """Write the page, whole after each write, unless there is no record. Raises as `Target.write` does."""
-        if not self.records:
-            return
+        """Write the page, whole after each write, be it that there is no record. Raises as `Target.write` does."""
         drawn = [place for place, record in enumerate(self.records) if record.path in self.previews.places]
         drawn.sort(key=lambda place: self.records[place].score or 0.0)  # as the page begins, whose first are then soon there
         data = {
@@ -94,13 +92,17 @@ def identify(records: Iterable[ScoreRecord]) -> str:
 
 @contextmanager
 def open_report(path: Path, previews: PreviewSpool, wording: Wording = PLAIN) -> Iterator[ReportSink]:
-    """A sink that is a page; written when the block ends, however it ends. Raises DataError where it cannot be."""
+    """A sink that is a page; written when the block ends; where that fails, of the records so far, if there are any.
+
+    Raises WriteError where it cannot be.
+    """
     with open_target(path) as target:
         sink = ReportSink(target, previews, find_folder(path), wording)
         try:
             yield sink
         except BaseException:
-            sink.finish("The run was cut short: not all photos are here.")
+            if sink.records:
+                sink.finish("The run was cut short: not all photos are here.")
             raise
         sink.finish()
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from iqa_cli.errors import UsageError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.files.atomic import STDOUT, Target, WholeFile, open_target
-from iqa_cli.files.outputs import Check, Output, begins_json, may_replace, read_rows
+from iqa_cli.files.outputs import Check, Output, holds_json, holds_table, may_replace, read_rows
 from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, REASON_COLUMNS, Reason, ScoreRecord, Status
 
 Value = str | float | int | bool | tuple[str, ...] | None
@@ -34,7 +34,7 @@ DECIMALS = {"score": 2, "percentile": 1, "uncertainty": 1, "native_detail": 1, "
 
 
 class Sink(Protocol):
-    """Takes records. Without any, nothing is written at all."""
+    """Takes records. One that writes a format has a `finish`, too, which writes what stands for none where none came."""
 
     def write(self, record: ScoreRecord) -> None:
         """Add a record. Raises as `Target.write` does."""
@@ -144,9 +144,13 @@ class CsvSink:
         self.target.write(self.before + encode_csv(format_record(record, self.columns).values()))
         self.before = b""
 
+    def finish(self) -> None:
+        """The header, where no line has brought it."""
+        self.target.write(self.before)
+
 
 class JsonlSink:
-    """A JSON object a line."""
+    """A JSON object a line; without any, nothing."""
 
     def __init__(self, target: Target, columns: Columns = COLUMNS) -> None:
         self.target, self.columns = target, columns
@@ -154,6 +158,10 @@ class JsonlSink:
     def write(self, record: ScoreRecord) -> None:
         """One line."""
         self.target.write(encode_json(describe_record(record, self.columns)) + b"\n")
+
+    def finish(self) -> None:
+        """Nothing more, be it that there is no line."""
+        self.target.write(b"")
 
 
 class JsonSink:
@@ -168,6 +176,11 @@ class JsonSink:
         self.target.write(self.before + encode_json(describe_record(record, self.columns)), tail=b"\n]\n")
         self.before = b",\n"
 
+    def finish(self) -> None:
+        """An array of nothing, where there is no element."""
+        if self.before == b"[\n":
+            self.target.write(b"[]\n")
+
 
 class PathSink:
     """The paths of images that have a score, each with an end; bytes that are no UTF-8 are as they are."""
@@ -180,8 +193,12 @@ class PathSink:
         if record.status is Status.OK:
             self.target.write(os.fsencode(record.path) + self.end)
 
+    def finish(self) -> None:
+        """Nothing more, be it that there is no path."""
+        self.target.write(b"")
 
-SINKS: dict[str, Callable[[Target, Columns], Sink]] = {
+
+SINKS: dict[str, Callable[[Target, Columns], CsvSink | JsonlSink | JsonSink | PathSink]] = {
     "csv": CsvSink,
     "jsonl": JsonlSink,
     "json": JsonSink,
@@ -201,22 +218,29 @@ def is_row(head: bytes, columns: Columns) -> bool:
 
 def is_table(head: bytes) -> bool:
     """CSV of records, with a header or without."""
-    return any(read_rows(head) == [list(columns)] or is_row(head, columns) for columns in ALL_COLUMNS)
+    return any(is_same_table(head, "csv", columns) for columns in ALL_COLUMNS)
 
 
 def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
     """Whether records of these columns, and of no more, may follow; kind: csv or jsonl."""
     if kind == "csv":
-        return read_rows(head) == [list(columns)] or is_row(head, columns)
-    line = head.partition(b"\n")[0].decode("utf-8", "replace")
-    found = {name for name in (*DETAIL_COLUMNS, *GROUP_COLUMNS, *REASON_COLUMNS) if f'"{name}":' in line}
-    return KINDS[kind][1](head) and found == {*columns} - {*COLUMNS}
+        return holds_table(*columns)(head) or is_row(head, columns)
+    return holds_json(list_fields(columns), also=OTHER_FIELDS)(head)
+
+
+WATCHED = ("bytes", "modified")  # fields that `iqa watch` adds
+OTHER_FIELDS = ("path_base64", *WATCHED)  # that some objects have, and others have not
+
+
+def list_fields(columns: Columns) -> Columns:
+    """The fields of each record in JSON."""
+    return columns + ("reason_values",) * ("reasons" in columns)
 
 
 KINDS: dict[str, tuple[str, Check]] = {
     "csv": ("CSV of scores", is_table),
-    "jsonl": ("JSON Lines of scores", begins_json(*COLUMNS)),
-    "json": ("a JSON array of scores", begins_json(*COLUMNS, opening="[{")),
+    "jsonl": ("JSON Lines of scores", holds_json(*map(list_fields, ALL_COLUMNS), also=OTHER_FIELDS)),
+    "json": ("a JSON array of scores", holds_json(*map(list_fields, ALL_COLUMNS), also=OTHER_FIELDS, opening="[{")),
 }
 """What an earlier output of each format is, in words, and how it is told."""
 
@@ -253,6 +277,7 @@ def open_sinks(
 ) -> Iterator[Sink]:
     """All of the outputs named, format (a key of SINKS) -> path, as one sink; complete when the block ends, however it ends.
 
+    Where it ends well without a record, they say that there is none; where it fails before the first, they stay as they were.
     header: of CSV. append: to what the files hold. Raises UsageError where two outputs are the same file or one cannot be
     appended to, DataError where one cannot be written.
     """
@@ -269,4 +294,6 @@ def open_sink(kind: str, path: Path, columns: Columns, *, header: bool, append: 
     make = partial(open_appended, kind=kind, columns=columns) if append else WholeFile
     with open_target(path, make) as target:
         begun = isinstance(target, AppendedFile) and target.begun > 0
-        yield CsvSink(target, columns, header=header and not begun) if kind == "csv" else SINKS[kind](target, columns)
+        sink = CsvSink(target, columns, header=header and not begun) if kind == "csv" else SINKS[kind](target, columns)
+        yield sink
+        sink.finish()

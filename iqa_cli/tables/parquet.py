@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -16,12 +16,13 @@ from iqa_cli.files.atomic import SealedFile, Target, open_target
 from iqa_cli.files.outputs import Output
 from iqa_cli.records import COLUMNS, ScoreRecord
 from iqa_cli.remote.names import split_key, split_member
-from iqa_cli.scoring.writers import DECIMALS, Columns, Sink, clean, round_record
+from iqa_cli.scoring.writers import ALL_COLUMNS, DECIMALS, Columns, Sink, clean, round_record
 
 GROUP = 10_000  # rows that are held, and written together
 MAGIC = b"PAR1"
 FACTS = b"iqa"  # under which facts about the rows are kept in the schema
 KIND = "Parquet of scores"
+ADDED = ("model_sha256", "shard", "key", "path_base64")  # columns besides those of every output
 Row = Mapping[str, Any]
 
 
@@ -46,7 +47,7 @@ def score_schema(columns: Columns = COLUMNS) -> Any:
         **dict.fromkeys({"width", "height", "rank_in_group"} & set(columns), pixels),
         **dict.fromkeys({"best_of_group"} & set(columns), pa.bool_()),
         **dict.fromkeys({"reasons"} & set(columns), pa.list_(text)),
-        **dict.fromkeys(("model_sha256", "shard", "key", "path_base64"), text),
+        **dict.fromkeys(ADDED, text),
     }
     return pa.schema(list(types.items()))
 
@@ -83,7 +84,10 @@ class TargetFile(io.RawIOBase):
 
 
 class ParquetSink:
-    """Rows, in groups, and at the end what makes them a file. describe: a record as a row; None: it has none."""
+    """Rows, in groups, and at the end what makes them a file. describe: a record as a row; None: it has none.
+
+    Without any rows, nothing is written before `finish`.
+    """
 
     def __init__(self, target: Target, schema: Any, describe: Callable[[ScoreRecord], Row | None]) -> None:
         self.target, self.schema, self.describe = target, schema, describe
@@ -99,34 +103,39 @@ class ParquetSink:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write what is held, be it nothing: then what begins a file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self.writer is None:
             self.writer = pq.ParquetWriter(pa.PythonFile(TargetFile(self.target), mode="w"), self.schema, compression="zstd")
-        self.writer.write_table(pa.Table.from_pylist(self.held, self.schema))
+        if self.held:
+            self.writer.write_table(pa.Table.from_pylist(self.held, self.schema))
         self.held = []
 
-    def close(self) -> None:
-        """Write the rest and the end; without any rows, nothing."""
-        if self.held:
-            self.flush()
-        if self.writer is not None:
-            self.writer.close()
-            if isinstance(self.target, SealedFile):
-                self.target.seal()
+    def finish(self) -> None:
+        """Write the rest and the end. Raises as `Target.write` does."""
+        self.flush()
+        self.writer.close()
+        if isinstance(self.target, SealedFile):
+            self.target.seal()
 
 
 @contextmanager
 def open_table(path: Path, schema: Any, describe: Callable[[ScoreRecord], Row | None]) -> Iterator[Sink]:
-    """A Parquet file of records, complete when the block ends, however it ends. Raises DataError where it cannot be written."""
+    """A Parquet file of records, complete when the block ends; where that fails, with the rows so far, if there are any.
+
+    Raises WriteError where it cannot be written.
+    """
     with open_target(path, SealedFile) as target:
         sink = ParquetSink(target, schema, describe)
         try:
             yield sink
-        finally:
-            sink.close()
+        except BaseException:
+            if sink.held or sink.writer is not None:
+                sink.finish()
+            raise
+        sink.finish()
 
 
 @contextmanager
@@ -207,16 +216,18 @@ def extend_table(path: Path, target: Target, key: str, columns: Mapping[str, str
         raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
 
-def list_parquet(path: Path, option: str = "--parquet", first: str = "path") -> Output:
-    """A Parquet file as `outputs.check_outputs` wants it. first: the column that an earlier one of this kind begins with."""
+EARLIER = tuple((*columns, *ADDED) for columns in ALL_COLUMNS)
+
+
+def list_parquet(path: Path, option: str = "--parquet", earlier: Collection[Columns] = EARLIER) -> Output:
+    """A Parquet file as `outputs.check_outputs` wants it. earlier: columns that one of this kind may have, and no more."""
 
     def is_earlier(head: bytes) -> bool:
         if not head.startswith(MAGIC):
             return False
         try:
-            columns = read_columns(path)
+            return tuple(read_columns(path)) in earlier
         except DataError:
             return False
-        return columns[:1] == [first] and {*COLUMNS[1:], "model_sha256"} <= set(columns)
 
     return Output(path, option, KIND, is_earlier)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import SealedFile, open_target
-from iqa_cli.files.outputs import Output, may_replace
-from iqa_cli.records import ScoreRecord
+from iqa_cli.files.outputs import Output, identify, may_replace
+from iqa_cli.records import COLUMNS, ScoreRecord
 from iqa_cli.remote.names import ARCHIVE, is_url, path_of, split_key, split_member
-from iqa_cli.scoring.writers import Sink, encode_json, round_record
+from iqa_cli.scoring.writers import Columns, Sink, describe_record, encode_json
 from iqa_cli.tables.parquet import TargetFile, list_parquet, open_parquet
 
 OPTION = "--shard-scores"
 JSON_OPTION = "--shard-json"
 JSON_ENDING = "iqa.json"
+Admits = Callable[[ScoreRecord], bool]
 
 
 def name_stem(shard: str) -> str:
@@ -27,23 +30,27 @@ def name_stem(shard: str) -> str:
     return Path(path_of(shard)).name.rpartition(".")[0].removesuffix(".tar")
 
 
-def name_side_file(shard: str) -> Path:
-    """Where the scores of a shard go: 00000.scores.parquet beside 00000.tar. Raises DataError for one elsewhere."""
+def name_side_file(shard: str) -> Path | None:
+    """Where the scores of a shard go: 00000.scores.parquet beside 00000.tar; None where there is no such folder.
+
+    Raises DataError for one elsewhere.
+    """
     if is_url(shard):
         raise DataError(f"{OPTION}: {shard}: only beside shards on this machine can be written: use --parquet FILE")
-    return Path(shard).with_name(f"{name_stem(shard)}.scores.parquet")
+    path = Path(shard).with_name(f"{name_stem(shard)}.scores.parquet")
+    return path if os.path.isdir(path.parent) else None  # noqa: PTH112  # which a Path may not be allowed to say
 
 
 def list_json_tar(path: Path) -> Output:
-    """A tar of scores as `outputs.check_outputs` wants it: one whose first file is of scores."""
+    """A tar of scores as `outputs.check_outputs` wants it: one whose files are all of scores, or that is empty."""
 
     def is_earlier(head: bytes) -> bool:
         try:
-            with tarfile.open(fileobj=io.BytesIO(head)) as archive:
-                first = archive.next()
-        except tarfile.TarError:
+            with tarfile.open(path, "r:") as archive:
+                names = archive.getnames()
+        except (tarfile.TarError, OSError, ValueError):
             return False
-        return first is not None and first.name.endswith(f".{JSON_ENDING}")
+        return all(name.endswith(f".{JSON_ENDING}") for name in names) if names else head == bytes(tarfile.RECORDSIZE)
 
     return Output(path, JSON_OPTION, "a tar of scores", is_earlier)
 
@@ -51,19 +58,22 @@ def list_json_tar(path: Path) -> Output:
 class ShardSink:
     """Writes each shard's records into a file of its own, as the shards come one after the other.
 
-    name: the file for a shard, raises DataError where there can be none; known: it as an output; make: what writes it.
-    force: files of other kinds may be replaced.
+    name: the file for a shard, None where it has none, raises DataError where there can be none; known: it as an output; make:
+    what writes it.
+    admits: whether a record is written; a shard of which none is has its file all the same. force: files of other kinds may be
+    replaced.
     """
 
     def __init__(
         self,
-        name: Callable[[str], Path],
+        name: Callable[[str], Path | None],
         known: Callable[[Path], Output],
         make: Callable[[Path], AbstractContextManager[Sink]],
         *,
+        admits: Admits,
         force: bool,
     ) -> None:
-        self.name, self.known, self.make, self.force = name, known, make, force
+        self.name, self.known, self.make, self.admits, self.force = name, known, make, admits, force
         self.shard: str | None = None
         self.done: set[Path] = set()
         self.opened = ExitStack()
@@ -76,9 +86,11 @@ class ShardSink:
             return
         shard = record.path if inside is None else inside[0]
         if shard != self.shard:
-            self.close()
-            self.shard, self.sink = shard, self.opened.enter_context(self.make(self._check(self.name(shard))))
-        if self.sink is not None:
+            self.opened.close()
+            self.shard, self.sink = shard, None
+            path = self.name(shard)
+            self.sink = None if path is None else self.opened.enter_context(self.make(self._check(path)))
+        if self.sink is not None and self.admits(record):
             self.sink.write(record)
 
     def _check(self, path: Path) -> Path:
@@ -91,26 +103,30 @@ class ShardSink:
         self.done.add(path)
         return path
 
-    def close(self) -> None:
-        """Complete the file of the last shard."""
-        self.opened.close()
-        self.sink = None
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Complete the file of the last shard, as far as it goes."""
+        self.opened.__exit__(*error)
 
 
 class JsonTarSink:
     """A file KEY.iqa.json an image. sha256: of the model's weights."""
 
-    def __init__(self, archive: tarfile.TarFile, sha256: str) -> None:
-        self.archive, self.sha256 = archive, sha256
+    def __init__(self, archive: tarfile.TarFile, sha256: str, columns: Columns) -> None:
+        self.archive, self.sha256, self.columns = archive, sha256, columns
         self.names: set[str] = set()
+        self.failed = False  # whether something is wrong with the shard itself
 
     def write(self, record: ScoreRecord) -> None:
         """One file; none of what is wrong with the shard itself, which has no key. Raises as the target of the tar does."""
         inside = split_member(record.path)
         if inside is None:
+            self.failed = True
             return
         key, ending = split_key(inside[1])
-        values = {**round_record(record), "model_sha256": self.sha256, "shard": inside[0], "key": key}
+        values = {**describe_record(record, self.columns), "model_sha256": self.sha256, "shard": inside[0], "key": key}
         data = encode_json(values) + b"\n"
         info = tarfile.TarInfo(self._name(key, ending))
         info.size = len(data)
@@ -126,40 +142,46 @@ class JsonTarSink:
 
 
 @contextmanager
-def open_json_tar(path: Path, sha256: str) -> Iterator[Sink]:
-    """A tar of scores, complete when the block ends, however it ends. Raises DataError."""
+def open_json_tar(path: Path, sha256: str, columns: Columns) -> Iterator[Sink]:
+    """A tar of scores, complete when the block ends; where that or the shard fails, with what there is, if there is anything.
+
+    Raises DataError.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{JSON_OPTION} {path.parent}: cannot be made: {error.strerror}") from error
     with open_target(path, SealedFile) as target:
         archive = tarfile.open(fileobj=TargetFile(target), mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115  # closed below
-        sink = JsonTarSink(archive, sha256)
+        sink, whole = JsonTarSink(archive, sha256, columns), False
         try:
             yield sink
+            whole = not sink.failed
         finally:
             archive.close()
-            if isinstance(target, SealedFile) and sink.names:
+            if isinstance(target, SealedFile) and (whole or sink.names):
                 target.seal()
 
 
 @contextmanager
-def open_side_files(sha256: str, *, force: bool) -> Iterator[Sink]:
-    """Side files beside local shards, each complete when the next begins or the block ends, however it ends."""
-    known, make = partial(list_parquet, option=OPTION), partial(open_parquet, sha256=sha256)
-    with closing(ShardSink(name_side_file, known, make, force=force)) as sink:
+def open_side_files(sha256: str, admits: Admits, columns: Columns = COLUMNS, *, force: bool) -> Iterator[Sink]:
+    """Side files beside local shards, each complete when the next begins or the block ends. admits: as of `ShardSink`."""
+    known, make = partial(list_parquet, option=OPTION), partial(open_parquet, sha256=sha256, columns=columns)
+    with ShardSink(name_side_file, known, make, admits=admits, force=force) as sink:
         yield sink
 
 
 @contextmanager
-def open_json_tars(folder: Path, sha256: str, *, force: bool) -> Iterator[Sink]:
+def open_json_tars(folder: Path, sha256: str, admits: Admits, columns: Columns = COLUMNS, *, force: bool) -> Iterator[Sink]:
     """Tars of KEY.iqa.json in a folder, a shard's under its name, complete in the same way."""
 
     def name(shard: str) -> Path:
         path = folder / f"{name_stem(shard)}.tar"
-        if path.exists() and not is_url(shard) and path.samefile(shard):
+        here = identify(path)
+        if here is not None and not is_url(shard) and here == identify(shard):
             raise DataError(f"{JSON_OPTION} {folder}: {path} is the shard itself, and would be lost: name another folder")
         return path
 
-    with closing(ShardSink(name, list_json_tar, partial(open_json_tar, sha256=sha256), force=force)) as sink:
+    make = partial(open_json_tar, sha256=sha256, columns=columns)
+    with ShardSink(name, list_json_tar, make, admits=admits, force=force) as sink:
         yield sink

@@ -1,14 +1,18 @@
 """What whole files promise about what killed runs leave behind: it goes, and nothing else does. Bytes are in test_writers."""
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from in_process import environment
 
-from iqa_cli.files.atomic import open_target
+from iqa_cli.errors import WriteError
+from iqa_cli.files.atomic import SealedFile, is_stream, open_target
 
 
 def write_whole(path: Path) -> None:
@@ -78,3 +82,95 @@ def test_rivals_take_nothing_from_each_other(tmp_path: Path) -> None:
     assert [rival.communicate(timeout=300)[1] for rival in rivals] == [b""] * 3
     assert (tmp_path / "out.csv").read_bytes() in (letter * 1000 for letter in (b"a", b"b", b"c"))
     assert list(tmp_path.iterdir()) == [tmp_path / "out.csv"]
+
+
+# ---- what is a file, and what is a stream ----
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder below /dev that is on a disk of its own, as any other."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("needs /dev/shm")
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def fail_at_once(path: Path) -> None:
+    with open_target(path):
+        raise ZeroDivisionError
+
+
+def test_a_file_below_dev_is_a_file(shared: Path) -> None:
+    path = shared / "out.csv"
+    assert not is_stream(path)
+    write_whole(path)
+    assert not is_stream(path)
+    with pytest.raises(ZeroDivisionError):
+        fail_at_once(path)
+    assert path.read_bytes() == b"whole"
+    assert list(shared.iterdir()) == [path]
+
+
+def test_devices_pipes_and_sockets_are_streams_and_files_are_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "stdout").symlink_to("/dev/stdout")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(os.path.relpath(tmp_path / "socket"))
+        for name in ("fifo", "null", "stdout", "socket", "/dev/null", "/dev/full", "/dev/stdout", "/dev/fd/1"):
+            assert is_stream(tmp_path / name), name
+        for name in ("file", "link", "circle", "new", ".", "no/such/folder", "file/below", "nul\0", "/dev/new"):
+            assert not is_stream(tmp_path / name), name
+
+
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/thread-self/fd/{}"])
+def test_an_open_file_is_written_where_it_stands_and_not_replaced(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out"
+    with path.open("wb", buffering=0) as file:
+        file.write(b"before\n")
+        state = path.stat()
+        opened = Path(name.format(file.fileno()))
+        if not opened.parent.exists():
+            pytest.skip("not of this system")
+        (tmp_path / "link").symlink_to(opened)
+        for named in (opened, tmp_path / "link"):
+            assert is_stream(named)
+            write_whole(named)
+        file.write(b"\nafter\n")
+    assert path.read_bytes() == b"before\nwholewhole\nafter\n"
+    assert path.stat().st_ino == state.st_ino
+    with pytest.raises(WriteError):
+        write_whole(opened)  # which is closed by now
+
+
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
+def test_an_open_pipe_is_written_to(name: str) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader:
+        write_whole(Path(name.format(writing)))
+        os.close(writing)
+        assert reader.read() == b"whole"
+
+
+def test_a_write_of_nothing_makes_an_empty_file_and_none_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    write_whole(path)
+    with open_target(path):
+        pass
+    assert path.read_bytes() == b"whole"
+    with open_target(path, SealedFile) as target:
+        target.write(b"half")
+    assert path.read_bytes() == b"whole"
+    with open_target(path) as target:
+        target.write(b"")
+    assert path.read_bytes() == b""
+    write_whole(path)
+    with open_target(path, SealedFile) as target:
+        assert isinstance(target, SealedFile)
+        target.seal()
+    assert path.read_bytes() == b""
+    assert list(tmp_path.iterdir()) == [path]

@@ -20,6 +20,7 @@ from iqa_cli.files.outputs import (
     begins_table,
     check_folders,
     check_outputs,
+    holds_json,
     is_card,
     is_onnx,
     is_plot,
@@ -28,13 +29,21 @@ from iqa_cli.files.outputs import (
 )
 from iqa_cli.models.card import WeightFile, write_card
 from iqa_cli.options import OwnRatings
-from iqa_cli.records import COLUMNS
+from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, GROUP_COLUMNS, REASON_COLUMNS
 from iqa_cli.scoring.writers import KINDS
 from iqa_cli.training.options import TrainingOptions
 
 HEADER = ",".join(COLUMNS)
 ROW = "a.jpg,50.00,50.0,,ok,,1,1,toy"
 OBJECT = json.dumps(dict.fromkeys(COLUMNS))
+
+
+def write_object(**more: object) -> str:
+    """A record as JSON, with other fields."""
+    return json.dumps(dict.fromkeys(COLUMNS) | more)
+
+
+WITH_ALL = write_object(**dict.fromkeys([*DETAIL_COLUMNS, *GROUP_COLUMNS, *REASON_COLUMNS, "reason_values"]))
 
 
 @pytest.fixture
@@ -262,6 +271,18 @@ def test_folders_are_the_same_by_any_name(tmp_path: Path) -> None:
         ("json", OBJECT, False),
         ("json", '[{"image": "a.jpg", "score": 4}]', False),
         ("json", "[1, 2]", False),
+        ("jsonl", WITH_ALL, True),
+        ("json", f"[{WITH_ALL}", True),
+        ("jsonl", write_object(path="a\ufffd.jpg", path_base64="Yf8="), True),
+        ("jsonl", write_object(bytes=1, modified=2.5), True),
+        ("jsonl", write_object(path='"label": {[', detail='\\"label\\":'), True),
+        ("jsonl", write_object(label="mine"), False),
+        ("json", f"[{write_object(label='mine')}]", False),
+        ("jsonl", json.dumps({"schema_version": 1, "values": dict.fromkeys(COLUMNS)}), False),
+        ("jsonl", json.dumps({"values": dict.fromkeys(COLUMNS)} | dict.fromkeys(COLUMNS[1:])), False),
+        ("jsonl", write_object(values={"a": [1, {"b": 2}]}), False),
+        ("jsonl", OBJECT[:-20], False),
+        ("jsonl", '{"' + "x" * 100, False),
     ],
 )
 def test_scores_are_told_from_other_files(kind: str, text: str, earlier: bool) -> None:
@@ -279,6 +300,11 @@ def test_other_kinds_are_told_by_their_first_bytes(model: Path, tmp_path: Path) 
     assert begins_table("a", "b")(b"a,b,c\n1,2,3\n")
     assert not begins_table("a", "b")(b"a\n")
     assert not begins_json("a")(b'{"b": 1}')
+    assert begins_json("a", "c")(b'{"a": {"b": ["}"]}, "c": 1, "d": 2}')
+    assert not begins_json("a", "b")(b'{"a": {"b": 1}}')
+    assert not begins_json("a", "b")(b'{"a": "\\"b\\": 1"}')
+    assert holds_json("ab", "a", also="c")(b'{"c": 1, "a": 2}')
+    assert not holds_json("ab", "a", also="c")(b'{"b": 1}')
     assert [output.path.name for output in list_model_files(tmp_path, "toy", "onnx", "-o")] == ["toy.onnx", "toy.json"]
 
 

@@ -118,6 +118,14 @@ def test_the_page_says_what_there_is(visit: Any) -> None:
     assert here.names() == ["one.jpg", "two.jpg", "three.jpg"]
 
 
+def test_a_page_of_no_photos_says_so(visit: Any) -> None:
+    here = visit([])
+    assert here.page.title() == "iqa: 0 photos"
+    assert "0" in here.text("#summary").split("\n")
+    assert here.text("#empty") == "Nothing to show: no photo is like this."
+    here.press("j", "Enter", " ", "c")
+
+
 def test_a_model_without_percentiles_has_none(visit: Any) -> None:
     here = visit([replace(record, percentile=None) for record in three()])
     assert here.page.locator(".tile .percentile").all_inner_texts() == [""] * 3

@@ -11,7 +11,9 @@ from urllib.parse import unquote
 import pytest
 from made import make_failure, make_jpeg, make_record, make_records, write_page
 
+from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import STDOUT
+from iqa_cli.files.outputs import may_replace
 from iqa_cli.records import ScoreRecord
 from iqa_cli.reports.links import find_folder, link_photo
 from iqa_cli.reports.previews import PreviewSpool
@@ -112,9 +114,28 @@ def test_a_run_that_is_cut_short_leaves_a_whole_page_that_says_so(tmp_path: Path
     assert len(read_previews(page)) == 1
 
 
-def test_without_records_there_is_no_page_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    assert not write_page(tmp_path / "r.html", []).exists()
+def test_a_run_that_fails_before_its_first_record_leaves_no_page_and_nothing_behind(tmp_path: Path) -> None:
+    def fail() -> Iterator[ScoreRecord]:
+        yield from ()
+        raise DataError("no images found")
+
+    with pytest.raises(DataError):
+        write_page(tmp_path / "r.html", fail())
     assert list(tmp_path.iterdir()) == []
+    before = write_page(tmp_path / "r.html", make_records(1)).read_bytes()
+    with pytest.raises(DataError):
+        write_page(tmp_path / "r.html", fail())
+    assert (tmp_path / "r.html").read_bytes() == before
+
+
+def test_a_page_of_no_records_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    write_page(tmp_path / "r.html", make_records(3))
+    page = write_page(tmp_path / "r.html", [])
+    assert read_data(page)["records"] == []
+    assert page.read_text().endswith("</body>\n</html>\n")
+    (output,) = list_report(page)
+    assert may_replace(output)
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_remarks_and_fields_that_come_later_are_in_the_page(tmp_path: Path) -> None:
@@ -161,6 +182,17 @@ def test_links_are_relative_to_the_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert link_photo(str(tmp_path / "photos" / "1.jpg"), tmp_path / "photos") == "./1.jpg"
     assert link_photo("photos/a/1.jpg", tmp_path / "out") == "../photos/a/1.jpg"
     assert link_photo("1.jpg", tmp_path) == "./1.jpg"
+    assert link_photo("a.zip::x/../../../1.jpg", tmp_path) == ""  # which no click may lead out of the archive
+
+
+@pytest.mark.parametrize("name", ["https://host/a b.jpg", "s3://bucket/a.jpg", "00000.tar::k.jpg", "s3://bucket/0.tar::k.jpg"])
+def test_what_is_no_file_has_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (record,) = read_data(write_page(tmp_path / "r.html", [make_record(name, 50.0)]))["records"]  # type: ignore[misc]
+    assert (record["path"], record["href"]) == (name, "")
+    if "/" not in name:
+        Path(name).touch()
+        assert unquote(link_photo(name, tmp_path)) == f"./{name}"
 
 
 def test_links_lead_to_the_photo_where_a_folder_is_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +219,7 @@ def test_a_page_on_stdout_links_from_the_current_folder(tmp_path: Path, monkeypa
     assert find_folder(STDOUT) == tmp_path
     assert find_folder(Path("/dev/stdout")) == tmp_path
     assert find_folder(Path("out/r.html")) == tmp_path / "out"
+    assert find_folder(Path("/dev/shm/r.html")) == Path("/dev/shm")
 
 
 # ---- what may be written over ----
@@ -195,6 +228,7 @@ def test_a_page_on_stdout_links_from_the_current_folder(tmp_path: Path, monkeypa
 def test_an_earlier_page_is_told_from_any_other(tmp_path: Path) -> None:
     page = write_page(tmp_path / "r.html", make_records(1))
     (output,) = list_report(page)
+    assert output.is_earlier is not None
     assert output.is_earlier(page.read_bytes())
     assert not output.is_earlier(b"<!doctype html>\n<title>Holidays</title>")
     assert list_report(STDOUT) == []

@@ -12,7 +12,7 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import PipeClosed, Stream
 from iqa_cli.files.outputs import check_outputs
 from iqa_cli.records import COLUMNS, GROUP_COLUMNS, GroupKind, GroupPlace, ScoreRecord, Status
-from iqa_cli.scoring.writers import SINKS, CsvSink, encode_csv, list_columns, list_outputs, open_sinks, round_record
+from iqa_cli.scoring.writers import KINDS, SINKS, CsvSink, encode_csv, list_columns, list_outputs, open_sinks, round_record
 
 GOOD = ScoreRecord("photos/a.jpg", Status.OK, "toy", 74.30449, 88.04999, width=4000, height=3000, uncertainty=12.36)
 BAD = ScoreRecord("b.jpg", Status.DAMAGED, "toy", detail='JPEG, "cut short"')
@@ -176,16 +176,63 @@ def test_an_error_keeps_the_records_so_far(tmp_path: Path, kind: str, error: typ
     assert list(tmp_path.iterdir()) == [path]
 
 
+def fail_at_once(kind: str, path: Path, error: type[BaseException]) -> None:
+    with open_sinks({kind: path}):
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, DataError, PipeClosed])
 @pytest.mark.parametrize("kind", SINKS)
-def test_without_records_there_is_no_file_and_an_older_one_stays(tmp_path: Path, kind: str) -> None:
+def test_where_a_run_fails_before_its_first_record_there_is_no_file_and_an_older_one_stays(
+    tmp_path: Path, kind: str, error: type[BaseException]
+) -> None:
     older = tmp_path / "older"
     older.write_text("older")
-    with open_sinks({kind: tmp_path / "new"}):
-        pass
-    with open_sinks({kind: older}):
-        pass
+    for path in (tmp_path / "new", older):
+        with pytest.raises(error):
+            fail_at_once(kind, path, error)
     assert older.read_text() == "older"
     assert list(tmp_path.iterdir()) == [older]
+
+
+EMPTY = {"csv": HEADER, "jsonl": b"", "json": b"[]\n", "paths": b"", "paths0": b""}
+
+
+@pytest.mark.parametrize("kind", SINKS)
+def test_a_whole_run_without_records_says_so_over_an_older_file(tmp_path: Path, kind: str) -> None:
+    older = tmp_path / "older"
+    older.write_text("older")
+    for path in (tmp_path / "new", older):
+        with open_sinks({kind: path}):
+            pass
+        assert path.read_bytes() == EMPTY[kind]
+        if kind in KINDS:
+            check_outputs(list_outputs({kind: path}), [])  # which is an earlier output
+    assert len(list(tmp_path.iterdir())) == 2
+    with open_sinks({kind: older}) as sink:
+        sink.write(GOOD)
+    assert older.read_bytes() == write_all(kind, GOOD).whole
+
+
+def test_without_a_header_no_records_are_no_bytes(tmp_path: Path) -> None:
+    with open_sinks({"csv": tmp_path / "out"}, header=False):
+        pass
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_where_no_records_are_added_what_is_there_stays(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out"
+    with open_sinks({kind: path}, append=True):
+        pass
+    assert path.read_bytes() == EMPTY[kind]
+    with open_sinks({kind: path}, append=True) as sink:
+        sink.write(GOOD)
+    before, state = path.read_bytes(), path.stat()
+    assert before == write_all(kind, GOOD).whole
+    with open_sinks({kind: path}, append=True):
+        pass
+    assert (path.read_bytes(), path.stat().st_ino) == (before, state.st_ino)
 
 
 def test_an_existing_file_is_replaced(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from conftest import Run, read_rows, wait_until
 from in_process import environment
 from shards import read_files, write_tar
 
+from iqa_cli.files.outputs import may_replace
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.tables.parquet import GROUP, open_parquet
+from iqa_cli.tables.parquet import GROUP, list_parquet, open_parquet
 
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the [parquet] extra")
 
@@ -96,9 +97,10 @@ def test_rows_are_written_in_groups(tmp_path: Path) -> None:
     assert len(column) == count
 
 
-def write_interrupted(path: Path) -> None:
+def write_interrupted(path: Path, *, at_once: bool = False) -> None:
     with open_parquet(path, SHA) as sink:
-        sink.write(ScoreRecord("a.jpg", Status.OK, "toy", 50.0, 40.0))
+        if not at_once:
+            sink.write(ScoreRecord("a.jpg", Status.OK, "toy", 50.0, 40.0))
         raise KeyboardInterrupt
 
 
@@ -107,9 +109,24 @@ def test_what_is_done_is_kept_when_a_run_ends_early_and_nothing_is_left_beside(t
     with pytest.raises(KeyboardInterrupt):
         write_interrupted(path)
     assert pq.read_table(path)["path"].to_pylist() == ["a.jpg"]
-    with open_parquet(tmp_path / "none.parquet", SHA):
-        pass
+    for name in ("none.parquet", "a.parquet"):
+        with pytest.raises(KeyboardInterrupt):
+            write_interrupted(tmp_path / name, at_once=True)
+    assert pq.read_table(path)["path"].to_pylist() == ["a.jpg"]
     assert [each.name for each in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_table_of_no_rows_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with open_parquet(path, SHA) as sink:
+        sink.write(ScoreRecord("a.jpg", Status.OK, "toy", 50.0, 40.0))
+    schema = pq.read_schema(path)
+    for each in (path, tmp_path / "new.parquet"):
+        with open_parquet(each, SHA):
+            pass
+        assert pq.read_table(each).num_rows == 0
+        assert pq.read_schema(each) == schema
+        assert may_replace(list_parquet(each))
 
 
 @pytest.mark.process
@@ -174,6 +191,14 @@ def test_only_an_earlier_table_is_written_over(iqa: Run, model: Path, photos: Pa
     assert iqa("score", photos, "-m", model, "--parquet", path).returncode == 2
     path.write_bytes(b"PAR1 but no more")
     assert iqa("score", photos, "-m", model, "--parquet", path).returncode == 2
+    for options in ((), ("--detail", "--explain")):
+        assert iqa("score", photos / "01.jpg", "-m", model, "--parquet", path, "--force", *options).returncode == 0
+        assert iqa("score", photos / "01.jpg", "-m", model, "--parquet", path).returncode == 0
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("label", pa.array(["mine"])), path)
+    labelled = path.read_bytes()
+    assert iqa("score", photos, "-m", model, "--parquet", path).returncode == 2
+    assert path.read_bytes() == labelled
     path.write_bytes(mine)
     assert iqa("score", photos, "-m", model, "--parquet", path, "--force").returncode == 0
     assert iqa("score", photos / "01.jpg", "-m", model, "--parquet", path).returncode == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqa_cli.cli.flags.shared import OUTPUT, STREAM, parse_output
-from iqa_cli.errors import UsageError
+from iqa_cli.errors import DataError, UsageError
+from iqa_cli.records import COLUMNS
+from iqa_cli.remote.names import ARCHIVE, is_archive, leads_out, split_member
 from iqa_cli.scoring.writers import Columns, Sink, SinkGroup
 
 if TYPE_CHECKING:
     from iqa_cli.cli.flags.score import OutputFlags
     from iqa_cli.files.outputs import Output
+    from iqa_cli.records import ScoreRecord
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,12 @@ class TableFlags:
         if self.parquet or self.shard_scores:
             need_pyarrow("--parquet" if self.parquet else "--shard-scores")
 
+    def check_shards(self, paths: Iterable[str]) -> None:
+        """Raises UsageError where files of shards are wanted, and none of these inputs is a shard."""
+        option = "--shard-scores" if self.shard_scores else "--shard-json"
+        if (self.shard_scores or self.shard_json) and not any(map(is_archive, paths)):
+            raise UsageError(f"{option}: no shard is named: name tars or zips, as DIR/*.tar, or write --parquet FILE")
+
     def list_outputs(self) -> list[Output]:
         """The files, as `outputs.check_outputs` wants them."""
         if not self.any:
@@ -97,22 +106,76 @@ class TableFlags:
         return [*tables, *([list_metadata(self.imagefolder)] if self.imagefolder else [])]
 
     @contextmanager
-    def open(self, find_sha256: Callable[[], str], columns: Columns, *, force: bool) -> Iterator[Sink]:
-        """All tables as one sink, complete when the block ends, however it ends. find_sha256: that of the model's weights."""
+    def open(self, find_sha256: Callable[[], str], columns: Columns) -> Iterator[Sink]:
+        """The tables of all records as one sink, complete when the block ends. find_sha256: that of the model's weights."""
         with ExitStack() as stack:
             sinks: list[Sink] = []
-            if self.any:
+            if self.files:
                 from iqa_cli.tables.imagefolder import open_metadata
                 from iqa_cli.tables.parquet import open_parquet
-                from iqa_cli.tables.shards import open_json_tars, open_side_files
 
                 sha256 = find_sha256()
                 if self.parquet:
                     sinks.append(stack.enter_context(open_parquet(self.parquet, sha256, columns)))
                 if self.imagefolder:
-                    sinks.append(stack.enter_context(open_metadata(self.imagefolder, sha256)))
-                if self.shard_scores:
-                    sinks.append(stack.enter_context(open_side_files(sha256, force=force)))
-                if self.shard_json:
-                    sinks.append(stack.enter_context(open_json_tars(self.shard_json, sha256, force=force)))
+                    sinks.append(stack.enter_context(open_metadata(self.imagefolder, sha256, columns)))
             yield SinkGroup(sinks)
+
+    @contextmanager
+    def open_shards(
+        self,
+        find_sha256: Callable[[], str],
+        admits: Callable[[ScoreRecord], bool],
+        columns: Columns = COLUMNS,
+        *,
+        force: bool,
+    ) -> Iterator[Sink]:
+        """The files of single shards as one sink, which takes every record. admits: whether one is written."""
+        with ExitStack() as stack:
+            sinks: list[Sink] = []
+            if self.shard_scores or self.shard_json:
+                from iqa_cli.tables.shards import open_json_tars, open_side_files
+
+                def admits_inside(record: ScoreRecord) -> bool:  # a tar of ours leads nobody out of where it is unpacked
+                    inside = split_member(record.path)
+                    return admits(record) and not (inside and leads_out(inside[1]))
+
+                sha256 = find_sha256()
+                if self.shard_scores:
+                    sinks.append(stack.enter_context(open_side_files(sha256, admits, columns, force=force)))
+                if self.shard_json:
+                    tars = open_json_tars(self.shard_json, sha256, admits_inside, columns, force=force)
+                    sinks.append(stack.enter_context(tars))
+            yield SinkGroup(sinks)
+
+
+class Strays:
+    """Counts images that have no place in the files of shards, where such are written.
+
+    admits: whether a record is written at all. kept: whether all records are written somewhere else, too.
+    """
+
+    def __init__(self, tables: TableFlags, admits: Callable[[ScoreRecord], bool], *, kept: bool) -> None:
+        self.tables, self.admits, self.kept = tables, admits, kept
+        self.outside = self.leading_out = 0
+
+    def write(self, record: ScoreRecord) -> None:
+        """Count one."""
+        if not (self.tables.shard_scores or self.tables.shard_json) or not self.admits(record):
+            return
+        inside = split_member(record.path)
+        self.outside += inside is None and not ARCHIVE.fullmatch(record.path)
+        self.leading_out += bool(self.tables.shard_json) and inside is not None and leads_out(inside[1])
+
+    def list_warnings(self) -> Iterator[str]:
+        """What is to be told of them."""
+        if self.outside:
+            where = "only the other outputs have them" if self.kept else "no output has them: add --csv or --parquet FILE"
+            yield f"images in no shard: {self.outside:,}; {where}"
+        if self.leading_out:
+            yield f"--shard-json: left out: {self.leading_out:,} whose name leads out of the archive"
+
+    @property
+    def exit_code(self) -> int:
+        """4 where a record that is wanted is not written."""
+        return DataError.exit_code if self.leading_out or (self.outside and not self.kept) else 0

@@ -14,7 +14,7 @@ function sumUp() {
     facts.push(["Middle half", `${quantile(scores, 0.25).toFixed(1)} to ${quantile(scores, 0.75).toFixed(1)}`]);
     facts.push(["Lowest, highest", `${scores[0].toFixed(1)}, ${scores.at(-1).toFixed(1)}`]);
   }
-  facts.push(["Model", show([...new Set(photos.map((photo) => photo.model))].join(", "))]);
+  if (photos.length) facts.push(["Model", show([...new Set(photos.map((photo) => photo.model))].join(", "))]);
   for (const [name, value, kind] of facts) {
     $("summary").append(make("div", { className: kind || "" }, make("dt", {}, name), make("dd", {}, value)));
   }
