@@ -10,6 +10,7 @@ import importlib
 import os
 import shlex
 import sys
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -68,6 +69,20 @@ COMMANDS = {
 """Command -> the function or the group that it is, in this package, and the first lines of its help."""
 
 
+class Command(TyperCommand):
+    """A command whose numbers are finite: ranges let nan through, and what is compared with it is never true."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What is left of the arguments. Raises BadParameter for nan and inf."""
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            for number in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(number, float) and not isfinite(number):
+                    raise typer.BadParameter(f"{number} is no finite number.", ctx=ctx, param=parameter)
+        return rest
+
+
 class Later(TyperCommand):
     """A command that is imported when it is called: the help of all of them needs its name and its first lines alone."""
 
@@ -82,9 +97,11 @@ def load_command(name: str) -> Any:
     module = importlib.import_module(f"iqa_cli.cli.{place}")
     found = getattr(module, called)
     if isinstance(found, typer.Typer):
+        for each in found.registered_commands:
+            each.cls = Command
         return typer.main.get_group(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name, epilog=getattr(module, "EXIT_CODES", None))(found)
+    alone.command(name, cls=Command, epilog=getattr(module, "EXIT_CODES", None))(found)
     return typer.main.get_command(alone)
 
 
@@ -167,6 +184,13 @@ def run_command() -> None:
         if isinstance(leaving.__context__, BrokenPipeError):  # Typer's own pages, as the help, end so
             leave_closed_pipe()
         raise
+    except FileNotFoundError:
+        if has_folder():
+            raise
+        from iqa_cli.cli.views import terminal
+
+        terminal.print_error("the current folder is not there any more, so no path in it can be found: go to another one")
+        sys.exit(DataError.exit_code)
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
@@ -174,6 +198,15 @@ def run_command() -> None:
 
         terminal.print_error(NO_THREADS)
         sys.exit(DataError.exit_code)
+
+
+def has_folder() -> bool:
+    """Whether the folder that this process is in is there."""
+    try:
+        os.getcwd()  # noqa: PTH109  # Path.cwd does the same
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def leave_closed_pipe() -> NoReturn:

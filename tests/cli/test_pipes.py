@@ -56,7 +56,7 @@ def test_a_file_called_dash_is_named_with_its_folder(iqa: Run, model: Path, phot
         (["--format", "csv", "--json", "x"], "--format is about stdout"),
         (["--format", "paths", "--no-header"], "--no-header is about CSV"),
         (["--min", "60", "--max", "50"], "no score is at least 60"),
-        (["--max", "nan"], "--max is a score"),
+        (["--max", "nan"], "Invalid value for '--max': nan is no finite number"),
     ],
 )
 def test_flags_that_do_not_go_together_are_usage(iqa: Run, tmp_path: Path, args: list[str], message: str) -> None:

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli.flags.shared import MODEL
+from iqa_cli.errors import UsageError
 from iqa_cli.server.limits import MEGABYTE, Limits
 
 SERVER, LIMITS = "Server", "Limits"  # panels of the help
 MAX_PIXELS = 100_000_000
+MAX_BODY = 1_000_000  # MB
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class LimitFlags:
     )
 
     def gather(self) -> Limits:
-        """Raises UsageError for a limit that lets nothing through."""
+        """Raises UsageError for a limit that lets nothing through, or is none."""
+        if self.max_body > MAX_BODY:
+            raise UsageError(f"--max-body is at most {MAX_BODY:,} MB, not {self.max_body:g}")
         return Limits(
             max_body=round(self.max_body * MEGABYTE),
             max_images=min(self.max_images, self.queue),
