@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache as cache_results
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -220,3 +221,12 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     files.mkdir(BUCKET)
     yield files
     files.rm(BUCKET, recursive=True)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder below /dev that is on a disk of its own, as any other."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("needs /dev/shm")
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)

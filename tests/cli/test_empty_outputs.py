@@ -3,9 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import Run, read_rows
@@ -26,15 +24,6 @@ def own(photos: Path, tmp_path: Path) -> Path:
     (tmp_path / "own").mkdir()
     shutil.copy(photos / "01.jpg", tmp_path / "own")
     return tmp_path / "own"
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder below /dev."""
-    if not os.access("/dev/shm", os.W_OK):
-        pytest.skip("needs /dev/shm")
-    with TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
 
 
 # ---- a run that chooses nothing ----

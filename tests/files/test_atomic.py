@@ -4,9 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from in_process import environment
@@ -85,15 +83,6 @@ def test_rivals_take_nothing_from_each_other(tmp_path: Path) -> None:
 
 
 # ---- what is a file, and what is a stream ----
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder below /dev that is on a disk of its own, as any other."""
-    if not os.access("/dev/shm", os.W_OK):
-        pytest.skip("needs /dev/shm")
-    with TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
 
 
 def fail_at_once(path: Path) -> None:
