@@ -50,7 +50,9 @@ def read_scores(path: Path) -> Iterator[Scored]:
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of a table, from its first letter on. Raises DataError."""
+    """The first bytes of a table, from its first letter on. Raises DataError, as for a pipe, which cannot be read again."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: no regular file, and a table is read more than once: write it into a file first")
     try:
         with path.open("rb") as file:
             return file.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -287,3 +287,17 @@ def test_shards_of_a_run_that_fails_midway_are_not_there(iqa: Run, model: Path, 
     write_tar(tmp_path / "2.tar", read_files(photos))
     assert iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path).returncode == 0
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["0.tar", "1.tar", "2.tar"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize(
+    "command",
+    [("filter", "pipe"), ("join", "pipe", "plain.csv", "--on", "path"), ("join", "plain.csv", "pipe", "--on", "path")],
+)
+def test_a_pipe_which_can_be_read_but_once_is_refused(iqa: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """As <(...) of a shell is: it would be waited for without end, or be empty."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "plain.csv").write_text("path,score\na.jpg,50\n")
+    done = iqa(*command, *(["--output", "o.csv"] if command[0] == "join" else []), cwd=tmp_path)
+    assert done.returncode == 4
+    assert b"pipe: no regular file" in done.stderr
