@@ -63,7 +63,7 @@ from iqa_cli.training.report import (
 from iqa_cli.training.run_folder import RunFolder
 from iqa_cli.training.state import Run
 
-PATHS = ("data_root", "labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
+PATHS = ("data_root", "own.labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
 """Options that name places on one machine, which a card has no use for."""
 
 KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network"}

@@ -181,6 +181,7 @@ def measure(model: Path, ratings: Path) -> Evaluation:
 
 def test_own_ratings_are_known_by_what_is_in_them(rated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = train(rated / "first" / "ratings.csv", tmp_path / "run")
+    assert str(rated) not in json.dumps(json.loads((model / "run.json").read_text())["training"]["options"])
     monkeypatch.chdir(rated / "first")
     same = measure(model, Path("ratings.csv"))
     assert (same.warning, same.protocol) == ("trained on these images", Protocol.ALL)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from iqa_cli.models.card import hash_file
 from iqa_cli.training.data.labeled import DIGITS, TrainingData
 from iqa_cli.training.options import TrainingOptions
 from iqa_cli.training.recipes import describe_options
@@ -30,7 +30,6 @@ def describe_run(options: TrainingOptions, data: TrainingData | None) -> dict[st
 def digest_file(path: str) -> str:
     """The begin of the SHA-256 of a file; the path itself of one that cannot be read, which whoever needs it says."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+        return hash_file(Path(path))[:DIGITS]
     except OSError:
         return path
