@@ -46,6 +46,15 @@ def test_an_enlarged_photo_has_the_pixels_of_the_small_one(detail: DetailModel, 
     assert large.scale > small.scale
 
 
+def test_enlarged_photos_have_the_pixels_of_the_small_ones_in_the_median(detail: DetailModel) -> None:
+    ratios = []
+    for name in PHOTOS:
+        rgb = read(name)
+        large = detail.measure(cv2.resize(rgb, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC))
+        ratios.append(large.effective_mp / detail.measure(rgb).effective_mp)
+    assert np.median(ratios) == pytest.approx(1, rel=0.1)
+
+
 @pytest.mark.parametrize("name", PHOTOS)
 def test_shaken_and_noisy_photos_have_less(detail: DetailModel, name: str) -> None:
     rgb = read(name)
