@@ -1,11 +1,12 @@
-"""`python -m iqa_cli` is `iqa`."""
+"""`python -m iqa_cli` is `iqa`. Ctrl-C ends it without a word from the first line on."""
 
 import os
+import signal
 
-try:
-    from iqa_cli.cli.entry import main
-except KeyboardInterrupt:  # before signals are in order
-    os._exit(130)
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # which an import may swallow, so that nothing ends
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from iqa_cli.cli.entry import main
 
 if __name__ == "__main__":
     main()

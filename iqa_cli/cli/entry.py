@@ -1,4 +1,4 @@
-"""Entry: the first thing that runs. Streams and signals are set in order before anything large is imported."""
+"""Entry: the first thing that runs. Signals and streams are set in order before anything large is imported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import os
 import sys
 
+from iqa_cli.cli import interrupts
+
 LOOK_ALIKES = {"\u2501": "=", "\u2500": "-", "\u2588": "#", "\u2591": ".", "\u00b1": "+-", "\u2026": ".", "\u2192": ">"}
 """What bars, signs and arrows become at a terminal that cannot show them."""
 
@@ -14,13 +16,11 @@ LOOK_ALIKES = {"\u2501": "=", "\u2500": "-", "\u2588": "#", "\u2591": ".", "\u00
 def main() -> None:
     """Run the command line and exit."""
     try:
-        open_missing_streams()
-        replace_unencodable()
-        from iqa_cli.cli import interrupts
-
-        interrupts.end_at_once()
-    except KeyboardInterrupt:  # before signals are in order
+        interrupts.end_at_once()  # before anything else is imported: an import may swallow what Python raises for Ctrl-C
+    except KeyboardInterrupt:
         os._exit(130)
+    open_missing_streams()
+    replace_unencodable()
     from iqa_cli.cli import app
 
     app.main()
