@@ -162,7 +162,7 @@ def choose_view_size(options: TrainingOptions, trial: Trial) -> TrainingOptions:
     if options.method != "distillation" or options.samples.view_size:
         return options
     crops = [find_model(name, BackendChoice.TORCH).card.crops for name in name_teachers(trial, options)]
-    sizes = [choose_crop_size(options.samples, each) or each.size for each in crops]
+    sizes = [choose_crop_size(options.samples, each, options.size) or each.size for each in crops]
     view_size = max([options.samples.crop_size or options.size, *sizes])
     return replace(options, samples=replace(options.samples, view_size=view_size))
 

@@ -122,14 +122,16 @@ def test_an_epoch_takes_only_views_with_teacher_predictions(network, paths, tmp_
         assert answered is None or batch.teacher.unique().tolist() == [view]
 
 
-@pytest.mark.parametrize(("crop_size", "sizes"), [(0, [128, 96, 64]), (96, [96, 64, 64])])
-def test_members_of_a_blend_see_in_the_cache_what_they_see_in_the_blend(paths, crop_size, sizes):
+@pytest.mark.parametrize(
+    ("size", "crop_size", "sizes"), [(160, 0, [128, 96, 64]), (128, 96, [96, 64, 64]), (160, 120, [96, 64, 64])]
+)
+def test_members_of_a_blend_see_in_the_cache_what_they_see_in_the_blend(paths, size, crop_size, sizes):
     torch.manual_seed(0)
     grey, dark = (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)
     members = [Member(CNN, 1, 0, grey, grey), Member(CNN, 1, 0, grey, grey, (64, 128)), Member(CNN, 1, 64, grey, dark)]
     crops = CropSpec(128, fit="whole", multiple=32, mean=grey, std=grey)
     blend = Blend(members, crops.multiple).eval()
-    dataset = see(paths, size=160, view_size=160, crop_size=crop_size)
+    dataset = see(paths, size=size, view_size=160, crop_size=crop_size)
     inputs = Teacher(blend, SimpleNamespace(crops=crops), torch.device("cpu")).list_inputs(dataset)
     seen = dataset.with_crops(crops)[0, 0].crops
     for number, (network, own) in enumerate(inputs):

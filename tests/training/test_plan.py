@@ -250,7 +250,10 @@ def test_a_student_s_views_are_as_large_as_its_teachers_want_them(data: Path) ->
     given = options(data, method="distillation", teachers=("qfm-iqm-lite", "qfm-iqm"), size=288)
     assert choose_view_size(given, trial).samples.view_size == 416
     assert choose_view_size(replace(given, teachers=("qfm-iqm-lite",), size=512), trial).samples.view_size == 512
-    assert choose_view_size(replace(given, samples=SampleOptions(crop_size=320)), trial).samples.view_size == 320
+    assert choose_view_size(replace(given, samples=SampleOptions(crop_size=320), size=416), trial).samples.view_size == 320
+    assert (
+        choose_view_size(replace(given, samples=SampleOptions(crop_size=224)), trial).samples.view_size == 320
+    )  # in proportion
     assert choose_view_size(replace(given, samples=SampleOptions(view_size=400)), trial).samples.view_size == 400
     assert choose_view_size(replace(given, method="qfm-iqm"), trial).samples.view_size == 0
     with pytest.raises(WeightsError, match="nobody: no such model"):

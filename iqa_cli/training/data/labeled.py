@@ -167,6 +167,14 @@ def choose_distortions(options: SampleOptions) -> dict[bool, list[str]]:
     return {False: chosen, True: always}
 
 
-def choose_crop_size(options: SampleOptions, crops: CropSpec) -> int:
-    """The size of training crops where it is set, and where a network with such an input takes any; 0: that of its input."""
-    return options.crop_size if crops.fit == "whole" else 0
+def choose_crop_size(options: SampleOptions, crops: CropSpec, size: int) -> int:
+    """The px of a side of the training crops of a network that takes any size, beside one whose input has the area size x size.
+
+    Both are in the proportion of the inputs, so that each network sees an image at the scale at which it scores. 0: that of its
+    input, where `crop_size` is not set or the network takes squares alone.
+    """
+    if crops.fit != "whole" or not options.crop_size:
+        return 0
+    if crops.size == size:
+        return options.crop_size
+    return crops.multiple * max(1, round(options.crop_size * crops.size / size / crops.multiple))

@@ -127,11 +127,8 @@ class CropDataset(Dataset[Batch]):
         return replace(self, targets=targets)
 
     def with_crops(self, crops: CropSpec) -> CropDataset:
-        """The same views, cut for another network; without targets.
-
-        One that sees whole images at any shape sees training crops of their own size, too.
-        """
-        size = choose_crop_size(self.options, crops)
+        """The same views, cut for another network; without targets."""
+        size = choose_crop_size(self.options, crops, self.scoring_crops.size)
         options = replace(self.options, view_size=self.options.view_size or self.crops.size, crop_size=size)
         return replace(self, scoring_crops=crops, options=options, targets=None)
 
