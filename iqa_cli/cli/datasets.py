@@ -8,7 +8,7 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.datasets import ComparisonFlags
-from iqa_cli.cli.flags.shared import DATA, DataRoot, OwnFlags, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import DATA, DataRoot, OwnFlags, WorkerFlags, spread
 from iqa_cli.errors import UsageError
 from iqa_cli.options import OWN, BackendChoice, refuse_repeated
 
@@ -75,7 +75,7 @@ def compare_datasets(
     sources: Annotated[list[str], typer.Argument(metavar="B...", help="Sets that might help.")],
     comparison: ComparisonFlags,
     own: OwnFlags,
-    runtime: RuntimeFlags,
+    runtime: WorkerFlags,
 ) -> None:
     """Would training on set B help for set A? The cosine of how features go with ratings in both, 1 for sets that agree.
 

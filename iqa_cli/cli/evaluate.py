@@ -16,7 +16,7 @@ from iqa_cli.cli.flags.evaluate import (
     gather_robustness,
     refuse_ratings,
 )
-from iqa_cli.cli.flags.shared import OwnFlags, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import BatchFlags, OwnFlags, spread
 from iqa_cli.errors import UsageError
 from iqa_cli.files.outputs import check_outputs, list_model_parts
 
@@ -28,7 +28,7 @@ EXIT_CODES = "Exit codes: 0 every image has a score, 1 some image has none, 2 us
 
 @spread
 def evaluate(
-    *, sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags, models: ModelFlags, runtime: RuntimeFlags
+    *, sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags, models: ModelFlags, runtime: BatchFlags
 ) -> None:
     """How well do scores agree with people? Measured on rated sets.
 
@@ -50,7 +50,7 @@ def evaluate(
     $ iqa evaluate --robustness photos --limit 20 -m runs/mine
     """
     if sets.robustness:
-        refuse_ratings(sets, own, measure, output)
+        refuse_ratings(sets, own, measure, output, runtime)
         failed = run_robustness(gather_robustness(sets, models, runtime), output)
     else:
         failed = run_evaluations(gather_evaluation(sets, own, measure, models, runtime), output, measure.worst)

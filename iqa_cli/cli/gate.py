@@ -13,7 +13,7 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.gate import CalibrationFlags, DecodingFlags, PhotoFlags, VerdictFlags
-from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import STREAM, BatchFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_target
 from iqa_cli.files.outputs import Output, check_outputs, holds_json, list_model_parts
@@ -47,7 +47,7 @@ def gate(
     decoding: DecodingFlags,
     calibration: CalibrationFlags,
     verdicts: VerdictFlags,
-    runtime: RuntimeFlags,
+    runtime: BatchFlags,
 ) -> None:
     """Is a photo good enough to be taken? Pass, review or fail, and what the uploader is to do.
 
@@ -69,7 +69,7 @@ def gate(
     raise typer.Exit(run_gate(photos, decoding, verdicts, runtime))
 
 
-def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags, runtime: RuntimeFlags) -> int:
+def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags, runtime: BatchFlags) -> int:
     """Judge photos: the exit code. What is done is kept, however the run ends."""
     check_photos(photos)
     from iqa_cli.gate.policy import Band, read_policy
@@ -119,7 +119,7 @@ def limit_decoding(policy: Policy, flags: DecodingFlags) -> Policy:
     return replace(policy, decoding=replace(policy.decoding, **given))
 
 
-def open_scorer(model: str, runtime: RuntimeFlags, limits: DecodingLimits, needs: Mapping[str, Any]) -> Scorer:
+def open_scorer(model: str, runtime: BatchFlags, limits: DecodingLimits, needs: Mapping[str, Any]) -> Scorer:
     """What scores the photos. needs: as of `Policy.needs`. Raises UsageError and WeightsError."""
     from iqa_cli.library import Scorer
 
@@ -180,7 +180,7 @@ def open_output(jsonl: Path | None, opened: Gate) -> Iterator[Callable[[Verdict]
 
 
 def run_calibration(
-    photos: PhotoFlags, decoding: DecodingFlags, flags: CalibrationFlags, verdicts: VerdictFlags, runtime: RuntimeFlags
+    photos: PhotoFlags, decoding: DecodingFlags, flags: CalibrationFlags, verdicts: VerdictFlags, runtime: BatchFlags
 ) -> int:
     """Propose a policy: the exit code."""
     if photos.paths or photos.policy or photos.stdin or photos.name or verdicts.jsonl:

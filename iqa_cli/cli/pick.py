@@ -18,7 +18,7 @@ from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.inputs import explain_patterns, name_inputs
 from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
 from iqa_cli.cli.flags.score import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
-from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import STREAM, BatchFlags, spread
 from iqa_cli.errors import UsageError
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import GROUP_PREVIEW, ScoreOptions
@@ -39,7 +39,7 @@ SPEED = ("batch_size", "workers", "cache")  # of ScoreOptions: those that change
 
 
 @spread
-def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, model: ModelFlags, runtime: RuntimeFlags) -> None:
+def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, model: ModelFlags, runtime: BatchFlags) -> None:
     """Suggest which photos to keep, and copy, move or link those.
 
     Nothing is done without --apply. Suggestions are pick, alternate and reject candidate, each with its reason.

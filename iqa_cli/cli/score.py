@@ -25,7 +25,7 @@ from iqa_cli.cli.flags.inputs import (
 )
 from iqa_cli.cli.flags.ratings import RatingFlags
 from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
-from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import STREAM, BatchFlags, spread
 from iqa_cli.cli.flags.tables import Strays, TableFlags
 from iqa_cli.cli.jobs.flags import EngineFlags
 from iqa_cli.cli.jobs.score_parts import refuse_others, run_parts
@@ -61,7 +61,7 @@ def score(
     tables: TableFlags,
     ratings: RatingFlags,
     model: ModelFlags,
-    runtime: RuntimeFlags,
+    runtime: BatchFlags,
     engine: EngineFlags,
 ) -> None:
     """Score images: 0 is bad, 100 is excellent.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from iqa_cli.errors import WriteError
-from iqa_cli.files.locks import claim
+from iqa_cli.files.locks import claim, claim_if_free
 
 
 class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
@@ -170,10 +170,10 @@ def find_aside(final: Path) -> list[Path]:
 
 
 def is_living(aside: Path) -> bool:
-    """Whether the process that writes a file aside is at work. Raises OSError."""
+    """Whether the process that writes a file aside is at work; not, where a file system has no claims. Raises OSError."""
     try:
         with aside.open("r+b", buffering=0) as file:
-            return not claim(file, wait=False)
+            return not claim_if_free(file)
     except FileNotFoundError:  # done meanwhile
         return False
 

@@ -331,6 +331,7 @@ def test_at_a_terminal_tables_that_fit(model: Path, photos: Path, columns: int) 
         (["--robustness", ".", "-d", "livec", "--plot", "x.svg"], 2, "leave out --dataset and --plot"),
         (["-d", "livec", "--limit", "2"], 2, "about clean photos: add --robustness DIR"),
         (["--robustness", ".", "--split", "test", "--rounds", "9"], 2, "leave out --split and --rounds"),
+        (["--robustness", ".", "--batch-size", "2"], 2, "leave out --batch-size"),
         (["--robustness", ".", "--held-out", "2"], 2, "more than 0 and at most 1, not 2"),
         (["--robustness", ".", "--csv", "none/x.csv"], 4, "cannot write"),
         (["--robustness", ".", "--csv", "x", "--json", "./x"], 2, "one file"),

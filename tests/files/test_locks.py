@@ -15,7 +15,7 @@ import pytest
 from in_process import environment
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.files.atomic import remove_leftovers
+from iqa_cli.files.atomic import is_living, remove_leftovers
 from iqa_cli.files.locks import claim, claim_if_free, lock_folder
 
 HOLD = """
@@ -96,6 +96,7 @@ def test_only_what_is_taken_is_not_free(tmp_path: Path, monkeypatch: pytest.Monk
         assert not claim(file, wait=False)
     remove_leftovers(tmp_path / "out.csv")
     assert aside.exists()
+    assert not is_living(aside)  # else nothing could ever be added to out.csv
 
 
 def failing(number: int) -> Callable[..., None]:

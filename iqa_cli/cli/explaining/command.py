@@ -10,7 +10,7 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.explaining.flags import ExplainFlags
-from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
+from iqa_cli.cli.flags.shared import STREAM, NetworkFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout, open_target
 from iqa_cli.files.outputs import Output, check_outputs, is_plot, list_model_parts
@@ -24,7 +24,7 @@ KIND = "a picture of iqa explain"
 
 
 @spread
-def explain(*, flags: ExplainFlags, runtime: RuntimeFlags) -> None:
+def explain(*, flags: ExplainFlags, runtime: NetworkFlags) -> None:
     """Why does a photo have its score? What is wrong with it, what to do about it, and where it loses quality.
 
     A page a photo: score, percentile, uncertainty, and the reasons with what was measured.
@@ -42,7 +42,7 @@ def explain(*, flags: ExplainFlags, runtime: RuntimeFlags) -> None:
     raise typer.Exit(run_explain(flags, runtime))
 
 
-def run_explain(flags: ExplainFlags, runtime: RuntimeFlags) -> int:
+def run_explain(flags: ExplainFlags, runtime: NetworkFlags) -> int:
     """Explain photos: the exit code. What is done is kept, however the run ends."""
     if flags.json and flags.output == STREAM:
         raise UsageError("only one of --json and -o can be stdout")

@@ -13,11 +13,11 @@ from iqa_cli.cli.flags.shared import (
     MODEL,
     OUTPUT,
     STREAM,
+    BatchFlags,
     CsvFile,
     DataRoots,
     Force,
     OwnFlags,
-    RuntimeFlags,
     parse_output,
 )
 from iqa_cli.errors import UsageError
@@ -151,7 +151,7 @@ class ModelFlags:
 
 
 def gather_evaluation(
-    sets: SetFlags, own: OwnFlags, measure: MeasureFlags, models: ModelFlags, runtime: RuntimeFlags
+    sets: SetFlags, own: OwnFlags, measure: MeasureFlags, models: ModelFlags, runtime: BatchFlags
 ) -> EvaluateOptions:
     """The options of an evaluation on rated sets. Raises UsageError where they make no sense."""
     if sets.limit is not None or sets.held_out != RobustnessOptions.held_out:
@@ -170,7 +170,7 @@ def gather_evaluation(
     )
 
 
-def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: RuntimeFlags) -> RobustnessOptions:
+def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: BatchFlags) -> RobustnessOptions:
     """The options of a measurement on clean photos. Raises UsageError where they make no sense."""
     return RobustnessOptions(
         photos=tuple(sets.robustness or ()),
@@ -182,8 +182,8 @@ def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: RuntimeFlags)
     )
 
 
-def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags) -> None:
-    """Refuse options about ratings where clean photos are measured on. Raises UsageError."""
+def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags, runtime: BatchFlags) -> None:
+    """Refuse options of rated sets where clean photos are measured on, each version by itself. Raises UsageError."""
     given = {
         "--dataset": sets.dataset,
         "--data-root": sets.data_root,
@@ -197,6 +197,7 @@ def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output:
         "--worst": measure.worst,
         "--plot": output.plot,
         "--predictions": output.predictions,
+        "--batch-size": runtime.batch_size != BatchFlags.batch_size,
     }
     about = [name for name, value in given.items() if value]
     if about:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli.flags.images import INPUT, FolderFlags
-from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, CsvFile, Force, JsonFile, RuntimeFlags, parse_output
+from iqa_cli.cli.flags.shared import MODEL, OUTPUT, STREAM, BatchFlags, CsvFile, Force, JsonFile, parse_output
 from iqa_cli.errors import UsageError
 from iqa_cli.options import REPORT_PREVIEW, ScoreOptions
 from iqa_cli.remote.names import is_archive
@@ -207,7 +207,7 @@ class ModelFlags:
     ] = None
 
 
-def gather_scoring(images: InputFlags, model: ModelFlags, runtime: RuntimeFlags, output: OutputFlags) -> ScoreOptions:
+def gather_scoring(images: InputFlags, model: ModelFlags, runtime: BatchFlags, output: OutputFlags) -> ScoreOptions:
     """The options of a run. Raises UsageError where they make no sense."""
     return replace(
         images.apply(runtime.gather()),

@@ -114,12 +114,9 @@ Force = Annotated[
 
 
 @dataclass(frozen=True)
-class RuntimeFlags:
-    """What runs the network, and how fast."""
+class DeviceFlags:
+    """What runs a network, and on how much of an image. The groups below add to it what a command has use for."""
 
-    backend: Annotated[
-        BackendChoice, typer.Option(help="What runs the network; auto prefers ONNX Runtime.", rich_help_panel=MODEL)
-    ] = ScoreOptions.backend
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...", rich_help_panel=MODEL)] = ScoreOptions.device
     crops: Annotated[
         int | None,
@@ -130,22 +127,42 @@ class RuntimeFlags:
             rich_help_panel=MODEL,
         ),
     ] = ScoreOptions.crops
-    workers: Annotated[
-        int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=MODEL)
-    ] = ScoreOptions.workers
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=MODEL)
-    ] = ScoreOptions.batch_size
 
     def gather(self) -> ScoreOptions:
         """How images are scored, whatever the model. Raises UsageError where that makes no sense."""
-        return ScoreOptions(
-            backend=self.backend,
-            device=self.device,
-            crops=self.crops,
-            workers=self.workers,
-            batch_size=self.batch_size,
-        )
+        return ScoreOptions(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class NetworkFlags(DeviceFlags):
+    """The same for one image after the other, by ONNX Runtime or PyTorch."""
+
+    backend: Annotated[
+        BackendChoice, typer.Option(help="What runs the network; auto prefers ONNX Runtime.", rich_help_panel=MODEL)
+    ] = ScoreOptions.backend
+
+
+@dataclass(frozen=True)
+class WorkerFlags(DeviceFlags):
+    """The same for many images, by ONNX Runtime."""
+
+    workers: Annotated[
+        int | None, typer.Option(min=1, help=r"Images at a time.  \[default: one a core]", rich_help_panel=MODEL)
+    ] = ScoreOptions.workers
+
+
+@dataclass(frozen=True)
+class RuntimeFlags(WorkerFlags, NetworkFlags):
+    """The same for many images, each as it comes."""
+
+
+@dataclass(frozen=True)
+class BatchFlags(RuntimeFlags):
+    """The same for many images that are there from the beginning."""
+
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images a run of the network; helps on a GPU only.", rich_help_panel=MODEL)
+    ] = ScoreOptions.batch_size
 
 
 OWN_OPTIONS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from iqa_cli.cli.flags.images import FolderFlags
 from iqa_cli.cli.flags.score import ModelFlags
 from iqa_cli.cli.flags.shared import STREAM, RuntimeFlags, spread
 from iqa_cli.cli.flags.watch import WatchFlags
-from iqa_cli.errors import DataError, UsageError
+from iqa_cli.errors import DataError
 from iqa_cli.files.outputs import check_outputs
 from iqa_cli.scoring.decode_protocol import start_worker
 from iqa_cli.scoring.writers import list_outputs
@@ -36,8 +36,6 @@ def watch(*, watched: WatchFlags, images: FolderFlags, model: ModelFlags, runtim
 
     $ iqa watch incoming --jsonl - | jq 'select(.score < 30)'
     """
-    if runtime.batch_size != 1:
-        raise UsageError("--batch-size: photos are scored one by one, each as it comes: leave it out")
     options = images.apply(runtime.gather())
     run_watching(replace(options, model=model.model, cache=model.cache is not False), watched)
 
