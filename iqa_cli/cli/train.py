@@ -185,7 +185,8 @@ def blend(
 
     Networks on different backbones err differently, so a blend is more accurate, and as slow as all of them together.
 
-    A network and what a further training made of it may become one network, as fast as each: measure it, as others do not.
+    A network and what a further training made of it may become one network, as fast as each: measure it, as others do not. It
+    sees images at the size of the first.
 
     $ iqa blend runs/cnn runs/vit --weight 0.7 --weight 0.3 -o runs/blend
 

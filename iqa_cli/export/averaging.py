@@ -25,15 +25,15 @@ from iqa_cli.networks.network import QfmIqm
 def average_models(models: Sequence[FoundModel], weights: Sequence[float], folder: Path, about: About) -> Path:
     """Write the network with the mean of the models' weights, weighted, into a folder; its card.
 
-    Raises UsageError for weights that do not fit and for models of different networks or crops, WeightsError for a blend and
-    for a model that is not intact, DataError where the folder cannot be written.
+    It sees images as the first model does. Raises UsageError for weights that do not fit and for models of different networks
+    or crops, WeightsError for a blend and for a model that is not intact, DataError where the folder cannot be written.
     """
     weights = list(weights) or [1.0] * len(models)
     if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
         raise UsageError("a mean is of two models or more, each with a weight above zero, or none with any")
     cards = [model.card for model in models]
     for card in cards[1:]:
-        if card.network != cards[0].network or card.crops != cards[0].crops:
+        if not are_alike(card, cards[0]):
             raise UsageError(f"{card.name} is another network than {cards[0].name}, or has other crops: they have no mean")
     shares = [weight / sum(weights) for weight in weights]
     network = average_networks([open_member(model) for model in models], shares)
@@ -45,6 +45,12 @@ def average_models(models: Sequence[FoundModel], weights: Sequence[float], folde
         raise DataError(f"{folder}: cannot write: {error.strerror}") from error
     card = describe_average(cards, shares, about)
     return write_card(replace(card, files={"safetensors": WeightFile.of(file)}), folder)
+
+
+def are_alike(one: ModelCard, other: ModelCard) -> bool:
+    """Whether both are the same network on the same crops, or on whole images, be they of different sizes."""
+    crops = replace(one.crops, size=other.crops.size) if one.crops.fit == "whole" else one.crops
+    return one.network == other.network and crops == other.crops
 
 
 @torch.no_grad()
@@ -63,7 +69,7 @@ def average_networks(networks: Sequence[QfmIqm], shares: Sequence[float]) -> Qfm
 
 
 def describe_average(cards: Sequence[ModelCard], shares: Sequence[float], about: About) -> ModelCard:
-    """Its card, but for the files: the scale of the first model, and the limits that all have."""
+    """Its card, but for the files: the input and the scale of the first model, and the limits that all have."""
     told = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(shares, cards, strict=True))
     provenance = join_provenances(card.provenance for card in cards)
     members = [{"name": card.name, **card.training} for card in cards]

@@ -58,12 +58,12 @@ def test_its_card_names_both_and_promises_nothing_that_was_measured_of_one(pair,
 
 def test_what_has_no_mean_is_refused(pair, tmp_path):
     other = write_network(tmp_path / "wider", replace(CNN, width=32), CropSpec(64), 2)
-    larger = write_network(tmp_path / "larger", CNN, CropSpec(96), 2)
+    square = write_network(tmp_path / "square", CNN, CropSpec(64, "square"), 2)
     for models, weights, said in (
         (pair[:1], [], "two models or more"),
         (pair, [1.0], "each with a weight above zero"),
         ([pair[0], other], [], "wider is another network than first"),
-        ([pair[0], larger], [], "larger is another network than first, or has other crops"),
+        ([pair[0], square], [], "square is another network than first, or has other crops"),
     ):
         with pytest.raises(UsageError, match=said):
             average_models(models, weights, tmp_path / "out", About("x"))
@@ -72,6 +72,18 @@ def test_what_has_no_mean_is_refused(pair, tmp_path):
     with pytest.raises(WeightsError, match="a blend itself"):
         average_models([blend, blend], [], tmp_path / "out", About("x"))
     assert not (tmp_path / "out").exists()
+
+
+def test_networks_on_whole_images_of_other_sizes_have_a_mean_that_sees_them_as_the_first(tmp_path):
+    crops = CropSpec(64, fit="whole", multiple=32)
+    small = write_network(tmp_path / "small", CNN, crops, 0)
+    large = write_network(tmp_path / "large", CNN, replace(crops, size=96), 1)
+    for pair, size in (([small, large], 64), ([large, small], 96)):
+        average_models(pair, [], tmp_path / str(size), About("between"))
+        assert find_model(str(tmp_path / str(size)), BackendChoice.TORCH).card.crops == replace(crops, size=size)
+    coarse = write_network(tmp_path / "coarse", CNN, replace(crops, multiple=64), 2)
+    with pytest.raises(UsageError, match="coarse is another network than small, or has other crops"):
+        average_models([small, coarse], [], tmp_path / "out", About("x"))
 
 
 def test_the_command_writes_a_model_that_scores(pair, tmp_path):
