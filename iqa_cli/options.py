@@ -130,7 +130,7 @@ class RatedSets:
     """Which rated sets, and where they are on this machine. Raises UsageError where that makes no sense.
 
     names: of the catalog, or "csv" for `own`. roots: the folder of the set, or one for each set, or one that holds all; none:
-    the environment variable IQA_DATA.
+    the environment variable IQA_DATA, and for `own` the folder of the file.
     """
 
     names: tuple[str, ...]
@@ -146,10 +146,10 @@ class RatedSets:
             raise UsageError(f"--labels {self.own.labels} is for ratings of your own: add --dataset {OWN}")
 
     def find_root(self, name: str) -> Path | None:
-        """Where one of the sets is, as far as that was said; a folder that holds several sets says nothing of one's own."""
+        """Where one of the sets is, as far as that was said."""
         if len(self.roots) == len(self.names):
             return self.roots[self.names.index(name)]
-        return self.roots[0] if self.roots and name != OWN else None
+        return self.roots[0] if self.roots else None
 
 
 def refuse_repeated(names: Iterable[str]) -> None:

@@ -55,14 +55,24 @@ def show_dataset(
     from iqa_cli.cli.views import datasets as datasets_view
     from iqa_cli.datasets import check, sets
 
+    ratings = own.gather_for([name], f"name {OWN} in place of {name}")
+    placed = sets.is_placed(name, data_root, ratings)
+    if not placed:
+        refuse_unplaced(name, [*own.options, *["--data-root"] * (data_root is not None), *["--decode"] * decode])
     datasets_view.print_facts(name)
-    ratings = own.gather()
-    if not sets.is_placed(name, data_root, ratings):
+    if not placed:
         return
     with interrupts.raised():
         report = check.check_labels(sets.read_set(name, data_root, ratings, allow_missing=True), decode=decode)
     datasets_view.print_report(report)
     raise typer.Exit(int(not report.intact))
+
+
+def refuse_unplaced(name: str, options: list[str]) -> None:
+    """Raises UsageError where there are options about the images of a set, which nobody said the place of."""
+    if options:
+        remedy = "add --labels FILE" if name == OWN else "say where the set is with --data-root, or the variable IQA_DATA"
+        raise UsageError(f"{' and '.join(options)} {'is' if len(options) == 1 else 'are'} about its images: {remedy}")
 
 
 @app.command(
@@ -95,8 +105,9 @@ def compare_datasets(
         raise UsageError(f"{target}: a set agrees with itself: name another one beside it")
     refuse_repeated(sources)
     model = find_model(comparison.model, BackendChoice.ONNX)
-    ratings = own.gather()
-    labels = [sets.read_set(name, None if name == OWN else comparison.data_root, ratings) for name in (target, *sources)]
+    named = (target, *sources)
+    ratings = own.gather_for(named, f"name {OWN} as one of the sets")
+    labels = [sets.read_set(name, comparison.data_root, ratings) for name in named]
     measure = compatibility.Measure(model, runtime.gather(), comparison.limit, comparison.rounds, comparison.seed)
     view = ComparisonView(quiet=comparison.quiet)
     with interrupts.raised(), view.running():

@@ -14,7 +14,9 @@ from iqa_cli.cli.flags.evaluate import (
     SetFlags,
     gather_evaluation,
     gather_robustness,
-    refuse_ratings,
+    name_ratings,
+    name_rest,
+    refuse_options,
 )
 from iqa_cli.cli.flags.shared import BatchFlags, OwnFlags, spread
 from iqa_cli.errors import UsageError
@@ -50,7 +52,7 @@ def evaluate(
     $ iqa evaluate --robustness photos --limit 20 -m runs/mine
     """
     if sets.robustness:
-        refuse_ratings(sets, own, measure, output, runtime)
+        refuse_options([*name_ratings(sets, own, measure), *name_rest(output, models, runtime)])
         failed = run_robustness(gather_robustness(sets, models, runtime), output)
     else:
         failed = run_evaluations(gather_evaluation(sets, own, measure, models, runtime), output, measure.worst)

@@ -24,7 +24,7 @@ from iqa_cli.cli.flags.train_outputs import check_training_outputs
 from iqa_cli.errors import ExtraMissing, UsageError
 from iqa_cli.files.outputs import check_outputs, list_model_files
 from iqa_cli.images.find import expand_pattern
-from iqa_cli.options import DEFAULT_MODEL, BackendChoice
+from iqa_cli.options import DEFAULT_MODEL, OWN, BackendChoice
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -72,6 +72,7 @@ def train(
     """
     network = {"backbone": backbone, "backbone_weights": backbone_weights, "teachers": teacher}
     options = gather_options(run, describe_flags(rated, own, splits, run, unlabeled=unlabeled, **network))
+    own.gather_for(options.sets, f"add --dataset {OWN}")
     run_training(options, "iqa train", run)
 
 
@@ -123,7 +124,9 @@ def distill(
     network: dict[str, Any] = {"backbone": student, "backbone_weights": backbone_weights, "size": size, "teachers": teacher}
     network |= {"teacher_scores": teacher_scores, "teacher_range": teacher_range, "teacher_licence": teacher_licence}
     said = describe_flags(rated, own, splits, run, unlabeled=images, method="distillation", **network)
-    run_training(gather_options(run, said, DISTILLING), "iqa distill", run)
+    options = gather_options(run, said, DISTILLING)
+    own.gather_for(options.sets, f"add --dataset {OWN}")
+    run_training(options, "iqa distill", run)
 
 
 DISTILLING: dict[str, Any] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from iqa_cli.datasets.catalog import DatasetSpec
 from iqa_cli.datasets.labels import NAMED, Labels
 from iqa_cli.datasets.readers import read_size
+from iqa_cli.datasets.tables import is_file
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
 
@@ -63,7 +64,7 @@ def check_labels(labels: Labels, *, decode: bool = False) -> LabelReport:
 
     decode: decode it whole, which takes minutes instead of seconds on ten thousand images, but finds those that are cut short.
     """
-    there = {rating.path: path.is_file() for rating, path in zip(labels.ratings, labels.paths, strict=True)}
+    there = {rating.path: is_file(path) for rating, path in zip(labels.ratings, labels.paths, strict=True)}
     present = [name for name, found in there.items() if found]
     with ThreadPoolExecutor() as pool:
         flaws = dict(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,6 +49,19 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = (), 
         for row, value in zip(table, read_numbers(path, column, [row[column] for row in table], at), strict=True):
             row[column] = value
     return table
+
+
+def read_names(path: Path, columns: Sequence[str], numbers: Sequence[str] = (), sparse: Sequence[str] = ()) -> list[Row]:
+    """The same without the spaces around names: two spellings of one would be two images, or two groups."""
+    named = {*columns, *sparse}
+    rows = read_table(path, columns, numbers, sparse)
+    return [{column: cell.strip() if column in named else cell for column, cell in row.items()} for row in rows]
+
+
+def tidy_path(cell: str) -> str:
+    """The path of an image in one spelling: ./a.png and sub/../a.png are a.png."""
+    path = posixpath.normpath(cell.strip())
+    return re.sub("^//", "/", path)  # which normpath leaves as they are
 
 
 def read_text(path: Path) -> str:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
+from iqa_cli.datasets.tables import is_file, is_folder
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.homes import needing_home
 
@@ -27,11 +28,11 @@ def find_root(name: str, data_root: Path | None) -> Path:
     if data_root is None and not os.environ.get("IQA_DATA"):
         raise UsageError(f"where is {spec.title}? Say so with --data-root or the environment variable IQA_DATA")
     top = find_top() if data_root is None else data_root
-    if not top.is_dir():
+    if not is_folder(top):
         raise DataError(f"{top}: no such folder. {describe_source(spec)}")
     outer = find_called(spec, top)
     called = [*outer, *(folder for parent in outer for folder in find_called(spec, parent))]  # livec/ChallengeDB_release
-    marked = [folder for folder in (top, *called) if any((folder / marker).is_file() for marker in spec.markers)]
+    marked = [folder for folder in (top, *called) if any(is_file(folder / marker) for marker in spec.markers)]
     if not marked and not called:
         looked_for = f"neither a folder {' or '.join(spec.folders)} nor {' or '.join(spec.markers)}"
         raise DataError(f"{top}: {looked_for}. {describe_source(spec)}")
@@ -41,13 +42,14 @@ def find_root(name: str, data_root: Path | None) -> Path:
 def find_roots(data_root: Path | None) -> dict[str, Path] | None:
     """The folders of the sets that are there, by name; None where neither a data root nor $IQA_DATA says where to look.
 
-    Raises DataError where there is no such data root.
+    Raises DataError where there is no such data root, or it cannot be looked into.
     """
     if data_root is None and not os.environ.get("IQA_DATA"):
         return None
     top = find_top() if data_root is None else data_root
-    if not top.is_dir():
+    if not is_folder(top):
         raise DataError(f"{top}: no such folder")
+    list_folders(top)
     found = {}
     for spec in DATASETS.values():
         with suppress(DataError):
@@ -56,9 +58,17 @@ def find_roots(data_root: Path | None) -> dict[str, Path] | None:
 
 
 def find_called(spec: DatasetSpec, top: Path) -> list[Path]:
-    """The folders in a folder that are called as the set's is, in any case."""
-    inside = {child.name.lower(): child for child in sorted(top.iterdir()) if child.is_dir()}
+    """The folders in a folder that are called as the set's is, in any case. Raises DataError as `list_folders` does."""
+    inside = {child.name.lower(): child for child in list_folders(top)}
     return [inside[name.lower()] for name in spec.folders if name.lower() in inside]
+
+
+def list_folders(top: Path) -> list[Path]:
+    """The folders in a folder, by name. Raises DataError where it cannot be looked into."""
+    try:
+        return [child for child in sorted(top.iterdir()) if is_folder(child)]
+    except OSError as error:
+        raise DataError(f"{top}: cannot look into this folder: {error.strerror}") from error
 
 
 def find_spec(name: str) -> DatasetSpec:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from iqa_cli.datasets.catalog import DatasetSpec
 from iqa_cli.datasets.find import describe_source, find_spec
 from iqa_cli.datasets.readers import Rating
+from iqa_cli.datasets.tables import is_file
 from iqa_cli.errors import DataError
 
 NAMED = 3  # of many images that something is wrong with, so many are named
@@ -86,7 +87,7 @@ def read_labels(name: str, root: Path, *, allow_missing: bool = False) -> Labels
 
 def require_images(labels: Labels) -> Labels:
     """The labels as they are. Raises DataError where an image is missing."""
-    missing = [rating.path for rating in labels.ratings if not (labels.root / rating.path).is_file()]
+    missing = [rating.path for rating in labels.ratings if not is_file(labels.root / rating.path)]
     if missing:
         first = ", ".join(missing[:NAMED])
         raise DataError(f"{labels.root}: {len(missing)} of {len(labels.ratings)} images are missing, the first: {first}")

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
-from iqa_cli.datasets.catalog import NATIVE, DatasetSpec
-from iqa_cli.datasets.delimited import read_table
+from iqa_cli.datasets.catalog import DATASETS, NATIVE, DatasetSpec
+from iqa_cli.datasets.delimited import read_names, tidy_path
 from iqa_cli.datasets.labels import Labels, require_images
 from iqa_cli.datasets.readers import Rating
-from iqa_cli.datasets.tables import parse_number
+from iqa_cli.datasets.tables import is_file, parse_number
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.options import OWN, OwnRatings
 
@@ -32,42 +32,45 @@ class OwnSpec(DatasetSpec):
     digest: str = ""
     names: tuple[str, ...] = ()
 
-    @property
-    def sample(self) -> str:
-        """The least hashes of names, one after the other: the same names of two sets are in the samples of both, or of none."""
-        return "".join(self.names[:SAMPLE])
-
 
 def read_own_labels(own: OwnRatings, root: Path | None = None, *, allow_missing: bool = False) -> Labels:
-    """Ratings of one's own, with image paths relative to a folder; None: that of the CSV file.
+    """Ratings of one's own, with image paths relative to a folder, where the images are there, or to that of the CSV file.
 
     Without a range, the lowest and the highest rating are the ends of the scale. The notes of the spec say how the file was
     understood. Raises UsageError without a file, DataError as `read_labels` does, and where the ratings make no scale.
     """
     if own.labels is None:
         raise UsageError(f"--dataset {OWN} needs the file with the ratings: --labels FILE")
-    folder = root or own.labels.parent
-    ratings = tuple(read_own(folder, own.labels, own))
+    ratings = tuple(read_own(own.labels.parent, own.labels, own))
+    folder = choose_folder([*([root] if root else []), own.labels.parent], ratings)
     labels = Labels(describe_spec(own.labels, own, ratings), folder, ratings)
     return labels if allow_missing else require_images(labels)
+
+
+def choose_folder(folders: Sequence[Path], ratings: Sequence[Rating]) -> Path:
+    """The folder in which the most images are; of several alike the first."""
+    if len(folders) == 1:
+        return folders[0]
+    there = [sum(is_file(folder / rating.path) for rating in ratings) for folder in folders]
+    return folders[there.index(max(there))]
 
 
 def read_own(_root: Path, path: Path, own: OwnRatings) -> list[Rating]:
     """The ratings from a CSV file, wherever it is; without a column of groups, every image is its own.
 
-    An image in several rows has the mean of their ratings, and the subset that any of them names. What files are read is said
-    in `delimited`.
+    An image in several rows, however each spells its path, has the mean of their ratings, and the subset that any of them
+    names. What files are read is said in `delimited`.
     """
     columns = [own.image_column, *([own.group_column] if own.group_column else [])]
     sparse = [own.subset_column] if own.subset_column else []
     values: dict[str, list[float]] = {}
     groups: dict[str, str] = {}
     subsets: dict[str, str] = {}
-    for row in read_table(path, columns, numbers=(own.score_column,), sparse=sparse):
-        name = row[own.image_column]
+    for row in read_names(path, columns, numbers=(own.score_column,), sparse=sparse):
+        name = tidy_path(row[own.image_column])
         values.setdefault(name, []).append(parse_number(row[own.score_column], path, name))
-        place_once(path, groups, name, row[own.group_column or own.image_column], "groups")
-        for subset in filter(None, (row[column].strip() for column in sparse)):
+        place_once(path, groups, name, row[own.group_column] if own.group_column else name, "groups")
+        for subset in filter(None, (row[column] for column in sparse)):
             place_once(path, subsets, name, subset, "subsets")
     return [average_rows(name, rows, groups[name], subsets.get(name)) for name, rows in values.items()]
 
@@ -92,7 +95,7 @@ def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> Own
     if low >= high:
         raise DataError(f"{path}: ratings from {low:g} to {high:g} make no scale; give its lower and its upper end")
     return OwnSpec(
-        name=path.stem,
+        name=name_own(path),
         title=f"the ratings in {path}",
         images=len(ratings),
         score=own.score_column,
@@ -112,6 +115,11 @@ def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> Own
         digest=digest_ratings(ratings),
         names=hash_names(ratings),
     )
+
+
+def name_own(path: Path) -> str:
+    """The name of the set: that of its file, unless a set of the catalog has it."""
+    return f"{OWN}-{path.stem}" if path.stem in DATASETS else path.stem
 
 
 def describe_reading(own: OwnRatings, ratings: Sequence[Rating], scale: tuple[float, float]) -> tuple[str, ...]:
@@ -144,6 +152,11 @@ def hash_names(ratings: Sequence[Rating]) -> tuple[str, ...]:
     """The first digits of the SHA-256 of each image file's name, without its folders, in order."""
     names = {rating.path.replace("\\", "/").rpartition("/")[2].encode("utf-8", "surrogatepass") for rating in ratings}
     return tuple(sorted({hashlib.sha256(name).hexdigest()[:DIGITS] for name in names}))
+
+
+def sample_names(names: Sequence[str]) -> str:
+    """The least hashes of names, one after the other: the same names of two sets are in the samples of both, or of none."""
+    return "".join(names[:SAMPLE])
 
 
 def shares_names(sample: str, names: Collection[str]) -> bool | None:

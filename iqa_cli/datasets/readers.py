@@ -8,11 +8,23 @@ or is not what it should be, and ExtraMissing where reading it needs a package o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iqa_cli.datasets.delimited import read_table
-from iqa_cli.datasets.tables import check_length, find_file, index_names, parse_number, read_matrices, read_sheet, read_words
+from iqa_cli.datasets.delimited import read_names
+from iqa_cli.datasets.tables import (
+    check_length,
+    check_names,
+    find_file,
+    index_names,
+    is_file,
+    is_folder,
+    parse_number,
+    read_matrices,
+    read_sheet,
+    read_words,
+)
 from iqa_cli.errors import DataError
 from iqa_cli.images.decode import decode_image
 from iqa_cli.records import Undecodable
@@ -55,7 +67,7 @@ def read_livec(root: Path) -> list[Rating]:
     check_length(stds_file, len(names), stds)
     return [
         Rating(f"Images/{name}", parse_number(score, scores_file, name), parse_number(std, stds_file, name), name)
-        for name, score, std in zip(names, scores, stds, strict=True)
+        for name, score, std in zip(check_names(names_file, names), scores, stds, strict=True)
         if not PRACTICE.fullmatch(name)
     ]
 
@@ -69,21 +81,31 @@ def read_koniq10k(root: Path) -> list[Rating]:
     path = find_file(root, "koniq10k_scores_and_distributions.csv", "koniq10k_distributions_sets.csv")
     sets = root / "koniq10k_distributions_sets.csv"
     column = "MOS" if path == sets else "MOS_zscore"
-    splits = read_sides(sets) if sets.is_file() else {}
-    folder = "512x384" if not (root / "1024x768").is_dir() and (root / "512x384").is_dir() else "1024x768"  # as rated
+    folder = "512x384" if not is_folder(root / "1024x768") and is_folder(root / "512x384") else "1024x768"  # as rated
+    rows = read_names(path, ("image_name",), numbers=(column,))
+    splits = read_sides(sets, [row["image_name"] for row in rows]) if is_file(sets) else {}
     return [
         Rating(f"{folder}/{name}", parse_number(row[column], path, name), None, name, splits.get(name))
-        for row in read_table(path, ("image_name",), numbers=(column,))
+        for row in rows
         for name in (row["image_name"],)
     ]
 
 
-def read_sides(path: Path) -> dict[str, str]:
-    """Read KonIQ-10k's official split: image -> side. Raises DataError where an image is on two sides."""
+SIDES = ("training", "validation", "test")
+
+
+def read_sides(path: Path, images: Sequence[str]) -> dict[str, str]:
+    """Read KonIQ-10k's official split: image -> side. Raises DataError where an image is on two, on none, or on another."""
     sides: dict[str, str] = {}
-    for row in read_table(path, ("image_name", "set")):
-        if sides.setdefault(row["image_name"], row["set"]) != row["set"]:
-            raise DataError(f"{path}: {row['image_name']} is in two parts of the split")
+    for row in read_names(path, ("image_name", "set")):
+        image, side = row["image_name"], row["set"]
+        if side not in SIDES:
+            raise DataError(f"{path}: {image} is in a part of the split that is called {side}, not {', '.join(SIDES)}")
+        if sides.setdefault(image, side) != side:
+            raise DataError(f"{path}: {image} is in two parts of the split")
+    missing = [image for image in images if image not in sides]
+    if missing:
+        raise DataError(f"{path}: no part of the split for {len(missing)} of {len(images)} images, the first: {missing[0]}")
     return sides
 
 
@@ -92,7 +114,7 @@ def read_spaq(root: Path) -> list[Rating]:
     stem = "MOS and Image attribute scores"
     path = find_file(root, *(f"{folder}{stem}{suffix}" for folder in ("Annotations/", "") for suffix in (".xlsx", ".csv")))
     name, score = "Image name", "MOS"
-    rows = read_sheet(path, (name, score)) if path.suffix == ".xlsx" else read_table(path, (name,), numbers=(score,))
+    rows = read_sheet(path, (name, score)) if path.suffix == ".xlsx" else read_names(path, (name,), numbers=(score,))
     return [Rating(f"TestImage/{row[name]}", parse_number(row[score], path, row[name]), None, row[name]) for row in rows]
 
 
@@ -106,12 +128,12 @@ def read_livefb(root: Path) -> list[Rating]:
     Sources contradict each other on where the label file lies: beside the folder `database` of images, or in it.
     """
     path = find_file(root, "labels_image.csv", "database/labels_image.csv")
-    folder = "database/" if (root / "database").is_dir() else ""
-    listed = [path.parent / name for name in ("labels640.csv", "labels>640.csv") if (path.parent / name).is_file()]
-    test = {row["name_image"] for row in read_table(listed[0], ("name_image",))} if listed else None
+    folder = "database/" if is_folder(root / "database") else ""
+    listed = [path.parent / name for name in ("labels640.csv", "labels>640.csv") if is_file(path.parent / name)]
+    test = {row["name_image"] for row in read_names(listed[0], ("name_image",))} if listed else None
     return [
         Rating(f"{folder}{name}", parse_number(row["mos"], path, name), None, name, split)
-        for row in read_table(path, ("name",), numbers=("mos",))
+        for row in read_names(path, ("name",), numbers=("mos",))
         for name in (row["name"],)
         for split in (split_by_size(root / folder / name) if test is None else "test" if name in test else "training",)
     ]
@@ -213,7 +235,7 @@ def read_kadid10k(root: Path) -> list[Rating]:
     path = find_file(root, "dmos.csv")
     return [
         Rating(f"images/{name}", parse_number(row["dmos"], path, name), parse_number(row["var"], path, name), row["ref_img"])
-        for row in read_table(path, ("dist_img", "ref_img"), numbers=("dmos", "var"))
+        for row in read_names(path, ("dist_img", "ref_img"), numbers=("dmos", "var"))
         for name in (row["dist_img"],)
     ]
 
@@ -225,14 +247,17 @@ def read_biq2021(root: Path) -> list[Rating]:
     """Read BIQ2021. Its two label files are its official split; the first word of a name tells the subset.
 
     Sources contradict each other on the case of one name (ss02 (1014).jpg in the label file, .JPG on disk), so files are found
-    by name whatever the case. The label files end in two nameless, empty columns.
+    by name whatever the case. The label files end in two nameless, empty columns. Raises DataError where an image is in both.
     """
     files = index_names(root, "Images")
     ratings = []
+    sides: dict[str, str] = {}
     for side, table in BIQ2021_PARTS.items():
         path = find_file(root, table)
-        for row in read_table(path, ("Image Name",), numbers=("MOS",)):
+        for row in read_names(path, ("Image Name",), numbers=("MOS",)):
             name = row["Image Name"]
+            if sides.setdefault(name.lower(), side) != side:
+                raise DataError(f"{path}: {name} is in both parts of the split")
             image = files.get(name.lower(), f"Images/{name}")
             ratings.append(Rating(image, parse_number(row["MOS"], path, name), None, name, side, subset=name.split()[0]))
     return ratings

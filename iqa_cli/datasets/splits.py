@@ -7,6 +7,7 @@ same groups and seed give the same split on every machine, whatever order the im
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -14,8 +15,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.datasets.delimited import read_table
+from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.delimited import Row, read_names, tidy_path
 from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.readers import Rating
 from iqa_cli.errors import DataError
 
 
@@ -100,11 +103,10 @@ def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
 
     An image goes by its path in the set, or by its file name where no other image has the same. Rows of other images do no
     harm, nor do those that another column, dataset, gives to other sets, nor the same row again. `train` is `ALWAYS`, `out` is
-    `OUT`. Raises DataError where an image has no fold, or two.
+    `OUT`. Raises DataError where an image has no fold, or two, or one that is none, and where all rows are of other sets.
     """
-    rows = read_table(path, ("image", "fold"))
-    rows = [row for row in rows if row.get("dataset") == labels.spec.name] or rows
-    said = {(row["image"], row["fold"]) for row in rows}
+    rows = choose_rows(path, read_names(path, ("image", "fold")), labels)
+    said = {(tidy_path(row["image"]), row["fold"]) for row in rows}
     folds = dict(said)
     if len(folds) < len(said):
         image, count = Counter(image for image, _ in said).most_common(1)[0]
@@ -113,11 +115,36 @@ def read_folds(path: Path, labels: Labels) -> npt.NDArray[np.int64]:
     found = []
     for rating in labels.ratings:
         name = PurePosixPath(rating.path).name
-        found.append(folds.get(rating.path, folds.get(name) if names[name] == 1 else None))
+        found.append(folds.get(tidy_path(rating.path), folds.get(name) if names[name] == 1 else None))
     missing = [rating.path for rating, fold in zip(labels.ratings, found, strict=True) if fold is None]
     if missing:
         raise DataError(f"{path}: no fold for {len(missing)} of {len(found)} images: {', '.join(missing[:3])}")
-    try:
-        return np.array([WORDS.get(str(fold)) or int(str(fold)) for fold in found], dtype=np.int64)
-    except ValueError as error:
-        raise DataError(f"{path}: a fold is a whole number, train or out: {error}") from error
+    return np.array([parse_fold(path, *pair) for pair in zip(labels.ratings, found, strict=True)], dtype=np.int64)
+
+
+def choose_rows(path: Path, rows: list[Row], labels: Labels) -> list[Row]:
+    """The rows of a set: those that name it or no set, in a column of sets.
+
+    Ratings of one's own are called as their file is, which may have had another name: so rows of one set that is not in the
+    catalog are theirs. Raises DataError where all are of other sets.
+    """
+    named = {row.get("dataset", "").strip() for row in rows} - {""}
+    if not named or (not labels.spec.home and len(named) == 1 and not named & {*DATASETS}):
+        return rows
+    chosen = [row for row in rows if row["dataset"].strip() in (labels.spec.name, "")]
+    if not chosen:
+        there = ", ".join(sorted(named))
+        raise DataError(
+            f"{path}: no rows of {labels.spec.name} in column dataset, but of {there}; name the set so, or remove it"
+        )
+    return chosen
+
+
+def parse_fold(path: Path, rating: Rating, fold: str | None) -> int:
+    """The fold of an image by its number or its word. Raises DataError for anything else."""
+    text = str(fold)
+    if text in WORDS:
+        return WORDS[text]
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise DataError(f"{path}: a fold is a whole number, train or out: {rating.path} has {text}")
+    return int(text)

@@ -7,29 +7,43 @@ of the [train] extra.
 from __future__ import annotations
 
 import math
+import os
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from iqa_cli.datasets.delimited import Row
 from iqa_cli.errors import DataError, ExtraMissing
+from iqa_cli.files.csv_rows import UTF_16
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, as far as this process may see; a name that no file can have is that of none."""
+    return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for names that are too long, and where it may not look
+
+
+def is_folder(path: Path) -> bool:
+    """The same of a folder."""
+    return os.path.isdir(path)  # noqa: PTH112  # as above
 
 
 def find_file(root: Path, *names: str) -> Path:
     """The first of these files below the folder that is there. Raises DataError where none is."""
     for name in names:
-        if (root / name).is_file():
+        if is_file(root / name):
             return root / name
     raise DataError(f"{root}: no label file {' or '.join(names)}")
 
 
 def read_words(path: Path) -> list[list[str]]:
-    """The words of each line of a text file, without empty lines."""
+    """The words of each line of a text file, without empty lines; a mark at its beginning says in which encoding it is."""
     try:
-        lines = path.read_text(encoding="latin-1").splitlines()
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot read the labels: {error.strerror}") from error
-    return [line.split() for line in lines if line.strip()]
+    text = data.decode("utf-16", "replace") if data.startswith(UTF_16) else data.removeprefix(BOM_UTF8).decode("latin-1")
+    return [line.split() for line in text.splitlines() if line.strip()]
 
 
 def read_sheet(path: Path, columns: Sequence[str], sheet: str | None = None) -> list[Row]:
@@ -86,7 +100,24 @@ def read_matrices(path: Path, *names: str) -> list[list[Any]]:
     missing = [name for name in names if name not in variables]
     if missing:
         raise DataError(f"{path}: no variable {', '.join(missing)}")
-    return [[getattr(cell, "item", lambda cell=cell: cell)() for cell in variables[name].ravel()] for name in names]
+    return [[unwrap_cell(path, name, *cell) for cell in enumerate(variables[name].ravel(), 1)] for name in names]
+
+
+def unwrap_cell(path: Path, name: str, number: int, cell: Any) -> Any:
+    """The one value in a cell of a MATLAB variable. Raises DataError where there is none, or several."""
+    size = getattr(cell, "size", 1)
+    if size != 1:
+        raise DataError(f"{path}: entry {number} of {name} holds {size} values where one is expected")
+    return cell.item() if hasattr(cell, "item") else cell
+
+
+def check_names(path: Path, names: Sequence[object]) -> list[str]:
+    """The names of images as they are. Raises DataError where something else stands in place of one."""
+    found = [name for name in names if isinstance(name, str)]
+    if len(found) < len(names):
+        number, wrong = next((number, name) for number, name in enumerate(names, 1) if not isinstance(name, str))
+        raise DataError(f"{path}: entry {number} is no name of an image: {wrong!s}")
+    return found
 
 
 def parse_number(text: object, path: Path, image: str) -> float:

@@ -5,7 +5,7 @@ A figure on images that a model has seen says how well it remembers, so whoever 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
@@ -17,6 +17,7 @@ from iqa_cli.options import OWN
 NOTHING_KNOWN = "its card does not say what it was trained on"
 SAME_NAMES = "images of the same names, perhaps on these"
 OTHER_RATINGS = "other ratings of one's own, perhaps on these images: its card cannot tell"
+CATALOG = "{titles}, perhaps on these images: its card cannot tell"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,12 @@ class Contamination:
         name = next(iter(self.own), None)
         return name if len(self.own) == 1 and not others and name in DATASETS else None
 
-    def describe(self, spec: DatasetSpec, images: int) -> str:
-        """Warning beside figures on so many images of a set; empty where the model has seen none of them."""
-        return self.describe_seen(spec, images) or self.describe_doubt(spec)
+    def describe(self, spec: DatasetSpec, images: int, names: Collection[str] = ()) -> str:
+        """Warning beside figures on so many images of a set; empty where the model has seen none of them.
+
+        names: hashes of the names of these images, as `own.hash_names` makes them; none: those of ratings of one's own.
+        """
+        return self.describe_seen(spec, images) or self.describe_doubt(spec, names)
 
     def describe_seen(self, spec: DatasetSpec, images: int) -> str:
         """What the model has seen of so many images of a set; empty where its card names no images that are of the set."""
@@ -62,12 +66,13 @@ class Contamination:
         shared = [DATASETS[name].title for name in spec.shares if name in {**self.own, **self.through_teachers}]
         return f"trained on {shared[0]}, which has the same reference photos" if shared else ""
 
-    def describe_doubt(self, spec: DatasetSpec) -> str:
+    def describe_doubt(self, spec: DatasetSpec, names: Collection[str] = ()) -> str:
         """Why the model may have seen images of a set that its card does not name; empty where nothing suggests it."""
+        names = names or (spec.names if isinstance(spec, OwnSpec) else ())
         if not self.provenance:
             return NOTHING_KNOWN
         for rated, begin in ((self.provenance.trained_on, "trained on"), (self.taught, "its teacher was trained on")):
-            alike = describe_likeness(rated, spec)
+            alike = describe_likeness(rated, spec, names)
             if alike:
                 return f"{begin} {alike}"
         if self.provenance.unknown_beginnings:
@@ -86,14 +91,20 @@ def find_count(counts: Mapping[str, int], spec: DatasetSpec) -> int | None:
     return next((counts[key] for key in keys if key in counts), None)
 
 
-def describe_likeness(rated: Iterable[RatedImages], spec: DatasetSpec) -> str:
-    """Ratings of one's own that are not those of a set, but may be of the same images, in words; empty where there are none."""
-    if not isinstance(spec, OwnSpec):
-        return ""
-    shared = [shares_names(facts.names, spec.names) for facts in rated if facts.set == OWN]
+def describe_likeness(rated: Iterable[RatedImages], spec: DatasetSpec, names: Collection[str]) -> str:
+    """Ratings that are not those of a set, but may be of the same images, in words; empty where there are none.
+
+    Two sets of the catalog have the same images only where their rows say so; beside ratings of one's own, any set may.
+    """
+    others = [facts for facts in rated if facts.set == OWN or not spec.home]
+    shared = [shares_names(facts.names, names) for facts in others]
     if True in shared:
         return SAME_NAMES
-    return OTHER_RATINGS if None in shared else ""
+    doubtful = [facts for facts, same in zip(others, shared, strict=True) if same is None]
+    if any(facts.set == OWN for facts in doubtful):
+        return OTHER_RATINGS
+    titles = dict.fromkeys(DATASETS[f.set].short if f.set in DATASETS else f.title for f in doubtful)
+    return CATALOG.format(titles=" and ".join(titles)) if titles else ""
 
 
 def describe_overlap(trained: int, images: int, spec: DatasetSpec) -> str:

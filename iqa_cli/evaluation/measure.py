@@ -26,7 +26,7 @@ from iqa_cli.records import ScoreRecord
 class Pair:
     """One image with a score.
 
-    group: what a split keeps whole. mos: 0 to 100, higher is better. score: the model's. subset: of the set, if of any.
+    group: what a split keeps whole. mos, score: 0 to 100, higher is better. subset: of the set, if of any.
     """
 
     path: str
@@ -40,12 +40,14 @@ class Pair:
 class Comparison:
     """Ratings and scores of the images of one set.
 
-    records: one a rating, in the order of the ratings; failed images have theirs too.
+    records: one a rating, in the order of the ratings; failed images have theirs too. score_range: the ends of the model's
+    scale, from which scores are brought to 0..100.
     Raises ValueError where the records are not those of the images, or come from several models.
     """
 
     labels: Labels
     records: tuple[ScoreRecord, ...]
+    score_range: tuple[float, float] = (0.0, 100.0)
 
     def __post_init__(self) -> None:
         if [record.path for record in self.records] != [str(path) for path in self.labels.paths]:
@@ -62,7 +64,19 @@ class Comparison:
     def pairs(self) -> list[Pair]:
         """The images that have a score, in their order."""
         rows = zip(self.records, self.labels.groups, self.labels.mos, self.labels.subsets, strict=True)
-        return [Pair(r.path, group, float(mos), r.score, subset) for r, group, mos, subset in rows if r.score is not None]
+        return [
+            Pair(record.path, group, float(mos), score, subset)
+            for record, group, mos, subset in rows
+            for score in [self.scale(record)]
+            if score is not None
+        ]
+
+    def scale(self, record: ScoreRecord) -> float | None:
+        """The score of a record on 0..100; None where it has none."""
+        low, high = self.score_range
+        if record.score is None or (low, high) == (0, 100):
+            return record.score
+        return 100 * (record.score - low) / (high - low)
 
     @property
     def failed(self) -> list[ScoreRecord]:
@@ -116,7 +130,8 @@ class Figures:
 class SplitMeasurement:
     """Agreement of the scores with the MOS on the test parts of seeded splits.
 
-    images, failed: of the whole set. parts: the figures of each test part; median: of each figure over the parts.
+    images, failed: of the whole set. parts: the figures of each test part; sizes: how many images each of them is of; median:
+    of each figure over the parts.
     """
 
     dataset: str
@@ -124,6 +139,7 @@ class SplitMeasurement:
     images: int
     failed: int
     parts: tuple[Figures, ...]
+    sizes: tuple[int, ...]
     median: Figures
 
 
@@ -141,16 +157,21 @@ class Disagreement:
     residual: float
 
 
-def compare(labels: Labels, records: Iterable[ScoreRecord]) -> Comparison:
-    """The scores of a set's images, of `Pipeline.score` for `labels.paths` as strings, beside the ratings."""
-    return Comparison(labels, tuple(records))
+def compare(
+    labels: Labels, records: Iterable[ScoreRecord], score_range: tuple[float, float] = Comparison.score_range
+) -> Comparison:
+    """The scores of a set's images, of `Pipeline.score` for `labels.paths` as strings, beside the ratings.
+
+    score_range: the ends of their scale.
+    """
+    return Comparison(labels, tuple(records), score_range)
 
 
 # ---- all of a set ----
 
 
-def measure(comparison: Comparison, *, rounds: int = 1000, seed: int = 0) -> Measurement:
-    """The figures over all images that have a score.
+def measure(comparison: Comparison, *, rounds: int | None = 1000, seed: int = 0) -> Measurement:
+    """The figures over all images that have a score. rounds: None for no intervals, which are then nan.
 
     The intervals are bootstrapped: `rounds` times, whole groups are drawn with replacement, because versions of one photo say
     less than as many photos. Raises DataError where fewer than two images have a score.
@@ -165,7 +186,9 @@ def measure(comparison: Comparison, *, rounds: int = 1000, seed: int = 0) -> Mea
         "krcc": draw_krcc(ours, theirs),
         "rmse": draw_rmse(fitted, theirs),
     }
-    ends = find_intervals(Groups.of([pair.group for pair in comparison.pairs]), drawn, rounds=rounds, seed=seed)
+    ends = dict.fromkeys(drawn, (nan, nan))
+    if rounds is not None:
+        ends = find_intervals(Groups.of([pair.group for pair in comparison.pairs]), drawn, rounds=rounds, seed=seed)
     return Measurement(
         dataset=comparison.labels.spec.name,
         model=comparison.model,
@@ -209,7 +232,8 @@ def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) 
     For models that were trained on none of the images: of others, a test part holds images that they have seen. Raises
     DataError where a part has fewer than two scores or there is but one group, UsageError without repeats.
     """
-    parts = [compute_figures(*take_rows(comparison, part))[0] for part in take_parts(comparison, repeats, seed)]
+    tests = take_parts(comparison, repeats, seed)
+    parts = [compute_figures(*take_rows(comparison, part))[0] for part in tests]
     medians = {figure.name: find_median([getattr(part, figure.name) for part in parts]) for figure in fields(Figures)}
     return SplitMeasurement(
         dataset=comparison.labels.spec.name,
@@ -217,6 +241,7 @@ def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) 
         images=len(comparison.pairs),
         failed=len(comparison.failed),
         parts=tuple(parts),
+        sizes=tuple(map(len, tests)),
         median=Figures(**medians),
     )
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = {".png": "png", ".svg": "svg"}
+MARKS = {"png": {"Software": "iqa"}, "svg": {"Date": None, "Creator": "iqa"}}
+"""What plots say of themselves, by which `files.outputs.is_plot` knows them."""
 DPI = 150  # of PNGs, and of what SVGs hold as pixels
 MANY = 2000  # points; an SVG holds more as pixels, because each takes a hundred bytes and time to show
 TITLE_WIDTH, NOTE_WIDTH = 60, 75  # characters a line
@@ -180,6 +182,6 @@ def drawing(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Fig
         lines = textwrap.fill(title.encode("utf-8", "replace").decode(), TITLE_WIDTH)
         figure.suptitle(lines, parse_math=False, fontsize=10)
         picture = BytesIO()
-        figure.savefig(picture, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {"Software": "iqa"})
+        figure.savefig(picture, format=kind, dpi=DPI, metadata=MARKS[kind])
     with open_target(path) as target:
         target.write(picture.getvalue())

@@ -103,7 +103,10 @@ def describe_part(spec: DatasetSpec, options: EvaluateOptions) -> str:
 
 
 def refuse_mixture(options: EvaluateOptions) -> None:
-    """Raises UsageError where one table would hold figures of official and of random splits, which do not compare."""
+    """Raises UsageError where one table would hold figures of official and of random splits, which do not compare.
+
+    And where several splits are to be drawn of a set that came with one.
+    """
     if options.side is Side.ALL or options.fold_file is not None:
         return
     names = options.sets.names
@@ -114,6 +117,8 @@ def refuse_mixture(options: EvaluateOptions) -> None:
             f"figures of official splits ({', '.join(official)}) and of random ones ({', '.join(random)}) do not belong in one"
             f" table: run {name_sets(official)} and {name_sets(random)} each by itself"
         )
+    if official and options.repeats > 1:
+        raise UsageError(f"--repeats draws several splits, and {' and '.join(official)} came with one: leave out --repeats")
 
 
 def name_sets(names: Iterable[str]) -> str:

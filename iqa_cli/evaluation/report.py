@@ -8,8 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
+from iqa_cli.datasets.own import name_own
 from iqa_cli.datasets.splits import name_fold
 from iqa_cli.evaluation.measure import Disagreement, find_disagreements
 from iqa_cli.evaluation.plots import check_target, plot_scatter
@@ -23,8 +25,8 @@ COLUMNS = (
     *("dataset", "model", "path", "group", "rating", "opinion", "score", "fitted", "residual", "status", "detail"),
     "subset",
 )
-"""Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's;
-fitted: the score on the scale of the MOS; residual: fitted less MOS; subset: of the set, if of any.
+"""Of the file with a line an image. rating: as published; opinion: the MOS on 0..100, higher is better; score: the model's, on
+its own scale; fitted: the score on the scale of the MOS; residual: fitted less MOS; subset: of the set, if of any.
 """
 PREDICTION_COLUMNS = ("dataset", "model", "image", "label", "prediction", "fold")
 """Of the file of predictions and splits, which another run takes as its split file (`datasets.splits.read_folds`).
@@ -71,8 +73,8 @@ def list_rows(evaluation: Evaluation) -> list[dict[str, Value]]:
 
 
 def count_images(evaluation: Evaluation) -> dict[str, Value]:
-    """Count the images that the figures are about, and those that have no score."""
-    return {"images": evaluation.measurement.images, "failed": evaluation.measurement.failed}
+    """Count the images that the figures are about, of several test parts the median, and those of the set without a score."""
+    return {"images": median_low(evaluation.sizes), "failed": evaluation.measurement.failed}
 
 
 # ---- as data ----
@@ -98,12 +100,18 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         **{name: asdict(estimate) for name, estimate in evaluation.figures.items()},
         "subsets": [asdict(row) for row in evaluation.subsets],
         "logistic": asdict(evaluation.measurement.logistic),
-        "parts": [asdict(part) for part in evaluation.parts.parts] if evaluation.parts else [],
+        "parts": list_parts(evaluation),
         "published": [asdict(row) | {"paper": row.paper} for row in evaluation.published],
         "worst": [describe_disagreement(row) for row in find_worst(evaluation, worst)],
         "failures": [{"path": r.path, "status": str(r.status), "detail": r.detail} for r in evaluation.comparison.failed],
     }
     return {key: drop_undefined(value) for key, value in data.items()}
+
+
+def list_parts(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The figures of each test part as JSON holds them, with how many images they are of; none without several."""
+    parts = [] if evaluation.parts is None else evaluation.parts.parts
+    return [{"images": size, **asdict(part)} for part, size in zip(parts, evaluation.sizes, strict=False)]
 
 
 def drop_undefined(value: Any) -> Any:
@@ -130,9 +138,10 @@ def find_worst(evaluation: Evaluation, count: int) -> list[Disagreement]:
 
 def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
     """List a row of COLUMNS for each image, in the order of the ratings."""
-    labels, logistic = evaluation.labels, evaluation.measurement.logistic
-    for rating, mos, record in zip(labels.ratings, labels.mos.tolist(), evaluation.comparison.records, strict=True):
-        fitted = None if record.score is None else float(logistic([record.score])[0])
+    labels, comparison, logistic = evaluation.labels, evaluation.comparison, evaluation.measurement.logistic
+    for rating, mos, record in zip(labels.ratings, labels.mos.tolist(), comparison.records, strict=True):
+        score = comparison.scale(record)
+        fitted = None if score is None else float(logistic([score])[0])
         yield (
             labels.spec.name,
             evaluation.model,
@@ -151,9 +160,9 @@ def list_images(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
 
 def list_predictions(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
     """A row of PREDICTION_COLUMNS for each image of the set, measured on or not."""
-    part = evaluation.part
+    part, comparison = evaluation.part, evaluation.comparison
     paths = [rating.path for rating in evaluation.labels.ratings]
-    scores = dict(zip(paths, (record.score for record in evaluation.comparison.records), strict=True))
+    scores = dict(zip(paths, map(comparison.scale, comparison.records), strict=True))
     for rating, mos, fold in zip(part.whole.ratings, part.whole.mos.tolist(), part.folds.tolist(), strict=True):
         score = scores.get(rating.path)
         yield (
@@ -223,7 +232,7 @@ def name_plots(path: Path | None, options: EvaluateOptions) -> list[Path]:
     if options.count == 1:
         return [path]
     own = options.sets.own.labels
-    sets = [own.stem if own and name == OWN else name for name in options.sets.names]
+    sets = [name_own(own) if own and name == OWN else name for name in options.sets.names]
     return [name_plot(path, dataset, model) for model in options.models for dataset in sets]
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.own import hash_names
 from iqa_cli.datasets.sets import read_sets
 from iqa_cli.evaluation.contamination import Contamination, find_contamination
 from iqa_cli.evaluation.measure import (
@@ -56,8 +57,9 @@ class Evaluation:
     """Evaluation of one model on one set.
 
     model: as it was asked for. part: which images; images: the same in words. interval: what stands beside each figure, in
-    words. measurement: of all images that were scored; parts: of several splits, whose figures then count. contamination: what
-    the model has seen. published: figures of papers that followed the same protocol. subsets: figures within each.
+    words. measurement: of all images that were scored; parts: of several splits, whose figures then count, as the measurement
+    has no intervals. contamination: what the model has seen. published: figures of papers that followed the same protocol.
+    subsets: figures within each.
     """
 
     model: str
@@ -81,7 +83,7 @@ class Evaluation:
     @property
     def warning(self) -> str:
         """Warning of contamination for the reader; empty where the model has seen none of the images."""
-        return self.contamination.describe(self.labels.spec, len(self.labels.ratings))
+        return describe_contamination(self.contamination, self.labels)
 
     @property
     def caveat(self) -> str:
@@ -89,11 +91,21 @@ class Evaluation:
         return self.labels.spec.caveat if self.protocol is Protocol.OFFICIAL else ""
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many images the figures are of, for several splits those of each test part."""
+        return (self.measurement.images,) if self.parts is None else self.parts.sizes
+
+    @property
     def figures(self) -> dict[str, Estimate]:
         """The figures by name, with their intervals; over several splits the median, with the lowest and the highest."""
         if self.parts is None:
             return {name: getattr(self.measurement, name) for name in FIGURES}
         return {name: take_range(self.parts.median, self.parts.parts, name) for name in FIGURES}
+
+
+def describe_contamination(contamination: Contamination, labels: Labels) -> str:
+    """Warning beside figures on these images; empty where the model has seen none of them."""
+    return contamination.describe(labels.spec, len(labels.ratings), hash_names(labels.ratings))
 
 
 def take_range(median: Figures, parts: tuple[Figures, ...], name: str) -> Estimate:
@@ -127,7 +139,7 @@ def evaluate_one(model: str, pipeline: Pipeline, part: Part, options: EvaluateOp
             records.append(record)
             failed += record.score is None
             yield Scored(name, model, len(records), images, failed)
-    comparison = compare(labels, records)
+    comparison = compare(labels, records, pipeline.card.score_range)
     several = options.side is Side.TEST and measures_all(labels.spec, options)
     parts = take_parts(comparison, options.repeats, options.seed) if several else None
     contamination = find_contamination(pipeline.card, find_cards())
@@ -136,10 +148,10 @@ def evaluate_one(model: str, pipeline: Pipeline, part: Part, options: EvaluateOp
         card=pipeline.card,
         comparison=comparison,
         part=part,
-        protocol=choose_protocol(labels.spec, options, unseen=not contamination.describe(labels.spec, images)),
+        protocol=choose_protocol(labels.spec, options, unseen=not describe_contamination(contamination, labels)),
         images=describe_part(labels.spec, options),
         interval=describe_interval(labels, options, several=several),
-        measurement=measure(comparison, rounds=options.rounds, seed=options.seed),
+        measurement=measure(comparison, rounds=None if several else options.rounds, seed=options.seed),
         parts=measure_splits(comparison, repeats=options.repeats, seed=options.seed) if several else None,
         contamination=contamination,
         published=tuple(choose_published(comparison, contamination, options)),
@@ -158,10 +170,12 @@ def describe_interval(labels: Labels, options: EvaluateOptions, *, several: bool
 def choose_published(comparison: Comparison, contamination: Contamination, options: EvaluateOptions) -> list[Published]:
     """Choose figures of papers by our protocol: a model trained on one other set alone, measured on all of this one.
 
+    Ratings of one's own are never such a set, whatever their file is called.
     Papers' figures of 80/20 splits are never among them: each of their test parts was judged by a network of its own.
     """
     spec, trained_on = comparison.labels.spec, contamination.only_set
-    whole = options.side is Side.ALL and options.fold_file is None and len(comparison.pairs) == spec.images
+    of_all = options.side is Side.ALL and options.fold_file is None and len(comparison.pairs) == spec.images
+    whole = of_all and bool(spec.home)
     if not whole or trained_on is None or trained_on == spec.name:
         return []
     return find_published(spec.name, Protocol.CROSS, trained_on)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
+from statistics import median_low
 
 from iqa_cli.evaluation.measure import Comparison, Pair, find_median
 from iqa_cli.evaluation.metrics import plcc, srcc
@@ -19,7 +20,8 @@ FEWEST = 3  # of two images, every correlation is -1, 1 or undefined
 class SubsetMeasurement:
     """Agreement of the scores with the MOS within one subset.
 
-    images: of the subset, those that have a score; failed: those that have none. srcc, plcc: of the scores as they are; nan
+    images: of the subset, those that have a score, of several test parts the median; failed: of the whole set, those that have
+    none. srcc, plcc: of the scores as they are; nan
     where they are not defined or there are fewer than `FEWEST` images.
     """
 
@@ -41,12 +43,13 @@ def measure_subsets(comparison: Comparison, parts: Sequence[Sequence[Pair]] | No
 
 def measure_subset(comparison: Comparison, name: str, parts: Sequence[Sequence[Pair]]) -> SubsetMeasurement:
     """The figures within one subset."""
-    figures = [correlate([pair for pair in part if pair.subset == name]) for part in parts]
-    images = sum(pair.subset == name for pair in comparison.pairs)
+    within = [[pair for pair in part if pair.subset == name] for part in parts]
+    figures = [correlate(pairs) for pairs in within]
+    scored = sum(pair.subset == name for pair in comparison.pairs)
     return SubsetMeasurement(
         subset=name,
-        images=images,
-        failed=comparison.labels.subsets.count(name) - images,
+        images=median_low(map(len, within)),
+        failed=comparison.labels.subsets.count(name) - scored,
         srcc=find_median([figure[0] for figure in figures]),
         plcc=find_median([figure[1] for figure in figures]),
     )

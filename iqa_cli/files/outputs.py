@@ -200,10 +200,13 @@ def is_onnx(head: bytes) -> bool:
     return head[:1] == b"\x08" and 0 < head[1] < 0x20 and head[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a")
 
 
+DRAWN_HERE = re.compile(rb"<dc:creator>\s*<cc:Agent>\s*<dc:title>iqa</dc:title>")
+
+
 def is_plot(head: bytes) -> bool:
-    """A PNG or SVG that says that it was drawn here, or by matplotlib."""
+    """A PNG or SVG that says that it was drawn here."""
     png = head.startswith(b"\x89PNG\r\n\x1a\n") and b"tEXtSoftware\0iqa" in head
-    svg = head.lstrip().startswith((b"<?xml", b"<svg")) and b"matplotlib" in head.lower()
+    svg = head.lstrip().startswith((b"<?xml", b"<svg")) and DRAWN_HERE.search(head) is not None
     return png or svg
 
 

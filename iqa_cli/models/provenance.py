@@ -15,8 +15,8 @@ class RatedImages:
     """Rated images of one set.
 
     set: its name in `datasets.catalog`, or "csv" for ratings of one's own. images: how many of them. title: of the set.
-    licence, paper: its terms, and what to cite. digest, names: of ratings of one's own, what tells them from others and a
-    sample of their images' names, as in `datasets.own.OwnSpec`; empty in cards of earlier versions.
+    licence, paper: its terms, and what to cite. names: a sample of its images' names, as `datasets.own.sample_names` makes it.
+    digest: of ratings of one's own, what tells them from others. Both are empty in cards of earlier versions.
     """
 
     set: str

@@ -16,6 +16,7 @@ from iqa_cli.scoring.writers import (
     ALL_COLUMNS,
     Columns,
     Sink,
+    clean,
     describe_record,
     encode_csv,
     encode_json,
@@ -130,7 +131,7 @@ def open_metadata(path: Path, sha256: str, columns: Columns = COLUMNS) -> Iterat
 
         schema = score_schema(columns)
         fields = pa.schema([("file_name", pa.string()), *(schema.field(name) for name in names[1:])])
-        with open_table(path, fields, describer.describe) as sink:
+        with open_table(path, fields, lambda record: clean(describer.describe(record))) as sink:
             yield sink
         return
     with open_target(path) as target:

@@ -25,7 +25,7 @@ from iqa_cli.qfm_iqm.set_scales import SetScales
 from iqa_cli.training.data.content import describe_run
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, Pixels
-from iqa_cli.training.data.provenance import describe_initial, identify_own
+from iqa_cli.training.data.provenance import describe_initial, identify_sets
 from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distill import Teacher, list_asked, open_teachers, predict_with_teachers
@@ -250,7 +250,7 @@ def describe_origin(job: Job, teachers: list[Teacher]) -> Origin:
     taught = tuple(TeacherFacts(teacher.card.name, teacher.card.summary, teacher.card.licence) for teacher in teachers)
     if job.options.teacher_scores:
         taught = (TeacherFacts(job.options.teacher_scores.name, f"{len(job.scores)} scores", job.options.teacher_licence),)
-    own = replace(identify_own(begin.provenance, job.data), unlabeled=unlabeled, teachers=taught)
+    own = replace(identify_sets(begin.provenance, job.data), unlabeled=unlabeled, teachers=taught)
     return replace(begin, provenance=join_provenances([own, job.begun]))
 
 

@@ -95,6 +95,10 @@ def test_a_split_is_published_and_taken_again(iqa: Run, sets: Path, model: Path,
     many = iqa("evaluate", *chosen, "--split", "test", "--repeats", "3", "--predictions", tmp_path / "q.csv")
     assert (many.returncode, many.stdout) == (2, b"")
     assert b"--predictions gives each image one fold, and --repeats draws several splits" in many.stderr
+    official = ["-d", "biq2021", *chosen[2:], "--split", "test", "--repeats", "3"]
+    refused = iqa("evaluate", *official)
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    assert b"--repeats draws several splits, and biq2021 came with one: leave out --repeats" in refused.stderr
 
 
 def test_subsets_have_figures_of_their_own(iqa: Run, sets: Path, model: Path) -> None:
@@ -168,6 +172,16 @@ def test_own_ratings_with_a_broken_image(iqa: Run, photos: Path, model: Path, tm
         (["-d", "livec", "--data-root", "."], 4, "https://live.ece.utexas.edu/research/ChallengeDB/"),
         (["-d", "csv"], 2, "--labels FILE"),
         (["-d", "livec", "-d", "livefb", "--split", "test"], 2, "run -d livefb and -d livec each by itself"),
+        (["-d", "livec", "--score-column", "zz"], 2, "--score-column is for ratings of your own: add --dataset csv"),
+        (
+            ["-d", "livec", "--lower-is-better", "--group-column", "g", "--subset-column", "s"],
+            2,
+            "--lower-is-better and --subset-column are",
+        ),
+        (["-d", "livec", "--lower-is-better", "--score-range", "1", "5"], 2, "--lower-is-better are for ratings of your own"),
+        (["-d", "csv", "--score-column", "zz"], 2, "--labels FILE"),
+        (["--robustness", ".", "--score-column", "zz"], 2, "photos without ratings: leave out --score-column"),
+        (["--robustness", ".", "--labels", "x.csv", "--no-cache"], 2, "leave out --labels and --no-cache"),
         (["-d", "livec", "--fold", "1"], 2, "add --fold-file FILE"),
         (["-d", "csv", "--labels", "none.csv"], 4, "none.csv: cannot read the labels"),
         (["-d", "livec", "--plot", "x.gif"], 2, "plots are .png or .svg files"),
@@ -289,6 +303,34 @@ def test_a_folder_is_checked(iqa: Run, tmp_path: Path) -> None:
     gone = iqa("datasets", "show", "live", "--data-root", tmp_path)
     assert gone.returncode == 4
     assert b"neither a folder databaserelease2" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["livec", "--labels", "nosuch.csv"], "--labels is for ratings of your own: name csv in place of livec"),
+        (
+            ["csv", "--data-root", "set", "--score-column", "zz"],
+            "--score-column and --data-root are about its images: add --labels",
+        ),
+        (["csv", "--lower-is-better"], "--lower-is-better is about its images: add --labels FILE"),
+        (["spaq", "--decode"], "--decode is about its images: say where the set is with --data-root, or the variable IQA_DATA"),
+    ],
+)
+def test_what_would_not_be_checked_is_refused(iqa: Run, args: list[str], said: str) -> None:
+    done = iqa("datasets", "show", *args, env=without_data())
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_several_test_parts_tell_their_sizes(sets: Path, model: Path) -> None:
+    chosen = ["-d", "livec", "--data-root", str(sets), "-m", str(model), "--no-cache", "-q", "--workers", "1"]
+    code, shown = run_at_terminal("evaluate", *chosen, "--split", "test", "--repeats", "3", columns=120)
+    assert (code, "median of the test parts of 3 80/20 splits by image, seeds 0 to 2: 4\n" in shown.replace("\r", "")) == (
+        0,
+        True,
+    )
 
 
 def test_own_ratings_are_checked(iqa: Run, photos: Path, tmp_path: Path) -> None:

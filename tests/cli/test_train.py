@@ -59,6 +59,7 @@ def livec(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--dataset", "noset"], 2, "noset"),
         (["--recipe", "none.toml"], 2, "none.toml: cannot read the recipe"),
         (["--set", "loop.speed=1"], 2, "there is no option 'speed'"),
+        (["--dataset", "csiq", "--score-column", "z"], 2, "--score-column is for ratings of your own: add --dataset csv"),
         (["--only", "1"], 2, "--only chooses among folds or repeats"),
     ],
 )
@@ -164,6 +165,7 @@ def test_a_student_is_taught_and_scores(tmp_path: Path, livec: Path) -> None:
     [
         (["--images", "."], 2, "--teacher"),
         (["--teacher", "qfm-iqm"], 2, "--images"),
+        (["--images", ".", "--lower-is-better"], 2, "--lower-is-better is for ratings of your own: add --dataset csv"),
         (["--teacher", "nothing", "--images", "."], 3, "nothing: no such model"),
         (["--teacher", "nothing", "--images", ".", "--dry-run"], 3, "nothing: no such model"),
         (["--teacher", "qfm-iqm", "--images", "nowhere", "--dry-run"], 4, "nowhere: no such folder of images"),

@@ -274,6 +274,58 @@ def test_a_scale_that_was_not_given_is_said(tmp_path: Path) -> None:
     assert note.startswith("The scale is 1 to 5, lower is better: its lowest and highest ratings, as none was given")
 
 
+def test_one_image_and_one_group_however_they_are_spelled(tmp_path: Path) -> None:
+    rows = "a.jpg,1,x\n ./a.jpg ,3,x \nsub/../b.jpg,2, x\nsub//c.jpg,5,y\n"
+    labels = read(write_own(tmp_path, f"file,stars,photo\n{rows}"), tmp_path / "photos", group_column="photo")
+    assert [(r.path, r.value, r.rows) for r in labels.ratings] == [("a.jpg", 2, 2), ("b.jpg", 2, 1), ("sub/c.jpg", 5, 1)]
+    assert labels.groups == ["x", "x", "y"]
+    alone = read(write_own(tmp_path, f"file,stars,photo\n{rows}"), tmp_path / "photos")
+    assert alone.groups == ["a.jpg", "b.jpg", "sub/c.jpg"]
+
+
+@pytest.mark.parametrize(("file", "name"), [("mine.csv", "mine"), ("livec.csv", "csv-livec"), ("livec", "csv-livec")])
+def test_own_ratings_are_never_called_as_a_public_set(tmp_path: Path, file: str, name: str) -> None:
+    path = write_own(tmp_path, OWN).rename(tmp_path / file)
+    assert read(path, tmp_path / "photos").spec.name == name
+
+
+def test_own_images_lie_where_most_of_them_are(tmp_path: Path) -> None:
+    path = write_own(tmp_path, OWN)
+    (tmp_path / "sets").mkdir()
+    assert read(path, tmp_path / "photos").root == tmp_path / "photos"
+    beside = path.rename(tmp_path / "photos" / "mine.csv")
+    assert read(beside, tmp_path / "sets").root == tmp_path / "photos"
+    write_image(tmp_path / "sets" / "a.jpg")
+    assert read(beside, tmp_path / "sets").root == tmp_path / "photos"
+    path.write_text("file,stars\na.jpg,3\nnone.jpg,7\n")
+    with pytest.raises(DataError, match=f"{tmp_path / 'sets'}: 1 of 2 images are missing"):
+        read(path, tmp_path / "sets")
+
+
+def test_an_image_cell_that_is_too_long_for_a_name_is_a_missing_image(tmp_path: Path) -> None:
+    long = "x" * 5000
+    path = write_own(tmp_path, f"file,stars\na.jpg,3\n{long},7\n")
+    with pytest.raises(DataError, match="1 of 2 images are missing, the first: xxx"):
+        read(path, tmp_path / "photos")
+    spoilt = own.read_own_labels(OwnRatings(path, "file", "stars"), tmp_path / "photos", allow_missing=True)
+    assert check.check_labels(spoilt).missing == check.Finding(1, (long,))
+    with pytest.raises(DataError, match="xxx: no such folder"):
+        find.find_root("livec", Path(long))
+
+
+def test_a_folder_that_may_not_be_looked_into_is_one_line(tmp_path: Path) -> None:
+    root = write_kadid(tmp_path / "kadid10k", {"I01_01_01.png": 4.0})
+    root.chmod(0)
+    try:
+        if os.access(root, os.R_OK):
+            pytest.skip("whoever runs this may look into any folder")
+        for call in (lambda: find.find_root("livec", root), lambda: find.find_roots(root)):
+            with pytest.raises(DataError, match="cannot look into this folder: Permission denied"):
+                call()
+    finally:
+        root.chmod(0o755)
+
+
 def test_an_image_in_two_groups_is_refused(tmp_path: Path) -> None:
     path = write_own(tmp_path, "file,stars,photo\na.jpg,1,x\na.jpg,2,y\nb.jpg,3,y\n")
     with pytest.raises(DataError, match=r"a\.jpg stands in two groups, x and y"):

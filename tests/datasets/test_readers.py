@@ -74,6 +74,20 @@ def test_livec_score_that_is_no_number(tmp_path: Path) -> None:
         readers.read_livec(tmp_path)
 
 
+def test_livec_cell_that_is_no_name(tmp_path: Path) -> None:
+    write_livec(tmp_path, ["3.bmp", "4.bmp"], [50.0, 60.0])
+    names = as_cells(["3.bmp", "4.bmp"], column=True)
+    for wrong, said in (
+        ("", "entry 2 of AllImages_release holds 0 values where one is expected"),
+        (np.array([["a.bmp", "b.bmp"]], dtype=object), "entry 2 of AllImages_release holds 2 values where one is expected"),
+        (7.0, "entry 2 is no name of an image: 7.0"),
+    ):
+        names[1, 0] = wrong
+        write_matrices(tmp_path / "Data/AllImages_release.mat", {"AllImages_release": names})
+        with pytest.raises(DataError, match=rf"AllImages_release\.mat: {said}"):
+            readers.read_livec(tmp_path)
+
+
 # ---- KonIQ-10k ----
 
 KONIQ_SCORES = (
@@ -112,6 +126,21 @@ def test_koniq_with_an_image_in_two_parts_of_the_split(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"koniq10k_distributions_sets\.csv: 2\.jpg is in two parts of the split"):
         readers.read_koniq10k(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (KONIQ_SETS_MORE.replace("training", "Test"), "1.jpg is in a part of the split that is called Test, not training, "),
+        ("", "no part of the split for 1 of 2 images, the first: 1.jpg"),
+    ],
+)
+def test_koniq_with_a_split_that_is_not_whole(tmp_path: Path, more: str, said: str) -> None:
+    (tmp_path / "koniq10k_scores_and_distributions.csv").write_text(KONIQ_SCORES + KONIQ_MORE)
+    (tmp_path / "koniq10k_distributions_sets.csv").write_text(KONIQ_SETS + more)
+    with pytest.raises(DataError) as raised:
+        readers.read_koniq10k(tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path / 'koniq10k_distributions_sets.csv'}: {said}")
 
 
 # ---- SPAQ ----
@@ -288,6 +317,15 @@ def test_tid_names_are_matched_in_any_case(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tid_labels_may_begin_with_a_mark(tmp_path: Path, encoding: str) -> None:
+    write_tid(tmp_path)
+    plain = readers.read_tid2013(tmp_path)
+    path = tmp_path / "mos_with_names.txt"
+    path.write_text(path.read_text(), encoding=encoding)
+    assert readers.read_tid2013(tmp_path) == plain
+
+
 def test_tid_names_of_missing_files_stay_as_they_are(tmp_path: Path) -> None:
     write_tid(tmp_path)
     assert readers.read_tid2013(tmp_path)[0].path == "distorted_images/I01_01_1.bmp"
@@ -312,6 +350,16 @@ def test_tid_line_that_is_not_a_score_and_a_name(tmp_path: Path) -> None:
 def test_kadid_scores_and_deviations(tmp_path: Path) -> None:
     (tmp_path / "dmos.csv").write_text("dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.57,0.496\n")
     assert readers.read_kadid10k(tmp_path) == [readers.Rating("images/I01_01_01.png", 4.57, 0.496, "I01.png")]
+
+
+def test_kadid_references_have_one_spelling(tmp_path: Path) -> None:
+    rows = "I01_01_01.png,I01.png,4.57,0.496\n I01_01_02.png ,I01.png ,4,0.5\n"
+    (tmp_path / "dmos.csv").write_text(f"dist_img,ref_img,dmos,var\n{rows}")
+    found = readers.read_kadid10k(tmp_path)
+    assert [(rating.path, rating.reference) for rating in found] == [
+        ("images/I01_01_01.png", "I01.png"),
+        ("images/I01_01_02.png", "I01.png"),
+    ]
 
 
 # ---- files that are not what they should be ----
@@ -418,3 +466,10 @@ def test_biq2021_has_an_official_split_subsets_and_a_name_in_another_case(tmp_pa
         readers.Rating("Images/ss02 (1014).JPG", 0.25, None, "ss02 (1014).jpg", "training", subset="ss02"),
         readers.Rating("Images/ss03 (7).jpg", 0.8, None, "ss03 (7).jpg", "test", subset="ss03"),
     ]
+
+
+def test_biq2021_with_an_image_in_both_parts_of_the_split(tmp_path: Path) -> None:
+    (tmp_path / "Train (Images and MOS).csv").write_text("Image Name,MOS,,\nss01 (1).jpg,0.4779,,\n")
+    (tmp_path / "Test (Images and MOS).csv").write_text("Image Name,MOS,,\nss01 (1).JPG,0.8,,\n")
+    with pytest.raises(DataError, match=r"Test \(Images and MOS\)\.csv: ss01 \(1\)\.JPG is in both parts of the split"):
+        readers.read_biq2021(tmp_path)

@@ -40,6 +40,17 @@ def test_a_folder_each(folder: Path) -> None:
     assert read_sets(alone)["csv"].root == folder / "own"
 
 
+@pytest.mark.parametrize("names", [("tid2013", "csv"), ("csv",)])
+def test_own_images_lie_below_the_data_root_or_beside_their_file(folder: Path, names: tuple[str, ...]) -> None:
+    (folder / "lists").mkdir()
+    (folder / "lists" / "mine.csv").write_text("image,score\nown/a.bmp,1\nown/b.bmp,2\n")
+    (folder / "tid2013").symlink_to(folder / "sets" / "tid2013")
+    below = RatedSets(names, (folder,), OwnRatings(folder / "lists" / "mine.csv"))
+    assert read_sets(below)["csv"].root == folder
+    beside = RatedSets(names, (folder,), OwnRatings(folder / "own" / "mine.csv"))
+    assert read_sets(beside)["csv"].root == folder / "own"
+
+
 def test_the_environment_says_where_public_sets_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IQA_DATA", raising=False)
     own = OwnRatings(folder / "own" / "mine.csv")

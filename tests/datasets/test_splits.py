@@ -119,6 +119,41 @@ def test_rows_of_several_models_and_of_other_sets_do_no_harm(tmp_path: Path) -> 
     assert [splits.name_fold(fold) for fold in (3, splits.ALWAYS, splits.OUT)] == ["3", "train", "out"]
 
 
+def test_rows_of_other_sets_alone_are_no_split(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("dataset,image,fold\nspaq,a.bmp,0\nspaq,b.bmp,1\n")
+    labels = label("a.bmp", "b.bmp")
+    own = replace(labels, spec=replace(DATASETS["livec"], name="mine", home=""))
+    said = r"folds\.csv: no rows of (livec|mine) in column dataset, but of spaq; name the set so, or remove it"
+    for each in (labels, own):
+        with pytest.raises(DataError, match=said):
+            splits.read_folds(path, each)
+    path.write_text("dataset,image,fold\nrenamed,a.bmp,0\nrenamed,b.bmp,1\n")
+    assert splits.read_folds(path, own).tolist() == [0, 1]
+    with pytest.raises(DataError, match="no rows of livec in column dataset, but of renamed"):
+        splits.read_folds(path, labels)
+    path.write_text("dataset,image,fold\none,a.bmp,0\ntwo,b.bmp,1\n")
+    with pytest.raises(DataError, match="no rows of mine in column dataset, but of one, two"):
+        splits.read_folds(path, own)
+    path.write_text("dataset,image,fold\n,a.bmp,0\n livec ,b.bmp,1\n")
+    assert splits.read_folds(path, labels).tolist() == [0, 1]
+
+
+def test_an_image_has_its_fold_however_it_is_spelled(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("image,fold\n./one/a.bmp, 0\ntwo//a.bmp ,train \n")
+    assert splits.read_folds(path, label("one/a.bmp", "two/a.bmp")).tolist() == [0, splits.ALWAYS]
+
+
+@pytest.mark.parametrize("fold", ["-1", "-2", "-7", "0_1", "99999999999999999999", "1.0", "+1", "Train", "\u0661"])
+def test_a_fold_is_a_number_or_a_word(tmp_path: Path, fold: str) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text(f"image,fold\na.bmp,0\nb.bmp,{fold}\n", encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        splits.read_folds(path, label("a.bmp", "b.bmp"))
+    assert str(raised.value) == f"{path}: a fold is a whole number, train or out: b.bmp has {fold}"
+
+
 def test_a_name_that_two_images_share_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "folds.csv"
     path.write_text("image,fold\nimg1.bmp,1\nwn/img1.bmp,2\n")

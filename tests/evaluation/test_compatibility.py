@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import Run, read_rows, toy_nodes, write_onnx
 from PIL import Image
 from scipy.stats import spearmanr
 
+from iqa_cli.cli.views.compare import ComparisonView, describe
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.readers import Rating
@@ -113,6 +115,37 @@ def test_images_that_failed_are_counted_and_left_out() -> None:
         gather_features(labels, [row if i % 3 == 1 else None for i, row in enumerate(rows)])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_single_group_leaves_gaps_and_says_why() -> None:
+    rated = rate(0, WEIGHTS)
+    alone = replace(rated, groups=("one",) * COUNT)
+    found = compare(alone, rate(1, WEIGHTS), rounds=20, seed=0)
+    assert found.cosine > 0.8
+    assert np.isnan([found.low, found.high, found.ceiling]).all()
+    assert found.warning == "livec: all images are one group, which says nothing of others"
+    row = describe(found)
+    assert (row["low"], row["high"], row["halves"], row["note"]) == ("", "", "", found.warning)
+    other = compare(rated, alone, rounds=20, seed=0)
+    assert np.isnan(other.low)
+    assert other.ceiling > 0.7
+    constant = compare(replace(rated, mos=np.full(COUNT, 50.0)), rate(1, WEIGHTS), rounds=20, seed=0)
+    assert (describe(constant)["cosine"], describe(constant)["low"]) == ("", "")
+    assert constant.warning == "livec: no feature goes with its ratings, so there is no cosine"
+
+
+def test_both_sets_have_their_counts_and_failures(capfd: pytest.CaptureFixture[str]) -> None:
+    target = replace(rate(0, WEIGHTS), failed=2)
+    source = replace(rate(1, WEIGHTS, count=60), labels=replace(rate(1, WEIGHTS).labels, spec=DATASETS["spaq"]))
+    view = ComparisonView(quiet=False)
+    view.show(compare(target, source, rounds=5, seed=0))
+    assert view.failed
+    view.print()
+    printed = capfd.readouterr()
+    (row,) = read_rows(printed.out.encode())
+    assert (row["images_A"], row["images_B"]) == (str(COUNT), "60")
+    assert printed.err == "livec: 2 images could not be decoded, and have no part in this\n"
+
+
 # ---- features of a network ----
 
 
@@ -169,9 +202,23 @@ def test_compare_prints_a_row_a_set(iqa: Run, own: Path, sets: Path) -> None:
     assert "biq2021: trained on " in rows[1]["note"]  # the default model has learnt from it
 
 
+def test_own_images_may_lie_below_the_data_root(iqa: Run, own: Path, sets: Path, tmp_path: Path) -> None:
+    """Where they are not beside the file; and an image that cannot be decoded is told of either set."""
+    (tmp_path / "ratings.csv").write_text(own.read_text() + "broken.png,3\n")
+    (own.parent / "broken.png").write_text("no picture")
+    chosen = ["--labels", tmp_path / "ratings.csv", "--data-root", own.parent, "--rounds", "5", "--workers", "1"]
+    (own.parent / "kadid10k").symlink_to(sets / "kadid10k")
+    done = iqa("datasets", "compare", "csv", "kadid10k", *chosen)
+    assert done.returncode == 1, done.stderr
+    assert [row["images_A"] for row in read_rows(done.stdout)] == ["24"]
+    assert done.stderr == b"ratings: 1 images could not be decoded, and have no part in this\n"
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
+        (["livec", "spaq", "--labels", "x.csv"], 2, "--labels is for ratings of your own: name csv as one of the sets"),
+        (["csv", "spaq", "--score-column", "mos"], 2, "needs the file with the ratings: --labels FILE"),
         (["livec", "livec"], 2, "livec: a set agrees with itself"),
         (["livec", "spaq", "spaq"], 2, "spaq is named twice"),
         (["livec", "ava"], 2, "no data set 'ava'"),

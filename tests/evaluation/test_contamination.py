@@ -120,7 +120,8 @@ def test_ratings_of_ones_own_are_known_by_their_title() -> None:
     own = replace(LIVEC, name="livec", title="the ratings in livec.csv", home="", images=50)
     training = find_contamination(make_card("m", on("csv", 50, own.title)))
     assert training.describe(own, 50) == "trained on these images"
-    assert training.describe(LIVEC, 50) == ""  # of the same name, yet another set
+    said = "trained on other ratings of one's own, perhaps on these images: its card cannot tell"
+    assert training.describe(LIVEC, 50) == said  # of the same name, yet another set
 
 
 # ---- ratings of one's own ----
@@ -194,7 +195,31 @@ def test_a_card_without_a_digest_knows_its_title_and_cannot_tell_of_others(tmp_p
     other = make_card("m", on("csv", 40, "the ratings in ratings.csv"))
     said = "trained on other ratings of one's own, perhaps on these images: its card cannot tell"
     assert find_contamination(other).describe(spec, 40) == said
-    assert find_contamination(other).describe(LIVEC, 1162) == ""
+    assert find_contamination(other).describe(LIVEC, 1162) == said
+
+
+def test_names_tell_whether_own_ratings_are_of_images_of_a_set_of_the_catalog(tmp_path: Path) -> None:
+    card = train_on(read_spec(write_ratings(tmp_path / "r.csv", ROWS)))
+    same = hash_names([Rating(f"Images/{name}", 1.0, None, name) for name in ROWS])
+    other = hash_names([Rating(f"Images/other{name}", 1.0, None, name) for name in ROWS])
+    student = make_card("new", teachers=[{"name": "m"}])
+    said = "trained on images of the same names, perhaps on these"
+    assert find_contamination(card).describe(LIVEC, 40, same) == said
+    assert find_contamination(student, [card]).describe(LIVEC, 40, same) == f"its teacher was {said}"
+    assert find_contamination(card).describe(LIVEC, 40, other) == ""
+
+
+def test_a_card_of_a_set_of_the_catalog_cannot_tell_of_own_ratings(tmp_path: Path) -> None:
+    spec = read_spec(write_ratings(tmp_path / "r.csv", ROWS))
+    card = make_card("m", on("livec", 1162), on("koniq10k", 99), on("newest", 9, "The newest set"))
+    said = "trained on LIVE-C and KonIQ-10k and The newest set, perhaps on these images: its card cannot tell"
+    assert find_contamination(card).describe(spec, 40) == said
+    assert (
+        find_contamination(make_card("new", teachers=[{"name": "m"}]), [card]).describe(spec, 40) == f"its teacher was {said}"
+    )
+    assert find_contamination(card).describe(TID, 3000) == ""
+    named = make_card("m", {**on("livec", 1162), "names": "".join(spec.names)})
+    assert find_contamination(named).describe(spec, 40) == "trained on images of the same names, perhaps on these"
 
 
 def test_a_blend_counts_ratings_by_their_digest(tmp_path: Path) -> None:

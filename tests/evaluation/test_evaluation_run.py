@@ -14,6 +14,7 @@ from PIL import Image
 
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.labels import Labels, read_labels
+from iqa_cli.datasets.own import OwnSpec, read_own_labels
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import split_groups, take_test
 from iqa_cli.errors import DataError, UsageError, WeightsError
@@ -21,7 +22,7 @@ from iqa_cli.evaluation import metrics, run
 from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare
 from iqa_cli.evaluation.protocol import Protocol
-from iqa_cli.evaluation.report import open_results
+from iqa_cli.evaluation.report import describe_evaluation, find_worst, list_images, list_rows, name_plots, open_results
 from iqa_cli.evaluation.run import Evaluation, Scored, evaluate
 from iqa_cli.options import EvaluateOptions, OwnRatings, RatedSets, ScoreOptions, Side
 from iqa_cli.records import ScoreRecord, Status
@@ -91,6 +92,11 @@ def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: 
     assert evaluation.images == "median of the test parts of 3 80/20 splits by image, seeds 1 to 3"
     assert evaluation.interval == "lowest and highest of 3 test parts"
     assert len(scored) == 20
+    assert evaluation.sizes == (4, 4, 4)
+    assert np.isnan(evaluation.measurement.srcc.low)  # no bootstrap is made that nobody sees
+    (row,) = list_rows(evaluation)
+    assert (row["images"], row["failed"]) == (4, 0)
+    assert [part["images"] for part in describe_evaluation(evaluation, 0)["parts"]] == [4, 4, 4]
 
 
 def test_the_protocol_is_cross_dataset_where_the_card_tells(sets: Path, tmp_path: Path) -> None:
@@ -112,6 +118,11 @@ def test_official_and_random_splits_are_never_in_one_table(sets: Path, model: Pa
         next(iter(evaluate(make(sets, model, "koniq10k", "csv", side=Side.TEST), print)))
     for alone in (("koniq10k", "biq2021"), ("livec", "csiq")):
         assert len(evaluate_all(make(sets, model, *alone, side=Side.TEST))[0]) == 2
+
+
+def test_an_official_split_is_one_and_not_several(sets: Path, model: Path) -> None:
+    with pytest.raises(UsageError, match="--repeats draws several splits, and koniq10k came with one: leave out --repeats"):
+        next(iter(evaluate(make(sets, model, "koniq10k", side=Side.TEST, repeats=2), print)))
 
 
 # ---- split files ----
@@ -188,6 +199,69 @@ def test_own_ratings_beside_their_file(tmp_path: Path, model: Path) -> None:
     assert evaluation.labels.spec.name == "mine"
     assert [round(pair.mos) for pair in evaluation.comparison.pairs] == [100, 90, 80, 70, 60, 50, 40, 30]
     assert evaluation.figures["srcc"].value == pytest.approx(-1, abs=1e-12)
+
+
+def copy_ratings(sets: Path, folder: Path, name: str = "livec") -> OwnRatings:
+    """The ratings of a public set as those of one's own, in a file that is called as the set is."""
+    labels = read_labels(name, sets / name)
+    rows = "".join(f"{path},{rating.value}\n" for path, rating in zip(labels.paths, labels.ratings, strict=True))
+    (folder / f"{name}.csv").write_text(f"image,score\n{rows}")
+    return OwnRatings(folder / f"{name}.csv")
+
+
+def test_the_same_photos_by_another_way_are_no_other_set(sets: Path, tmp_path: Path) -> None:
+    own = copy_ratings(sets, tmp_path)
+    spec = read_own_labels(own).spec
+    assert isinstance(spec, OwnSpec)
+    facts = {"set": "csv", "images": 20, "title": "mine", "digest": "other", "names": spec.sample}
+    seen = write_model(tmp_path, toy_nodes(), replace(CARD, training={"trained_on": [facts]}))
+    (evaluation,), _ = evaluate_all(make(sets, seen, "livec"))
+    assert evaluation.warning == "trained on images of the same names, perhaps on these"
+    assert evaluation.protocol is Protocol.ALL
+    public = {"set": "livec", "images": 20, "title": DATASETS["livec"].title}
+    seen = write_model(tmp_path, toy_nodes(), replace(CARD, training={"trained_on": [public]}))
+    chosen = replace(make(sets, seen, "csv"), sets=RatedSets(("csv",), own=own))
+    (evaluation,), _ = evaluate_all(chosen)
+    assert evaluation.warning.endswith(", perhaps on these images: its card cannot tell")
+    assert evaluation.protocol is Protocol.ALL
+
+
+def test_own_ratings_in_a_file_of_a_public_name_are_told_from_that_set(sets: Path, model: Path, tmp_path: Path) -> None:
+    own = copy_ratings(sets, tmp_path)
+    both = replace(make(sets, model, "livec", side=Side.TEST), sets=RatedSets(("livec", "csv"), (sets,), own))
+    done, _ = evaluate_all(both)
+    rows = write_predictions(tmp_path / "split.csv", done)
+    assert list(dict.fromkeys(row["dataset"] for row in rows)) == ["livec", "csv-livec"]
+    again, _ = evaluate_all(replace(both, side=Side.ALL, fold_file=tmp_path / "split.csv"))
+    assert [e.comparison.records for e in again] == [e.comparison.records for e in done]
+    pytest.importorskip("matplotlib")
+    livec, mine = (path.name for path in name_plots(tmp_path / "p.svg", both))
+    assert livec.startswith("p-livec-")
+    assert mine.startswith("p-csv-livec-")
+
+
+@pytest.mark.parametrize("ends", [(0.0, 10.0), (-1.0, 1.0)])
+def test_scores_on_another_scale_are_brought_to_that_of_the_ratings(
+    sets: Path, model: Path, tmp_path: Path, ends: tuple[float, float]
+) -> None:
+    other = write_model(tmp_path, toy_nodes(), replace(CARD, score_range=ends))
+    (usual, scaled), _ = evaluate_all(make(sets, model, "livec", models=(str(model), str(other))))
+    raw = [record.score for record in scaled.comparison.records]
+    assert None not in raw
+    assert ends[0] <= min(raw) < max(raw) <= ends[1]  # type: ignore[type-var]
+    assert [pair.score for pair in scaled.comparison.pairs] == pytest.approx(
+        [pair.score for pair in usual.comparison.pairs], abs=1e-3
+    )
+    written = [
+        write_predictions(tmp_path / f"{evaluation.card.score_range}.csv", [evaluation]) for evaluation in (usual, scaled)
+    ]
+    predictions = [[float(row["prediction"]) for row in rows] for rows in written]
+    assert predictions[1] == pytest.approx(predictions[0], abs=2e-3)
+    worst = [find_worst(evaluation, 3) for evaluation in (usual, scaled)]
+    assert [row.score for row in worst[1]] == pytest.approx([row.score for row in worst[0]], abs=2e-3)
+    images = list(list_images(scaled))
+    assert [row[6] for row in images] == pytest.approx(raw, abs=1e-4)  # the model's own scale
+    assert [row[7] for row in images] == pytest.approx([row[7] for row in list_images(usual)], abs=0.01)
 
 
 # ---- what is wrong is said before anything is scored ----
@@ -268,3 +342,13 @@ def test_published_figures_stand_beside_the_same_protocol_only() -> None:
     assert find_beside("koniq10k", 10073) == []
     assert find_beside("livec", 1162, LIVEC) == []  # theirs were trained on the other part of the set
     assert find_beside("spaq", 11125, LIVEC) == []
+
+
+def test_published_figures_never_stand_beside_own_ratings() -> None:
+    compared = compare_fake("koniq10k", 10073)
+    own = replace(compared, labels=replace(compared.labels, spec=replace(DATASETS["koniq10k"], home="")))
+    facts = {"set": LIVEC, "images": 1162, "title": DATASETS[LIVEC].title}
+    contamination = find_contamination(replace(CARD, training={"trained_on": [facts]}))
+    options = EvaluateOptions(RatedSets(("csv",)))
+    assert run.choose_published(compared, contamination, options)
+    assert run.choose_published(own, contamination, options) == []

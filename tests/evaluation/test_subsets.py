@@ -81,13 +81,13 @@ def test_over_several_splits_it_is_the_median_over_their_test_parts() -> None:
         ranks = [(np.argsort(np.argsort(scores[i])), np.argsort(np.argsort(mos[i]))) for i in own]  # none are tied
         assert row.srcc == pytest.approx(np.median([np.corrcoef(*pair)[0, 1] for pair in ranks]), abs=1e-12)
         assert row.plcc == pytest.approx(np.median([np.corrcoef(scores[i], mos[i])[0, 1] for i in own]), abs=1e-12)
-        assert row.images == 60
+        assert row.images == np.median([len(i) for i in own])
 
 
 def test_a_subset_that_is_too_small_in_one_test_part_has_no_median() -> None:
     comparison = compare_subsets("s" * 3 + "t" * 57, list(range(60)), [float(i) for i in range(60)])
     small, large = measure_subsets(comparison, take_parts(comparison, 3, 0))
-    assert (small.images, math.isnan(small.srcc)) == (3, True)
+    assert (small.images, math.isnan(small.srcc)) == (0, True)
     assert large.srcc == pytest.approx(1)
 
 

@@ -318,6 +318,15 @@ def test_plots_are_known_again(tmp_path: Path, ending: str) -> None:
     assert is_plot((tmp_path / f"x.{ending}").read_bytes())
 
 
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_a_plot_of_one_s_own_is_none_of_an_earlier_run(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    from matplotlib.figure import Figure
+
+    Figure().savefig(tmp_path / f"mine.{ending}")
+    assert not is_plot((tmp_path / f"mine.{ending}").read_bytes())
+
+
 def test_a_shell_that_expands_the_output_loses_nothing(model: Path, folder: Path) -> None:
     before = read_all(folder)
     command = f"{sys.executable} -m iqa_cli score --model {model} --csv *.jpg"

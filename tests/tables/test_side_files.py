@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -41,6 +42,26 @@ def test_metadata_of_an_imagefolder_has_a_row_a_file(iqa: Run, model: Path, phot
         scores = [None if row["score"] in (None, "") else float(row["score"]) for row in written]
         assert scores == [float(row["score"]) if row["score"] else None for row in rows]
         assert {len(row["model_sha256"]) for row in written} == {64}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_file_name_that_is_no_utf_8_loses_no_metadata(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, ending: str
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in (b"a\xff.jpg", b"b.jpg"):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes((photos / "01.jpg").read_bytes())
+    path = folder / f"metadata.{ending}"
+    done = iqa("score", folder, "-m", model, "--imagefolder", path)
+    assert done.returncode == 0, done.stderr
+    if ending == "parquet":
+        names = pq.read_table(path).column("file_name").to_pylist()
+    elif ending == "jsonl":
+        names = [json.loads(line)["file_name"] for line in path.read_text().splitlines()]
+    else:
+        names = [row["file_name"] for row in csv.DictReader(path.read_text(errors="replace").splitlines())]
+    assert names == ["a\ufffd.jpg", "b.jpg"]
 
 
 def test_captions_of_ones_own_are_never_written_over(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:

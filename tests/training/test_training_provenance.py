@@ -16,22 +16,24 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.cli.views.models import describe_provenance
 from iqa_cli.datasets.catalog import DATASETS
-from iqa_cli.evaluation.contamination import find_contamination
+from iqa_cli.datasets.sets import read_set
+from iqa_cli.evaluation.contamination import Contamination, find_contamination
 from iqa_cli.evaluation.protocol import Protocol
 from iqa_cli.evaluation.run import Evaluation, evaluate
 from iqa_cli.models.card import ModelCard, WeightFile, hash_file, read_card, write_card
-from iqa_cli.models.provenance import InitialModel, RatedImages, UnlabeledImages
+from iqa_cli.models.provenance import InitialModel, Provenance, RatedImages, UnlabeledImages
 from iqa_cli.networks.checkpoint import load_tensors, save_tensors
 from iqa_cli.networks.timm_models import build_backbone
 from iqa_cli.options import EvaluateOptions, OwnRatings, RatedSets, ScoreOptions
 from iqa_cli.training import run
-from iqa_cli.training.data.provenance import describe_initial
+from iqa_cli.training.data.provenance import describe_initial, identify_images
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import make_plan
 
 SMALL = "test_efficientnet"
 BIQ = DATASETS["biq2021"]
 SEEN = RatedImages("biq2021", BIQ.images, BIQ.title, BIQ.licence, BIQ.paper)
+OTHERS = ("0" * 8,)  # names that no picture here has, hashed
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,8 @@ def test_what_the_initial_model_was_trained_on_was_seen(begin: Begin, rated: Pat
     assert card.provenance.trained_on[1] == SEEN
     assert card.provenance.initial_models == (InitialModel("first", first.files["safetensors"].sha256, known=True),)
     assert ("began with", "first") in list(describe_provenance(card))
-    assert find_contamination(card).describe(BIQ, BIQ.images) == "trained on these images"
-    assert find_contamination(card).describe(DATASETS["livec"], 1162) == ""
+    assert find_contamination(card).describe(BIQ, BIQ.images, OTHERS) == "trained on these images"
+    assert find_contamination(card).describe(DATASETS["livec"], 1162, OTHERS) == ""
     assert str(folder) not in (second / "second.json").read_text()
     third = train(rated / "other" / "ratings.csv", tmp_path / "third", initial_model=str(second / "second.json"))
     assert SEEN in read_run(third).provenance.trained_on
@@ -102,13 +104,13 @@ def test_so_were_its_unlabeled_images_and_its_teachers(begin: Begin, rated: Path
     folder, _ = begin(unlabeled=[{"images": 7, "source": "mine"}], teachers=[{"name": "old"}])
     card = read_run(train(rated / "other" / "ratings.csv", tmp_path / "second", initial_model=str(folder)))
     assert card.provenance.unlabeled == (UnlabeledImages(7, "mine"),)
-    assert find_contamination(card).describe(BIQ, BIQ.images) == "the training of its teacher old is not known here"
+    assert find_contamination(card).describe(BIQ, BIQ.images, OTHERS) == "the training of its teacher old is not known here"
 
 
 def test_of_an_initial_model_whose_card_says_nothing_nothing_is_known(begin: Begin, rated: Path, tmp_path: Path) -> None:
     folder, _ = begin(data=["LIVE-C: 930 images"])
     card = read_run(train(rated / "other" / "ratings.csv", tmp_path / "second", initial_model=str(folder)))
-    assert find_contamination(card).describe(BIQ, BIQ.images) == "it began with first, whose training is not known"
+    assert find_contamination(card).describe(BIQ, BIQ.images, OTHERS) == "it began with first, whose training is not known"
     assert ("began with", "first, whose training is not known") in list(describe_provenance(card))
 
 
@@ -119,7 +121,7 @@ def test_a_backbone_that_was_trained_here_has_the_card_of_its_run(begin: Begin, 
     second = train(rated / "other" / "ratings.csv", tmp_path / "second", backbone_weights=str(weights))
     card = read_run(second)
     assert card.provenance.initial_models == (InitialModel("first", hash_file(weights), known=True),)
-    assert find_contamination(card).describe(BIQ, BIQ.images) == "trained on these images"
+    assert find_contamination(card).describe(BIQ, BIQ.images, OTHERS) == "trained on these images"
     assert str(folder) not in (second / "second.json").read_text()
 
 
@@ -134,7 +136,7 @@ def test_a_backbone_that_was_trained_here_without_a_card_is_of_unknown_training(
         train(rated / "other" / "ratings.csv", tmp_path / "second", backbone_weights=str(tmp_path / "alone/net.safetensors"))
     )
     assert [facts.set for facts in card.provenance.trained_on] == ["csv"]
-    assert find_contamination(card).describe(BIQ, 99) == "it began with net.safetensors, whose training is not known"
+    assert find_contamination(card).describe(BIQ, 99, OTHERS) == "it began with net.safetensors, whose training is not known"
 
 
 def choose(**changes: Any) -> TrainingOptions:
@@ -195,3 +197,13 @@ def test_own_ratings_are_known_by_what_is_in_them(rated: Path, tmp_path: Path, m
     assert measure(typed, some).warning == "trained on images of the same names, perhaps on these"
     (kept,) = json.loads((typed / "typed.json").read_text())["training"]["trained_on"]
     assert (len(kept["digest"]), len(kept["names"])) == (64, 4 * 8)
+
+
+def test_images_of_a_set_of_the_catalog_are_known_by_their_names(rated: Path) -> None:
+    first, other = (
+        read_set("csv", None, OwnRatings(rated / name / "ratings.csv", score_range=(0.0, 9.0))) for name in ("first", "other")
+    )
+    kept = identify_images(SEEN, replace(first, spec=replace(BIQ, score_range=(0.0, 9.0))))
+    assert (kept.digest, len(kept.names)) == ("", 4 * 8)
+    found = [Contamination(Provenance((kept,)), (), ()).describe(labels.spec, 4) for labels in (first, other)]
+    assert found == ["trained on images of the same names, perhaps on these", ""]

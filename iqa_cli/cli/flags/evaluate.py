@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +22,7 @@ from iqa_cli.cli.flags.shared import (
     parse_output,
 )
 from iqa_cli.errors import UsageError
-from iqa_cli.options import DEFAULT_MODEL, EvaluateOptions, RatedSets, RobustnessOptions, Side
+from iqa_cli.options import DEFAULT_MODEL, OWN, EvaluateOptions, RatedSets, RobustnessOptions, Side
 
 MEASURE, ROBUSTNESS = "Measure", "Robustness"  # panels of the help
 
@@ -84,12 +85,16 @@ class SetFlags:
 class MeasureFlags:
     """How scores are measured."""
 
-    repeats: Annotated[int, typer.Option(min=1, help="The median over so many seeded test parts.", rich_help_panel=MEASURE)] = (
-        EvaluateOptions.repeats
-    )
-    rounds: Annotated[int, typer.Option(min=1, help="Draws of the bootstrap, for the intervals.", rich_help_panel=MEASURE)] = (
-        EvaluateOptions.rounds
-    )
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=1, help="The median over so many seeded test parts, of sets without an official one.", rich_help_panel=MEASURE
+        ),
+    ] = EvaluateOptions.repeats
+    rounds: Annotated[
+        int,
+        typer.Option(min=1, help="Draws of the bootstrap, for the intervals; none with --repeats.", rich_help_panel=MEASURE),
+    ] = EvaluateOptions.rounds
     worst: Annotated[
         int, typer.Option(min=0, metavar="N", help="List the N images it is most wrong about.", rich_help_panel=MEASURE)
     ] = 0
@@ -156,8 +161,9 @@ def gather_evaluation(
     """The options of an evaluation on rated sets. Raises UsageError where they make no sense."""
     if sets.limit is not None or sets.held_out != RobustnessOptions.held_out:
         raise UsageError("--limit and --held-out are about clean photos: add --robustness DIR")
+    names = tuple(sets.dataset or ())
     return EvaluateOptions(
-        sets=RatedSets(tuple(sets.dataset or ()), tuple(sets.data_root or ()), own.gather()),
+        sets=RatedSets(names, tuple(sets.data_root or ()), own.gather_for(names, f"add --dataset {OWN}")),
         models=tuple(models.model or (DEFAULT_MODEL,)),
         side=sets.split,
         repeats=measure.repeats,
@@ -182,8 +188,15 @@ def gather_robustness(sets: SetFlags, models: ModelFlags, runtime: BatchFlags) -
     )
 
 
-def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output: OutputFlags, runtime: BatchFlags) -> None:
-    """Refuse options of rated sets where clean photos are measured on, each version by itself. Raises UsageError."""
+def refuse_options(names: Iterable[str]) -> None:
+    """Raises UsageError where there are options of rated sets, as clean photos are measured on, each version by itself."""
+    about = " and ".join(names)
+    if about:
+        raise UsageError(f"--robustness is about photos without ratings: leave out {about}")
+
+
+def name_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags) -> list[str]:
+    """The options that were given which say what ratings there are, and how scores are compared with them."""
     given = {
         "--dataset": sets.dataset,
         "--data-root": sets.data_root,
@@ -191,14 +204,20 @@ def refuse_ratings(sets: SetFlags, own: OwnFlags, measure: MeasureFlags, output:
         "--allow-missing": sets.allow_missing,
         "--fold-file": sets.fold_file,
         "--fold": sets.fold,
-        "--labels": own.gather().labels,
+        **dict.fromkeys(own.options, True),
         "--repeats": measure.repeats > 1,
         "--rounds": measure.rounds != EvaluateOptions.rounds,
         "--worst": measure.worst,
+    }
+    return [name for name, value in given.items() if value]
+
+
+def name_rest(output: OutputFlags, models: ModelFlags, runtime: BatchFlags) -> list[str]:
+    """The other options that were given which do nothing for clean photos."""
+    given = {
         "--plot": output.plot,
         "--predictions": output.predictions,
+        "--no-cache": not models.cache,
         "--batch-size": runtime.batch_size != BatchFlags.batch_size,
     }
-    about = [name for name, value in given.items() if value]
-    if about:
-        raise UsageError(f"--robustness is about photos without ratings: leave out {' and '.join(about)}")
+    return [name for name, value in given.items() if value]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from inspect import Parameter
 from pathlib import Path
@@ -26,7 +26,9 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.models import OptionInfo
 
+from iqa_cli.errors import UsageError
 from iqa_cli.options import MAX_CROPS, BackendChoice, OwnRatings, ScoreOptions
+from iqa_cli.options import OWN as OWN_SET
 
 DATA, OWN, OUTPUT, MODEL = "Data", "Ratings of your own", "Output", "Model and speed"  # panels of the help
 STREAM = Path("-")  # for an input stdin, for an output stdout
@@ -192,5 +194,21 @@ class OwnFlags:
 
     def gather(self) -> OwnRatings:
         """Where the ratings are. Raises UsageError where that makes no sense."""
-        given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return OwnRatings(**given)
+        return OwnRatings(**self.given)
+
+    def gather_for(self, names: Collection[str], remedy: str) -> OwnRatings:
+        """The same for sets of these names. Raises UsageError, with what to do, where none of them are ratings of one's own."""
+        if self.given and OWN_SET not in names:
+            are = "is" if len(self.given) == 1 else "are"
+            raise UsageError(f"{' and '.join(self.options)} {are} for ratings of your own: {remedy}")
+        return self.gather()
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, by the fields of `OwnRatings`."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    @property
+    def options(self) -> list[str]:
+        """What was given, as the command line calls it."""
+        return [f"--{name.replace('_', '-')}" for name in self.given]

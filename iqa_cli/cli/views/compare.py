@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -28,7 +29,7 @@ class ComparisonView:
     @property
     def failed(self) -> bool:
         """Whether some image could not be decoded."""
-        return any(each.failed for each in self.done)
+        return any(each.failed or each.target_failed for each in self.done)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -53,13 +54,15 @@ class ComparisonView:
             lines = (ceiling, f"The idea: {SOURCE}.")
             for line in lines:
                 open_console(stderr=False).print(Text(line, style="dim"))
-        for each in () if self.quiet else self.done:
-            if each.failed:
-                print_notes([f"{each.source}: {each.failed} images could not be decoded, and have no part in this"])
+        failed = {each.target: each.target_failed for each in self.done} | {each.source: each.failed for each in self.done}
+        for name, count in {} if self.quiet else failed.items():
+            if count:
+                print_notes([f"{name}: {count} images could not be decoded, and have no part in this"])
 
 
 def describe(each: Compatibility) -> Row:
     """A comparison in a row."""
     figures = {"cosine": each.cosine, "low": each.low, "high": each.high, "halves": each.ceiling}
-    row = {"A": each.target, "B": each.source, "images": str(each.images)}
-    return row | {name: f"{value:.3f}" for name, value in figures.items()} | {"note": each.warning}
+    row = {"A": each.target, "B": each.source, "images_A": str(each.target_images), "images_B": str(each.images)}
+    shown = {name: "" if isnan(value) else f"{value:.3f}" for name, value in figures.items()}
+    return row | shown | {"note": each.warning}

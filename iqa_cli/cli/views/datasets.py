@@ -64,8 +64,8 @@ OWN_FACTS = (
     (
         "layout",
         f"--labels FILE: CSV with a header, one column of image paths, --image-column ({OwnRatings.image_column}), and one of"
-        f" ratings, --score-column ({OwnRatings.score_column}). Paths are relative to the --data-root of this set, else to the"
-        " folder of the file. Several rows of an image are several ratings, and their mean counts.",
+        f" ratings, --score-column ({OwnRatings.score_column}). Paths are relative to --data-root where the images are there,"
+        " else to the folder of the file. Several rows of an image are several ratings, and their mean counts.",
     ),
     (
         "score",

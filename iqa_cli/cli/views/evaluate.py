@@ -108,9 +108,10 @@ def print_set(console: Console, evaluations: Sequence[Evaluation]) -> None:
     first = evaluations[0]
     spec, images = first.labels.spec, first.measurement.images
     of = f" of {spec.images:,}" if first.images == "all images" and images != spec.images else ""
+    counts = " to ".join(f"{count:,}" for count in dict.fromkeys((min(first.sizes), max(first.sizes))))
     console.print()
     console.print(Text(show(spec.title), style="bold"))
-    console.print(Text(show(f"{first.images}: {images:,}{of}"), style="dim"))
+    console.print(Text(show(f"{first.images}: {counts}{of}"), style="dim"))
     wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("", "protocol") if wide else ("protocol",):

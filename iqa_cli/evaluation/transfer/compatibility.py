@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 import numpy.typing as npt
 
 from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.own import hash_names
 from iqa_cli.evaluation.bootstrap import Groups, Row, Weights, find_ends
-from iqa_cli.evaluation.contamination import find_contamination
+from iqa_cli.evaluation.contamination import Contamination, find_contamination
 from iqa_cli.evaluation.metrics import Floats
 from iqa_cli.evaluation.transfer.features import RatedFeatures, draw_images, extract_features, gather_features
 from iqa_cli.models.find import FoundModel, find_cards
@@ -46,12 +48,15 @@ class Compatibility:
     """How well the second set would help training for the first.
 
     cosine, low, high: of the two vectors, with the ends of its 95 % bootstrap interval. ceiling: what as many other images of
-    the first set's own study would have, by `find_ceiling`. images, failed: of the second set. warning: what the network has
-    seen of both.
+    the first set's own study would have, by `find_ceiling`. Any of them is nan where it is not defined. images, failed: of the
+    second set, those that the cosine is of and those that could not be decoded; target_images, target_failed: of the first.
+    warning: why a figure is not defined, and what the network has seen of both.
     """
 
     target: str
     source: str
+    target_images: int
+    target_failed: int
     images: int
     failed: int
     cosine: float
@@ -79,8 +84,14 @@ def compare_sets(target: Labels, sources: list[Labels], measure: Measure) -> Gen
     for labels in sources:
         other = yield from await_features(labels, measure)
         found = compare(own, other, rounds=measure.rounds, seed=measure.seed)
-        seen = {each.labels.spec: contamination.describe(each.labels.spec, len(each.mos)) for each in (own, other)}
-        yield replace(found, warning="; ".join(f"{spec.name}: {warning}" for spec, warning in seen.items() if warning))
+        seen = {each.labels.spec.name: describe_seen(contamination, each) for each in (own, other)}
+        warnings = [f"{name}: {warning}" for name, warning in seen.items() if warning]
+        yield replace(found, warning="; ".join(filter(None, [found.warning, *warnings])))
+
+
+def describe_seen(contamination: Contamination, rated: RatedFeatures) -> str:
+    """What the network has seen of a set; empty where that is nothing."""
+    return contamination.describe(rated.labels.spec, len(rated.mos), hash_names(rated.labels.ratings))
 
 
 def await_features(labels: Labels, measure: Measure) -> Generator[Progress, None, RatedFeatures]:
@@ -95,30 +106,44 @@ def await_features(labels: Labels, measure: Measure) -> Generator[Progress, None
 
 
 def compare(target: RatedFeatures, source: RatedFeatures, *, rounds: int, seed: int) -> Compatibility:
-    """The cosine of two sets, with its interval over draws of the groups of both."""
+    """The cosine of two sets, with its interval over draws of the groups of both, where there are several of each."""
     vectors = [correlate_features(each, np.ones((1, len(each.mos)))) for each in (target, source)]
-    drawn = [draw_vectors(each, rounds, seed + number) for number, each in enumerate((target, source))]
     cosine = float(find_cosines(vectors[0], vectors[1])[0])
-    low, high = find_interval(cosine, find_cosines(drawn[0], drawn[1]))
+    low, high = nan, nan
+    if min(len({*each.groups}) for each in (target, source)) > 1:
+        drawn = [draw_vectors(each, rounds, seed + number) for number, each in enumerate((target, source))]
+        low, high = find_interval(cosine, find_cosines(drawn[0], drawn[1]))
     return Compatibility(
         target=target.labels.spec.name,
         source=source.labels.spec.name,
+        target_images=len(target.mos),
+        target_failed=target.failed,
         images=len(source.mos),
         failed=source.failed,
         cosine=cosine,
         low=low,
         high=high,
         ceiling=find_ceiling(target, seed),
-        warning="",
+        warning="; ".join(dict.fromkeys(filter(None, map(explain_gaps, (target, source), vectors)))),
     )
+
+
+def explain_gaps(rated: RatedFeatures, vector: Vectors) -> str:
+    """Why a set leaves figures undefined, in words; empty where it does not."""
+    if not vector.any():
+        return f"{rated.labels.spec.name}: no feature goes with its ratings, so there is no cosine"
+    alone = len({*rated.groups}) < 2
+    return f"{rated.labels.spec.name}: all images are one group, which says nothing of others" if alone else ""
 
 
 def find_interval(cosine: float, drawn: Floats) -> tuple[float, float]:
     """The 95 % interval of draws, moved so that the cosine is in its middle.
 
     A draw says less than the images themselves, as some come twice, so both its vectors are noisier and its cosine is closer to
-    0: all of them may be below the cosine that they are to tell the spread of.
+    0: all of them may be below the cosine that they are to tell the spread of. nan where no draw has one.
     """
+    if not np.isfinite(drawn).any():
+        return nan, nan
     low, high = find_ends(drawn, 0.95)
     shift = cosine - float(np.nanmedian(drawn))
     return max(low + shift, -1.0), min(high + shift, 1.0)
@@ -162,11 +187,14 @@ def find_ceiling(rated: RatedFeatures, seed: int) -> float:
     """The cosine that a set would have with as many other images of its own study.
 
     From the mean cosine of two halves, parted by group: a half has noisier a vector than the set, which the formula of Spearman
-    and Brown for a test of twice the length makes good.
+    and Brown for a test of twice the length makes good. nan where there are no halves, or none of them has a cosine.
     """
     groups = Groups.of(rated.groups)
+    if groups.count < 2:
+        return nan
     rng = np.random.default_rng(seed)
     sides = np.stack([rng.permutation(groups.count) < groups.count // 2 for _ in range(HALVINGS)])[:, groups.numbers]
     halves = [correlate_features(rated, np.asarray(side, dtype=np.float64)) for side in (sides, ~sides)]
-    half = float(np.nanmean(find_cosines(halves[0], halves[1])))
+    cosines = find_cosines(halves[0], halves[1])
+    half = float(np.mean(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else nan
     return 2 * half / (1 + half) if half > 0 else half

@@ -1,4 +1,4 @@
-"""Provenance of a training: the weights that it began with, and what tells ratings of one's own from others."""
+"""Provenance of a training: the weights that it began with, and what tells the images of its sets from others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from iqa_cli.datasets.own import OwnSpec
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.own import OwnSpec, hash_names, sample_names
 from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.models.card import ModelCard, hash_file, read_card
 from iqa_cli.models.find import find_model
-from iqa_cli.models.provenance import InitialModel, Provenance, join_provenances
+from iqa_cli.models.provenance import InitialModel, Provenance, RatedImages, join_provenances
 from iqa_cli.networks.pretrained import OWN as TRAINED_HERE
 from iqa_cli.networks.pretrained import load_backbone
 from iqa_cli.options import BackendChoice
@@ -77,11 +78,14 @@ def list_cards(folder: Path) -> Iterator[ModelCard]:
             continue
 
 
-def identify_own(provenance: Provenance, data: TrainingData | None) -> Provenance:
-    """The provenance with what tells ratings of one's own from others, wherever their file is."""
-    specs = {name: labels.spec for name, labels in data.sets.items()} if data else {}
-    rated = tuple(
-        replace(each, digest=spec.digest, names=spec.sample) if isinstance(spec := specs.get(each.set), OwnSpec) else each
-        for each in provenance.trained_on
-    )
-    return replace(provenance, trained_on=rated)
+def identify_sets(provenance: Provenance, data: TrainingData | None) -> Provenance:
+    """The provenance with what tells the images of a set from others, wherever they and their ratings are."""
+    sets = data.sets if data else {}
+    rated = [identify_images(each, sets[each.set]) if each.set in sets else each for each in provenance.trained_on]
+    return replace(provenance, trained_on=tuple(rated))
+
+
+def identify_images(rated: RatedImages, labels: Labels) -> RatedImages:
+    """The same with a sample of the names of the set's images, and of ratings of one's own with their digest."""
+    names = sample_names(hash_names(labels.ratings))
+    return replace(rated, names=names, digest=labels.spec.digest if isinstance(labels.spec, OwnSpec) else "")
