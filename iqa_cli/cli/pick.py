@@ -48,7 +48,9 @@ def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, mode
 
     A photo whose name is taken in DIR stays where it is, with all that belongs to it, as do photos without a score.
 
-    An undo file in DIR takes everything back. A run that was cut short goes on when called again, but for a list on stdin.
+    An undo file in DIR takes everything back, and with photos that were moved what was made beside them since.
+
+    A run that was cut short goes on when called again, but for a list on stdin.
 
     $ iqa pick photos
 
@@ -119,18 +121,26 @@ def score_groups(options: ScoreOptions, images: InputFlags, flags: TransferFlags
 
 
 def draw_once(paths: Iterable[str], folder: Path | None, left_out: Counter[str]) -> Iterator[str]:
-    """Each file once, by whatever names it comes, and none that is in the folder where picks go."""
+    """Each file once, by whatever names it comes, its own rather than a link's, and none in the folder where picks go."""
     inside = None if folder is None else os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
-    seen: set[str] = set()
-    for path in paths:
-        real = os.path.realpath(path)
+    found = [(path, os.path.realpath(path)) for path in paths]
+    names: dict[str, str] = {}
+    for path, real in found:
+        if real not in names or rank_name(path, real) < rank_name(names[real], real):
+            names[real] = path
+    for path, real in found:
         if inside is not None and real.startswith(inside):
             left_out["already among the picks"] += 1
-        elif real in seen:
-            left_out["named twice"] += 1
-        else:
-            seen.add(real)
+        elif names.get(real) == path:
+            names.pop(real)
             yield path
+        else:
+            left_out["named twice"] += 1
+
+
+def rank_name(path: str, real: str) -> tuple[bool, bool]:
+    """How near a name is to that of the file itself: before a link to it, and before one in a folder that is a link."""
+    return os.path.islink(path), os.path.abspath(path) != real  # noqa: PTH100, PTH114
 
 
 # ---- transfers ----

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from iqa_cli.culling.sidecar_undo import UndoLog
     from iqa_cli.culling.sidecars import Rated
 
+NOT_RATED = (
+    "no photo is rated: the run was cut short, and shares of some photos are not those of all; fixed scores would do:"
+    " --stars-at, and --reject-below for rejects"
+)
 LISTED = 10  # sidecars that are named of those to which something was not done
 
 
@@ -38,14 +42,16 @@ class RatingSink:
 
 @contextmanager
 def rating(options: RatingOptions | None, *, quiet: bool) -> Iterator[RatingSink]:
-    """A sink whose photos are rated when the block ends, however it ends; None: none is.
+    """A sink whose photos are rated when the block ends; None: none is.
 
+    A block that ends by an exception rates by fixed scores only: shares of what was scored so far are not those of all photos.
     Raises ExtraMissing and DataError before the block where that cannot be done.
     """
     sink = RatingSink(keep=options is not None)
     if options is None:
         yield sink
         return
+    from iqa_cli.cli.views import terminal
     from iqa_cli.culling.ratings import need_lxml
     from iqa_cli.culling.sidecar_undo import UndoLog
 
@@ -53,9 +59,19 @@ def rating(options: RatingOptions | None, *, quiet: bool) -> Iterator[RatingSink
     log = UndoLog(find_logs())
     try:
         yield sink
-    finally:
-        if sink.records:
-            sink.exit_code = write_ratings(sink.records, options, log, quiet=quiet)
+    except BaseException:
+        if options.fixed:
+            rate_kept(sink, options, log, quiet=quiet)
+        elif sink.records:
+            terminal.print_warnings([NOT_RATED])
+        raise
+    rate_kept(sink, options, log, quiet=quiet)
+
+
+def rate_kept(sink: RatingSink, options: RatingOptions, log: UndoLog, *, quiet: bool) -> None:
+    """Rate the photos of a sink, if there are any. Raises DataError."""
+    if sink.records:
+        sink.exit_code = write_ratings(sink.records, options, log, quiet=quiet)
 
 
 def write_ratings(records: list[ScoreRecord], options: RatingOptions, log: UndoLog, *, quiet: bool) -> int:
@@ -127,7 +143,8 @@ def ratings(
 ) -> None:
     """List the runs that rated photos (iqa score --write-xmp), or undo one.
 
-    Sidecars get back the bytes that they had, and those that were new are removed. One that was edited since is kept, and said.
+    Sidecars get back the bytes that they had, and those that were new are removed. One that was edited since is kept, and said,
+    as is one that has been moved away with its photo.
 
     The environment variable IQA_STATE names another folder for undo files.
 
@@ -166,7 +183,7 @@ def count_changes(log: Path) -> str:
 
 
 def undo_run(log: Path) -> int:
-    """Undo a run and say what was done: the exit code, 1 where something was kept. Raises DataError."""
+    """Undo a run and say what was done: the exit code, 1 where something was kept, or not found. Raises DataError."""
     from iqa_cli.cli import interrupts
     from iqa_cli.cli.views import terminal
     from iqa_cli.culling.sidecar_undo import Outcome, Undone, undo_ratings
@@ -174,10 +191,13 @@ def undo_run(log: Path) -> int:
     done = Undone()
     with interrupts.raised(), terminal.waiting("undoing"):
         undo_ratings(log, done)
-    restored, removed, untouched = (done.outcomes[outcome] for outcome in Outcome)
+    restored, removed, untouched = (
+        done.outcomes[outcome] for outcome in (Outcome.RESTORED, Outcome.REMOVED, Outcome.UNTOUCHED)
+    )
     parts = [f"restored {count_words(restored, 'sidecar')}, removed {removed:,} that the run had made"]
     if untouched:
         parts.append(f"{untouched:,} were as before already")
     terminal.print_line("; ".join(parts))
     print_left(done.kept, "kept")
-    return int(bool(done.kept))
+    print_left([(path, "its photo is not there either: have they been moved?") for path in done.missing], "not found")
+    return int(bool(done.kept or done.missing))

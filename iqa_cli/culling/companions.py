@@ -74,8 +74,32 @@ class Names:
         return [name for name in same if is_paired(name)] if is_paired(photo) else [photo]
 
     def owns_stem(self, photo: str) -> bool:
-        """Whether sidecars without a picture's suffix are this one's: those beside IMG.jpg and IMG.png are the JPEG's."""
-        return is_paired(photo) or not any(map(is_paired, self.by_stem.get(split_name(photo)[0], ())))
+        """Whether sidecars without a picture's suffix are this one's: those beside IMG.jpg and IMG.png are the JPEG's.
+
+        Those beside IMG.png and IMG.webp may be either's, and are nobody's.
+        """
+        return is_paired(photo) or not self.list_namesakes(photo)
+
+    def list_namesakes(self, photo: str) -> list[str]:
+        """The other pictures whose names begin as this one's, of whatever shots."""
+        return [name for name in self.by_stem.get(split_name(photo)[0], ()) if name != photo and is_picture(name)]
+
+    def list_shared(self, photo: str) -> list[str]:
+        """The files without a picture's suffix that may be this one's or another's, where neither is part of a shot."""
+        namesakes = self.list_namesakes(photo)
+        if is_paired(photo) or not namesakes or any(map(is_paired, namesakes)):
+            return []
+        return self._list_stem(photo)
+
+    def has_photo(self, sidecar: str) -> bool:
+        """Whether there is a photo that a sidecar of this name, which need not be there, is about."""
+        photo = split_name(sidecar)[0]
+        whole = (lower_suffix(name) == lower_suffix(photo) for name in self.by_stem.get(split_name(photo)[0], ()))
+        return any(whole) or any(map(is_picture, self.by_stem.get(photo, ())))
+
+    def _list_stem(self, photo: str) -> list[str]:
+        """The files without a picture's suffix that have the name of a picture."""
+        return [name for name in self.by_stem.get(split_name(photo)[0], ()) if SIDECARS.fullmatch(split_name(name)[1])]
 
     def list_sidecars(self, photo: str) -> Iterator[str]:
         """The other files that have the picture's name, with its suffix or without."""
@@ -85,7 +109,7 @@ class Names:
             if version not in map(lower_suffix, self.by_stem.get(split_name(version)[0], ())):  # a picture of its own
                 yield sidecar
         if self.owns_stem(photo):
-            yield from (name for name in self.by_stem.get(stem, ()) if SIDECARS.fullmatch(split_name(name)[1]))
+            yield from self._list_stem(photo)
         if apple := re.fullmatch(r"IMG_(\d+)", stem):  # what an edit in Apple's Photos began with
             yield from (name for name in self.by_stem.get(f"IMG_O{apple[1]}", ()) if name.lower().endswith(".aae"))
 
@@ -95,10 +119,10 @@ def list_companions(photo: Path, folders: FolderNames | None = None) -> list[Pat
 
     They stand in the photo's folder, but for settings that some programs keep in folders in it: whoever moves them keeps the
     part of the path that is below the photo's folder. In the order of their names. A folder that is called so is none of them.
-    folders: names read before, for many photos. Raises OSError where the folder cannot be listed.
+    The photo need not be there. folders: names read before, for many photos. Raises OSError where the folder cannot be listed.
     """
     names = (folders or FolderNames()).find(photo.parent)
-    shot = names.list_shot(photo.name)
+    shot = {photo.name, *names.list_shot(photo.name)}
     found = {*shot, *(sidecar for picture in shot for sidecar in names.list_sidecars(picture))} - {photo.name}
     return [photo.parent / name for name in sort_names(found)]
 
@@ -107,6 +131,11 @@ def is_paired(name: str) -> bool:
     """Whether a picture of this name may be one of several of a shot."""
     suffix = split_name(name)[1]
     return PAIRED.fullmatch(suffix) is not None or kind_of_suffix(suffix) == RAW
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is a picture of any kind."""
+    return kind_of_suffix(split_name(name)[1]) != ""
 
 
 def list_files(folder: Path) -> list[str]:

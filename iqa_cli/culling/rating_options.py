@@ -40,6 +40,11 @@ class RatingOptions:
     reject_below: float | None = None
     overwrite: bool = False
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the score of a photo alone says how it is rated, rather than its place among all."""
+        return self.stars_at is not None and (self.reject_as is RejectAs.NONE or self.reject_below is not None)
+
     def __post_init__(self) -> None:
         limits = self.stars_at
         if limits is not None and (len(limits) != 4 or not all(map(isfinite, limits)) or sorted(set(limits)) != list(limits)):

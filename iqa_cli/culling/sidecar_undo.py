@@ -22,6 +22,7 @@ from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 
+from iqa_cli.culling.companions import FolderNames
 from iqa_cli.errors import DataError
 from iqa_cli.files.replacing import name_aside, replace_bytes
 from iqa_cli.scoring.writers import Value, encode_json
@@ -92,19 +93,25 @@ class Change:
 
 
 class Outcome(Enum):
-    """What became of a change. RESTORED: as before; REMOVED: gone again; UNTOUCHED: it was so already."""
+    """What became of a change. RESTORED: as before; REMOVED: gone again; UNTOUCHED: it was so already; MISSING: not known, as
+    neither the sidecar nor its photo is there any more.
+    """
 
     RESTORED = auto()
     REMOVED = auto()
     UNTOUCHED = auto()
+    MISSING = auto()
 
 
 @dataclass
 class Undone:
-    """What became of an undo. outcomes: how many sidecars of each; kept: those that stay as they are, and why."""
+    """What became of an undo. outcomes: how many sidecars of each; kept: those that stay as they are, and why; missing: those
+    that are not where they were, and neither are their photos.
+    """
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     kept: list[tuple[Path, str]] = field(default_factory=list)
+    missing: list[Path] = field(default_factory=list)
 
 
 def undo_ratings(log: Path, done: Undone) -> None:
@@ -113,19 +120,24 @@ def undo_ratings(log: Path, done: Undone) -> None:
     done: counted in as it goes.
     """
     process, changes = read_log(log)
+    undo = partial(undo_change, process=process, folders=FolderNames())
     with ThreadPoolExecutor(WRITERS) as pool:
-        for change, outcome in zip(changes, pool.map(partial(undo_change, process=process), changes), strict=True):
+        for change, outcome in zip(changes, pool.map(undo, changes), strict=True):
             if isinstance(outcome, str):
                 done.kept.append((change.sidecar, outcome))
+            elif outcome is Outcome.MISSING:
+                done.missing.append(change.sidecar)
             else:
                 done.outcomes[outcome] += 1
 
 
-def undo_change(change: Change, *, process: int) -> Outcome | str:
+def undo_change(change: Change, *, process: int, folders: FolderNames) -> Outcome | str:
     """Undo one change that a process made: what became of it, or in words why it stays."""
     try:
         name_aside(change.sidecar, process).unlink(missing_ok=True)  # of a run that was killed while it wrote
         now = read_bytes(change.sidecar)
+        if now is None and not has_photo(change.sidecar, folders):
+            return Outcome.MISSING
         if now == change.before:
             return Outcome.UNTOUCHED
         if now is None:
@@ -139,6 +151,14 @@ def undo_change(change: Change, *, process: int) -> Outcome | str:
     except OSError as error:
         return error.strerror or str(error)
     return Outcome.RESTORED
+
+
+def has_photo(sidecar: Path, folders: FolderNames) -> bool:
+    """Whether the photo of a sidecar is where it was. Raises OSError where the folder cannot be listed."""
+    try:
+        return folders.find(sidecar.parent).has_photo(sidecar.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def read_log(log: Path) -> tuple[int, list[Change]]:
@@ -155,13 +175,15 @@ def read_log(log: Path) -> tuple[int, list[Change]]:
         if head["kind"] != KIND:
             raise ValueError(KIND)
         return int(head["process"]), [read_change(json.loads(line)) for line in lines[1:-1]]
-    except (ValueError, KeyError, TypeError, zlib.error, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error, binascii.Error) as error:
         raise DataError(f"{log}: no undo file of ratings, or a damaged one; iqa ratings lists those that there are") from error
 
 
 def read_change(entry: dict[str, str]) -> Change:
     """A line of an undo file. Raises KeyError, ValueError, TypeError and zlib.error for what is none."""
     path = os.fsdecode(base64.b64decode(entry["path_base64"])) if "path_base64" in entry else entry["path"]
+    if "\0" in path:
+        raise ValueError("no path")
     before = None if entry["before"] is None else zlib.decompress(base64.b64decode(entry["before"], validate=True))
     return Change(Path(path), before, str(entry["after"]))
 

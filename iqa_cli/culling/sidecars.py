@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from iqa_cli.culling.companions import FolderNames, split_name
+from iqa_cli.culling.companions import FolderNames
+from iqa_cli.culling.own_ratings import is_rated, read_sidecar, says_own
 from iqa_cli.culling.rating_options import RatingOptions, RejectAs, SidecarStyle
-from iqa_cli.culling.ratings import Rating, holds_own, patch
-from iqa_cli.culling.sidecar_undo import WRITERS, UndoLog, read_bytes
+from iqa_cli.culling.ratings import Rating, patch
+from iqa_cli.culling.sidecar_names import choose_sidecars, list_pictures
+from iqa_cli.culling.sidecar_undo import WRITERS, UndoLog
 from iqa_cli.culling.stars import count_stars, find_rejects
-from iqa_cli.culling.xmp import Packet, find_packets
 from iqa_cli.culling.xmp_text import Unpatchable
 from iqa_cli.files.appended import find_state
 from iqa_cli.files.replacing import replace_bytes
@@ -22,9 +23,7 @@ from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.selection import show_score
 from iqa_cli.scoring.writers import format_record
 
-LARGEST = 64 << 20  # bytes of a sidecar that is read
 AT_ONCE = 100  # sidecars that are noted together
-STYLES = (SidecarStyle.ADOBE, SidecarStyle.DARKTABLE)
 
 
 @dataclass
@@ -37,6 +36,14 @@ class Rated:
     own: set[Path] = field(default_factory=set)
     written: int = 0
     failed: list[tuple[Path, str]] = field(default_factory=list)
+
+
+@dataclass
+class Planned:
+    """What a sidecar is about. rated: scored photos; pictures: these, and all others of their shot."""
+
+    rated: list[tuple[Path, Rating]] = field(default_factory=list)
+    pictures: set[Path] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -98,58 +105,31 @@ def place_photo(path: str) -> Path:
 
 def plan_sidecars(
     ratings: Mapping[Path, Rating], style: SidecarStyle | None, folders: FolderNames, done: Rated
-) -> dict[Path, list[tuple[Path, Rating]]]:
-    """Each sidecar to be written, behind all links, and the photos that it is about: several, of a shot as RAW and JPEG."""
-    plan: dict[Path, list[tuple[Path, Rating]]] = defaultdict(list)
+) -> dict[Path, Planned]:
+    """Each sidecar to be written, behind all links, and what it is about: several photos, of a shot as RAW and JPEG."""
+    plan: dict[Path, Planned] = defaultdict(Planned)
     for photo, rating in ratings.items():
         try:
             for sidecar in choose_sidecars(photo, style, folders):
-                plan[sidecar.resolve()].append((photo, rating))
+                planned = plan[sidecar.resolve()]
+                planned.rated.append((photo, rating))
+                planned.pictures |= list_pictures(sidecar, photo, folders)
         except (OSError, RuntimeError) as error:  # links in a circle
             done.failed.append((photo, describe(error)))
     return plan
 
 
-def name_sidecar(photo: Path, style: SidecarStyle, folders: FolderNames) -> Path:
-    """How a photo's sidecar is called, in a style that is one way; where IMG.xmp is another picture's it is IMG.png.xmp."""
-    owns = style is SidecarStyle.ADOBE and folders.find(photo.parent).owns_stem(photo.name)
-    return photo.with_name(f"{split_name(photo.name)[0] if owns else photo.name}.xmp")
-
-
-def find_sidecars(photo: Path, folders: FolderNames) -> dict[SidecarStyle, Path]:
-    """The sidecars that a photo has, by style; the suffix in any case. Raises OSError where the folder cannot be listed."""
-    names = list(folders.find(photo.parent).list_sidecars(photo.name))
-    found: dict[SidecarStyle, Path] = {}
-    for style in STYLES:
-        usual = name_sidecar(photo, style, folders).name
-        alike = [name for name in names if name.lower() == usual.lower()]
-        if alike:
-            found[style] = photo.with_name(usual if usual in alike else min(alike))
-    return found
-
-
-def choose_sidecars(photo: Path, style: SidecarStyle | None, folders: FolderNames) -> list[Path]:
-    """Where a photo's rating goes. Raises OSError."""
-    there = find_sidecars(photo, folders)
-    if style is None and there:
-        return list(there.values())
-    wanted = STYLES if style is SidecarStyle.BOTH else (style or SidecarStyle.ADOBE,)
-    return [there.get(one) or name_sidecar(photo, one, folders) for one in wanted]
-
-
 # ---- writing ----
 
 
-def prepare_jobs(
-    plan: Mapping[Path, list[tuple[Path, Rating]]], folders: FolderNames, done: Rated, *, overwrite: bool
-) -> Iterator[Job]:
+def prepare_jobs(plan: Mapping[Path, Planned], folders: FolderNames, done: Rated, *, overwrite: bool) -> Iterator[Job]:
     """What is to be written, read and patched only as it is needed. Of several photos the best score counts."""
-    for sidecar, rated in plan.items():
-        photos = [photo for photo, _ in rated]
-        rating = max((rating for _, rating in rated), key=lambda rating: float(rating.score))
+    for sidecar, planned in plan.items():
+        photos = [photo for photo, _ in planned.rated]
+        rating = max((rating for _, rating in planned.rated), key=lambda rating: float(rating.score))
         try:
             state, before = find_state(sidecar), read_sidecar(sidecar)
-            if not overwrite and (says_own(before) or any(is_rated(photo, sidecar, folders) for photo in photos)):
+            if not overwrite and (says_own(before) or any(is_rated(picture, sidecar, folders) for picture in planned.pictures)):
                 done.own.update(photos)
                 continue
             after = patch(before, rating, overwrite=overwrite)
@@ -157,51 +137,6 @@ def prepare_jobs(
             done.failed.append((sidecar, describe(error)))
             continue
         yield Job(sidecar, photos, rating, state, before, after)
-
-
-def is_rated(photo: Path, besides: Path, folders: FolderNames) -> bool:
-    """Whether a person has rated a photo in another sidecar than the one, or in the picture itself. Raises OSError."""
-    others = [sidecar for sidecar in find_sidecars(photo, folders).values() if sidecar.resolve() != besides]
-    return any(map(reads_own, others)) or embeds_own(photo)
-
-
-def reads_own(sidecar: Path) -> bool:
-    """Whether a sidecar holds a person's rating; not so where it cannot be read, which is told where it is to be written."""
-    try:
-        return says_own(read_sidecar(sidecar), strict=False)
-    except (OSError, Unpatchable):
-        return False
-
-
-def says_own(data: bytes | None, *, strict: bool = True) -> bool:
-    """Whether a packet holds a person's rating. strict: raises Unpatchable for what cannot be read."""
-    try:
-        return data is not None and holds_own(Packet(data))
-    except Unpatchable:
-        if strict:
-            raise
-        return False
-
-
-def read_sidecar(sidecar: Path) -> bytes | None:
-    """What a sidecar holds; None for no file. Raises OSError and Unpatchable."""
-    if sidecar.exists() and not sidecar.is_file():
-        raise Unpatchable("it is no regular file")
-    if sidecar.exists() and sidecar.stat().st_size > LARGEST:
-        raise Unpatchable(f"more than {LARGEST >> 20} MB, which is no sidecar")
-    data = read_bytes(sidecar)
-    if data is not None and not data.strip(b"\0 \t\r\n"):
-        raise Unpatchable("it is empty")
-    return data
-
-
-def embeds_own(photo: Path) -> bool:
-    """Whether a picture itself holds a person's rating, in any of its packets; not so where it cannot be read."""
-    try:
-        with photo.open("rb") as file:
-            return any(says_own(packet, strict=False) for packet in find_packets(file))
-    except OSError:
-        return False
 
 
 def write(job: Job) -> str:

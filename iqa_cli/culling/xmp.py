@@ -18,8 +18,9 @@ if TYPE_CHECKING:  # an extra, see `ratings.need_lxml`
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 OURS = "{urn:iqa-cli:xmp:1.0/}"
-EMBEDDED = re.compile(rb"<(?:(\w{1,40}:x[ma]pmeta)\s|/(\w{1,40}:x[ma]pmeta)\s{0,40}>)")
-"""Where a packet in a picture begins, and where it ends."""
+NAME = rb"((?:\w{1,40}:)?(?:x[ma]pmeta|RDF))"
+EMBEDDED = re.compile(rb"<(?:%b\s|/%b\s{0,40}>)" % (NAME, NAME))
+"""Where a packet in a picture begins, and where it ends; the element around its RDF may be missing."""
 TAG = 128  # bytes that hold either
 BLOCK = 1 << 20  # bytes that are read at a time
 LARGEST = 16 << 20  # bytes of a packet in a picture
@@ -185,22 +186,22 @@ class Packet:
 def find_packets(picture: BinaryIO) -> Iterator[bytes]:
     """The packets in a picture, wherever they are, each plain XML and whole. Raises OSError.
 
-    It is read in blocks: no more is held than a block and what a packet may be.
+    The RDF of one comes alone, too, for what is around it may be missing, or have no end. It is read in blocks: no more is held
+    than a block and what a packet may be.
     """
     held = b""
     while block := picture.read(BLOCK):
         held += block
-        begin, end = None, 0
+        begun: dict[bytes, int] = {}  # name of an element -> where it begins
+        end = 0
         for tag in EMBEDDED.finditer(held):
             if tag[1]:
-                begin = tag
-            elif begin and tag[2] == begin[1]:
-                yield held[begin.start() : tag.end()]
-                begin, end = None, tag.end()
-        if begin is None or len(held) - begin.start() > LARGEST:
-            held = held[max(end, len(held) - TAG) :]  # where a tag may be cut in two
-        else:
-            held = held[begin.start() :]
+                begun[tag[1]] = tag.start()
+            elif tag[2] in begun:
+                end = tag.end()
+                yield held[begun.pop(tag[2]) : end]
+        first = min((start for start in begun.values() if len(held) - start <= LARGEST), default=None)
+        held = held[max(end, len(held) - TAG) if first is None else first :]  # where a tag may be cut in two
 
 
 def parse(text: str) -> _Element:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
-from iqa_cli.images.decode import OPENERS, open_file
-from iqa_cli.images.formats import HEAD, RAW, identify_kind
-from iqa_cli.images.openers.pillow import prepare_decoders
+from iqa_cli.images.containers.exif import Tags
+from iqa_cli.images.exif import read_exif
 from iqa_cli.records import Capture
 
-Tags = Mapping[int, Any]
 TEXT = 64  # characters of a name that count
 TIMES = (  # the day and the second, the part of a second, the zone; as the camera wrote them, as a scanner did
     (ExifTags.Base.DateTimeOriginal, ExifTags.Base.SubsecTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
@@ -32,21 +27,8 @@ def read_capture(path: str, suffix: str | None = None) -> Capture:
     suffix: as of `decode_image`.
     """
     with suppress(Exception):  # EXIF is foreign bytes, and however broken, it takes nothing from the pixels
-        prepare_decoders()
-        with open_file(path) as file:
-            kind = identify_kind(file.read(HEAD), (os.path.splitext(path)[1] if suffix is None else suffix).lower())  # noqa: PTH122
-            file.seek(0)
-            with OPENERS["TIFF" if kind == RAW else kind](file) as picture:  # as most of them begin
-                return parse_exif(*read_exif(picture))
+        return parse_exif(*read_exif(path, suffix))
     return Capture()
-
-
-def read_exif(picture: Image.Image) -> tuple[Tags, Tags]:
-    """The tags of the picture, and those of the exposure."""
-    if picture.format == "PNG" and not {"exif", "Raw profile type exif"} & set(picture.info):
-        return {}, {}  # it may stand behind the pixels, and to look there Pillow would decode them all
-    exif = picture.getexif()
-    return exif, exif.get_ifd(ExifTags.IFD.Exif)
 
 
 def parse_exif(camera: Tags, exposure: Tags) -> Capture:

@@ -101,6 +101,25 @@ def test_an_undo_that_finds_nothing_says_so_and_can_be_called_again(
     assert not best.exists()
 
 
+def test_sidecars_that_were_made_since_come_back_or_are_named(iqa: Run, model: Path, library: Path, tmp_path: Path) -> None:
+    best = tmp_path / "best"
+    before = list_tree(library)
+    for action in ("--move", "--copy"):
+        iqa("pick", library / "one.jpg", library / "two.jpg", "-m", model, "--keep", "2", "--to", best, action, "--apply")
+        (best / "one.xmp").write_text("stars")
+        (best / "two.jpg.xmp").write_text("stars")
+        undone = iqa("pick", "--undo", best / "iqa-pick-1.undo")
+        if action == "--move":
+            assert (undone.returncode, undone.stderr) == (0, b"4 files taken back\n")
+            assert list_tree(library).keys() - before.keys() == {"one.xmp", "two.jpg.xmp"}
+            (library / "one.xmp").unlink()
+            (library / "two.jpg.xmp").unlink()
+    assert undone.returncode == 1
+    assert undone.stderr.count(b" stays: it was made since") == 2
+    assert b"iqa-pick-1.undo is kept" in undone.stderr
+    assert {*list_tree(best)} == {"one.jpg", "one.xmp", "two.jpg", "two.jpg.xmp", "iqa-pick-1.undo"}
+
+
 def test_picks_inside_the_folder_are_not_picked_again(iqa: Run, model: Path, library: Path) -> None:
     call = ("pick", library, "-m", model, "--to", library / "best", "--copy", "--apply", "--keep", "2")
     first = iqa(*call)
@@ -110,6 +129,26 @@ def test_picks_inside_the_folder_are_not_picked_again(iqa: Run, model: Path, lib
     assert b"already among the picks" in again.stderr
     assert b"exists" in again.stderr  # neither overwritten nor doubled
     assert list_tree(library / "best") == copied
+
+
+@pytest.mark.parametrize("action", ["--move", "--copy"])
+@pytest.mark.parametrize("others", [(), ("linked",)], ids=["a folder", "and a link to it"])
+def test_a_file_goes_rather_than_a_link_to_it(
+    iqa: Run, model: Path, tmp_path: Path, action: str, others: tuple[str, ...]
+) -> None:
+    top = tmp_path / "photos"
+    top.mkdir()
+    write_photo(top / "b.jpg", 1)
+    (top / "b.xmp").write_text("stars of b.jpg")
+    (top / "a.jpg").symlink_to("b.jpg")
+    (tmp_path / "linked").symlink_to("photos")
+    named = (*(tmp_path / name for name in others), top)
+    done = iqa("pick", *named, "-m", model, "--to", tmp_path / "best", action, "--apply")
+    assert done.returncode == 0
+    assert [row["path"] for row in read_rows(done.stdout)] == [str(top / "b.jpg")]
+    assert b"named twice" in done.stderr
+    assert {*list_tree(tmp_path / "best")} == {"b.jpg", "b.xmp", "iqa-pick-1.undo"}
+    assert (top / "a.jpg").is_symlink()
 
 
 def test_a_list_is_for_xargs(iqa: Run, model: Path, library: Path) -> None:
@@ -218,6 +257,11 @@ def test_at_a_terminal_it_is_a_table(model: Path, library: Path) -> None:
         (("--apply",), "--apply is about"),
         (("--to", "best", "--copy", "--list"), "--list only writes paths"),
         (("--keep", "many"), "neither a number of photos"),
+        (("--keep", ""), "--keep is empty"),
+        (("--keep", " ", "--best-of-groups"), "--keep is empty"),
+        (("--to", "", "--copy"), "a path is empty"),
+        (("--undo", ""), "a path is empty"),
+        (("--undo", "x", "--keep", ""), "leave out the paths and --keep"),
         (("--keep", "0"), "keep one photo at least"),
         (("--keep", "0%"), "more than 0 %"),
         (("--keep", "101%"), "at most 100 %"),
@@ -236,3 +280,13 @@ def test_an_undo_file_that_is_none_is_refused(iqa: Run, tmp_path: Path) -> None:
     (tmp_path / "x.undo").write_text("{}")
     assert iqa("pick", "--undo", tmp_path / "x.undo").returncode == 4
     assert iqa("pick", "--undo", tmp_path / "missing").returncode == 4
+
+
+def test_a_damaged_undo_file_keeps_no_pick_from_its_folder(iqa: Run, model: Path, library: Path, tmp_path: Path) -> None:
+    call = ("pick", library / "one.jpg", "-m", model, "--to", tmp_path / "best", "--copy", "--apply")
+    assert iqa(*call).returncode == 0
+    with (tmp_path / "best" / "iqa-pick-1.undo").open("ab") as file:
+        file.write(b"[1]\n")
+    assert b"this is no undo file" in iqa("pick", "--undo", tmp_path / "best" / "iqa-pick-1.undo").stderr
+    assert iqa(*call[:1], library / "two.jpg", *call[2:]).returncode == 0
+    assert (tmp_path / "best" / "two.jpg").exists()

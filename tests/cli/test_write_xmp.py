@@ -14,6 +14,11 @@ from conftest import Run, read_rows, write_photo
 from in_process import environment, run_at_terminal
 from packets import SIDECARS, read_by_exiftool, read_by_exiv2
 
+from iqa_cli.cli.ratings import rating
+from iqa_cli.culling.rating_options import RatingOptions
+from iqa_cli.errors import DataError
+from iqa_cli.records import ScoreRecord, Status
+
 pytest.importorskip("lxml", reason="needs the [xmp] extra")
 pytestmark = pytest.mark.process
 
@@ -157,8 +162,9 @@ def test_without_lxml_it_ends_before_anything_is_scored(album: Path, model: Path
     assert snapshot(album) == before
 
 
-def test_ctrl_c_rates_what_is_done(album: Path, model: Path) -> None:
-    command = [sys.executable, "-m", "iqa_cli", "score", "-", "--model", model, "--write-xmp"]
+def interrupt(album: Path, model: Path, *options: str) -> bytes:
+    """Score one photo and rate it, and press Ctrl-C before the list of photos ends: what is said on stderr."""
+    command = [sys.executable, "-m", "iqa_cli", "score", "-", "--model", model, "--write-xmp", *options]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment(), **pipes) as process:
         process.stdin.write(os.fsencode(album / "5.jpg") + b"\n")
@@ -168,9 +174,37 @@ def test_ctrl_c_rates_what_is_done(album: Path, model: Path) -> None:
         time.sleep(1)  # between a row and its count the signal would say that nothing is kept
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
-        said = process.stderr.read()
+        return process.stderr.read()
+
+
+def test_ctrl_c_rates_what_is_done_by_fixed_scores(album: Path, model: Path) -> None:
+    said = interrupt(album, model, "--stars-at", "0,0.5,100,101", "--reject-as", "rating", "--reject-below", "0")
     assert b"1 of the 1 images found so far are kept\nrated 1 photo: 1 with 3 stars\n" in said
     assert b'xmp:Rating="3"' in (album / "5.xmp").read_bytes()
+
+
+@pytest.mark.parametrize("options", [(), ("--stars-at", "0,0.5,100,101", "--reject-as", "rating")], ids=["stars", "rejects"])
+def test_ctrl_c_rates_nothing_by_shares_of_what_is_done(album: Path, model: Path, options: tuple[str, ...]) -> None:
+    before = snapshot(album)
+    said = interrupt(album, model, *options)
+    assert said.count(b"iqa: warning: no photo is rated: the run was cut short") == 1
+    assert b"--stars-at" in said
+    assert snapshot(album) == before
+
+
+def test_a_run_that_ends_by_an_error_rates_nothing_by_shares(album: Path) -> None:
+    def fail(options: RatingOptions) -> None:
+        with rating(options, quiet=True) as sink:
+            sink.write(ScoreRecord(str(album / "0.jpg"), Status.OK, "toy", 50.0, 50.0))
+            raise DataError("the disk is full")
+
+    before = snapshot(album)
+    with pytest.raises(DataError, match="the disk is full"):
+        fail(RatingOptions())
+    assert snapshot(album) == before
+    with pytest.raises(DataError, match="the disk is full"):
+        fail(RatingOptions(stars_at=(20, 40, 60, 80)))
+    assert snapshot(album).keys() - before.keys() == {"0.xmp"}
 
 
 # ---- iqa ratings ----
@@ -190,6 +224,20 @@ def test_runs_are_listed_and_what_was_edited_since_is_kept(iqa: Run, model: Path
     assert undone.stdout == b"restored 1 sidecar, removed 7 that the run had made\n"
     assert undone.stderr.endswith(b"5.xmp: kept: it has been edited since\n")
     assert (album / "5.xmp").read_bytes() == RATED
+
+
+def test_what_was_moved_away_is_not_undone_in_silence(iqa: Run, model: Path, album: Path, tmp_path: Path) -> None:
+    (album / "1.jpg.xmp").unlink()
+    done = iqa("score", album, "--model", model, "--write-xmp")
+    before = snapshot(album)
+    album.rename(tmp_path / "moved")
+    undone = iqa(*find_undo(done.stderr))
+    assert undone.returncode == 1
+    assert undone.stdout == b"restored 0 sidecars, removed 0 that the run had made\n"
+    assert undone.stderr.count(b".xmp: not found: its photo is not there either") == 9
+    (tmp_path / "moved").rename(album)
+    assert snapshot(album) == before
+    assert iqa(*find_undo(done.stderr)).stdout == b"restored 0 sidecars, removed 9 that the run had made\n"
 
 
 def test_an_undo_file_that_is_none_is_exit_4(iqa: Run, album: Path) -> None:

@@ -18,6 +18,7 @@ from iqa_cli.culling.picking.transfer import carry_out, make_folders, undo
 
 FILES = ("a.jpg", "a.xmp", "a.CR3", "sub/b.jpg", "sub/raw\udcff.jpg", "stays.jpg")
 PICKS = ("a.jpg", "sub/b.jpg", "sub/raw\udcff.jpg")
+STRAY = "a.jpg.xmp"
 CHANGES = {
     "os.link",
     "os.rename",
@@ -102,18 +103,27 @@ def check_whole(top: Path, folder: Path, before: dict[str, tuple[str, int]]) -> 
         assert {*found} == {state}, name
 
 
+def make_stray(folder: Path, action: Action) -> dict[str, tuple[str, int]]:
+    """A file that a program made beside a photo that was moved: its name, hash and time of change; nothing otherwise."""
+    if action is not Action.MOVE:
+        return {}
+    (folder / STRAY).write_bytes(b"made since" * 1000)
+    os.utime(folder / STRAY, ns=(1_600_000_000_123_456_789,) * 2)
+    return {STRAY: list_tree(folder)[STRAY]}
+
+
 def main(action: Action, top: Path, folder: Path) -> dict[str, int]:
     make_tree(top)
     before = list_tree(top)
     crashes = {"forward": 0, "back": 0}
-    for after in (resume, take_back):
+    for finish in (resume, take_back):
         number = 0
         while crash_at(number, lambda: start(top, folder, action)):
             check_whole(top, folder, before)
             if not any(folder.glob("*.undo")):  # nothing has been done yet: it is called again
                 start(top, folder, action)
-            after(folder)
-            if after is resume:
+            finish(folder)
+            if finish is resume:
                 moved = {*before} - {*list_tree(top)}
                 assert moved == ({*before} - {"stays.jpg"} if action is Action.MOVE else set())
                 assert {*before} - {"stays.jpg"} <= {*list_tree(folder)}
@@ -127,16 +137,18 @@ def main(action: Action, top: Path, folder: Path) -> dict[str, int]:
     number = 0
     while True:
         start(top, folder, action)
+        after = before | make_stray(folder, action)
         crashed = crash_at(number, lambda: take_back(folder))
-        check_whole(top, folder, before)
+        check_whole(top, folder, after)
         if not crashed:
             break
         take_back(folder)
-        assert list_tree(top) == before
+        assert list_tree(top) == after
+        (top / STRAY).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         crashes["back"] += 1
         number += 1
-    assert list_tree(top) == before
+    assert list_tree(top) == after
     assert not folder.exists()
     return crashes
 

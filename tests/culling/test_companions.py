@@ -63,6 +63,16 @@ def test_a_sidecar_belongs_to_the_shot_rather_than_to_another_picture_of_its_nam
     assert find(tmp_path, "b.png") == ["b.xmp"]
 
 
+def test_a_sidecar_beside_pictures_that_are_no_shot_is_neithers(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png", "a.webp", "a.xmp", "a.png.xmp", "a.webp.xmp")
+    assert find(tmp_path, "a.png") == ["a.png.xmp"]
+    assert find(tmp_path, "a.webp") == ["a.webp.xmp"]
+    names = FolderNames().find(tmp_path)
+    assert (names.list_shared("a.png"), names.list_namesakes("a.png")) == (["a.xmp"], ["a.webp"])
+    (tmp_path / "a.jpg").touch()
+    assert FolderNames().find(tmp_path).list_shared("a.png") == []
+
+
 def test_a_photo_of_its_own_is_no_version_of_another(tmp_path: Path) -> None:
     fill(tmp_path, "a.jpg", "a_01.jpg", "a_01.jpg.xmp", "a_02.jpg.xmp", "a_02.jpg.pp3")
     assert find(tmp_path, "a.jpg") == ["a_02.jpg.xmp"]

@@ -131,6 +131,34 @@ def test_a_burst_and_a_bracket_of_one_view_are_two_groups() -> None:
     assert [record.place.kind for record in records] == [GroupKind.BURST] * 5 + [GroupKind.BRACKET] * 3
 
 
+@pytest.mark.parametrize("pause", [10.0, 0.3])
+@pytest.mark.parametrize("first", ["burst", "bracket"])
+def test_a_bracket_is_what_the_camera_says_of_and_no_burst_beside_it(first: str, pause: float) -> None:
+    photo = read_photo("chelsea")
+    burst = [Frame(cut_frame(photo, SMALL, at=(0.5 + 0.004 * n, 0.5)), 0.1, {"ExposureMode": 0}) for n in range(8)]
+    bracket = [Frame(expose(cut_frame(photo, SMALL), ev), 0.3, {"ExposureMode": 2}) for ev in (0, -1.5, 1.5)]
+    frames = [*burst, *bracket] if first == "burst" else [*bracket, *burst]
+    frames[len(burst if first == "burst" else bracket)].after = pause
+    kinds = [record.place.kind for record in group_records(record_series("a", frames, 0))]
+    expected = [GroupKind.BURST] * 8, [GroupKind.BRACKET] * 3
+    assert kinds == [kind for part in (expected if first == "burst" else expected[::-1]) for kind in part]
+
+
+def test_one_frame_that_the_camera_says_is_of_a_bracket_makes_none() -> None:
+    photo = read_photo("chelsea")
+    modes = (2, 0, 0, 2, 0, 2)
+    frames = [Frame(cut_frame(photo, SMALL, at=(0.5 + 0.004 * n, 0.5)), 0.1, {"ExposureMode": m}) for n, m in enumerate(modes)]
+    assert {record.place.kind for record in group_records(record_series("a", frames, 0))} == {GroupKind.BURST}
+
+
+def test_numbers_of_any_length_are_names() -> None:
+    """More digits than Python takes for a number, which ended a run whose records were all lost."""
+    photo = cut_frame(read_photo("coffee"), SMALL)
+    paths = [f"IMG_{digits}.jpg" for digits in ("9" * 5000, "1" + "0" * 5000, "007", "8")]
+    groups = list_groups(group_records([record_frame(path, photo) for path in paths]))
+    assert groups == {f"duplicates {paths[2]}": paths}
+
+
 def test_the_same_view_later_on_is_a_duplicate() -> None:
     frames = [Frame(cut_frame(read_photo("coffee"), SMALL, at=(0.5 + 0.01 * n, 0.5)), 20) for n in range(3)]
     assert list_groups(group_records(record_series("a", frames, 0))) == {

@@ -2,9 +2,11 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +17,13 @@ pytest.importorskip("lxml", reason="needs the [xmp] extra")
 from conftest import wait_until
 from in_process import environment
 from packets import SIDECARS
+from PIL import Image
 
+from iqa_cli.culling.own_ratings import LARGEST
 from iqa_cli.culling.rating_options import RatingOptions, SidecarStyle
 from iqa_cli.culling.ratings import RATING, STARS
 from iqa_cli.culling.sidecar_undo import Outcome, UndoLog, Undone, read_log, undo_ratings
-from iqa_cli.culling.sidecars import LARGEST, Rated, rate_photos
+from iqa_cli.culling.sidecars import Rated, rate_photos
 from iqa_cli.culling.xmp import BLOCK, Packet, find_packets
 from iqa_cli.culling.xmp import LARGEST as PACKET
 from iqa_cli.errors import DataError
@@ -105,6 +109,20 @@ def test_another_picture_of_the_name_leaves_the_shot_its_sidecar(rate: Rate, tmp
     assert (read(tmp_path / "a.xmp"), read(tmp_path / "a.png.xmp")) == (["2"], ["5"])
 
 
+def test_pictures_that_are_no_shot_have_sidecars_of_their_own(rate: Rate, tmp_path: Path) -> None:
+    for name in ("a.png", "a.webp", "b.png", "b.xmp", "c.png", "c.webp", "c.xmp"):
+        (tmp_path / name).write_bytes(BY_LIGHTROOM if name.endswith("xmp") else b"")
+    done = rate({"a.png": 30.0, "a.webp": 70.0, "b.png": 50.0, "c.png": 30.0, "c.webp": 70.0})
+    ratings = {path.name: read(path) for path in tmp_path.glob("*.xmp") if path.name != "c.xmp"}
+    assert ratings == {
+        **{"a.png.xmp": ["2"], "a.webp.xmp": ["4"], "b.xmp": ["3"]},
+        **{"c.png.xmp": ["2"], "c.webp.xmp": ["4"]},
+    }
+    assert ((tmp_path / "c.xmp").read_bytes(), done.written) == (BY_LIGHTROOM, 5)
+    (tmp_path / "c.xmp").write_bytes(RATED)  # of one of them: nobody knows which
+    assert rate({"c.png": 90.0, "c.webp": 90.0}).own == {tmp_path / "c.png", tmp_path / "c.webp"}
+
+
 def test_a_photo_by_several_names_counts_once(tmp_path: Path, undo: UndoLog) -> None:
     (tmp_path / "more").mkdir()
     paths = [tmp_path / "a.jpg", tmp_path / "more" / ".." / "a.jpg", *(tmp_path / f"{number}.jpg" for number in range(9))]
@@ -146,6 +164,69 @@ def test_a_rating_in_the_picture_itself_wins(rate: Rate, tmp_path: Path) -> None
     assert {name: after[name] for name in before} == before
     assert after.keys() - before.keys() == {"not.xmp", "broken.xmp"}
     assert done.own == {tmp_path / "rated.jpg"}
+
+
+@pytest.mark.parametrize("style", [None, SidecarStyle.ADOBE, SidecarStyle.BOTH])
+@pytest.mark.parametrize("rated", ["a.CR3.xmp", "a.CR3", "a.HIF"])
+def test_a_rating_of_another_picture_of_the_shot_wins(rate: Rate, tmp_path: Path, rated: str, style: SidecarStyle) -> None:
+    """What is written is about the whole shot, also where one picture of it was scored."""
+    for name in ("a.jpg", "a.CR3", "a.HIF"):
+        (tmp_path / name).touch()
+    (tmp_path / rated).write_bytes(RATED)
+    done = rate({"a.jpg": 50.0}, style)
+    assert not (tmp_path / "a.xmp").exists()
+    assert done.own == {tmp_path / "a.jpg"}
+    rate({"a.jpg": 50.0}, style, overwrite=True)
+    assert read(tmp_path / "a.xmp") == ["3"]
+
+
+def make_exif(tag: int, value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[tag] = value
+    return exif
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
+def test_a_rating_in_exif_wins(rate: Rate, tmp_path: Path, suffix: str) -> None:
+    for name, tag, value in (("stars", 0x4746, 5), ("percent", 0x4749, 99), ("none", 0x4746, 0), ("other", 0x0112, 3)):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.{suffix}", exif=make_exif(tag, value))
+    done = rate(dict.fromkeys((path.name for path in tmp_path.iterdir()), 30.0))
+    assert done.own == {tmp_path / f"stars.{suffix}", tmp_path / f"percent.{suffix}"}
+    assert {path.stem for path in tmp_path.glob("*.xmp")} == {"none", "other"}
+
+
+def find_graph(packet: bytes) -> bytes:
+    """The RDF of a packet without what is around it."""
+    return packet[packet.index(b"<rdf:RDF") : packet.index(b"</rdf:RDF>")] + b"</rdf:RDF>"
+
+
+@pytest.mark.parametrize("before", [b"", b"<x:xmpmeta ", b"<rdf:RDF "])
+def test_a_rating_in_a_packet_without_its_wrapper_wins(rate: Rate, tmp_path: Path, before: bytes) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" + before + b"\0" * 9 + find_graph(RATED) + b"\xff")
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8" + before + b"\0" * 9 + find_graph(BY_LIGHTROOM) + b"\xff")
+    assert rate({"a.jpg": 30.0, "b.jpg": 30.0}).own == {tmp_path / "a.jpg"}
+
+
+def make_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", len(content), name) + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
+def test_a_rating_in_a_packed_packet_wins(rate: Rate, tmp_path: Path, behind: bool) -> None:
+    """As PNG may have it, also in the hexadecimal of ImageMagick; with the wrapper or without."""
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    for name, packet in (("rated", RATED), ("bare", find_graph(RATED)), ("not", BY_LIGHTROOM), ("broken", b"<")):
+        text = b"\nxmp\n%8d\n%s\n" % (len(packet), packet.hex().encode())
+        for kind, chunk in (
+            ("i", make_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet))),
+            ("z", make_chunk(b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(text))),
+            ("t", make_chunk(b"tEXt", b"Raw profile type xmp\0" + text)),
+        ):
+            at = -12 if behind else 33
+            (tmp_path / f"{name} {kind}.png").write_bytes(picture.getvalue()[:at] + chunk + picture.getvalue()[at:])
+    done = rate({path.name: 30.0 for path in tmp_path.iterdir()})
+    assert {path.name for path in done.own} == {f"{name} {kind}.png" for name in ("rated", "bare") for kind in "itz"}
 
 
 @pytest.mark.parametrize("before", [0, (1 << 18) + 7, BLOCK - 5, BLOCK - len(RATED) + 3, 3 * BLOCK + 1])
@@ -239,9 +320,41 @@ def test_undo_gives_back_all_bytes(rate: Rate, tmp_path: Path, undo: UndoLog) ->
     undo_ratings(undo.path, done)
     assert snapshot(tmp_path) == before
     assert (done.outcomes, done.kept) == ({Outcome.RESTORED: len(before), Outcome.REMOVED: len(before)}, [])
+    for path in SIDECARS:
+        (tmp_path / f"new {path.stem}.jpg").touch()
     done = Undone()
     undo_ratings(undo.path, done)
     assert (done.outcomes, done.kept) == ({Outcome.UNTOUCHED: 2 * len(before)}, [])
+
+
+def test_undo_says_what_it_does_not_find(rate: Rate, tmp_path: Path, undo: UndoLog) -> None:
+    """A sidecar that is gone while its photo is there was removed; where both are gone nobody knows where they lie."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    names = ("a.jpg", "b.JPG", "c.CR3", "d.jpg", "e.png")
+    for name in names:
+        (folder / name).touch()
+    (folder / "d.xmp").write_bytes(BY_LIGHTROOM)
+    rate({f"photos/{name}": 50.0 for name in names}, SidecarStyle.DARKTABLE)
+    rate({"photos/a.jpg": 50.0, "photos/d.jpg": 50.0}, SidecarStyle.ADOBE)
+    folder.rename(tmp_path / "moved")
+    done = Undone()
+    undo_ratings(undo.path, done)
+    assert {path.name for path in done.missing} == {*(f"{name}.xmp" for name in names), "a.xmp", "d.xmp"}
+    assert (done.outcomes, done.kept) == ({}, [])
+    folder.mkdir()
+    for name in ("b.JPG", "d.jpg"):
+        (folder / name).touch()
+    for name in ("a.xmp", "c.CR3.pp3", "c.CR3.json", "e.png.xmp.txt", "e.png.txt"):
+        (folder / name).touch()
+    done = Undone()
+    undo_ratings(undo.path, done)
+    assert {path.name for path in done.missing} == {"a.jpg.xmp", "c.CR3.xmp", "e.png.xmp"}
+    assert done.outcomes == {Outcome.UNTOUCHED: 2}
+    assert {path.name: reason for path, reason in done.kept} == {
+        "a.xmp": "it has been edited since",
+        "d.xmp": "it has been removed since",
+    }
 
 
 def test_undo_keeps_what_a_person_has_edited_since(rate: Rate, tmp_path: Path, undo: UndoLog) -> None:
@@ -251,6 +364,7 @@ def test_undo_keeps_what_a_person_has_edited_since(rate: Rate, tmp_path: Path, u
     for name in ("edited", "new"):
         (tmp_path / f"{name}.xmp").write_bytes((tmp_path / f"{name}.xmp").read_bytes().replace(b'Rating="3"', b'Rating="5"'))
     (tmp_path / "gone.xmp").unlink()
+    (tmp_path / "gone.jpg").touch()
     done = Undone()
     undo_ratings(undo.path, done)
     assert {path.stem: reason for path, reason in done.kept} == {
@@ -269,6 +383,7 @@ def test_an_undo_file_that_a_killed_run_left_is_enough(rate: Rate, tmp_path: Pat
     with undo.path.open("ab") as file:
         file.write(b'{"path": "c.xmp", "bef')  # the disk was full, or the machine went off
     (tmp_path / "b.xmp").unlink()  # noted, and killed before it was written
+    (tmp_path / "b.jpg").touch()
     done = Undone()
     undo_ratings(undo.path, done)
     assert (done.outcomes, done.kept) == ({Outcome.RESTORED: 1, Outcome.UNTOUCHED: 1}, [])
@@ -317,7 +432,17 @@ def test_nothing_written_is_nothing_to_undo(rate: Rate, undo: UndoLog, tmp_path:
     assert list(undo.path.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"[]\n", b"{}\n", b'{"kind": "other"}\n', b"\xff\xd8\xff", b"null\n"])
+HEAD = b'{"kind": "iqa ratings undo 1", "process": 1}\n'
+ENTRY = b'{"path": "a\\u0000", "before": null, "after": ""}\n'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"\n", b"[]\n", b"{}\n", b'{"kind": "other"}\n', b"\xff\xd8\xff", b"null\n", b"[" * 100_000 + b"\n"),
+        *(HEAD.replace(b"1}", b"1e999}"), HEAD + b"[1]\n", HEAD + b"[" * 100_000 + b"\n", HEAD + b"5\n", HEAD + ENTRY),
+    ],
+)
 def test_what_is_no_undo_file_is_said(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(DataError, match="no undo file"):

@@ -16,13 +16,16 @@ import pytest
 from crashes import FILES, PICKS, list_tree, make_tree
 from in_process import environment
 
-from iqa_cli.culling.picking.journal import Journal, open_journal, read_journal, write_journal
+from iqa_cli.culling.picking.journal import Journal, find_unfinished, open_journal, read_journal, write_journal
 from iqa_cli.culling.picking.plan import Plan, plan_transfer
 from iqa_cli.culling.picking.steps import Action
 from iqa_cli.culling.picking.transfer import Outcome, carry_out, make_folders, undo
 from iqa_cli.errors import DataError, UsageError
 
 Transfer = Callable[[Action], tuple[Journal, Outcome]]
+
+
+HEAD = '{"iqa": "transfer of photos", "version": 1, "action": "copy", "request": {}, "folders": []}'
 
 
 @pytest.fixture
@@ -221,6 +224,80 @@ def test_folders_that_others_use_by_now_stay(top: Path, folder: Path) -> None:
     assert list(list_tree(folder.parent)) == ["of/mine.txt"]
 
 
+# ---- what was made since ----
+
+MADE = ("a.jpg.xmp", "a.wav", "CaptureOne/Settings1/a.CR3.cos", "sub/b.xmp")
+
+
+def make_beside(folder: Path) -> None:
+    """What programs put beside photos that were picked, and what belongs to none of them."""
+    for name in (*MADE, "c.xmp", "sub/b.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"made: {name}")
+
+
+@pytest.mark.parametrize("place", ["folder", "elsewhere"])
+def test_what_was_made_beside_moved_photos_comes_back_with_them(top: Path, place: str, request: pytest.FixtureRequest) -> None:
+    folder, before = request.getfixturevalue(place), list_tree(top)
+    journal = prepare(top, folder, Action.MOVE)
+    run(journal)
+    make_beside(folder)
+    (folder / "a.dop").symlink_to("nowhere")
+    assert take_back(journal) == Outcome(3, {str(folder / "a.dop"): "it is a link"})
+    assert {*list_tree(folder)} >= {"a.jpg", "a.xmp", "a.CR3", *(name for name in MADE if name != "sub/b.xmp")}
+    (folder / "a.dop").unlink()
+    assert take_back(journal).refused == {}
+    after = list_tree(top)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() - before.keys() == {*MADE}
+    assert [*list_tree(folder)] == ["c.xmp", "sub/b.txt"]
+
+
+@pytest.mark.parametrize("action", [Action.COPY, Action.LINK])
+def test_a_copy_beside_which_something_was_made_stays_with_it(top: Path, folder: Path, action: Action) -> None:
+    journal = prepare(top, folder, action)
+    run(journal)
+    (folder / "a.jpg.xmp").write_text("made")
+    for _ in range(2):
+        why = f"it was made since, and its {action} is not removed without it: move it away"
+        assert take_back(journal).refused == {str(folder / "a.jpg.xmp"): why}
+        there = {"a.jpg", "a.jpg.xmp", "a.CR3", "a.xmp", journal.path.name}
+        assert {path.name for path in folder.iterdir() if not path.is_dir()} == there
+    (folder / "a.jpg.xmp").rename(top.parent / "a.jpg.xmp")
+    assert take_back(journal).refused == {}
+    assert not folder.exists()
+
+
+def test_what_was_made_since_overwrites_nothing(top: Path, folder: Path) -> None:
+    journal = prepare(top, folder, Action.MOVE)
+    run(journal)
+    make_beside(folder)
+    (top / "a.jpg.xmp").write_text("another one")
+    (top / "a.wav").write_bytes((folder / "a.wav").read_bytes())  # as an undo that was cut short leaves it
+    assert take_back(journal).refused == {str(folder / "a.jpg.xmp"): f"{top / 'a.jpg.xmp'} exists"}
+    assert ((top / "a.jpg.xmp").read_text(), (folder / "a.jpg.xmp").read_text()) == ("another one", "made: a.jpg.xmp")
+    assert (folder / "a.jpg").exists()
+    (top / "a.jpg.xmp").unlink()
+    assert take_back(journal).refused == {}
+    assert ((top / "a.wav").read_text(), (folder / "a.wav").exists()) == ("made: a.wav", False)
+    assert (top / "a.jpg.xmp").read_text() == "made: a.jpg.xmp"
+
+
+def test_what_was_there_before_and_what_another_transfer_brought_stays(top: Path, folder: Path) -> None:
+    others = top.with_name("others")
+    others.mkdir()
+    (others / "a.heic").write_text("of another shot of that name")
+    folder.mkdir(parents=True)
+    (folder / "a.jpg.pp3").write_text("of another photo of that name")
+    first, second = prepare(top, folder, Action.MOVE, "a.jpg"), prepare(others, folder, Action.MOVE, "a.heic")
+    run(first)
+    run(second)
+    assert take_back(first) == Outcome(3, {})
+    assert {*list_tree(folder)} == {"a.heic", "a.jpg.pp3", second.path.name}
+    assert take_back(second) == Outcome(1, {})
+    assert [*list_tree(folder)] == ["a.jpg.pp3"]
+
+
 # ---- the plan ----
 
 
@@ -230,6 +307,20 @@ def test_companions_go_along_once(top: Path, folder: Path) -> None:
     assert list(steps) == [str(top / "a.jpg")]
     names = [os.path.relpath(step.target, folder) for step in steps[str(top / "a.jpg")]]
     assert sorted(names) == ["a.CR3", "a.jpg", "a.jpg.xmp", "a.xmp"]
+
+
+@pytest.mark.parametrize("action", Action)
+def test_what_may_be_of_two_photos_is_moved_with_the_last(top: Path, folder: Path, action: Action) -> None:
+    for name in ("c.png", "c.webp", "c.xmp", "c.webp.xmp"):
+        (top / name).write_text(name)
+    one = plan(top, folder, action, "c.webp").steps
+    both = plan(top, folder, action, "c.webp", "c.png").units.values()
+    alone, first, second = (sorted(Path(step.target).name for step in steps) for steps in (one, *both))
+    own, shared = ["c.webp", "c.webp.xmp"], ["c.xmp"]
+    if action is Action.MOVE:
+        assert (alone, first, second) == (own, own, ["c.png", *shared])
+    else:
+        assert (alone, first, second) == (own + shared, own + shared, ["c.png"])
 
 
 def test_names_that_are_taken_are_seen_beforehand(top: Path, folder: Path) -> None:
@@ -285,7 +376,15 @@ def test_a_line_that_was_cut_short_counts_for_nothing(top: Path, folder: Path) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '{"iqa": "pick"}', "path,score\n", '{"iqa": "transfer of photos", "version": 9}']
+    "text",
+    [
+        *("", "{}", "[1]", '{"iqa": "pick"}', "path,score\n", '{"iqa": "transfer of photos", "version": 9}', "[" * 100_000),
+        HEAD.replace("{}", "[1]"),
+        *(
+            f"{HEAD}\n{line}\n"
+            for line in ("[1]", "5", "null", '"source"', "[" * 100_000, '{"made": 1e999}', '{"source": "a\\u0000"}')
+        ),
+    ],
 )
 def test_what_is_no_undo_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.undo").write_text(text)
@@ -293,6 +392,7 @@ def test_what_is_no_undo_file_is_refused(tmp_path: Path, text: str) -> None:
         read_journal(tmp_path / "x.undo")
     with pytest.raises(DataError, match="cannot read the undo file"):
         read_journal(tmp_path / "missing")
+    assert find_unfinished(tmp_path) == []  # so nothing keeps the next transfer from going there
 
 
 def test_only_one_process_works_by_a_journal(top: Path, folder: Path) -> None:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 CHOICE, TRANSFER = "Choice", "Transfer"  # panels of the help
 
 
+def parse_path(text: str) -> Path:
+    """A path that is named on the command line. Raises UsageError for an empty one, which would be the working folder."""
+    if not text:
+        raise UsageError("a path is empty: is the variable set that it was to come from?")
+    return Path(text)
+
+
 @dataclass(frozen=True)
 class PickFlags:
     """Which photos are picked."""
@@ -41,13 +48,17 @@ class PickFlags:
         """What is picked. Raises UsageError where that makes no sense."""
         from iqa_cli.culling.picking.suggestions import Choice
 
-        text = (self.keep or "").strip()
+        if self.keep is None:
+            return Choice(None, None, best_of_groups=True, per_folder=self.per_folder)
+        text = self.keep.strip()
+        if not text:
+            raise UsageError("--keep is empty: how many photos, as 200, or which share, as 20%?")
         try:
             share = float(text[:-1]) / 100 if text.endswith("%") else None
-            count = int(text) if text and share is None else None
+            count = int(text) if share is None else None
         except ValueError as error:
             raise UsageError(f"--keep {text}: this is neither a number of photos, as 200, nor a share, as 20%") from error
-        return Choice(count, share, self.best_of_groups or self.keep is None, self.per_folder)
+        return Choice(count, share, self.best_of_groups, self.per_folder)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,7 @@ class TransferFlags:
         Path | None,
         typer.Option(
             metavar="DIR",
+            parser=parse_path,
             help="Where picks go, in folders as they are now, with --copy, --move or --link.",
             rich_help_panel=TRANSFER,
         ),
@@ -70,7 +82,9 @@ class TransferFlags:
     ] = False
     undo: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Take back all that was done by this undo file.", rich_help_panel=TRANSFER),
+        typer.Option(
+            metavar="FILE", parser=parse_path, help="Take back all that was done by this undo file.", rich_help_panel=TRANSFER
+        ),
     ] = None
     paths_only: Annotated[
         bool, typer.Option("--list", help="Write the paths of the picks, and nothing else.", rich_help_panel=TRANSFER)
@@ -97,6 +111,6 @@ class TransferFlags:
     def refuse_more(self, others: dict[str, Any]) -> None:
         """Refuse what has no meaning beside --undo; others: flag -> its value. Raises UsageError."""
         own = {"--to": self.to, "--copy": self.copy, "--move": self.move, "--link": self.link, "--list": self.paths_only}
-        given = [name for name, value in (own | others).items() if value]
+        given = [name for name, value in (own | others).items() if value not in (None, False, [])]
         if given:
             raise UsageError(f"--undo FILE takes back what was done: leave out {' and '.join(given)}")

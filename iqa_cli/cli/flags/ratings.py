@@ -22,7 +22,8 @@ class RatingFlags:
         typer.Option(
             "--write-xmp",
             help="Rate all scored photos in XMP sidecars, at the end: of these photos, the worst 10 % get 1 star, then 20 % 2,"
-            " 40 % 3, 20 % 4, the best 10 % 5. Your own ratings stay. Lightroom and Bridge read sidecars of RAW files only.",
+            " 40 % 3, 20 % 4, the best 10 % 5; none in a run that is cut short. Your own ratings stay. Lightroom and Bridge"
+            " read sidecars of RAW files only.",
             rich_help_panel=RATINGS,
         ),
     ] = False
@@ -37,7 +38,9 @@ class RatingFlags:
     stars_at: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,C,D", help="Stars by score: 2 from A on, 5 from D on, as 20,40,60,80.", rich_help_panel=RATINGS
+            metavar="A,B,C,D",
+            help="Stars by score: 2 from A on, 5 from D on, as 20,40,60,80; also in a run that is cut short.",
+            rich_help_panel=RATINGS,
         ),
     ] = None
     reject_as: Annotated[

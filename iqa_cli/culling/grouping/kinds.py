@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
@@ -49,17 +49,37 @@ class Series:
 
     def split(self, pause: float) -> Iterator[Series]:
         """The parts between longer pauses."""
+        return self.cut(lambda place: find_pause(self.shots[place - 1], self.shots[place]) > pause)
+
+    def split_brackets(self) -> Iterator[tuple[bool, Series]]:
+        """Shots that the camera says are of a bracket, one after the other, and the parts between; and whether it says so.
+
+        One alone is none, whatever the camera says.
+        """
+        said = [False, *(shot.capture.bracketing for shot in self.shots), False]
+        within = [here and (before or after) for before, here, after in zip(said, said[1:], said[2:], strict=False)]
+        begin = 0
+        for part in self.cut(lambda place: within[place] != within[place - 1]):
+            yield within[begin], part
+            begin += len(part.shots)
+
+    def cut(self, before: Callable[[int], bool]) -> Iterator[Series]:
+        """The parts. before: whether one begins with the shot of a number."""
         begin = 0
         for end in range(1, len(self.shots) + 1):
-            if end == len(self.shots) or find_pause(self.shots[end - 1], self.shots[end]) > pause:
+            if end == len(self.shots) or before(end):
                 yield Series(self.shots[begin:end], self.matches[begin : end - 1])
                 begin = end
 
 
 def divide_at_pauses(series: Series) -> list[tuple[GroupKind | None, list[Shot]]]:
-    """Shots of one view as series, bursts, and single ones: divided at long pauses, then what is no series at shorter ones."""
-    groups: list[tuple[GroupKind | None, list[Shot]]] = []
-    rest = [series]
+    """Shots of one view as series, bursts, and single ones.
+
+    Brackets that the camera names are taken out first; the rest is divided at long pauses, what is no series then at shorter.
+    """
+    told = list(series.split_brackets())
+    groups: list[tuple[GroupKind | None, list[Shot]]] = [(GroupKind.BRACKET, list(part.shots)) for said, part in told if said]
+    rest = [part for said, part in told if not said]
     for pause in PAUSES:
         parts = [part for one in rest for part in one.split(pause)]
         named = [(name_series(part), part) for part in parts]
@@ -85,9 +105,7 @@ def name_series(series: Series) -> GroupKind | None:
 
 
 def is_bracket(shots: Sequence[Shot], matches: Sequence[Match | None]) -> bool:
-    """Whether the exposure was varied: by what the camera says, or by brightness at every other step at least."""
-    if sum(shot.capture.bracketing for shot in shots) > 1:
-        return True
+    """Whether the exposure was varied, at every other step at least."""
     steps = sum(varies(one, other, match) for (one, other), match in zip(pairwise(shots), matches, strict=True))
     return 2 * steps >= len(matches)
 

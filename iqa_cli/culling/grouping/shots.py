@@ -74,9 +74,15 @@ class Shot:
 
 
 def split_name(path: str) -> tuple[NamePart, ...]:
-    """A path to sort by as people number files: IMG_9 before IMG_10."""
+    """A path to sort by as people number files: IMG_9 before IMG_10. Numbers are compared by their digits, however many."""
     parts = re.split(r"(\d+)", path)
-    return (*((int(part), "") if part.isdigit() and part.isascii() else (-1, part) for part in parts), (-1, path))
+    return (*(split_number(part) if part.isdigit() and part.isascii() else (-1, part) for part in parts), (-1, path))
+
+
+def split_number(digits: str) -> NamePart:
+    """A number to sort by: how many digits, and which, without the zeros before."""
+    own = digits.lstrip("0")
+    return len(own), own
 
 
 def read_name(name: str) -> float | None:

@@ -30,8 +30,9 @@ Request = Mapping[str, Any]
 class Journal:
     """A journal in memory.
 
-    folders: those that the transfer makes, outer ones first. made: number of a step -> states of files made for it. removed:
-    numbers of steps of which what was made has gone again, or is about to.
+    folders: those that the transfer makes, outer ones first. beside: files that would belong to photos of the new names, and
+    were there before. made: number of a step -> states of files made for it. removed: numbers of steps of which what was made
+    has gone again, or is about to.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Journal:
     request: Request
     folders: list[str]
     steps: list[Step]
+    beside: list[str] = field(default_factory=list)
     made: dict[int, list[Made]] = field(default_factory=lambda: defaultdict(list))
     removed: set[int] = field(default_factory=set)
     finished: bool = False
@@ -54,7 +56,8 @@ class Journal:
 
 def write_journal(journal: Journal) -> None:
     """Write a new journal, whole or not at all. Raises DataError."""
-    head = {"iqa": KIND, "version": VERSION, "action": journal.action, "request": journal.request, "folders": journal.folders}
+    head = {"iqa": KIND, "version": VERSION, "action": journal.action, "request": journal.request}
+    head |= {"folders": journal.folders, "beside": journal.beside}
     lines = (json.dumps(line).encode("ascii") + b"\n" for line in (head, *map(asdict, journal.steps)))
     file = WholeFile(journal.path)
     try:
@@ -71,31 +74,41 @@ def read_journal(path: Path) -> Journal:
             head, *lines = read_lines(file)
             if head["iqa"] != KIND or head["version"] != VERSION:
                 raise ValueError("another kind")
-            journal = Journal(path, Action(head["action"]), head["request"], [*map(str, head["folders"])], [])
+            journal = Journal(path, Action(head["action"]), dict(head["request"]), [*map(str, head["folders"])], [])
+            journal.beside += map(str, head.get("beside", ()))
             for line in lines:
                 add_line(journal, line)
     except OSError as error:
         raise DataError(f"{path}: cannot read the undo file: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: this is no undo file of iqa pick") from error
     return journal
 
 
 def read_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
-    """The lines that are whole. Raises ValueError where nothing is."""
-    first = json.loads(file.readline())
-    if not isinstance(first, dict):
-        raise ValueError("no object")
-    yield first
+    """The lines that are whole. Raises ValueError where the first is not, or one is no object, and RecursionError."""
+    yield read_object(json.loads(file.readline()))
     for line in file:
-        with suppress(ValueError):
-            yield json.loads(line)
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        yield read_object(value)
+
+
+def read_object(value: object) -> dict[str, Any]:
+    """A value that is an object. Raises ValueError for others."""
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
 
 
 def add_line(journal: Journal, line: Mapping[str, Any]) -> None:
     """Take in one line. Raises ValueError, KeyError or TypeError where it means nothing."""
     if "source" in line:
         step = Step(int(line["unit"]), str(line["source"]), str(line["target"]), int(line["size"]), int(line["modified"]))
+        if "\0" in step.source + step.target:
+            raise ValueError("no path")
         journal.steps.append(step)
     elif "made" in line:
         journal.made[int(line["made"])].append(Made(int(line["size"]), int(line["modified"])))

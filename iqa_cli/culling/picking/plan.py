@@ -11,6 +11,7 @@ from pathlib import Path
 from iqa_cli.culling.companions import FolderNames, list_companions
 from iqa_cli.culling.picking.journal import Journal, Request, list_new_folders
 from iqa_cli.culling.picking.steps import Action, Step, find_state
+from iqa_cli.culling.picking.strays import list_beside
 from iqa_cli.errors import DataError, UsageError
 
 
@@ -35,8 +36,9 @@ class Plan:
 
     def start(self, request: Request) -> Journal:
         """A journal of the plan, in the folder, not written yet."""
-        folders = list_new_folders([str(self.folder / "x"), *(step.target for step in self.steps)])
-        return Journal(name_journal(self.folder), self.action, request, folders, self.steps)
+        targets = [step.target for step in self.steps]
+        folders = list_new_folders([str(self.folder / "x"), *targets])
+        return Journal(name_journal(self.folder), self.action, request, folders, self.steps, list_beside(targets))
 
 
 def name_journal(folder: Path) -> Path:
@@ -76,7 +78,8 @@ class Planner:
             return
         try:
             companions = list_companions(Path(source), self.names)
-            steps = [self._plan_file(path, source) for path in (source, *map(str, companions)) if path not in self.sources]
+            files = (source, *map(str, companions), *self._list_shared(Path(source)))
+            steps = [self._plan_file(path, source) for path in files if path not in self.sources]
         except OSError as error:
             self.plan.refused[photo] = (error.strerror or str(error)).lower()
         except CannotGo as error:
@@ -85,6 +88,14 @@ class Planner:
             self.plan.units[photo] = steps
             self.sources |= {step.source for step in steps}
             self.targets |= {step.target for step in steps}
+
+    def _list_shared(self, photo: Path) -> list[str]:
+        """Files that may be a photo's or another one's: they go along with any, but are moved with the last of them only."""
+        names = self.names.find(photo.parent)
+        others = [str(photo.with_name(name)) for name in names.list_namesakes(photo.name)]
+        if self.plan.action is Action.MOVE and not self.sources.issuperset(others):
+            return []
+        return [str(photo.with_name(name)) for name in names.list_shared(photo.name)]
 
     def _plan_file(self, source: str, photo: str) -> Step:
         """One file of the unit of a photo. Raises CannotGo and OSError."""

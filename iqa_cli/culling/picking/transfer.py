@@ -11,6 +11,7 @@ from pathlib import Path
 
 from iqa_cli.culling.picking.journal import Journal, JournalWriter, open_journal
 from iqa_cli.culling.picking.steps import Refused, find_state, flush_folder, refuse_lost, take, take_back
+from iqa_cli.culling.picking.strays import find_strays, take_along
 from iqa_cli.errors import DataError
 
 Progress = Callable[[int], None]
@@ -101,21 +102,34 @@ def describe(error: Exception) -> str:
 def undo(journal: Journal, progress: Progress) -> Outcome:
     """Take back all steps of a journal. When all is as it was, the folders that were made go, and so does the journal.
 
-    Raises UsageError where another process works by the journal, DataError where it cannot be opened.
+    What was made beside the photos since comes along; where it cannot, they stay together. Raises UsageError where another
+    process works by the journal, DataError where it cannot be opened.
     """
     refused: dict[str, str] = {}
     done = 0
     with open_journal(journal) as writer:
-        for number in reversed(range(len(journal.steps))):
-            why = dict(undo_steps(writer, [number]))
+        strays = find_strays(journal)
+        for unit in reversed(journal.units):
+            own = strays.get(journal.steps[unit[0]].unit, {})
+            why = dict(take_along(journal.action, own))
+            done += 0 if why else len(own)
+            if not why:
+                for number in reversed(unit):
+                    stays = dict(undo_steps(writer, [number]))
+                    why |= stays
+                    done += not stays
             refused |= why
-            done += not why
-            progress(1)
+            progress(len(unit))
         for folder in {os.path.dirname(path) for step in journal.steps for path in (step.source, step.target)}:  # noqa: PTH120
             flush_folder(folder)
         if not refused:
             journal.path.unlink()
-        for folder in reversed(journal.folders):
-            with suppress(OSError):  # there is something else in it by now
-                Path(folder).rmdir()
+        remove_folders(journal.folders)
     return Outcome(done, refused)
+
+
+def remove_folders(folders: list[str]) -> None:
+    """Remove folders that were made, inner ones first."""
+    for folder in reversed(folders):
+        with suppress(OSError):  # there is something else in it by now
+            Path(folder).rmdir()
