@@ -61,6 +61,8 @@ def run_filter(scores: Path, limits: Limits, keep: KeepFlags) -> None:
                 pass
             if not outcome.total:  # said here, so that a list that is there stays
                 raise DataError(f"{scores}: no scores in it")
+            if outcome.lacks_percentiles:
+                raise DataError(f"{scores}: the column percentile is empty: the model has none; use --min or --keep-fraction")
     show_outcome(outcome, copied, keep)
     if not keep.quiet:
         terminal.print_notes(f"iqa: warning: {note}" for note in describe_end(scores))

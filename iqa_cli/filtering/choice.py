@@ -14,6 +14,7 @@ from iqa_cli.filtering.scores import Scored
 from iqa_cli.remote.names import split_member
 
 Judged = tuple[Scored, bool]  # an image, and whether it stays
+NO_PERCENTILE = "without a percentile"
 BINS, WIDTH = 20, 5.0  # of the histogram, in points
 
 
@@ -44,19 +45,22 @@ class Limits:
         """The class of an image, among which it is compared. Raises DataError where the scores have no such column."""
         if self.column is not None:
             if self.column not in image.values:
-                columns = ", ".join(image.values)
-                raise DataError(f"--class-column {self.column}: the scores have no such column; they have: {columns}")
+                raise DataError(f"--class-column {self.column}: {lack_column(image)}")
             return str(image.values[self.column])
         inside = split_member(image.path)
         return str(PurePath(image.path if inside is None else inside[1]).parent) if self.per_class else ""
 
     def refuse(self, image: Scored) -> str | None:
-        """Why an image goes by its own values, in words; None where it stays so far."""
+        """Why an image goes by its own values, in words; None where it stays so far. Raises DataError as `find_class` does."""
         if image.score is None:
             return f"without a score: {image.status}"
+        if self.percentile is not None and image.percentile is None:
+            if "percentile" not in image.values:
+                raise DataError(f"--percentile {self.percentile:g}: {lack_column(image)}")
+            return NO_PERCENTILE
         if self.lowest is not None and image.score < self.lowest:
             return f"below --min {self.lowest:g}"
-        if self.percentile is not None and (image.percentile is None or image.percentile < self.percentile):
+        if self.percentile is not None and image.percentile is not None and image.percentile < self.percentile:
             return f"below --percentile {self.percentile:g}"
         return None
 
@@ -65,6 +69,11 @@ class Limits:
         """The fraction in words, as the reason why an image goes."""
         where = f" of {self.column}" if self.column else " of their folder" if self.per_class else ""
         return f"not among the best {self.fraction or 0:.6g}{where}"
+
+
+def lack_column(image: Scored) -> str:
+    """That scores have no such column, and which they have, in words."""
+    return f"the scores have no such column; they have: {', '.join(image.values)}"
 
 
 @dataclass
@@ -88,6 +97,11 @@ class Outcome:
     def total(self) -> int:
         """How many images there were."""
         return self.kept + self.gone.total()
+
+    @property
+    def lacks_percentiles(self) -> bool:
+        """Whether no image with a score had a percentile, where that was asked for."""
+        return 0 < self.gone[NO_PERCENTILE] == sum(self.all)
 
     def add(self, image: Scored, reason: str | None) -> None:
         """Count an image that stays, or goes for that reason."""

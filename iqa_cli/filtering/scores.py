@@ -88,7 +88,7 @@ def read_json_lines(path: Path) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter for lists in lists without end
                 raise DataError(f"{path}, line {number}: no JSON: {error}") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}, line {number}: no JSON object")
@@ -102,7 +102,10 @@ def make_scored(path: Path, number: int, row: Row) -> Scored:
         raise DataError(f"{path}, row {number}: {NO_SCORES}")
     name = str(row[column])
     if row.get("path_base64"):
-        name = os.fsdecode(base64.b64decode(str(row["path_base64"])))
+        try:
+            name = os.fsdecode(base64.b64decode(str(row["path_base64"]), validate=True))
+        except ValueError as error:
+            raise DataError(f"{path}, row {number}: path_base64 is {row['path_base64']!r}, which is no Base64") from error
     if column == "file_name":
         name = os.path.join(path.parent, name)  # noqa: PTH118  # names stay strings
     score, percentile = (read_number(path, number, row, key) for key in ("score", "percentile"))
@@ -116,7 +119,7 @@ def read_number(path: Path, number: int, row: Row, column: str) -> float | None:
         return None
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = float("nan")
     if not isfinite(found):
         raise DataError(f"{path}, row {number}: {column} is {value!r}, which is no number")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,9 @@ from iqa_cli.files.atomic import SealedFile, open_target
 from iqa_cli.files.folders import filling
 from iqa_cli.filtering.choice import Judged
 from iqa_cli.filtering.scores import Scored
-from iqa_cli.remote.names import is_url, split_key, split_member
+from iqa_cli.remote.archives import NotingInfo
+from iqa_cli.remote.cuts import draw_files, find_cut
+from iqa_cli.remote.names import ENDINGS, is_url, split_key, split_member
 from iqa_cli.tables.parquet import TargetFile
 
 
@@ -61,21 +63,35 @@ def copy_shards(chosen: Iterable[Judged], aside: Path, folder: Path, copied: Cop
     """Copy into a folder what is going to be in another one. Raises DataError."""
     names: dict[str, str] = {}
     for shard, keys in draw_shards(chosen):
-        name = f"{Path(shard).name.partition('.tar')[0].removesuffix('.tgz')}.tar"
+        name = name_shard(shard)
         if (other := names.setdefault(name, shard)) != shard:
             raise DataError(f"--shards: {other} and {shard} would be one file, {folder / name}: filter them one by one")
         if keys:
             copy_shard(shard, keys, aside / name, copied)
 
 
+def name_shard(shard: str) -> str:
+    """What the copy of a shard is called, which is never packed.
+
+    >>> name_shard("a/my.target-001.TAR"), name_shard("b/00000.tgz")
+    ('my.target-001.tar', '00000.tar')
+    """
+    return re.sub(rf"\.({ENDINGS})$", "", Path(shard).name, flags=re.IGNORECASE) + ".tar"
+
+
 def copy_shard(shard: str, keys: set[str], path: Path, copied: Copied) -> None:
     """Some samples of a shard, in its order. Raises DataError where that cannot be read or written."""
     found: set[str] = set()
     try:
+        last, at_end = find_cut(shard)
+        whole = keys if at_end else keys - {last}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(shard) as source, open_target(path, SealedFile) as target:
+        with tarfile.open(shard, tarinfo=NotingInfo) as source, open_target(path, SealedFile) as target:
             with tarfile.open(fileobj=TargetFile(target), mode="w|", format=tarfile.PAX_FORMAT) as written:
-                found = copy_members(source, written, keys)
+                for info, block in draw_files(source, whole):
+                    info.pax_headers = {}
+                    written.addfile(info, io.BytesIO(block))
+                    found.add(split_key(info.name)[0])
             if isinstance(target, SealedFile):
                 target.seal()
     except tarfile.TarError as error:
@@ -84,23 +100,8 @@ def copy_shard(shard: str, keys: set[str], path: Path, copied: Copied) -> None:
         raise DataError(f"--shards: {error.filename or shard}: {error.strerror or error}") from error
     copied.shards += 1
     copied.samples += len(found)
-    if missing := len(keys - found):
+    if last in keys:
+        what = "may lack files: the shard has no end mark" if at_end else "is left out: the shard is cut short in it"
+        copied.notes.append(f"{shard}: its last sample, {last}, {what}")
+    if missing := len(whole - found):
         copied.notes.append(f"{shard}: {missing} samples that were scored are not in it any more, or behind a cut")
-
-
-def copy_members(source: tarfile.TarFile, written: tarfile.TarFile, keys: set[str]) -> set[str]:
-    """The files of some samples, whole ones only; the keys that were found. Raises OSError and tarfile.TarError."""
-    found: set[str] = set()
-    with suppress(tarfile.ReadError):  # at a cut
-        while (info := source.next()) is not None:
-            source.members = []  # type: ignore[attr-defined]  # else it keeps all of them
-            key = split_key(info.name)[0]
-            if key not in keys or not info.isfile():
-                continue
-            data = source.extractfile(info)
-            block = data.read() if data is not None else b""
-            if len(block) == info.size:
-                info.pax_headers = {}
-                written.addfile(info, io.BytesIO(block))
-                found.add(key)
-    return found

@@ -27,7 +27,7 @@ MIN_NATIVE = 32  # px: networks that reduce five times by two need so much
 MAX_SIDE, MAX_ZOOM = 4096, 4.0  # far more than any network takes; whoever asks for more would only run out of memory
 REDUCING_GAP = 3.0  # a box filter that reduces first leaves at least this many times the size wanted; Pillow's term
 SUPPORT = 2.0  # of the bicubic filter to each side, in output pixels, or in input pixels where those are larger
-CROP_VERSION = 6  # version of how pictures are decoded and cropped: part of the name of whatever is cached of crops
+CROP_VERSION = 7  # version of how pictures are decoded and cropped: part of the name of whatever is cached of crops
 POSITIONS = (  # of crops, as shares of the slack: the center, the corners, the centers of the sides
     (0.5, 0.5),
     *((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)),

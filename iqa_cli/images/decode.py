@@ -31,7 +31,7 @@ from iqa_cli.images.openers.pillow import PLUGINS, open_ico, open_jpeg2000, open
 from iqa_cli.images.openers.raw import describe_size, read_raw
 from iqa_cli.images.openers.upright import open_heic, open_jxl
 from iqa_cli.images.orientation import find_stored_window, read_orientation, rotate_upright, swap_sides
-from iqa_cli.images.repair import describe_failure, repair_file, repair_jpeg
+from iqa_cli.images.repair import describe_failure, refuse_missing, repair_file, repair_jpeg
 from iqa_cli.options import MAX_PIXELS, RawChoice
 from iqa_cli.records import Status, Undecodable
 
@@ -171,8 +171,9 @@ def naming_failures(kind: str, width: int | None = None, height: int | None = No
     """Turn whatever goes wrong inside into Undecodable."""
     try:
         yield
-    except Undecodable:
-        raise
+    except Undecodable as refused:
+        size = refused.width or width, refused.height or height
+        raise Undecodable(refused.status, refused.detail, *size) from refused.__cause__
     except Exception as error:  # a decoder fed broken bytes may raise anything; whatever it is, only this image fails
         if is_refusal(error):
             raise explain_refusal(cast(OSError, error)) from error
@@ -202,16 +203,19 @@ def decode_picture(file: BinaryIO, kind: str, max_pixels: int, crops: Wanted | N
     width, height = swap_sides(picture.size, orientation)
     check_size(width, height, max_pixels)
     with naming_failures(kind, width, height):
-        stored, scale = None, 1
+        stored, scale, seen = None, 1, 1.0
         if crops and kind == "JPEG":
             required = swap_sides(crops.required_size(height, width), orientation)
             scale = draft_jpeg(picture, required, luma=crops.luma)
             stored = picture.size
             *_, bottom = find_stored_window(choose_window(stored, orientation, crops), stored, orientation)
             picture = limit_jpeg_rows(file, picture, bottom, scale)
-        if isinstance(file, io.BytesIO):
+            seen = min(1.0, picture.height / stored[1])
+        if isinstance(file, io.BytesIO) and seen == 1:
             picture.decodermaxblock = len(file.getbuffer())  # arithmetic coding cannot wait for more in the middle
         picture.load()
+        if kind == "JPEG":
+            refuse_missing(file, picture, seen)
         if kind == "PNG":
             orientation = read_orientation(picture)
             width, height = swap_sides(picture.size, orientation)
@@ -244,6 +248,8 @@ def decode_tiff(file: BinaryIO, max_pixels: int, crops: Wanted | None) -> Decode
         return decode_picture(file, "TIFF", max_pixels, crops)
     if tiff.is_planar(tags):
         raise Undecodable(Status.UNSUPPORTED, "TIFF with deep colours in separate planes: not decoded here")
+    if tiff.is_transparent_grey(tags):
+        raise Undecodable(Status.UNSUPPORTED, "TIFF of deep grey with transparency: not decoded here")
     width, height = tiff.read_size(tags)
     check_size(width, height, max_pixels)
     with naming_failures("TIFF", width, height):

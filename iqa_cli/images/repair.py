@@ -10,10 +10,11 @@ import io
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import JpegImagePlugin
+from PIL import ImageFile, JpegImagePlugin
 
 from iqa_cli.images.containers import png, tiff
 from iqa_cli.images.containers.jpeg import END, SCAN
+from iqa_cli.images.containers.jpeg_ends import MARKS, count_intervals, ends_in_grey, find_end, thins_out
 from iqa_cli.records import Status, Undecodable
 
 TRUNCATED = ("truncated", "eof", "end of file", "too short", "not enough data", "needs more", "incomplete", "unpack")
@@ -56,12 +57,17 @@ def describe_failure(kind: str, failure: BaseException, share: float | None = No
     """What is wrong with a file, in words, from its decoder's exception. share: of the rows that are there, if known."""
     message = str(failure).lower()
     if share is not None and share < 1:
-        return f"{kind} cut short: {100 * share:.0f} % of the rows are there"
+        return f"{kind} cut short: {say_share(share)}"
     if isinstance(failure, EOFError | IndexError) or any(word in message for word in TRUNCATED):
         return f"{kind} cut short"
     if isinstance(failure, SyntaxError | KeyError | TypeError):
         return f"{kind} whose header makes no sense"
     return f"{kind} whose pixels cannot be decoded: they are broken"
+
+
+def say_share(share: float) -> str:
+    """How many rows of a file are there that lacks some, be it a few."""
+    return f"{min(99, round(100 * share))} % of the rows are there"
 
 
 def refuse_tiff(file: BinaryIO, failure: BaseException) -> None:
@@ -72,7 +78,7 @@ def refuse_tiff(file: BinaryIO, failure: BaseException) -> None:
     except Exception as error:  # as in decode: broken bytes may raise anything
         raise Undecodable(Status.DAMAGED, describe_failure("TIFF", error)) from error
     if share < 1:
-        rows = f": {100 * share:.0f} % of the rows are there" if share else ""
+        rows = f": {say_share(share)}" if share else ""
         raise Undecodable(Status.DAMAGED, f"TIFF cut short{rows}")
     if not reason and "unknown" in str(failure):  # a mode or a compression that Pillow does not know
         reason = f"with {len(tags.get(tiff.BITS, (1,)))} channels of {max(tags.get(tiff.BITS, (1,)))} bits in a rare layout"
@@ -106,22 +112,46 @@ def repair_jpeg(data: bytes, loss: str = "cut short") -> io.BytesIO:
     data = data.removesuffix(END[:1])  # half of an end mark
     share = count_jpeg_rows(data)
     if share < 1:
-        raise Undecodable(Status.DAMAGED, f"JPEG {loss}: {100 * share:.0f} % of the rows are there")
+        raise Undecodable(Status.DAMAGED, f"JPEG {loss}: {say_share(share)}")
     if not frame.complete:
         raise Undecodable(Status.DAMAGED, f"JPEG {loss}: its last scans, which hold the details, are missing")
     return io.BytesIO(data + END)
+
+
+def refuse_missing(file: BinaryIO, picture: ImageFile.ImageFile, share: float) -> None:
+    """Raises Undecodable where a decoded JPEG has its end mark, and lacks coded pixels before that, as far as that shows.
+
+    Of a progressive one whose last scan is cut, or of a small part lost from the middle, it does not.
+
+    share: of its rows, those that were decoded. file: as it was left by that.
+    """
+    if share < 1 and thins_out(file, share):
+        file.seek(0)
+        picture = JpegImagePlugin.JpegImageFile(file)
+        picture.draft(None, (1, 1))
+        picture.load()
+    there = count_intervals(file)
+    if there == 1 and (ends_in_grey(picture) or "progressive" in picture.info):
+        file.seek(0)
+        data = file.read()
+        data = data[: find_end(data)]
+        frame = read_frame(data)
+        if ends_in_grey(picture) or (frame and not frame.complete):
+            there = count_jpeg_rows(data)
+    if there < 1:
+        raise Undecodable(Status.DAMAGED, describe_failure("JPEG", EOFError(), there))
 
 
 def read_frame(data: bytes) -> Frame | None:
     """The frame that the markers of a JPEG describe; None where there is none."""
     marker, bits, place = 0, 0, 2
     missing: dict[tuple[int, int], int] = {}  # (component, coefficient) -> bits that no scan has brought
-    while 0 <= (place := data.find(b"\xff", place)) < len(data) - 4:
-        mark, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
-        place += 1
-        if mark in (0, 1, 0xFF) or 0xD0 <= mark <= 0xD9:
+    while found := MARKS.search(data, place):
+        place, mark = found.end(), found[0][1]
+        if mark in (0x01, 0xD8, 0xD9):
             continue
-        body = data[place + 3 : place + 1 + length]
+        length = int.from_bytes(data[place : place + 2], "big")
+        body = data[place + 2 : place + length]
         if mark in FRAMES and len(body) >= 6 and not marker:
             marker, bits = mark, body[0]
             parts = [body[at] for at in range(6, min(len(body), 6 + 3 * body[5]), 3)]

@@ -31,7 +31,7 @@ BROKEN = (
     RuntimeError,
     ValueError,
 )
-"""What reading archives raises, besides OSError. RuntimeError: zipfile's, for a password and an unknown compression."""
+"""What reading archives raises, besides OSError. RuntimeError: zipfile's, for a password."""
 
 
 class HeldFile:
@@ -60,13 +60,22 @@ def list_members(path: str) -> Iterator[Member]:
         held = HeldFile(path)
         head = held.read(0, HEAD)
         with open(os.dup(held.number), "rb") as stream:  # noqa: PTH123
-            if head.startswith(ZIPPED):
+            if head.startswith(ZIPPED) or is_late_zip(path, held):
                 yield from list_zip(zipfile.ZipFile(path))
             elif head.startswith(PACKED):
                 yield from list_passing(stream)
             else:
                 refuse_unknown(head)
                 yield from list_tar(stream, held)
+
+
+def is_late_zip(path: str, held: HeldFile) -> bool:
+    """Whether a file is a zip behind something else, as one that unpacks itself is; a tar may end with a zip as well."""
+    try:
+        tarfile.TarInfo.frombuf(held.read(0, tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return zipfile.is_zipfile(path)
+    return False
 
 
 @contextmanager
@@ -76,6 +85,8 @@ def naming_failures() -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise Undecodable(Status.MISSING, "no such file") from None
+    except NotImplementedError as error:
+        raise Undecodable(Status.UNSUPPORTED, f"the archive is of a kind that is not read: {error}") from error
     except BROKEN as error:
         if isinstance(error, EOFError) or "end of data" in str(error):
             raise Undecodable(Status.DAMAGED, CUT) from error
@@ -216,7 +227,9 @@ def list_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
             except Undecodable:
                 return None
 
-        yield Member(info.filename, FOLDER if info.is_dir() else FILE, info.file_size, str(info.header_offset), read, read_head)
+        plain = info.filename.replace("\\", "/")  # old programs for Windows write the other ones
+        kind = FOLDER if plain.endswith("/") else FILE
+        yield Member(info.filename, kind, info.file_size, str(info.header_offset), read, read_head, plain=plain)
 
 
 def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> bytes:
@@ -226,6 +239,8 @@ def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> b
     try:
         with archive.open(info) as file:
             return file.read(size)
+    except NotImplementedError as error:  # a compression, or encryption, that zipfile does not know
+        raise Undecodable(Status.UNSUPPORTED, f"cannot be read from the archive: {error}") from error
     except (*BROKEN, OSError) as error:
         reason = str(error) or type(error).__name__
         raise Undecodable(Status.DAMAGED, f"cannot be read from the archive: {reason}") from error

@@ -17,7 +17,8 @@ MAX_BYTES = 1 << 30  # of a file that is no local one: it is held in memory
 class Member:
     """A file in an archive.
 
-    name: its path there; kind: FILE, FOLDER, or in words what else; size: bytes; place: what tells it from others of that name.
+    name: its path there, as it is written; plain: the same with slashes, where it is written otherwise.
+    kind: FILE, FOLDER, or in words what else; size: bytes; place: what tells it from others of that name.
     read: all of its bytes, raises Undecodable; read_head: the first ones, None where they cannot be read.
     passing: both must be called before the next member is drawn, the head first.
     """
@@ -29,6 +30,7 @@ class Member:
     read: Callable[[], bytes]
     read_head: Callable[[], bytes | None]
     passing: bool = False
+    plain: str = ""
 
 
 def list_parts(name: str) -> list[str]:
@@ -48,7 +50,7 @@ def list_parts(name: str) -> list[str]:
 
 def classify_member(member: Member, names: NameFilter) -> str:
     """The kind of a file in an archive or a store, as `images.find.classify_entry` says it: "image", FOLDER, or in words."""
-    parts = list_parts(member.name)
+    parts = list_parts(member.plain or member.name)
     if not parts:
         return FOLDER
     if any(part.startswith(".") for part in parts):

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import tarfile
@@ -104,6 +105,10 @@ def test_all_formats_say_the_same(iqa: Run, model: Path, photos: Path, tmp_path:
         ("path,score,score\na.jpg,50,60\n", "2 columns are called score"),
         ('{"path": "a.jpg"}\n', "no row of scores"),
         ('{"path": "a.jpg", "score": 1}\n{"path":\n', "line 2: no JSON"),
+        ('{"path": "a.jpg", "score": 1}\n{"path": ' + "[" * 100_000 + "\n", "line 2: no JSON"),
+        ('{"path": "a.jpg", "score": 1' + "0" * 400 + "}\n", "row 1: score is .* which is no number"),
+        ("path,score,path_base64\na.jpg,1,Y\n", "row 1: path_base64 is 'Y', which is no Base64"),
+        ("path,score,path_base64\na.jpg,1,ä\n", "row 1: path_base64 is 'ä', which is no Base64"),
         ("PAR1 and no more", "cannot be read as Parquet"),
     ],
 )
@@ -135,6 +140,23 @@ def test_a_table_that_may_have_been_cut_is_read_and_said(iqa: Run, tmp_path: Pat
     assert iqa("filter", "cut.csv", "--min", "10", "-q", cwd=tmp_path).stderr == b""
     (tmp_path / "whole.jsonl").write_text('{"path": "a.jpg", "score": 8}')
     assert b"warning" not in iqa("filter", "whole.jsonl", cwd=tmp_path).stderr
+
+
+def test_percentiles_that_are_not_there_are_said(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("path,score,status\na.jpg,80,ok\nb.jpg,20,ok\n")
+    (tmp_path / "empty.csv").write_text("path,score,percentile,status\na.jpg,80,,ok\nb.jpg,20,,ok\nc.jpg,,,damaged\n")
+    for name, reason in (
+        ("none.csv", "--percentile 20: the scores have no such column; they have: path, score, status"),
+        ("empty.csv", "empty.csv: the column percentile is empty"),
+    ):
+        done = iqa("filter", name, "--percentile", "20", "--list", "keep.txt", cwd=tmp_path)
+        assert done.returncode == 4
+        assert done.stderr.decode().startswith(f"iqa: error: {reason}")
+        assert not (tmp_path / "keep.txt").exists()
+    (tmp_path / "some.csv").write_text("path,score,percentile\na.jpg,80,90\nb.jpg,20,\n")
+    done = iqa("filter", "some.csv", "--percentile", "20", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"a.jpg\n")
+    assert b"1 go: without a percentile" in done.stderr
 
 
 def test_a_decimal_comma_drops_no_image_without_a_word(iqa: Run, tmp_path: Path) -> None:
@@ -247,6 +269,62 @@ def test_samples_behind_a_cut_are_said(iqa: Run, model: Path, photos: Path, tmp_
         names = new.getnames()
     assert names == [name for name, _ in read_files(photos)][: len(names)]
     assert 0 < len(names) < 12
+
+
+PAIRS = [(f"{key}.{ending}", key.encode() * 700) for key in "abc" for ending in ("jpg", "txt")]
+
+
+def filter_cut(iqa: Run, shard: Path, data: bytes) -> tuple[list[str], str]:
+    """The names in the copy of a shard whose samples a, b and c all stay, and what was said of it."""
+    shard.write_bytes(data)
+    scores = shard.with_name("scores.csv")
+    scores.write_text("path,score\n" + "".join(f"{shard.name}::{key}.jpg,50\n" for key in "abc"))
+    done = iqa("filter", scores.name, "--shards", "new", cwd=shard.parent)
+    assert done.returncode == 0
+    with tarfile.open(shard.parent / "new" / "0.tar") as new:
+        return new.getnames(), done.stderr.decode()
+
+
+@pytest.mark.parametrize("packing", ["0.tar", "0.tar.gz"])
+def test_a_sample_that_a_shard_breaks_off_in_is_left_out_and_said(iqa: Run, tmp_path: Path, packing: str) -> None:
+    whole = write_tar(tmp_path / "whole.tar", PAIRS)
+    with tarfile.open(whole) as archive:
+        caption = archive.getmember("b.txt")
+    cuts = (caption.offset + 100, caption.offset_data + 10, caption.offset_data + caption.size + 1)
+    for number, place in enumerate(cuts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        data = whole.read_bytes()[:place]
+        names, said = filter_cut(iqa, folder / packing, gzip.compress(data) if "gz" in packing else data)
+        assert names == ["a.jpg", "a.txt"]
+        assert f"warning: {packing}: its last sample, b, is left out: the shard is cut short in it\n" in said
+        assert f"{packing}: 1 samples that were scored are not in it any more, or behind a cut" in said
+        assert "wrote 1 sample in 1 shard" in said
+
+
+def test_packed_data_that_end_early_cut_a_shard(iqa: Run, tmp_path: Path) -> None:
+    noise = [(name, os.urandom(50_000)) for name, _ in PAIRS]
+    packed = gzip.compress(write_tar(tmp_path / "whole.tar", noise).read_bytes())
+    names, said = filter_cut(iqa, tmp_path / "0.tar.gz", packed[: len(packed) * 55 // 100])
+    assert names == ["a.jpg", "a.txt"]
+    assert "its last sample, b, is left out" in said
+
+
+def test_a_shard_without_its_end_mark_alone_is_copied_and_that_is_said(iqa: Run, tmp_path: Path) -> None:
+    data = write_tar(tmp_path / "whole.tar", PAIRS, end=False).read_bytes()
+    names, said = filter_cut(iqa, tmp_path / "0.tar", data)
+    assert names == [name for name, _ in PAIRS]
+    assert "warning: 0.tar: its last sample, c, may lack files: the shard has no end mark\n" in said
+
+
+def test_shards_are_called_as_they_were_but_for_how_they_are_packed(iqa: Run, tmp_path: Path) -> None:
+    names = ["my.target-001.tar", "my.target-002.tar", "A.TAR", "b.tgz", "c.tar.gz", "d.tar.v2.tar"]
+    for name in names:
+        write_tar(tmp_path / name, [("a.jpg", b"")], "w:gz" if name.endswith("gz") else "w")
+    (tmp_path / "scores.csv").write_text("path,score\n" + "".join(f"{name}::a.jpg,50\n" for name in names))
+    assert iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path).returncode == 0
+    made = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert made == ["A.tar", "b.tar", "c.tar", "d.tar.v2.tar", "my.target-001.tar", "my.target-002.tar"]
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,29 @@ def test_colour_tiff_of_floats(tmp_path: Path, order: str) -> None:
     assert_close(rgb, composite_on_white(PICTURE, ALPHA), mean=0.5, worst=1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_deep_colours_that_are_multiplied_by_alpha(tmp_path: Path, dtype: type) -> None:
+    share = (ALPHA / 255)[..., None]
+    samples = np.dstack([PICTURE / 255 * share, share]).astype(dtype)
+    rgb = decode(tmp_path / "x", forge_tiff(samples, 2, extra={338: (1,)})).rgb
+    assert_close(rgb, composite_on_white(PICTURE, ALPHA), 1, 2)
+
+
+def test_a_fourth_deep_channel_that_is_no_alpha_changes_nothing(tmp_path: Path) -> None:
+    samples = np.dstack([PICTURE / 255, ALPHA / 255]).astype(np.float32)
+    assert_close(decode(tmp_path / "x", forge_tiff(samples, 2, extra={338: (0,)})).rgb, PICTURE, 0, 0)
+
+
+@pytest.mark.parametrize("extra", [1, 2])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_deep_grey_with_alpha_is_not_decoded_as_if_it_had_none(tmp_path: Path, dtype: type, extra: int) -> None:
+    full = 65535 if dtype is np.uint16 else 1
+    samples = (np.dstack([PICTURE[..., 0], ALPHA]) / 255 * full).astype(dtype)
+    refused = refuse(tmp_path / "x", forge_tiff(samples, 1, extra={338: (extra,)}))
+    assert refused.status is Status.UNSUPPORTED
+    assert "transparency" in refused.detail
+
+
 def test_grey_tiff_of_12_packed_bits(tmp_path: Path) -> None:
     values = np.linspace(0, 4095, 80).astype(int)
     a, b = values[::2], values[1::2]

@@ -9,7 +9,7 @@ import pytest
 from pictures import ADOBE, STORED, assert_close, decode, encode, encode_any, make_exif, make_picture, refuse
 from PIL import Image, ImageOps
 
-from iqa_cli.images.containers.jpeg import HeightOverride, find_height
+from iqa_cli.images.containers.jpeg import END, HeightOverride, find_height
 from iqa_cli.images.crops import CropSpec, Region, cut_views
 from iqa_cli.records import Status
 
@@ -122,7 +122,7 @@ def test_rows_below_are_not_decoded_at_all(tmp_path: Path, orientation: int) -> 
     spoilt = spoil_end(data, 0.12)
     crops = decode(tmp_path / "x", data, crops=SQUARE), decode(tmp_path / "y", spoilt, crops=SQUARE)
     assert (crops[0].rgb == crops[1].rgb).all()
-    assert (decode(tmp_path / "x", data).rgb != decode(tmp_path / "y", spoilt).rgb).any()
+    assert refuse(tmp_path / "y", spoilt).status is Status.DAMAGED  # where all rows are decoded
 
 
 def test_what_follows_the_picture_does_no_harm(tmp_path: Path) -> None:
@@ -139,6 +139,13 @@ NOISE = compress(np.random.default_rng(0).integers(0, 256, TALL.shape, np.uint8)
 def test_a_jpeg_cut_short_below_what_is_looked_at_is_damaged_all_the_same(tmp_path: Path, share: float) -> None:
     refused = refuse(tmp_path / "x", NOISE[: int(share * len(NOISE))], crops=SQUARE)
     assert (refused.status, refused.width, refused.height) == (Status.DAMAGED, 600, 1000)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.85, 0.9])
+def test_one_with_an_end_mark_too(tmp_path: Path, share: float) -> None:
+    refused = refuse(tmp_path / "x", NOISE[: int(share * len(NOISE))] + END, crops=SQUARE)
+    assert (refused.status, refused.width, refused.height) == (Status.DAMAGED, 600, 1000)
+    assert refused.detail.startswith("JPEG cut short: ")
 
 
 @pytest.mark.parametrize("nothing", [100, 10_000])

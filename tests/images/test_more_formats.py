@@ -4,6 +4,7 @@ import importlib.util
 import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from dng import make_dng
@@ -273,15 +274,19 @@ def test_jpeg_2000(tmp_path: Path, name: str) -> None:
     assert refuse(tmp_path / "y.jp2", data[: len(data) // 2]).status is Status.DAMAGED
 
 
-def test_jpeg_2000_has_the_colours_that_it_says(tmp_path: Path) -> None:
-    wanted = decode(tmp_path / "x.png", encode(PICTURE, "PNG", icc_profile=ADOBE)).rgb
-    plain = encode(PICTURE, "JPEG2000", irreversible=False)
+def add_profile(plain: bytes, profile: bytes) -> bytes:
+    """A JPEG 2000 with an ICC profile in place of what it says of its colours."""
     at = plain.index(b"jp2h") - 4
     size = int.from_bytes(plain[at : at + 4], "big")
     colors = plain.index(b"colr", at) - 4
     kept = plain[at + 8 : colors] + plain[colors + int.from_bytes(plain[colors : colors + 4], "big") : at + size]
-    kept += struct.pack(">I4sBBB", 11 + len(ADOBE), b"colr", 2, 0, 0) + ADOBE
-    data = plain[:at] + struct.pack(">I4s", 8 + len(kept), b"jp2h") + kept + plain[at + size :]
+    kept += struct.pack(">I4sBBB", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    return plain[:at] + struct.pack(">I4s", 8 + len(kept), b"jp2h") + kept + plain[at + size :]
+
+
+def test_jpeg_2000_has_the_colours_that_it_says(tmp_path: Path) -> None:
+    wanted = decode(tmp_path / "x.png", encode(PICTURE, "PNG", icc_profile=ADOBE)).rgb
+    data = add_profile(encode(PICTURE, "JPEG2000", irreversible=False), ADOBE)
     assert_close(decode(tmp_path / "x.jp2", data).rgb, wanted, mean=0.5)
 
 
@@ -289,6 +294,53 @@ def test_deep_grey_jpeg_2000_is_scaled(tmp_path: Path) -> None:
     ramp = np.ascontiguousarray(np.broadcast_to(np.linspace(0, 65535, 80).astype(np.uint16), (48, 80)))
     rgb = decode(tmp_path / "x.jp2", encode(Image.fromarray(ramp), "JPEG2000", irreversible=False)).rgb
     assert_close(rgb[..., 0], np.round(ramp / 257).astype(np.uint8), mean=0.6)
+
+
+def forge_jpeg2000(samples: np.ndarray, bits: int) -> bytes:
+    """A lossless JPEG 2000 of samples [h, w, 1, 3 or 4] of so many bits, 9 to 16."""
+    shifted = samples.astype(np.uint16) + np.uint16((1 << 15) - (1 << bits - 1))  # zero lies in the middle of the depth
+    order = [2, 1, 0, 3] if samples.shape[2] > 1 else [0]
+    options = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+    done, coded = cv2.imencode(".jp2", shifted[..., order[: samples.shape[2]]], options)
+    assert done
+    data = bytearray(coded.tobytes())
+    data[data.index(b"ihdr") + 14] = bits - 1
+    first = data.index(b"\xff\x4f\xff\x51") + 42
+    for channel in range(samples.shape[2]):
+        data[first + 3 * channel] = bits - 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("bits", [9, 10, 12, 16])
+def test_deep_jpeg_2000_is_white_where_it_is_brightest(tmp_path: Path, bits: int, channels: int) -> None:
+    full = (1 << bits) - 1
+    ramp = np.broadcast_to(np.round(np.linspace(0, full, 80))[:, None], (48, 80, channels)).astype(np.uint16).copy()
+    if channels > 1:
+        ramp[..., 2] = full - ramp[..., 2]
+    if channels == 4:
+        ramp[..., 3] = full
+        ramp[:5, ..., 3] = 0
+    wanted = np.round(ramp[..., :3] / full * 255).astype(np.uint8)
+    if channels == 4:
+        wanted[:5] = 255
+    wanted = wanted if channels > 1 else np.dstack([wanted] * 3)
+    assert_close(decode(tmp_path / "x.jp2", forge_jpeg2000(ramp, bits)).rgb, wanted, 1, 1)
+
+
+def test_deep_jpeg_2000_has_the_colours_that_it_says(tmp_path: Path) -> None:
+    wanted = decode(tmp_path / "x.png", encode(PICTURE, "PNG", icc_profile=ADOBE)).rgb
+    data = add_profile(forge_jpeg2000(PICTURE.astype(np.uint16) * 257, 16), ADOBE)
+    assert_close(decode(tmp_path / "x.jp2", data).rgb, wanted, mean=0.5)
+
+
+def test_deep_jpeg_2000_that_is_not_decoded_is_named(tmp_path: Path) -> None:
+    data = bytearray(forge_jpeg2000(PICTURE.astype(np.uint16) * 257, 16))
+    at = data.index(b"colr") + 7
+    data[at : at + 4] = struct.pack(">I", 18)  # luma and chroma
+    refused = refuse(tmp_path / "x.jp2", bytes(data))
+    assert refused.status is Status.UNSUPPORTED
+    assert "JPEG 2000 of more than 8 bits" in refused.detail
 
 
 def test_of_pages_and_frames_the_first_counts(tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ ASIDE = {
     "orientation that is none": chunk(b"eXIf", b"nonsense"),
     "a time that is none": chunk(b"tIME", b"x"),
     "a time with a wrong checksum": spoil(b"tIME", bytes(7)),
+    "a gamma of two bytes": chunk(b"gAMA", b"\0\1"),
+    "primaries of two bytes": chunk(b"cHRM", b"\0\1"),
+    "primaries without the last": chunk(b"cHRM", bytes(28)),
+    "an empty sRGB": chunk(b"sRGB", b""),
+    "an empty cICP": chunk(b"cICP", b""),
+    "a transparent colour of one byte": chunk(b"tRNS", b"\0"),
+    "a transparent colour of two bytes": chunk(b"tRNS", b"\0\1"),
     "a private chunk with a wrong checksum": spoil(b"prVt", b"x"),
 }
 
@@ -54,7 +61,7 @@ ASIDE = {
 @pytest.mark.parametrize("late", [False, True], ids=["before", "behind"])
 @pytest.mark.parametrize("what", ASIDE)
 def test_what_is_broken_beside_the_pixels_of_a_png_is_left_out(tmp_path: Path, what: str, late: bool) -> None:
-    if late and ("profile" in what or "orientation" in what):
+    if late and any(word in what for word in ("profile", "orientation", "gamma", "primaries", "sRGB", "cICP", "transparent")):
         pytest.skip("what changes the look of pixels stands before them")
     data = forge_png(80, 48, 8, 2, ROWS, late=ASIDE[what]) if late else forge_png(80, 48, 8, 2, ROWS, ASIDE[what])
     assert_close(decode(tmp_path / "x", data).rgb, PICTURE, 0, 0)
@@ -77,6 +84,15 @@ def test_what_is_left_of_a_mended_png_is_as_upright_and_as_transparent(tmp_path:
     key = struct.pack(">3H", *PICTURE[5, 5])
     clear = decode(tmp_path / "clear", forge_png(80, 48, 8, 2, ROWS, aside, chunk(b"tRNS", key))).rgb
     assert clear[5, 5].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize(("colour", "key"), [(0, b"\0"), (0, b""), (3, b""), (3, bytes(300)), (4, b"\0"), (6, b"\0")])
+def test_a_transparent_colour_of_a_wrong_length_is_none(tmp_path: Path, colour: int, key: bytes) -> None:
+    samples = {0: 1, 3: 1, 4: 2, 6: 4}[colour]
+    rows = (b"\0" + b"\xff" * (8 * samples)) * 8
+    palette = [chunk(b"PLTE", b"\x14\x28\x3c" * 256)] if colour == 3 else []
+    plain = decode(tmp_path / "plain", forge_png(8, 8, 8, colour, rows, *palette)).rgb
+    assert (decode(tmp_path / "x", forge_png(8, 8, 8, colour, rows, *palette, chunk(b"tRNS", key))).rgb == plain).all()
 
 
 @pytest.mark.parametrize("cut", [1, 2])
@@ -107,6 +123,58 @@ def test_a_jpeg_cut_within_its_rows_says_how_many_are_there(tmp_path: Path, shar
     assert said, refused.detail
     assert abs(int(said[1]) - 100 * share) < 6
     assert (refused.width, refused.height) == (300, 400)
+
+
+CODINGS = {
+    "plain": {},
+    "420": {"subsampling": 2},
+    "fine tables": {"optimize": True},
+    "restarts": {"restart_marker_rows": 1},
+    "short intervals": {"restart_marker_blocks": 7},
+}
+MODES = ["RGB", "L", "CMYK"]
+
+
+def make_noise(mode: str = "RGB", height: int = 401, width: int = 301) -> Image.Image:
+    noise = np.random.default_rng(5).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    return Image.fromarray(noise).convert(mode)
+
+
+@pytest.mark.parametrize("options", CODINGS.values(), ids=CODINGS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("crops", [None, CropSpec(64), CropSpec(64, "square")], ids=["all", "whole", "square"])
+def test_an_end_mark_hides_no_missing_rows(
+    tmp_path: Path, options: dict[str, object], mode: str, crops: CropSpec | None
+) -> None:
+    data = encode(make_noise(mode), "JPEG", quality=80, **options)
+    for share in (0.3, 0.6, 0.9):
+        refused = refuse(tmp_path / "x", data[: round(share * len(data))] + b"\xff\xd9", crops=crops)
+        said = re.fullmatch(r"JPEG cut short: (\d+) % of the rows are there", refused.detail)
+        assert said, refused.detail
+        assert abs(int(said[1]) - 100 * share) < 7
+        assert (refused.status, refused.width, refused.height) == (Status.DAMAGED, 301, 401)
+    middle = len(data) // 2
+    lost = refuse(tmp_path / "x", data[:middle] + data[middle + len(data) // 10 :], crops=crops)
+    assert lost.status is Status.DAMAGED
+
+
+@pytest.mark.parametrize("options", [*CODINGS.values(), {"progressive": True}], ids=[*CODINGS, "progressive"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_jpeg_that_ends_in_grey_is_whole(tmp_path: Path, options: dict[str, object], mode: str) -> None:
+    picture = make_noise(mode)
+    picture.paste(Image.new("RGB", (301, 200), (128, 128, 128)).convert(mode), (0, 201))
+    data = encode(picture, "JPEG", quality=80, **options)
+    wanted = decode(tmp_path / "x", data).rgb
+    for behind in (b"\xff\xd9", bytes(5000), b"a maker's note", data):
+        assert (decode(tmp_path / "x", data + behind).rgb == wanted).all()
+
+
+def test_an_end_mark_hides_no_missing_scans(tmp_path: Path) -> None:
+    data = encode(make_noise(), "JPEG", quality=90, progressive=True)
+    scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    assert len(scans) > 5
+    for cut in (scan + 500 for scan in scans[:-1]):
+        assert refuse(tmp_path / "x", data[:cut] + b"\xff\xd9").status is Status.DAMAGED, cut
 
 
 def test_a_progressive_jpeg_without_its_last_scans_is_cut_short(tmp_path: Path) -> None:

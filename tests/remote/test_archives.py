@@ -255,8 +255,48 @@ def test_a_file_packed_in_an_unknown_way_is_a_row(model: Path, photos: Path, tmp
         data[data.index(header) + place] = 97  # the number of the compression
     archive.write_bytes(data)
     records = score(model, archive)
-    assert [record.status for record in records] == ["damaged", *["ok"] * 11]
+    assert [record.status for record in records] == ["unsupported", *["ok"] * 11]  # nothing is lost
     assert "compression method is not supported" in records[0].detail
+
+
+def test_a_zip_of_a_later_version_is_not_damaged(model: Path, photos: Path, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", read_files(photos))
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 99  # the version that is needed
+    archive.write_bytes(data)
+    assert [record.status for record in score(model, archive)] == ["unsupported"]
+
+
+def test_a_zip_that_unpacks_itself_is_read(model: Path, photos: Path, tmp_path: Path) -> None:
+    plain = write_zip(tmp_path / "a.zip", read_files(photos))
+    late = tmp_path / "b.zip"
+    late.write_bytes(b"#!/bin/sh\nexec unzip $0\n" + b"x" * 2000 + plain.read_bytes())
+    assert inside(score(model, late), late) == inside(score(model, plain), plain)
+    broken = tmp_path / "c.zip"
+    broken.write_bytes(b"#!/bin/sh\n" + b"x" * 2000)
+    assert [record.status for record in score(model, broken)] == ["damaged"]
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(model: Path, photos: Path, tmp_path: Path) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    inner = write_zip(tmp_path / "a.zip", [("b.jpg", photo)]).read_bytes()
+    archive = write_tar(tmp_path / "a.tar", [("c.jpg", photo), ("a.zip", inner)])
+    assert [record.path for record in score(model, archive)] == [f"{archive}::c.jpg"]
+
+
+def test_folders_in_a_zip_may_be_written_with_backslashes(tmp_path: Path, photos: Path) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    slashes = ["photos/a.jpg", "photos/.hidden/b.jpg", "__MACOSX/._a.jpg", "photos/thumbs/c.jpg", "photos/d/", "no-suffix"]
+    archives = []
+    for name, separator in (("a.zip", "/"), ("b.zip", "\\")):
+        files = [(each.replace("/", separator), b"" if each.endswith("/") else photo) for each in slashes]
+        archives.append((write_zip(tmp_path / name, files), separator))
+    for archive, separator in archives:
+        found, left_out = list_names(archive, names=NameFilter(exclude=("thumbs",)))
+        assert found == [f"{archive}::photos{separator}a.jpg", f"{archive}::no-suffix"]
+        assert left_out == {"hidden": 2, "in an excluded folder": 1}
+        assert list_names(archive, names=NameFilter(max_depth=1))[0] == [f"{archive}::no-suffix"]
+        assert list_names(f"{archive}::photos{separator}a.jpg")[0] == [f"{archive}::photos{separator}a.jpg"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")

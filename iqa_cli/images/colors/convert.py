@@ -59,15 +59,15 @@ def convert_to_srgb(picture: Image.Image, icc: bytes | None) -> Image.Image:
     return picture.convert("RGB")
 
 
-def scale_to_bytes(samples: Samples) -> npt.NDArray[np.uint8]:
+def scale_to_bytes(samples: Samples, levels: int = 65535) -> npt.NDArray[np.uint8]:
     """Samples of more than 8 bits as 8, rounded, never clipped at the top; the shape stays.
 
-    16-bit integers have their type's full scale. Integers of 32 bits and floats do not say theirs, so it is the least of
-    these that holds the largest sample: 1 (floats only), 255, 65535, 4294967295, the largest itself. Below 0 is black, and
-    so is what is no number.
+    16-bit integers have their type's full scale, or that of `levels`. Integers of 32 bits and floats do not say theirs, so it
+    is the least of these that holds the largest sample: 1 (floats only), 255, 65535, 4294967295, the largest itself. Below 0
+    is black, and so is what is no number.
     """
     if samples.dtype == np.uint16:  # by a table, which needs no memory for floats in between
-        table: npt.NDArray[np.uint8] = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)
+        table: npt.NDArray[np.uint8] = ((np.arange(levels + 1) * 255 + levels // 2) // levels).astype(np.uint8)
         return np.take(table, samples)
     with np.errstate(over="ignore", invalid="ignore"):  # of what no float32 can hold becomes infinity, then black
         values = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)

@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 from iqa_cli.images.colors.convert import Samples, convert_to_srgb, flatten, scale_to_bytes
 from iqa_cli.images.colors.hdr import apply_hlg_ootf, find_peak, tone_map
 from iqa_cli.images.colors.spaces import ColorSpace, Light, space_from_cicp, space_from_gamma, space_from_profile
-from iqa_cli.images.containers import png
+from iqa_cli.images.containers import jpeg2000, png
 from iqa_cli.images.containers.heif import read_avif, read_coding
 from iqa_cli.images.containers.tiff import read_chromaticities, rescale_palette
 from iqa_cli.images.crops import Window
@@ -124,7 +124,18 @@ def rasterise(file: BinaryIO, kind: str, picture: Image.Image) -> ByteRaster | W
     if kind == "TIFF":
         rescale_palette(picture)
         return rasterise_bytes(picture, icc, find_tiff_space(getattr(picture, "tag_v2", Tags()), icc))
-    return rasterise_bytes(picture, icc, space_from_profile(icc) if icc else None)
+    space = space_from_profile(icc) if icc else None
+    if kind == "JPEG 2000" and picture.mode != "I;16" and jpeg2000.is_deep(file):
+        return rasterise_deep(*jpeg2000.read_deep(file, len(picture.getbands())), icc, space)
+    return rasterise_bytes(picture, icc, space)
+
+
+def rasterise_deep(samples: Samples, bits: int, icc: bytes | None, space: ColorSpace | None) -> ByteRaster | WideRaster:
+    """Samples of 9 to 16 bits, [h, w, 3 or 4], or [h, w]. space: as in `rasterise_bytes`."""
+    levels = (1 << bits) - 1
+    if space is None or space.srgb:
+        return ByteRaster(flatten(Image.fromarray(scale_to_bytes(samples, levels))), icc)
+    return make_wide_raster(np.dstack([samples] * 3) if samples.ndim == 2 else samples, levels, space)
 
 
 def rasterise_bytes(picture: Image.Image, icc: bytes | None, space: ColorSpace | None) -> ByteRaster | WideRaster:

@@ -50,22 +50,31 @@ def read_number(data: bytes, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "big")
 
 
-def read_top(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The outermost boxes of metadata: name, content."""
+def list_top(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """The outermost boxes: name, and where its content begins and ends; that may be behind the end of a file cut short."""
     start, end = 0, file.seek(0, io.SEEK_END)
     for _ in range(BOXES):
+        if start >= end:
+            return
         file.seek(start)
         head = file.read(16)
         size, name, first = read_number(head, 0, 4), head[4:8], 8
         if size == 1:
             size, first = read_number(head, 8, 8), 16
         size = size or end - start
-        if size < first or start + size > end:
+        if size < first:
             return
-        if name in (b"ftyp", b"meta", b"moov", b"jp2h"):
-            file.seek(start + first)
-            yield name, file.read(min(size - first, LARGEST))
+        yield name, start + first, start + size
         start += size
+
+
+def read_top(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The outermost boxes of metadata: name, content."""
+    last = file.seek(0, io.SEEK_END)
+    for name, start, end in list_top(file):
+        if name in (b"ftyp", b"meta", b"moov", b"jp2h") and end <= last:
+            file.seek(start)
+            yield name, file.read(min(end - start, LARGEST))
 
 
 def read_boxes(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:

@@ -28,6 +28,7 @@ END = b"\xff\xd9"
 SEGMENTS = 1000  # more of them before the pixels are nobody's photo
 BLOCK = 32  # rows that at most are coded together
 CHUNK = 1 << 20  # bytes
+PARTS = 64  # in which a file is read, so that one can tell by them where its rows end
 
 
 def draft_jpeg(picture: ImageFile.ImageFile, required: tuple[int, int], *, luma: bool = False) -> int:
@@ -66,6 +67,7 @@ def limit_jpeg_rows(file: BinaryIO, picture: ImageFile.ImageFile, rows: int, sca
     file.seek(0)
     opened = JpegImagePlugin.JpegImageFile(cast(BinaryIO, HeightOverride(file, place, height)))
     opened.draft("L" if picture.mode == "L" else None, (opened.width // scale, 1))
+    opened.decodermaxblock = file.seek(0, io.SEEK_END) // PARTS + 1
     return opened if opened.size == (picture.width, ceil(height / scale)) else picture
 
 

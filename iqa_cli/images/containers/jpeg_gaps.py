@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from iqa_cli.images.containers.jpeg import END, SCAN, SEGMENTS, SEQUENTIAL
 
-TABLE = 0xC4
+TABLE, INTERVAL = 0xC4, 0xDD
 LENGTHS = 16  # bits of the longest code
 TAIL = 64  # zeros at the end of a file that are looked into
 GAP = 4096  # zeros that no photo has between its coded pixels; what file systems and cards lose comes in such blocks
@@ -92,7 +92,7 @@ def read_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         rest = int.from_bytes(bytes(length), "big") - 2
         if mark != 0xFF or rest < 0:
             return
-        if marker == TABLE:
+        if marker in (TABLE, INTERVAL, SCAN, *SEQUENTIAL):
             yield marker, file.read(rest)
         else:
             file.seek(rest, os.SEEK_CUR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -26,6 +26,9 @@ CHANNELS = {GREY: 1, COLOUR: 3, 3: 1, 4: 2, 6: 4}  # type -> samples a pixel
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 COLOURS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"iCCP", b"eXIf")
 """Chunks besides those of pixels that change how a picture looks, if they are whole."""
+LENGTHS: dict[bytes, Container[int]] = {b"cICP": (4,), b"sRGB": (1,), b"gAMA": (4,), b"cHRM": (32,)}
+KEYS: dict[int, Container[int]] = {GREY: (2,), COLOUR: (6,), 3: range(1, 257)}
+"""Bytes that chunks have, the latter a tRNS by the type of PNG; viewers pass by those of any other length."""
 
 
 class Repaired(NamedTuple):
@@ -51,9 +54,14 @@ def clean_png(file: BinaryIO) -> Repaired:
     """A PNG without ancillary chunks that are broken or that viewers make nothing of; of pixels nothing is left out."""
     file.seek(0)
     kept, profile = [file.read(SIGNATURE)], None
+    lengths = dict(LENGTHS)
     for name, data, intact in list_chunks(file):
+        if name == b"IHDR" and len(data) > 9:
+            lengths[b"tRNS"] = KEYS.get(data[9], ())
         if name == b"iCCP" and intact:
             profile = unpack_profile(data)
+        elif intact and name in lengths and len(data) not in lengths[name]:
+            continue
         elif name in PIXELS or (name in COLOURS and intact and len(data) <= LARGEST):
             checksum = zlib.crc32(data, zlib.crc32(name)) ^ (0 if intact else 1)
             kept += [struct.pack(">I4s", len(data), name), data, struct.pack(">I", checksum)]

@@ -25,6 +25,8 @@ WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
 SENSOR_DATA = (32803, 34892)
 SUBFILE, SUB_IFDS, REDUCED = 254, 330, 1  # the kind of a picture, where more are, and a reduced one
 UINT, FLOAT = 1, 3  # sample formats
+SAMPLES, EXTRA = 277, 338  # how many there are of a pixel, and what those beyond its colours are
+ANYTHING, PREMULTIPLIED, ALPHA = 0, 1, 2  # of the latter: it may be a mask; colours are multiplied by it; they are not
 UNDEFINED = 4  # which means UINT
 COMPRESSION = 259
 COMPRESSIONS = {
@@ -75,6 +77,12 @@ def is_planar(tags: Tags) -> bool:
     return tags.get(PLANES, 1) != 1 and len(tags.get(BITS, (1,))) > 1
 
 
+def is_transparent_grey(tags: Tags) -> bool:
+    """Whether deep grey has transparency, of which OpenCV keeps nothing."""
+    grey = tags.get(PHOTOMETRIC, 0) in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+    return grey and tags.get(SAMPLES, 1) > 1 and bool({*tags.get(EXTRA, ())} & {PREMULTIPLIED, ALPHA})
+
+
 def read_chromaticities(tags: Tags) -> tuple[float, ...] | None:
     """The x and y of white, red, green and blue, where a colour picture says them all; they may make no sense."""
     white, primaries = tags.get(WHITE, ()), tags.get(PRIMARIES, ())
@@ -98,7 +106,20 @@ def read_deep(file: BinaryIO, tags: Tags) -> npt.NDArray[np.uint8]:
         samples = scale_to_bytes(read_samples(file))
     except ValueError:
         samples = scale_to_bytes(read_with_pillow(file))
+    if samples.ndim == 3 and samples.shape[2] == 4:
+        samples = straighten(samples, (*tags.get(EXTRA, ()), ALPHA)[0])
     return 255 - samples if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else samples
+
+
+def straighten(samples: npt.NDArray[np.uint8], extra: int) -> npt.NDArray[np.uint8]:
+    """RGBA without its fourth channel where that is no alpha, and with colours not multiplied by it. extra: of TIFF."""
+    if extra == ANYTHING:
+        return samples[..., :3]
+    if extra != PREMULTIPLIED:
+        return samples
+    alpha = samples[..., 3:].astype(np.uint16)
+    colors = (samples[..., :3] * np.uint16(255) + alpha // 2) // np.maximum(alpha, 1)
+    return np.dstack([np.minimum(colors, 255).astype(np.uint8), samples[..., 3]])
 
 
 def read_with_pillow(file: BinaryIO) -> Samples:

@@ -27,7 +27,7 @@ from PIL import (
     _imaging,
 )
 
-from iqa_cli.images.containers.heif import read_boxes, read_top
+from iqa_cli.images.containers.jpeg2000 import find_profile
 from iqa_cli.records import Status, Undecodable
 
 PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
@@ -40,7 +40,6 @@ PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
 }
 VERSION_INFO, ENTRY = 1057, 16  # a resource of a PSD; bytes of an entry of an ICO's directory
-GIVEN_PROFILE = 2  # the method of a JPEG 2000's colours that is an ICC profile
 
 
 def prepare_decoders() -> None:
@@ -66,12 +65,11 @@ def set_up_pillow() -> None:
 
 def open_jpeg2000(file: BinaryIO) -> ImageFile.ImageFile:
     """A JPEG 2000 with its ICC profile, of which Pillow says nothing. Raises whatever the decoder raises."""
-    header = dict(read_top(file)).get(b"jp2h", b"")
-    colors = [content for name, content in read_boxes(header) if name == b"colr" and content[:1] == bytes([GIVEN_PROFILE])]
+    profile = find_profile(file)
     file.seek(0)
     picture = Jpeg2KImagePlugin.Jpeg2KImageFile(file)
-    if colors:
-        picture.info["icc_profile"] = colors[0][3:]
+    if profile:
+        picture.info["icc_profile"] = profile
     return picture
 
 
