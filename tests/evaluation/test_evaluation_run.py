@@ -14,7 +14,7 @@ from PIL import Image
 
 from iqa_cli.datasets.catalog import DATASETS
 from iqa_cli.datasets.labels import Labels, read_labels
-from iqa_cli.datasets.own import OwnSpec, read_own_labels
+from iqa_cli.datasets.own import OwnSpec, read_own_labels, sample_names
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.splits import split_groups, take_test
 from iqa_cli.errors import DataError, UsageError, WeightsError
@@ -213,7 +213,7 @@ def test_the_same_photos_by_another_way_are_no_other_set(sets: Path, tmp_path: P
     own = copy_ratings(sets, tmp_path)
     spec = read_own_labels(own).spec
     assert isinstance(spec, OwnSpec)
-    facts = {"set": "csv", "images": 20, "title": "mine", "digest": "other", "names": spec.sample}
+    facts = {"set": "csv", "images": 20, "title": "mine", "digest": "other", "names": sample_names(spec.names)}
     seen = write_model(tmp_path, toy_nodes(), replace(CARD, training={"trained_on": [facts]}))
     (evaluation,), _ = evaluate_all(make(sets, seen, "livec"))
     assert evaluation.warning == "trained on images of the same names, perhaps on these"
