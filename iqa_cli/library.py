@@ -206,7 +206,7 @@ class Scorer:
         >>> with Scorer() as scorer:
         ...     explained = scorer.explain("tests/photos/coffee-dark.jpg")
         >>> print(explained.record.status, explained.map.shape, *(reason.code for reason in explained.reasons))
-        ok (43, 64) dark
+        ok (42, 64) dark
         """
         pipeline = self._open()
         try:
