@@ -21,8 +21,7 @@ class SubsetMeasurement:
     """Agreement of the scores with the MOS within one subset.
 
     images: of the subset, those that have a score, of several test parts the median; failed: of the whole set, those that have
-    none. srcc, plcc: of the scores as they are; nan
-    where they are not defined or there are fewer than `FEWEST` images.
+    none. srcc, plcc: of the scores as they are; nan where they are not defined or there are fewer than `FEWEST` images.
     """
 
     subset: str
