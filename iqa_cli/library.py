@@ -73,9 +73,10 @@ class Scorer:
     reasons: whether each record says what is wrong with the photo, as `record.reasons`.
     detail: whether `record.native` says how much of the resolution is real, measured at full size.
 
-    Open it once and keep it: opening takes some 0.3 s, a photo of 2 megapixels some 30 ms. It may be used by any number of
-    threads at a time, in daemons, notebooks and web handlers (from a coroutine: `await asyncio.to_thread(scorer.score, data)`),
-    and in scripts without `if __name__ == "__main__"`. A fork, and a copy by pickle, open their own at the first use.
+    Open it once and keep it: opening takes some 0.3 s, a photo of 2 megapixels some 75 ms of a core. It may be used by any
+    number of threads at a time, in daemons, notebooks and web handlers (from a coroutine:
+    `await asyncio.to_thread(scorer.score, data)`), and in scripts without `if __name__ == "__main__"`. A fork, and a copy by
+    pickle, open their own at the first use.
 
     Files are decoded by processes of their own, so a picture that crashes its decoder costs its own record only. `close` ends
     them; so does leaving the `with` block, and so does the end of this program.

@@ -98,11 +98,16 @@ def load_command(name: str) -> Any:
     found = getattr(module, called)
     if isinstance(found, typer.Typer):
         for each in found.registered_commands:
-            each.cls = Command
+            each.cls, each.help = Command, each.help or unwrap(each.callback.__doc__ or "")
         return typer.main.get_group(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name, cls=Command, epilog=getattr(module, "EXIT_CODES", None))(found)
+    alone.command(name, cls=Command, help=unwrap(found.__doc__ or ""), epilog=getattr(module, "EXIT_CODES", None))(found)
     return typer.main.get_command(alone)
+
+
+def unwrap(text: str) -> str:
+    """The paragraphs of a docstring, a line each: the terminal's width decides where they break."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 class Commands(TyperGroup):

@@ -15,6 +15,9 @@ LOOK_ALIKES = {"\u2501": "=", "\u2500": "-", "\u2588": "#", "\u2591": ".", "\u00
 
 def main() -> None:
     """Run the command line and exit."""
+    if os.name != "posix":  # locks, limits of time and streams that are handed to other processes are made of what those have
+        sys.stderr.write("iqa: error: iqa runs on Linux and macOS; on Windows, install it in WSL\n")
+        sys.exit(2)
     try:
         interrupts.end_at_once()  # before anything else is imported: an import may swallow what Python raises for Ctrl-C
     except KeyboardInterrupt:

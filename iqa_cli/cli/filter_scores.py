@@ -26,7 +26,8 @@ EXIT_CODES = "Exit codes: 0 it is done, be it that none stays, 2 usage, 4 files.
 def filter_scores(*, limits: LimitFlags, keep: KeepFlags) -> None:
     """Keep the images of a data set that are good enough, by scores that are there.
 
-    Writes a list of paths, links in a new folder, or new shards; says how many go, and why. No image is changed or removed.
+    Writes a list of paths (to stdout unless named), links in a new folder, or new shards; says how many go, and why. No image
+    is changed or removed.
 
     An image without a score goes. A sample of a shard stays, with all its files, if one of its images does.
 

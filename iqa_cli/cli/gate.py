@@ -56,6 +56,9 @@ def gate(
 
     At a terminal a line a photo; in a pipe JSON Lines with everything that decided: values, limits, reasons, model.
 
+    The smallest policy: schema_version = 1, and a table \\[score] with fail_under = 30. All that there is, and the reasons:
+    iqa_cli/gate/README.md in the source.
+
     $ iqa gate photo.jpg --policy policy.toml
 
     $ iqa gate --stdin --name upload.jpg --policy policy.toml < upload

@@ -69,7 +69,7 @@ def score(
     The percentile says what share of the photographs that people rated scores no higher. Nine times in ten the mean of people's
     opinions lies within the uncertainty of the score.
 
-    Without --csv, --jsonl, --json or --html the records go to stdout: a table at a terminal, CSV in a pipe.
+    Unless an output is named, the records go to stdout: a table at a terminal, CSV in a pipe.
 
     Every image gets a record, scored or not, in the order of the paths. Files appear whole; at Ctrl-C with what is done.
 

@@ -53,7 +53,14 @@ def train(
         typer.Option(metavar="DIR", help="Unlabeled clean images that join in, to learn distortions on.", rich_help_panel=DATA),
     ] = None,
     splits: SplitFlags,
-    backbone: Annotated[str | None, typer.Option(metavar="NAME", help="Any network of timm.", rich_help_panel=NETWORK)] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Any network of timm.  \\[default: deit3_small_patch16_224.fb_in1k, or as the recipe says]",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
     backbone_weights: BackboneWeights = None,
     teacher: Teachers = None,
     run: RunFlags,
@@ -81,7 +88,12 @@ def distill(
     *,
     teacher: Teachers = None,
     student: Annotated[
-        str | None, typer.Option(metavar="BACKBONE", help="Any network of timm; smaller is faster.", rich_help_panel=NETWORK)
+        str | None,
+        typer.Option(
+            metavar="BACKBONE",
+            help="Any network of timm; smaller is faster.  \\[default: tf_efficientnet_lite0]",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
     teacher_scores: Annotated[
         Path | None,

@@ -1,38 +1,4 @@
-"""Policy: what a photo must be to be taken, as a TOML file.
-
-    schema_version = 1
-    model = "qfm-iqm-lite"      # what the scores are of; may be left out
-    sha256 = "5b1c..."          # of its weights: others are refused, as scores of other weights mean other things
-
-    [size]                      # px, upright; smaller photos fail
-    min_width = 800             # or min_height, min_short_side, min_long_side, min_megapixels
-
-    [score]                     # or [percentile]
-    fail_under = 25
-    review_under = 35
-
-    [native_detail]             # or [effective_mp]: as of iqa score --detail
-    fail_under = 35
-
-    [reasons]                   # "pass", "review" or "fail"; what is not named is not looked at
-    too-dark = "fail"
-    too-bright = "review"
-    low-contrast = "review"
-    soft = "fail"               # or any code of `explain.reasons`, which says where it begins
-    not_photo = "review"
-
-    [exposure]                  # where the first three begin, if not where `explain.light` says
-    min_highlight = 40
-
-    [decoding]                  # a larger photo, or one that takes longer, fails; as of iqa score where it is left out
-    max_pixels = 60_000_000
-    timeout = 10                # seconds
-
-    [messages]                  # what the uploader is told, where it is not what `gate.verdict` and `explain.reasons` say
-    too-dark = "Too dark: switch on the light and take it again."
-
-Any table and any key may be left out. A photo that cannot be decoded fails under any policy.
-"""
+"""Policy: what a photo must be to be taken, as a TOML file. README.md beside this has one with everything in it."""
 
 from __future__ import annotations
 

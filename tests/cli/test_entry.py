@@ -195,3 +195,10 @@ def test_every_command_bears_closed_streams(args: list[str], closing: str) -> No
     done = run_closed(closing, *args)
     assert done.returncode == (2 if args == ["no-such-command"] else 0)
     assert b"Traceback" not in done.stderr
+
+
+def test_where_there_are_no_such_locks_a_line_says_so() -> None:
+    code = "import os, pathlib, tempfile; from iqa_cli.cli import entry; os.name = 'nt'; entry.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "iqa: error: iqa runs on Linux and macOS; on Windows, install it in WSL\n"

@@ -1,5 +1,6 @@
 """What is a policy, and what is none: each wrong one says which key is wrong."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from iqa_cli.errors import DataError, PolicyError
 from iqa_cli.explain.light import SIDE
+from iqa_cli.explain.reasons import KINDS
 from iqa_cli.gate import policy as policy_module
+from iqa_cli.gate.calibration import Promise, calibrate
 from iqa_cli.gate.policy import Band, DecodingLimits, Floor, Policy, parse_policy, read_policy
 
 BEGIN = "schema_version = 1\n"
@@ -17,9 +20,13 @@ def parse(text: str) -> Policy:
     return parse_policy(tomllib.loads(text))
 
 
-def test_the_example_of_the_docstring_is_a_policy() -> None:
-    text = "\n".join(line[4:] for line in (policy_module.__doc__ or "").splitlines() if line.startswith("    "))
-    policy = parse(text.replace("5b1c...", "5b1c" * 16))
+README = (Path(policy_module.__file__).parent / "README.md").read_text()
+
+
+def test_the_examples_of_the_page_are_policies() -> None:
+    whole, smallest = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert parse(smallest).score == Floor(30, 50)
+    policy = parse(whole.replace("5b1c...", "5b1c" * 16))
     assert policy.score == Floor(25, 35)
     assert policy.size.min_width == 800
     light = {"too-dark": Band.FAIL, "too-bright": Band.REVIEW, "low-contrast": Band.REVIEW}
@@ -29,6 +36,15 @@ def test_the_example_of_the_docstring_is_a_policy() -> None:
     assert policy.decoding == DecodingLimits(60_000_000, 10)
     assert policy.native_detail == Floor(35)
     assert policy.needs == {"preview": SIDE, "reasons": True, "detail": True}
+
+
+def test_the_page_has_all_reasons() -> None:
+    assert re.findall(r"^\| `(\w+)` \| (.*) \|$", README, re.MULTILINE) == [(k, kind.sentence) for k, kind in KINDS.items()]
+
+
+def test_the_photos_that_a_promise_needs_are_as_many_as_the_help_says() -> None:
+    with pytest.raises(DataError, match="at least 97 are needed"):
+        calibrate([], [], Promise(), "qfm-iqm", "")
 
 
 def test_a_policy_may_ask_for_nothing() -> None:

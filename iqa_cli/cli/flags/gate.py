@@ -68,7 +68,8 @@ class CalibrationFlags:
         tuple[Path, Path] | None,
         typer.Option(
             metavar="GOOD BAD",
-            help="Propose a policy, from a folder of photos that should pass and one of photos that should not.",
+            help="Propose a policy, from a folder of photos that should pass (by default 97 or more) and one of photos that"
+            " should not.",
             rich_help_panel=CALIBRATION,
         ),
     ] = None

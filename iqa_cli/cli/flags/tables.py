@@ -39,7 +39,7 @@ class TableFlags:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write DIR/metadata.csv, .jsonl or .parquet for Hugging Face's imagefolder.",
+            help="Write the metadata.csv, .jsonl or .parquet of the images' folder, for Hugging Face's imagefolder.",
             rich_help_panel=OUTPUT,
         ),
     ] = None
