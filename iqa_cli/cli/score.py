@@ -105,7 +105,7 @@ def score(
     """
     engine.check()
     if engine.place is not None:
-        refuse_others(choice, output, tables, ratings)
+        refuse_others(choice, output, tables, ratings, model)
         options = replace(gather_scoring(images, model, runtime, output), detail=choice.detail)
         raise typer.Exit(run_parts(options, images, output, engine))
     images = replace(images, paths=[path for named in images.paths or [] for path in expand_name(named)])

@@ -62,10 +62,10 @@ class LocalFolder:
             raise DataError(f"--output {self.path}: cannot be read: {error.strerror}") from error
 
     def read(self, name: str) -> bytes | None:
-        """As `Folder.read`."""
+        """As `Folder.read`; a folder is no file."""
         try:
             return (self.path / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
         except OSError as error:
             raise DataError(f"{self.path / name}: cannot be read: {error.strerror}") from error

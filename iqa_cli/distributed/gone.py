@@ -1,10 +1,10 @@
-"""Gone: what a job names and is not there any more, as on a disk that is not mounted. Rows of what was in it stay."""
+"""Gone: what a job names and is not there any more, as on a disk that is not mounted. Rows of earlier runs stay."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,22 +17,31 @@ from iqa_cli.records import Status
 from iqa_cli.remote.names import SEPARATOR
 from iqa_cli.scoring.tally import Tally
 from iqa_cli.scoring.writers import clean, list_columns
-from iqa_cli.tables.parquet import encode_rows, read_rows, score_schema
+from iqa_cli.tables.parquet import encode_rows, read_facts, read_rows, score_schema
 
 SHOWN = 5  # names of which something is told
 
 
 class Gone:
-    """Names of folders and archives, and patterns, of which nothing is there any more; counts the rows that stay, by name."""
+    """Names of folders and archives, and patterns, of which nothing is there any more; counts the rows that stay, by name.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    lost: images that were named one by one, by their parts, and the folder or the archive that each was in, of which nothing is
+    there.
+    """
+
+    def __init__(self, names: Iterable[str], lost: Mapping[str, Mapping[str, str]]) -> None:
+        self.parts = list(lost)
+        self.lost = {str(clean(path)): str(clean(holder)) for images in lost.values() for path, holder in images.items()}
+        self.stayed: set[str] = set()  # those of them whose rows stay
         self.names = {str(clean(name.rstrip("/"))) or "/" for name in names if name}
         patterns = (name for name in self.names if re.search(r"[*?]", name))
         self.patterns = {name: (name, f"{name}/*", f"{name}{SEPARATOR}*") for name in patterns}
         self.kept: Counter[str] = Counter()
 
-    def find(self, path: str) -> str | None:
-        """The name by which an image was found; None for one that was found by another name. path: as its row has it."""
+    def find(self, path: str, status: str) -> str | None:
+        """The name by which an image was found, or what it was in; None for one that may be there. path, status: of its row."""
+        if path in self.lost:
+            return None if status == Status.MISSING else self.lost[path]
         if path.rstrip("/") in self.names:  # what the row says is that it was gone
             return None
         held = next((each for each in list_holders(path) if each in self.names), None)
@@ -43,17 +52,31 @@ class Gone:
 
         A part of which only some rows stay is written anew under another name: its own is that of all of its images.
         """
-        rows = read_part(folder, name) if self.names else []
+        rows = read_part(folder, name) if self.names or self.lost else []
         if rows is None:
             return name
-        found = [self.find(row["path"]) for row in rows]
+        found = [self.find(row["path"], row["status"]) for row in rows]
         self.kept.update(filter(None, found))
         staying = [row for row, each in zip(rows, found, strict=True) if each]
+        self.stayed.update(row["path"] for row in staying if row["path"] in self.lost)
         if len(staying) in (0, len(rows)):
             return name if staying else None
         kept = f"{name.rpartition('-')[0]}-{digest(repr([name, [row['path'] for row in staying]]).encode()).hex()}.parquet"
-        folder.write(kept, encode_part(staying))
+        counts = Tally(statuses=Counter(Status(row["status"]) for row in staying))
+        folder.write(kept, encode_part(staying, counts.describe(), detail="native_detail" in rows[0]))
         return kept
+
+    def drop_rows(self, folder: Folder) -> None:
+        """Leave out of the new parts the rows of images of which earlier ones stay; the parts go on to count them.
+
+        Raises DataError.
+        """
+        for name in self.parts if self.stayed else ():
+            rows = read_part(folder, name) or []
+            new = [row for row in rows if row["path"] not in self.stayed]
+            facts = read_facts(folder.read(name) or b"") if len(new) < len(rows) else None
+            if facts is not None:
+                folder.write(name, encode_part(new, facts, detail="native_detail" in rows[0]))
 
     def describe(self) -> Iterator[str]:
         """What is to be told of them."""
@@ -84,8 +107,6 @@ def read_part(folder: Folder, name: str) -> list[dict[str, Any]] | None:
             return None
 
 
-def encode_part(rows: Sequence[dict[str, Any]]) -> bytes:
-    """A file of rows of parts, with their counts."""
-    columns = list_columns(detail="native_detail" in rows[0])
-    statuses = Counter(Status(row["status"]) for row in rows)
-    return encode_rows(rows, score_schema(columns), Tally(statuses=statuses).describe())
+def encode_part(rows: Sequence[dict[str, Any]], facts: Mapping[str, Any], *, detail: bool) -> bytes:
+    """A file of rows of parts, maybe none, with their counts. detail: whether that was measured."""
+    return encode_rows(rows, score_schema(list_columns(detail=detail)), facts)

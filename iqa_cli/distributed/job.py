@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from iqa_cli.remote.names import expand_name, is_url, plainly
 
 FILE = "_iqa.json"  # readers of folders of Parquet leave out what begins so
 FORMAT = "parts of scores, 1"
+LATER = ("null", "base")  # of which files of earlier versions say nothing
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,26 @@ class Job:
         """What is named, patterns expanded, as it is needed. Raises DataError where the list cannot be read."""
         for name in self.inputs:
             yield from expand_name(name)
-        if self.listing is not None:
-            try:
-                with self.listing.open("rb") as stream:
-                    yield from read_list(stream, null_separated=self.null)
-            except OSError as error:
-                raise DataError(f"{self.listing}: cannot read the list of paths: {error.strerror}") from error
+        yield from self._read_listing()
+
+    def find_base(self) -> str:
+        """Where relative names begin; "" where all are absolute. Raises DataError where the list cannot be read.
+
+        It is the way from a local output, so that both may move together.
+        """
+        names = map(plainly, chain(self.inputs, self._read_listing()))
+        if all(is_url(name) or os.path.isabs(name) for name in names):  # noqa: PTH117  # names stay strings
+            return ""
+        return self.folder if is_url(self.place) else os.path.relpath(self.folder, os.path.realpath(self.place))
+
+    def _read_listing(self) -> Iterator[str]:
+        if self.listing is None:
+            return
+        try:
+            with self.listing.open("rb") as stream:
+                yield from read_list(stream, null_separated=self.null)
+        except OSError as error:
+            raise DataError(f"{self.listing}: cannot read the list of paths: {error.strerror}") from error
 
     def enter_folder(self) -> None:
         """Make relative paths mean what they mean where the job was begun. Raises DataError where there is no such folder."""
@@ -89,6 +105,8 @@ def describe(job: Job) -> dict[str, Any]:
         "format": FORMAT,
         "inputs": list(job.inputs),
         "list": "" if job.listing is None else hash_list(job.listing),
+        "null": job.null and job.listing is not None,
+        "base": job.find_base(),
         "model": job.model,
         "model_sha256": job.sha256,
         "settings": json.loads(json.dumps({name: getattr(options, name) for name in named})),
@@ -110,7 +128,9 @@ def claim_folder(job: Job, folder: Folder, *, force: bool) -> None:
     told = describe(job)
     known = folder.read(FILE)
     if known is not None:
-        refuse_other(job.place, told, known)
+        earlier = refuse_other(job.place, told, known)
+        if not earlier.keys() >= told.keys():
+            folder.write(FILE, json.dumps(earlier | told, indent=1).encode())
     elif not force and (others := folder.list()):
         raise UsageError(
             f"--output {job.place}: there are files of no earlier run, as {others[0]}: name another folder, or add --force"
@@ -119,18 +139,21 @@ def claim_folder(job: Job, folder: Folder, *, force: bool) -> None:
         folder.write(FILE, json.dumps(told, indent=1).encode())
 
 
-def refuse_other(place: str, told: dict[str, Any], known: bytes) -> None:
-    """Raises UsageError where a job is not the one that a folder is known for."""
+def refuse_other(place: str, told: dict[str, Any], known: bytes) -> dict[str, Any]:
+    """What a folder is known for. Raises UsageError where that is another job."""
     try:
-        earlier = json.loads(known)
-        differing = [name for name in told if earlier.get(name) != told[name]]
+        earlier: dict[str, Any] = json.loads(known)
+        differing = [name for name in told if earlier.get(name, told[name] if name in LATER else None) != told[name]]
     except (ValueError, AttributeError):
         raise UsageError(f"--output {place}: {FILE} there is no file of an earlier run: name another folder") from None
     if not differing:
-        return
+        return earlier
     if {"model", "model_sha256"} & set(differing):
         there, here = (f"{each.get('model')} ({str(each.get('model_sha256'))[:12]})" for each in (earlier, told))
         raise UsageError(f"--output {place}: it holds rows of the model {there}, not of {here}: name another folder")
+    if differing == ["base"]:
+        there, here = (os.path.normpath(os.path.join(os.path.realpath(place), str(each["base"]))) for each in (earlier, told))  # noqa: PTH118
+        raise UsageError(f"--output {place}: it holds rows of paths that begin in {there}, not in {here}: name another folder")
     name = differing[0]
     was, now = (json.dumps(each.get(name), ensure_ascii=False) for each in (earlier, told))
     raise UsageError(f"--output {place}: it holds rows of a run with other {name}, {was}, not {now}: name another folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iqa_cli.errors import DataError, IqaError, UsageError, WeightsError
@@ -15,7 +16,8 @@ class Outcome:
     """What has become of a part, or of the listing. It can be pickled.
 
     part: its name; "" for the listing, which is whole if nothing in it failed, and of which `gone` is what was named and is
-    not there any more, or empty. tally: of its images. reused: an earlier run has scored it. began, ended: seconds since 1970,
+    not there any more, or empty; lost: images by their parts, each with the folder or the archive that it was in, of which
+    nothing is there. tally: of its images. reused: an earlier run has scored it. began, ended: seconds since 1970,
     of the scoring. error: the kind and the text of what ends the run.
     """
 
@@ -24,6 +26,7 @@ class Outcome:
     reused: bool = False
     whole: bool = False
     gone: tuple[str, ...] = ()
+    lost: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     began: float = 0.0
     ended: float = 0.0
     error: tuple[int, str] | None = None

@@ -12,8 +12,10 @@ from iqa_cli.distributed.listing import list_parts
 from iqa_cli.distributed.outcomes import Outcome
 from iqa_cli.distributed.parts import PART
 from iqa_cli.distributed.worker import PartScorer
+from iqa_cli.errors import DataError
 from iqa_cli.scoring.pipeline import check_found
 from iqa_cli.scoring.tally import Tally
+from iqa_cli.tables.parquet import read_facts
 
 Engine = Callable[[Job], Iterator[Outcome]]
 """Scores the parts of a job: their outcomes as they get done, in any order, and once that of the listing."""
@@ -51,19 +53,32 @@ def run_job(job: Job, engine: Engine, tally: Tally, *, force: bool = False) -> N
 def remove_stale(folder: Folder, parts: set[str], tally: Tally, listing: Outcome) -> None:
     """Remove the files of parts that are none any more, because images changed; none after a listing with gaps.
 
-    Rows of what was in a folder or an archive that is named, and is not there any more, stay.
+    Rows of what was in a folder or an archive that is named, and is not there any more, stay; so do files of others.
     """
-    stale = [name for name in folder.list() if PART.fullmatch(name) and name not in parts]
+    named = [name for name in folder.list() if PART.fullmatch(name) and name not in parts]
+    stale = [name for name in named if is_part(folder, name)]
+    if others := sorted({*named} - {*stale}):
+        more = f" and {len(others) - 1:,} more" if others[1:] else ""
+        tally.notes.append(f"called as a part of an earlier run and none, or damaged, so not removed: {others[0]}{more}")
     images = "images have come, changed or gone since an earlier run"
     if not listing.whole:
         kept = "its parts are kept beside the new ones: some folder could not be listed"
         tally.notes += [f"{images}: {len(stale):,} of {kept}"] if stale else []
         return
-    gone = Gone(listing.gone)
+    gone = Gone(listing.gone, listing.lost)
     replaced = 0
     for name in stale:
         if gone.keep_rows(folder, name) != name:
             folder.remove(name)
             replaced += 1
+    gone.drop_rows(folder)
     tally.warnings += gone.describe()
     tally.notes += [f"{images}: {replaced:,} of its parts were replaced"] if replaced else []
+
+
+def is_part(folder: Folder, name: str) -> bool:
+    """Whether a file that is called as a part is one, and whole. False for one that cannot be read."""
+    try:
+        return read_facts(folder.read(name) or b"") is not None
+    except DataError:
+        return False

@@ -17,6 +17,10 @@ from in_process import environment
 from servers import serving
 from shards import read_files, write_tar
 
+from iqa_cli.cli.flags.score import ChoiceFlags, ModelFlags
+from iqa_cli.cli.jobs.score_parts import refuse_others
+from iqa_cli.errors import UsageError
+
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the [parquet] extra")
 
 
@@ -171,6 +175,41 @@ def test_a_folder_with_other_files_is_left_alone_unless_forced(iqa: Run, model: 
     assert iqa("score", photos, "-m", model, "--output", tmp_path).returncode == 2
 
 
+def test_files_of_others_that_are_called_as_parts_are_stay(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    """Hugging Face's push_to_hub gives such names, and Spark to folders."""
+    out = tmp_path / "out"
+    command = ("score", photos, "-m", model, "--output", out, "--part-size", "4")
+    iqa(*command)
+    parts = {path.name for path in out.iterdir()}
+    names = [f"{kind}-00000-of-00001-{'0123456789abcdef'}.parquet" for kind in ("dev", "test", "train", "x")]
+    own = [out / name for name in names]
+    pq.write_table(pq.read_table(next(out.glob("*.parquet"))).replace_schema_metadata(), own[0])
+    iqa("score", photos, "-m", model, "--parquet", own[1])
+    own[2].write_text("mine")
+    own[3].mkdir()
+    (out / f"old-{'0' * 16}.parquet").write_bytes(next(path for path in out.iterdir() if path.name in parts).read_bytes())
+    for _ in range(2):
+        done = iqa(*command)
+        assert done.returncode == 0
+        assert f"not removed: {names[0]} and 3 more".encode() in done.stderr
+        assert {path.name for path in out.iterdir()} == {*names, *parts}, "the old part alone is removed"
+    assert iqa("score", photos, "-m", model, "--output", tmp_path, "--force").returncode == 0
+    shutil.rmtree(out)
+    out.mkdir()
+    own[2].write_text("mine")
+    assert iqa(*command).returncode == 2
+    assert iqa(*command, "--force").returncode == 0
+    assert own[2].read_text() == "mine"
+
+
+def test_the_cache_is_refused_and_its_opposite_is_not() -> None:
+    refuse_others(ModelFlags("toy"), ModelFlags("toy", cache=False))
+    with pytest.raises(UsageError, match="leave out --cache"):
+        refuse_others(ModelFlags("toy", cache=True))
+    with pytest.raises(UsageError, match="leave out --min"):
+        refuse_others(ChoiceFlags(lowest=0.0))
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -181,6 +220,7 @@ def test_a_folder_with_other_files_is_left_alone_unless_forced(iqa: Run, model: 
         (["--output", "out", "--sort", "score"], "leave out --sort"),
         (["--output", "out", "--min", "5"], "leave out --min"),
         (["--output", "out", "--shard-scores"], "leave out --shard-scores"),
+        (["--output", "out", "--cache"], "leave out --cache"),
         (["--output", "out", "--write-xmp"], "leave out --write-xmp"),
         (["--output", "out", "-"], "a list on stdin cannot be read twice"),
         (["--output", "out.tar"], "the name of an archive"),
@@ -232,6 +272,58 @@ def test_relative_paths_stay_as_they_were_named(iqa: Run, model: Path, photos: P
     ]
     told = json.loads((tmp_path / "out" / "_iqa.json").read_text())
     assert told["inputs"] == ["01.jpg", "more"]
+
+
+@pytest.mark.parametrize("named", [("set",), ("--files-from", "{top}/list")])
+def test_the_same_relative_paths_of_another_folder_are_other_images(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    for folder in ("a", "b"):
+        shutil.copytree(photos, tmp_path / folder / "set")
+    (tmp_path / "list").write_text("set/01.jpg\nset/02.jpg\n")
+    command = ("score", *(each.format(top=tmp_path) for each in named), "-m", model, "--output", tmp_path / "a" / "out")
+    assert iqa(*command, cwd=tmp_path / "a").returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "a" / "out").iterdir()}
+    for _ in range(2):
+        done = iqa(*command, cwd=tmp_path / "b")
+        assert done.returncode == 2
+        assert f"rows of paths that begin in {tmp_path}/a, not in {tmp_path}/b".encode() in done.stderr
+        assert {path.name: path.read_bytes() for path in (tmp_path / "a" / "out").iterdir()} == before
+    assert iqa(*command, cwd=tmp_path / "a").returncode == 0
+    (tmp_path / "a").rename(tmp_path / "moved")
+    moved = (*command[:-1], tmp_path / "moved" / "out")
+    assert b" from an earlier run" in iqa(*moved, cwd=tmp_path / "moved").stderr, "the folder and its output may move together"
+
+
+def test_absolute_paths_are_the_same_images_from_everywhere(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(f"{photos}/01.jpg\nfile://{photos}/02.jpg\n")
+    for number, named in enumerate(((photos,), ("--files-from", tmp_path / "list"))):
+        command = ("score", *named, "-m", model, "--output", tmp_path / f"out{number}")
+        assert iqa(*command, cwd=tmp_path).returncode == 0
+        assert b" from an earlier run" in iqa(*command, cwd=photos).stderr
+
+
+def test_a_list_that_is_read_otherwise_is_one_of_other_images(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(f"{photos}/01.jpg\0{photos}/02.jpg\0")
+    command = ("score", "--files-from", tmp_path / "list", "-m", model, "--output", tmp_path / "out")
+    assert iqa(*command, "-0").returncode == 0
+    rows = read_parts(tmp_path / "out")
+    done = iqa(*command)
+    assert done.returncode == 2
+    assert b"other null, true, not false" in done.stderr
+    assert read_parts(tmp_path / "out") == rows
+
+
+def test_a_folder_of_an_earlier_version_goes_on_and_is_then_told_apart(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    command = ("score", "01.jpg", "-m", model, "--output", tmp_path / "out")
+    iqa(*command, cwd=photos)
+    card = tmp_path / "out" / "_iqa.json"
+    told = json.loads(card.read_text())
+    card.write_text(json.dumps({name: value for name, value in told.items() if name not in ("null", "base")}))
+    assert b" from an earlier run" in iqa(*command, cwd=photos).stderr
+    assert json.loads(card.read_text()) == told
 
 
 @pytest.mark.process

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.ratings import RatingFlags
-from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, OutputFlags
+from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags
 from iqa_cli.cli.flags.shared import STREAM
 from iqa_cli.cli.flags.tables import TableFlags
 from iqa_cli.cli.jobs.flags import EngineChoice, EngineFlags
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from iqa_cli.distributed.outcomes import Outcome
     from iqa_cli.options import ScoreOptions
 
-KEPT = ("quiet", "force", "detail")  # options of other groups that a run in parts has, too
+KEPT = ("quiet", "force", "detail", "model")  # options of other groups that a run in parts has, too
 
 
-def refuse_others(*groups: ChoiceFlags | OutputFlags | TableFlags | RatingFlags) -> None:
-    """Raises UsageError for options that are about one list of all records."""
+def refuse_others(*groups: ChoiceFlags | OutputFlags | TableFlags | RatingFlags | ModelFlags) -> None:
+    """Raises UsageError for options that are about one list of all records, and for the cache, which parts make needless."""
     for group in groups:
         for f in fields(group):
-            if f.name not in KEPT and getattr(group, f.name) != f.default:
+            value = getattr(group, f.name)
+            if f.name not in KEPT and value != f.default and value is not False:  # --no-cache is as it is
                 name = {"lowest": "min", "highest": "max"}.get(f.name, f.name.replace("_", "-"))
                 raise UsageError(f"--output writes all records, in parts: leave out --{name}, or --output")
 
