@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from iqa_cli.errors import UsageError
@@ -38,7 +37,6 @@ class AppendedFile(WholeFile):
                 while block := there.read(1 << 20):
                     self._put_all(block)
                     last = block[-1:]
-            shutil.copymode(self.final, self.aside)
         if last != b"\n":
             self._put_all(b"\n")
         self.kept = self.begun = self.file.tell()

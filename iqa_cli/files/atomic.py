@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from iqa_cli.errors import WriteError
+from iqa_cli.errors import UsageError, WriteError
 from iqa_cli.files.locks import claim, claim_if_free
+from iqa_cli.files.replacing import follow_links, inherit, is_protected, make_aside
 
 
 class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
@@ -66,21 +67,24 @@ class WholeFile:
     """A file made of whole writes: what one left half done, on a full disk or at Ctrl-C, is overwritten or cut off.
 
     It is written aside in the folder of `path` and gets that name at `finish`, unless nothing has been written to it; a write
-    of no bytes says that the file is to be empty. What killed runs left aside for the same path is removed before.
+    of no bytes says that the file is to be empty. What killed runs left aside for the same path is removed before. The mode of
+    a file that is there stays, and one that may only be read is not replaced.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.final = path.resolve()  # so that a link stays a link
-        self.aside = self.final.with_name(f".{self.final.name}.{os.getpid()}.part")
         self.kept = self.begun = 0  # bytes of whole writes; of them, what was there before
         self.written = False  # whether there was a whole write, be it of no bytes
         self.tail = b""
         with self._naming_failures():
+            self.final = follow_links(path)  # so that a link stays a link
             if self.final.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if is_protected(self.final):
+                raise PermissionError(errno.EACCES, "it may only be read: make it writable, or name another file")
             remove_leftovers(self.final)
-            self.file = create_claimed(self.aside)
+            self.aside, self.file = make_aside(self.final, create_claimed)
+            inherit(self.aside, self.final)  # now, too: nobody is to read here what may not be read there
 
     @contextmanager
     def _naming_failures(self) -> Iterator[None]:
@@ -110,6 +114,7 @@ class WholeFile:
                     self._put(self.tail)
                     self.file.truncate(self.kept + len(self.tail))
                     os.fsync(self.file.fileno())
+                    inherit(self.aside, self.final)
                     self.aside.replace(self.final)
             finally:
                 self.file.close()
@@ -217,10 +222,16 @@ def open_stream(path: Path) -> io.FileIO:
 
     An open file of this process is written where it stands, so that what it holds stays, as behind a shell's >>.
     """
+    number = find_number(path)
+    return path.open("wb", buffering=0) if number is None else open(number, "wb", buffering=0, closefd=False)
+
+
+def find_number(path: Path) -> int | None:
+    """The number of the open file of this process that a path stands for, as 1 for /dev/stdout; None for any other path."""
     opened, here = find_open(path), map(os.path.realpath, ("/dev/fd", "/proc/self"))
     if opened is not None and opened.name.isdecimal() and any(opened.is_relative_to(folder) for folder in here):
-        return open(int(opened.name), "wb", buffering=0, closefd=False)
-    return path.open("wb", buffering=0)
+        return int(opened.name)
+    return None
 
 
 STDOUT = Path("-")
@@ -231,10 +242,11 @@ STDOUT = Path("-")
 def open_target(path: Path, make: Callable[[Path], WholeFile] = WholeFile) -> Iterator[Target]:
     """A path to write to: a whole file; a stream if it is a pipe, a device or STDOUT. Complete when the block ends, however.
 
-    make: what kind of whole file. Raises WriteError where it cannot be written, and what `make` raises.
+    make: what kind of whole file. Raises WriteError where it cannot be written, UsageError where another output goes to the
+    same open file, as stdout, and what `make` raises.
     """
     if path == STDOUT:
-        with finishing(open_stdout()) as stream:
+        with reserving(sys.stdout.fileno()), finishing(open_stdout()) as stream:
             yield stream
         return
     if not is_stream(path):
@@ -244,12 +256,31 @@ def open_target(path: Path, make: Callable[[Path], WholeFile] = WholeFile) -> It
         finally:
             whole.finish()
         return
+    with reserving(find_number(path)):
+        try:
+            file = open_stream(path)
+        except OSError as error:
+            raise WriteError(f"{path}: cannot write the results: {error.strerror}") from error
+        with file, finishing(Stream(file)) as stream:
+            yield stream
+
+
+reserved: set[int] = set()
+"""Numbers of the open files that outputs are going to."""
+
+
+@contextmanager
+def reserving(number: int | None) -> Iterator[None]:
+    """Keep other outputs off an open file while the block lasts. Raises UsageError where one goes there."""
+    if number in reserved:
+        name = "stdout" if number == 1 else f"the open file {number}"
+        raise UsageError(f"only one of the outputs can be {name}")
+    taken = set() if number is None else {number}
+    reserved.update(taken)
     try:
-        file = open_stream(path)
-    except OSError as error:
-        raise WriteError(f"{path}: cannot write the results: {error.strerror}") from error
-    with file, finishing(Stream(file)) as stream:
-        yield stream
+        yield
+    finally:
+        reserved.difference_update(taken)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from pathlib import Path
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import create_claimed
 from iqa_cli.files.locks import claim
+from iqa_cli.files.replacing import follow_links, inherit, is_protected, make_aside
 
 CLAIM = ".claim"  # a file in a folder that is being filled, which its process holds
 
@@ -20,18 +21,21 @@ CLAIM = ".claim"  # a file in a folder that is being filled, which its process h
 def filling(folder: Path) -> Iterator[Path]:
     """A folder to be filled in the block, which then takes the name of one that is empty or not there; unless the block fails.
 
-    What killed runs left half filled is removed before. Raises DataError where it cannot be made.
+    What killed runs left half filled is removed before; the mode of an empty folder that is there stays, and one that may only
+    be read is not replaced. Raises DataError where it cannot be made.
     """
-    final = folder.resolve()
-    aside = final.with_name(f".{final.name}.{os.getpid()}.part")
     with naming_failures(folder):
+        final = follow_links(folder)
+        if is_protected(final):
+            raise PermissionError(errno.EACCES, "it may only be read: make it writable, or name another folder")
         remove_leftovers(final)
-        aside.mkdir(parents=True)
+        aside, _ = make_aside(final, lambda path: path.mkdir(parents=True))
         claimed = create_claimed(aside / CLAIM)
     try:
         yield aside
         with naming_failures(folder):
             (aside / CLAIM).unlink()
+            inherit(aside, final)
             aside.replace(final)
     finally:
         claimed.close()

@@ -11,14 +11,17 @@ import json
 import os
 import re
 import stat
+import string
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from iqa_cli.errors import UsageError
-from iqa_cli.files.atomic import find_open
+from iqa_cli.files.atomic import WholeFile, find_open
+from iqa_cli.files.folders import naming_failures
 
 HEAD = 1 << 16  # bytes that tell whether a file is an earlier output
 MODEL_FILES = (".json", ".toml", ".onnx", ".safetensors")
@@ -70,6 +73,14 @@ def check_folders(folders: Sequence[Path], inputs: Sequence[Path], *, force: boo
             raise UsageError(f"{folder}: this folder is also an input: name another for what is written, or add --force")
 
 
+def make_room(outputs: Sequence[Output]) -> None:
+    """Make the folders of outputs, and see that each file can be written there, before it takes long. Raises DataError."""
+    for output in outputs:
+        with naming_failures(output.path):
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+        WholeFile(output.path).finish()  # without a write it leaves nothing behind
+
+
 class Inputs:
     """What a command reads, to be found by any name it has."""
 
@@ -80,7 +91,7 @@ class Inputs:
     def hold(self, path: Path) -> bool:
         """Whether a file is one of them: the same name, a link, or another spelling that the file system takes for it."""
         here = identify(path)
-        if here is None and path.exists():  # a pipe or a device, which both may be
+        if here is None and os.path.exists(path):  # noqa: PTH110  # a pipe or a device; Path raises for long names
             return False
         if here is None:  # nothing would be lost; but what was named twice was named by mistake
             alike = (Path(name) for name in self.inputs if not isinstance(name, int))
@@ -101,8 +112,23 @@ def identify(path: str | Path | int) -> tuple[int, int] | None:
 
 def name_place(path: Path) -> object:
     """What two names of one file have in common: the file, or the name that it would have, however its letters are written."""
-    real = unicodedata.normalize("NFC", os.path.realpath(path).casefold())
-    return identify(path) or real
+    real = os.path.realpath(path)
+    return identify(path) or unicodedata.normalize("NFC", real.casefold() if folds_case(Path(real).parent) else real)
+
+
+ASCII = str.maketrans(string.ascii_letters, string.ascii_letters.swapcase())
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether a folder, be it not there yet, takes names that differ in case for one; so does one that cannot be asked."""
+    there = next((each for each in (folder, *folder.parents) if os.path.isdir(each)), folder)  # noqa: PTH112  # may be denied
+    with suppress(OSError), os.scandir(there) as entries:
+        own = [there] if there.stat().st_dev == there.parent.stat().st_dev else []
+        for known in chain(map(Path, entries), own):  # the first with a letter tells
+            other = known.with_name(known.name.translate(ASCII))
+            if other != known:
+                return os.path.lexists(other) and os.path.samestat(other.lstat(), known.lstat())
+    return True
 
 
 def may_replace(output: Output) -> bool:
@@ -213,14 +239,24 @@ def is_plot(head: bytes) -> bool:
 is_card = begins_json("name", "summary", "crops", "opinions")
 
 
-def list_model_files(folder: Path, name: str, ending: str, option: str) -> list[Output]:
-    """The weights and the card that a command leaves in a folder; ending: safetensors or onnx. Raises UsageError for a path."""
-    if name != Path(name).name:
-        raise UsageError(f"{name!r} is to be the name of files in {folder}: it has no slash")
+def is_file_name(name: object) -> bool:
+    """Whether it may be the name of a file beside a card: a line without slashes that does not begin with a dot."""
+    return isinstance(name, str) and re.fullmatch(r"[^./\\][^/\\]*", name) is not None and name.isprintable()
+
+
+def list_model_files(folder: Path, name: str, ending: str, option: str, card: Path | None = None) -> list[Output]:
+    """The weights and the card that a command leaves in a folder.
+
+    ending: safetensors or onnx. card: None: one of the same name. Raises UsageError for a name that files of models never have.
+    """
+    if not is_file_name(name):
+        raise UsageError(
+            f"{name!r} is to be the name of files in {folder}: it has one letter at least, no slash, and begins with no dot"
+        )
     weights = "an ONNX model" if ending == "onnx" else "weights"
     return [
         Output(folder / f"{name}.{ending}", option, weights, is_onnx if ending == "onnx" else is_safetensors),
-        Output(folder / f"{name}.json", option, "a model card", is_card),
+        Output(card or folder / f"{name}.json", option, "a model card", is_card),
     ]
 
 

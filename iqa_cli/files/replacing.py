@@ -1,52 +1,83 @@
-"""Replace a file by another one, whole or not at all."""
+"""Replace a file by another one, whole or not at all; the mode, the owner and the attributes of the file stay."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
-from iqa_cli.files.atomic import write_fully
+TRIES = 20  # further names
+Made = TypeVar("Made")
 
 
-def name_aside(path: Path, process: int) -> Path:
-    """Where a process writes what takes a file's place."""
-    return path.with_name(f".{path.name}.{process}.part")
+def name_aside(path: Path, number: int) -> Path:
+    """Where a process of that number writes what takes a file's place."""
+    return path.with_name(f".{path.name}.{number}.part")
+
+
+def make_aside(path: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
+    """The name of what takes a file's place, and what `make` makes there. Raises OSError.
+
+    Where there is something of this process's number, as a killed run of another container may have left, it is another number.
+    """
+    others = (int.from_bytes(os.urandom(6), "big") for _ in range(TRIES))
+    for aside in (name_aside(path, number) for number in chain([os.getpid()], others)):
+        with suppress(FileExistsError):
+            return aside, make(aside)
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def follow_links(path: Path) -> Path:
+    """Where a path leads, be it to what is not there yet. Raises OSError where links lead in a circle."""
+    final = Path(os.path.realpath(path))
+    if final.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return final
+
+
+def is_protected(path: Path) -> bool:
+    """Whether a file or folder may only be read, be it by a user who may write to any. Raises OSError."""
+    return path.exists() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222)
+
+
+def inherit(aside: Path, path: Path) -> None:
+    """Give what is written aside the mode, the owner and the attributes of what it takes the place of, where there is any."""
+    if not path.exists():
+        return
+    with suppress(OSError):  # only root may give a file away
+        os.chown(aside, path.stat().st_uid, path.stat().st_gid)
+    with suppress(OSError):  # a file system that has no modes
+        shutil.copystat(path, aside)
+    os.utime(aside)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside a file, to be written in the block; then it takes the file's place, unless the block fails. Raises OSError.
+    """A path beside a file, to be written in the block; then it takes the file's place, unless the block fails.
 
-    Several processes may write one file: the last of them wins.
+    Several processes may write one file: the last of them wins. Its mode, owner and attributes stay. Raises OSError,
+    PermissionError for a file that may only be read.
     """
+    if is_protected(path):
+        raise PermissionError(errno.EACCES, "it may only be read")
     aside = name_aside(path, os.getpid())
+    aside.unlink(missing_ok=True)  # of a killed run whose number this process has again
     try:
         yield aside
+        inherit(aside, path)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
-    """Give a file these bytes, whole or not at all; it keeps its mode, its owner and its attributes, and a link stays a link.
-
-    A file that is not there is made. Raises OSError, PermissionError for a file that may only be read.
-    """
-    final = path.resolve()
-    there = final.exists()
-    if there and not (os.access(final, os.W_OK) and final.stat().st_mode & 0o222):  # root may write to any
-        raise PermissionError(errno.EACCES, "it may only be read")
-    with replacing(final) as aside:
-        with aside.open("xb", buffering=0) as file:
-            write_fully(file, data)
-            os.fsync(file.fileno())
-        if there:
-            with suppress(OSError):  # a file system that has no modes
-                shutil.copystat(final, aside)
-            os.utime(aside)
-            with suppress(OSError):  # only root may give a file away
-                os.chown(aside, final.stat().st_uid, final.stat().st_gid)
+    """Give a file these bytes, as `replacing` does; a link stays a link. Raises OSError."""
+    with replacing(follow_links(path)) as aside, aside.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -228,7 +228,7 @@ def is_same_table(head: bytes, kind: str, columns: Columns) -> bool:
     return holds_json(list_fields(columns), also=OTHER_FIELDS)(head)
 
 
-WATCHED = ("bytes", "modified")  # fields that `iqa watch` adds
+WATCHED = ("bytes", "modified", "settings")  # fields that `iqa watch` adds
 OTHER_FIELDS = ("path_base64", *WATCHED)  # that some objects have, and others have not
 
 
@@ -281,7 +281,7 @@ def open_sinks(
     header: of CSV. append: to what the files hold. Raises UsageError where two outputs are the same file or one cannot be
     appended to, DataError where one cannot be written.
     """
-    if len({path if path == STDOUT else path.resolve() for path in paths.values()}) < len(paths):
+    if len({path if path == STDOUT else os.path.realpath(path) for path in paths.values()}) < len(paths):
         raise UsageError(f"two outputs would be written to one file: {', '.join(map(str, paths.values()))}")
     with ExitStack() as stack:
         opened = [open_sink(*output, columns, header=header, append=append) for output in paths.items()]

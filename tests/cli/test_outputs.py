@@ -98,6 +98,37 @@ def test_a_dash_is_stdout_and_no_file(iqa: Run, model: Path, own: Path, tmp_path
 
 def test_two_outputs_to_stdout_are_refused(iqa: Run, model: Path, own: Path) -> None:
     assert iqa("score", own, "--model", model, "--csv", "-", "--json", "-").returncode == 2
+    for other in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        for options in (("--csv", "-", "--jsonl", other), ("--csv", other, "--html", "-"), ("--html", other, "--json", "-")):
+            done = iqa("score", own, "--model", model, *options)
+            assert (done.returncode, done.stdout) == (2, b"")
+            assert b"only one of the outputs can be stdout" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "html", "parquet"])
+def test_a_link_in_a_circle_is_an_output_that_cannot_be_written(
+    iqa: Run, model: Path, own: Path, tmp_path: Path, kind: str
+) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
+    (tmp_path / "circle").symlink_to("circle")
+    done = iqa("score", own, "--model", model, f"--{kind}", tmp_path / "circle")
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].endswith(b"circle: cannot write the results: Too many levels of symbolic links")
+    assert (tmp_path / "circle").is_symlink()
+
+
+def test_an_output_that_may_only_be_read_is_said_before_anything_is_scored(
+    iqa: Run, model: Path, own: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "scores.csv"
+    assert iqa("score", own, "--model", model, "--csv", table).returncode == 0
+    before = table.read_bytes()
+    table.chmod(0o444)
+    done = iqa("score", own, "--model", model, "--csv", table, "--jsonl", tmp_path / "scores.jsonl", "--force")
+    assert done.returncode == 4
+    assert b"scores.csv: cannot write the results: it may only be read: make it writable, or name another file" in done.stderr
+    assert (table.read_bytes(), (tmp_path / "scores.jsonl").exists()) == (before, False)
 
 
 def test_without_a_header(iqa: Run, model: Path, own: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,7 +168,7 @@ def test_a_run_keeps_its_own_files_and_never_its_inputs(tmp_path: Path) -> None:
         check_training_outputs(options)
 
 
-@pytest.mark.parametrize("name", ["options", "../away", "a/b"])
+@pytest.mark.parametrize("name", ["options", "../away", "a/b", ".x", ""])
 def test_a_name_that_would_be_another_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         check_training_outputs(TrainingOptions(run_dir=tmp_path, name=name))
@@ -221,7 +222,20 @@ def test_names_that_differ_in_case_are_one_where_the_file_system_says_so(tmp_pat
         assert same
     else:
         assert not same
-    with pytest.raises(UsageError, match="one file"):  # neither is there to be asked
+    new = [make(tmp_path / "new"), make(tmp_path / "NEW")], [make(tmp_path / "no" / "new"), make(tmp_path / "no" / "NEW")]
+    for outputs in new:  # which are not there: their folder is asked
+        if same:
+            with pytest.raises(UsageError, match="one file"):
+                check_outputs(outputs, [])
+        else:
+            check_outputs(outputs, [])
+
+
+def test_a_folder_that_takes_two_cases_for_one_file_takes_one_output_of_both(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER)
+    with suppress(FileExistsError):  # where it does so; elsewhere a link looks alike
+        os.link(tmp_path / "a.csv", tmp_path / "A.CSV")
+    with pytest.raises(UsageError, match="one file"):
         check_outputs([make(tmp_path / "new"), make(tmp_path / "NEW")], [])
 
 
@@ -306,6 +320,52 @@ def test_other_kinds_are_told_by_their_first_bytes(model: Path, tmp_path: Path) 
     assert holds_json("ab", "a", also="c")(b'{"c": 1, "a": 2}')
     assert not holds_json("ab", "a", also="c")(b'{"b": 1}')
     assert [output.path.name for output in list_model_files(tmp_path, "toy", "onnx", "-o")] == ["toy.onnx", "toy.json"]
+    other = list_model_files(tmp_path, "toy", "onnx", "-o", tmp_path / "own.json")
+    assert [output.path.name for output in other] == ["toy.onnx", "own.json"]
+
+
+@pytest.mark.parametrize("name", ["", ".x", "..", "a/b", "a\\b", "a\nb"])
+def test_what_is_no_name_of_a_model_is_refused_before_anything_is_written(iqa: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is to be the name of files in"):
+        list_model_files(tmp_path, name, "safetensors", "-o")
+    done = iqa("blend", "qfm-iqm-lite", "qfm-iqm-lite", "--average-weights", "-o", tmp_path / "out", "--name", name)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_blend_is_not_written_over_the_card_of_a_member_by_whatever_name(iqa: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"x")
+    card = write_card(replace(CARD, name="a", files={"safetensors": WeightFile.of(tmp_path / "a.safetensors")}), tmp_path)
+    mine = card.rename(tmp_path / "mine.json")
+    before = mine.read_bytes()
+    done = iqa("blend", mine, mine, "-o", tmp_path, "--name", "mine")
+    assert done.returncode == 2
+    assert b"mine.json: this is also an input" in done.stderr
+    assert mine.read_bytes() == before
+
+
+@pytest.mark.parametrize("output", [None, "weights/other.onnx"])
+def test_a_released_model_is_not_replaced_unasked(
+    iqa: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, output: str | None
+) -> None:
+    released = folder / "weights"
+    released.mkdir()
+    (released / "toy.safetensors").write_bytes(b"x")
+    facts = WeightFile.of(released / "toy.safetensors")
+    write_card(replace(CARD, files={"safetensors": facts, "onnx": WeightFile("toy.onnx", 1, "0" * 64)}), released)
+    monkeypatch.setattr("iqa_cli.models.find.released_folder", lambda: released)
+    before = read_all(released)
+    done = iqa("export-onnx", "toy", *(["-o", output] if output else []), cwd=folder)
+    assert done.returncode == 2
+    assert b"toy.json comes with the tool: write elsewhere by --output, or add --force" in done.stderr
+    assert read_all(released) == before
+
+
+def test_a_model_of_the_hub_is_not_written_into_its_cache(iqa: Run) -> None:
+    done = iqa("export-onnx", "hf://owner/name")
+    assert done.returncode == 2
+    assert b"say by --output where to write" in done.stderr
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
