@@ -21,6 +21,7 @@ Data-Juicer: `iqa_cli.data_juicer_filter` has a Filter for its recipes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ class AddScores:
     column: that of the images: whatever `Scorer.score` takes (paths, URLs, bytes, Pillow images, arrays), or mappings with
     "bytes" and "path", as `datasets.Image(decode=False)` gives. options: as of `Scorer`. It can be pickled.
 
-    An image without a score has NaN, its status, and the reason in iqa_detail. Raises as `Scorer` and `Scorer.score` do.
+    An image without a score has NaN, its status, and the reason in iqa_detail; so has a row that holds no image (None, NaN,
+    or a mapping of such), whose status is missing. Raises as `Scorer` and `Scorer.score` do.
     """
 
     def __init__(self, column: str = "image", **options: Any) -> None:
@@ -85,12 +87,18 @@ class ScoreRange:
 
 
 def read_cell(cell: Any) -> ImageInput:
-    """What a cell gives as an image. Raises InputError for a mapping that holds none."""
-    if not isinstance(cell, Mapping):
-        image: ImageInput = cell
-        return image
-    given = cell.get("bytes") or cell.get("path")
-    if not given:
-        raise InputError(f'a mapping with the keys {", ".join(cell)}: an image has "bytes" or "path"')
-    found: ImageInput = given
-    return found
+    """What a cell gives as an image; of a null the path of nothing, which is missing. Raises InputError for other mappings.
+
+    Bytes count before a path, which often is but the name that the file had somewhere else.
+    """
+    if isinstance(cell, Mapping):
+        if not {"bytes", "path"} & {*cell}:
+            raise InputError(f'a mapping with the keys {", ".join(map(str, cell))}: an image has "bytes" or "path"')
+        cell = cell.get("path") if is_null(cell.get("bytes")) else cell["bytes"]
+    given: ImageInput = "" if is_null(cell) else cell
+    return given
+
+
+def is_null(cell: Any) -> bool:
+    """Whether a cell holds nothing, in whatever way an engine says so: None, or a float that is no number."""
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))

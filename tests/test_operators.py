@@ -72,6 +72,19 @@ def test_a_batch_of_any_images_gets_columns(model: Path, folder: Path, expected:
     assert [(len(empty[name]), empty[name].dtype.kind) for name in ADDED] == [(0, kind) for kind in "ffUUU"]
 
 
+def test_a_cell_that_holds_no_image_is_a_row_and_empty_bytes_are_no_path(model: Path, folder: Path) -> None:
+    nulls = [None, float("nan"), np.float64("nan"), {"bytes": None, "path": None}, {"path": None}, {"bytes": None, "path": ""}]
+    path = str(folder / "01.jpg")
+    scored = AddScores("image", model=str(model))(
+        {"image": [*nulls, {"bytes": b"", "path": path}, {"bytes": None, "path": path}]}
+    )
+    assert list(scored["iqa_status"]) == [*["missing"] * len(nulls), "damaged", "ok"]
+    assert list(np.isnan(scored["iqa_score"])) == [True] * (len(nulls) + 1) + [False]
+    assert all(scored["iqa_detail"][:-1])
+    assert scored["iqa_detail"][-2] == "empty file"
+    assert np.isnan(ScoreRange(model=str(model)).score([None, {"bytes": b""}])).all()
+
+
 def test_what_is_no_batch_of_images_is_said(model: Path) -> None:
     add = AddScores("image", model=str(model))
     with pytest.raises(InputError, match="no column 'image': the batch has 'picture'"):

@@ -14,6 +14,7 @@ from iqa_cli.files.outputs import Output, holds_json, holds_table
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
 from iqa_cli.scoring.writers import (
     ALL_COLUMNS,
+    SURROGATES,
     Columns,
     Sink,
     clean,
@@ -77,13 +78,15 @@ class Describer:
     def describe(self, record: ScoreRecord) -> dict[str, Any] | None:
         """A row; None for a file that is not there, which the format refuses.
 
-        Raises DataError for an image that is not in the folder.
+        Raises DataError for an image that is not in the folder, or whose name the format cannot say: only CSV takes any bytes.
         """
         if record.status is Status.MISSING:
             return None
         name = self._name(record.path)
         if name is None or not os.path.lexists(record.path):
             raise DataError(f"{record.path}: not below {self.path.parent}, whose images {OPTION} {self.path} is about")
+        if self.path.suffix != ".csv" and SURROGATES.search(name):
+            raise DataError(f"{record.path}: a name that is no UTF-8 cannot stand in {OPTION} {self.path}: rename the file")
         values = dict(VALUES[self.path.suffix](record, self.columns))
         del values["path"]
         return {"file_name": name, **values, "model_sha256": self.sha256}

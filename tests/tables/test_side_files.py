@@ -45,23 +45,25 @@ def test_metadata_of_an_imagefolder_has_a_row_a_file(iqa: Run, model: Path, phot
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_a_file_name_that_is_no_utf_8_loses_no_metadata(
+def test_a_file_name_that_is_no_utf_8_is_its_bytes_in_csv_and_elsewhere_refused(
     iqa: Run, model: Path, photos: Path, tmp_path: Path, ending: str
 ) -> None:
+    """Another name in its place would be one of no file, which who reads the folder looks for."""
     folder = tmp_path / "set"
     folder.mkdir()
-    for name in (b"a\xff.jpg", b"b.jpg"):
+    for name in (b"a.jpg", b"b\xff.jpg"):
         Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes((photos / "01.jpg").read_bytes())
     path = folder / f"metadata.{ending}"
     done = iqa("score", folder, "-m", model, "--imagefolder", path)
-    assert done.returncode == 0, done.stderr
-    if ending == "parquet":
-        names = pq.read_table(path).column("file_name").to_pylist()
-    elif ending == "jsonl":
-        names = [json.loads(line)["file_name"] for line in path.read_text().splitlines()]
-    else:
-        names = [row["file_name"] for row in csv.DictReader(path.read_text(errors="replace").splitlines())]
-    assert names == ["a\ufffd.jpg", "b.jpg"]
+    if ending == "csv":
+        assert done.returncode == 0
+        rows = csv.DictReader(path.read_text(errors="surrogateescape").splitlines())
+        assert [row["file_name"] for row in rows] == ["a.jpg", "b\udcff.jpg"]
+        return
+    assert done.returncode == 4
+    assert b"a name that is no UTF-8 cannot stand in --imagefolder" in done.stderr
+    rows = pq.read_table(path).to_pylist() if ending == "parquet" else map(json.loads, path.read_text().splitlines())
+    assert [row["file_name"] for row in rows] == ["a.jpg"]
 
 
 def test_captions_of_ones_own_are_never_written_over(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
