@@ -34,7 +34,7 @@ from iqa_cli.remote.names import plainly
 from iqa_cli.scoring.decode_client import Stopped
 from iqa_cli.scoring.explaining import Explainer, Explanation
 from iqa_cli.scoring.pipeline import Pipeline, filter_names, open_pipeline
-from iqa_cli.scoring.sources import Source, read_image
+from iqa_cli.scoring.sources import FileBytes, LazyFile, Pixels, Source, Unreadable, read_image
 
 if TYPE_CHECKING:
     from iqa_cli.images.in_memory import ImageInput
@@ -173,11 +173,11 @@ class Scorer:
         except Stopped:
             raise self._complain() from None
 
-    def score_many(self, images: Iterable[ImageInput], *, channels: Channels = "rgb") -> Iterator[ScoreRecord]:
+    def score_many(self, images: Iterable[ImageInput | Source], *, channels: Channels = "rgb") -> Iterator[ScoreRecord]:
         """A record an image, in the order of the images, each as soon as it and those before it are done.
 
-        images: of any kinds that `score` takes, mixed or not; or an array, uint8 [N, H, W, 3] or of paths. They are drawn by
-            another thread, few at a time and only as they are needed, and copied as they are drawn: a buffer may be used again.
+        images: of any kinds that `score` takes, mixed or not, or sources of `remote.find`; or an array, uint8 [N, H, W, 3] or
+            of paths. Another thread draws them, few at a time, as they are needed, and copies them: a buffer may be used again.
 
         Raises as `score` does, after the records of the images before; what the iterable raises comes through.
 
@@ -194,20 +194,20 @@ class Scorer:
         sources = (read_source(image, None, channels) for image in images)
         return self._iterate(self._open(), locate_sources(sources))
 
-    def explain(self, image: ImageInput, *, name: str | None = None, channels: Channels = "rgb") -> Explanation:
+    def explain(self, image: ImageInput | Source, *, name: str | None = None, channels: Channels = "rgb") -> Explanation:
         """What there is to say about one image: its record, what is wrong with it, and where it loses quality.
 
-        image, name, channels: as of `score`. The explanation has the `record` that `score` gives, with its `reasons`, which
-        `iqa_cli.explain.reasons` has in words; `measured`, all measurements by name; `map`, float32 [h, w], its longer side 64
-        cells, of the points that the photo's parts have above or, less than 0, below its average part; None where there is no
-        score; and `patches`, the squares of native pixels that its detail comes from.
+        image, name, channels: as of `score`; or a source of `remote.find`. The explanation has the `record` that `score` gives,
+        with its `reasons`, which `iqa_cli.explain.reasons` has in words; `measured`, all measurements by name; `map`, float32
+        [h, w], its longer side 64 cells, of the points that the photo's parts have above or, less than 0, below its average
+        part; None where there is no score; and `patches`, the squares of native pixels that its detail comes from.
 
         It takes as long as scoring some forty photos: so many windows are scored for the map. Raises as `score` does.
 
         >>> with Scorer() as scorer:
         ...     explained = scorer.explain("tests/photos/coffee-dark.jpg")
         >>> print(explained.record.status, explained.map.shape, *(reason.code for reason in explained.reasons))
-        ok (42, 64) dark
+        ok (43, 64) dark
         """
         pipeline = self._open()
         try:
@@ -280,17 +280,16 @@ class Scorer:
         return ClosedError("this Scorer is closed: open another one, and keep it open as long as it is used")
 
 
-def read_source(image: ImageInput, name: str | None, channels: Channels) -> Source:
-    """One image as `Scorer.score` takes it; a path as the command line has it, without file://. Raises InputError."""
-    source = read_image(image, name, channels)
+def read_source(image: ImageInput | Source, name: str | None, channels: Channels) -> Source:
+    """One image as a `Scorer` takes it; a path as the command line has it, without file://. Raises InputError."""
+    source = image if isinstance(image, FileBytes | LazyFile | Pixels | Unreadable) else read_image(image, name, channels)
     return plainly(str(source)) if isinstance(source, str) else source
 
 
 def score_images(paths: AnyPath | Iterable[AnyPath], options: ScoreOptions | None = None) -> Iterator[ScoreRecord]:
     """Score files, one path or many, and whatever images are in folders: a record an image, in order, as they get done.
 
-    A tar or zip that is named is a folder of what is in it. Raises WeightsError or UsageError where the run cannot start. What
-    folders hold besides images is left out.
+    A named tar or zip is a folder of what is in it; what is no image is left out. Raises WeightsError or UsageError.
 
     >>> records = list(score_images("tests/photos", ScoreOptions(include=("coffee*",))))
     >>> max(records, key=lambda record: record.score).path

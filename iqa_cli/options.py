@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +18,7 @@ MAX_PREVIEW = 1024  # px
 GROUP_PREVIEW = 200  # px of the previews by which views are compared; as in a report, so that one serves both
 REPORT_PREVIEW = 200  # px: 9 kB a photo, so that a report on 10,000 of them has less than 150 MB
 MAX_CROPS = 9  # as many places as `crops.POSITIONS` has
+MAX_WORKERS = 4096  # more than any machine has cores; each is a process
 
 MAX_PIXELS = 300_000_000
 """Above every camera's single shot (medium format 151, telephones 200 million); decoding so many takes 3 to 4 GB."""
@@ -39,6 +42,31 @@ class RawChoice(StrEnum):
 
 FILE_KINDS = {BackendChoice.ONNX: "onnx", BackendChoice.TORCH: "safetensors"}
 """What runs the network -> which of a card's files it reads, and how the names of such files end. In order of preference."""
+
+
+WHOLE_NUMBERS = {
+    "batch_size": (1, sys.maxsize),
+    "workers": (1, MAX_WORKERS),
+    "crops": (1, MAX_CROPS),
+    "max_pixels": (1, sys.maxsize),
+    "max_depth": (1, sys.maxsize),
+    "preview": (0, MAX_PREVIEW),
+}
+"""Option of `ScoreOptions` -> the least and the greatest number that it takes."""
+
+
+def read_whole(name: str, value: object, least: int = 1, most: int = sys.maxsize) -> int:
+    """A whole number between two others as an int, also where it is written as 6e7. Raises UsageError for anything else."""
+    whole: int | None = None
+    with suppress(TypeError, ValueError, OverflowError):  # of what is no number, of nan and of inf
+        whole = int(value)  # type: ignore[call-overload]
+    if whole is None or whole != value:
+        raise UsageError(f"{name} is a whole number, not {value!r}")
+    if whole < least:
+        raise UsageError(f"{name} is at least {least}, not {whole}")
+    if whole > most:  # by how many digits nobody need see
+        raise UsageError(f"{name} is at most {most}")
+    return whole
 
 
 @dataclass(frozen=True)
@@ -81,16 +109,12 @@ class ScoreOptions:
     detail: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("workers", 1), ("crops", 1), ("max_pixels", 1), ("max_depth", 1)):
+        for name, (least, most) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name} is at least {least}, not {value}")
+            if value is not None or getattr(type(self), name) is not None:
+                object.__setattr__(self, name, read_whole(name, value, least, most))
         if not 0 < self.timeout <= MAX_TIMEOUT:
-            raise UsageError(f"timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {self.timeout:g}")
-        if not 0 <= self.preview <= MAX_PREVIEW:
-            raise UsageError(f"preview is 0 to {MAX_PREVIEW}, not {self.preview}")
-        if self.crops is not None and self.crops > MAX_CROPS:
-            raise UsageError(f"crops is 1 to {MAX_CROPS}, not {self.crops}")
+            raise UsageError(f"timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {self.timeout}")
 
 
 OWN = "csv"  # the name of a set under which anyone's own ratings go

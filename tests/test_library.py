@@ -358,6 +358,46 @@ def test_options_that_make_no_sense_are_refused(model: Path) -> None:
         Scorer("nonsense")
 
 
+@pytest.mark.parametrize("name", ["max_pixels", "workers", "batch_size"])
+def test_whole_numbers_may_be_written_as_any_number(model: Path, name: str) -> None:
+    value = {"max_pixels": 6e7, "workers": 2.0, "batch_size": np.int64(2)}[name]
+    with Scorer(model, **{name: value}) as scorer:  # type: ignore[arg-type]
+        assert [record.status for record in scorer.score_many([PHOTO, RGB])] == [Status.OK] * 2
+        assert type(getattr(scorer.options, name)) is int
+
+
+def test_a_limit_of_pixels_may_be_larger_than_any_memory(iqa: Run, model: Path) -> None:
+    with Scorer(model, max_pixels=10**18) as scorer:
+        assert scorer.score(PHOTO).status is Status.OK
+    assert iqa("score", PHOTO, "--model", model, "--max-pixels", str(10**18)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_pixels": 1.5}, "max_pixels is a whole number, not 1.5"),
+        ({"max_pixels": "5"}, "max_pixels is a whole number, not '5'"),
+        ({"workers": float("inf")}, "workers is a whole number, not inf"),
+        ({"workers": 10**9}, "workers is at most 4096"),
+        ({"batch_size": None}, "batch_size is a whole number, not None"),
+        ({"batch_size": 10**20}, "batch_size is at most"),
+        ({"max_pixels": 10**5000}, "max_pixels is at most"),
+        ({"crops": 10}, "crops is at most 9"),
+        ({"preview": -1}, "preview is at least 0, not -1"),
+        ({"timeout": 10**400}, "timeout is more than 0 and at most 86400 seconds"),
+    ],
+)
+def test_numbers_that_nothing_can_keep_to_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        ScoreOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_number_beyond_all_bounds_is_a_line_on_the_command_line(iqa: Run, model: Path) -> None:
+    done = iqa("score", PHOTO, "--model", model, "--batch-size", "9" * 20)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"iqa: error: batch_size is at most 9223372036854775807\n"
+
+
 # ---- closing ----
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -13,10 +15,11 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.gate import CalibrationFlags, DecodingFlags, PhotoFlags, VerdictFlags
+from iqa_cli.cli.flags.inputs import list_inputs, stopping
 from iqa_cli.cli.flags.shared import STREAM, BatchFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_target
-from iqa_cli.files.outputs import Output, check_outputs, holds_json, list_model_parts
+from iqa_cli.files.outputs import Output, check_outputs, holds_json, identify, list_model_parts
 from iqa_cli.options import DEFAULT_MODEL, ScoreOptions
 from iqa_cli.scoring.writers import encode_json
 
@@ -79,7 +82,7 @@ def run_gate(photos: PhotoFlags, decoding: DecodingFlags, verdicts: VerdictFlags
 
     policy = limit_decoding(read_policy(photos.policy or Path()), decoding)
     model = photos.model or policy.model or DEFAULT_MODEL
-    inputs: list[str | Path | int] = [*(photos.paths or []), photos.policy or Path(), *list_model_parts(model)]
+    inputs = [*list_inputs(photos.paths or [], None, model), photos.policy or Path()]
     if photos.stdin:
         inputs.append(0)
     if verdicts.jsonl not in (None, STREAM):
@@ -146,24 +149,10 @@ def judge(opened: Gate, photos: PhotoFlags, tally: Tally) -> Iterator[Verdict]:
             data = stream.read()
         yield opened.judge(data, name=photos.name or "<stdin>")
         return
-    verdicts = opened.judge_many(list_photos(photos.paths or [], tally))
-    first = next(verdicts, None)
-    if first is None:
-        raise DataError(explain_none(f"no photos found in {', '.join(photos.paths or [])}", tally))
-    yield first
-    yield from verdicts
+    from iqa_cli.remote.find import list_photos, read_ahead
 
-
-def explain_none(text: str, tally: Tally) -> str:
-    """The text, and what there is instead of photos."""
-    return "; ".join(filter(None, [text, tally.describe_left_out()]))
-
-
-def list_photos(paths: list[str], tally: Tally) -> Iterator[str]:
-    """The photos that are named, and those in folders; the tally counts what else is there."""
-    from iqa_cli.images.find import expand_pattern, find_images
-
-    return find_images((path for named in paths for path in expand_pattern(named)), tally.left_out)
+    with stopping() as stop:
+        yield from opened.judge_many(read_ahead(list_photos(photos.paths or [], tally, stop)))
 
 
 @contextmanager
@@ -200,6 +189,7 @@ def run_calibration(
     if flags.output not in (None, STREAM):
         output = Output(flags.output, "--output", "a policy that iqa has proposed", is_proposal)
         check_outputs([output], [good, bad, *list_model_parts(model)], force=verdicts.force)
+    check_apart(good, bad)
     limits = limit_decoding(Policy(), decoding).decoding
     with interrupts.raised(), open_scorer(model, runtime, limits, {"preview": SIDE, "reasons": True}) as scorer:
         both = [list(measure_photos(scorer, folder)) for folder in (good, bad)]
@@ -214,17 +204,30 @@ def run_calibration(
     return 0
 
 
+def check_apart(good: Path, bad: Path) -> None:
+    """Raises UsageError where a photo would count as good and as bad: one folder holds the other, or a link leads to both."""
+    from iqa_cli.images.find import find_images
+
+    remedy = "it would count as good and as bad: name two folders that have no photo in common"
+    one, other = (Path(os.path.realpath(folder)) for folder in (good, bad))
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise UsageError(f"--calibrate {good} {bad}: a photo may lie in both, and {remedy}")
+    known = {identify(photo): photo for photo in find_images([str(good)], Counter())}
+    for photo in find_images([str(bad)], Counter()):
+        place = identify(photo)
+        if place is not None and place in known:
+            raise UsageError(f"{photo}: this is the same photo as {known[place]}, and {remedy}")
+
+
 def measure_photos(scorer: Scorer, folder: Path) -> Iterator[Judged]:
     """The photos in a folder, scored. Raises DataError where there are none, and where some cannot be looked at."""
     from iqa_cli.explain.light import measure_preview
     from iqa_cli.gate.calibration import Judged
+    from iqa_cli.remote.find import list_photos, read_ahead
     from iqa_cli.scoring.tally import Tally, describe_counts
 
-    found, tally = 0, Tally()
-    for record in scorer.score_many(list_photos([str(folder)], tally)):
-        found += 1
+    tally = Tally()
+    for record in scorer.score_many(read_ahead(list_photos([str(folder)], tally))):
         yield Judged(record, measure_preview(record.preview) if record.preview else None)
     if tally.unseen:
         raise DataError(f"{folder}: {describe_counts(tally.unseen)}: a policy would be made without the photos there")
-    if not found:
-        raise DataError(explain_none(f"{folder}: no photos found there", tally))

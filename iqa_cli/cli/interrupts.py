@@ -1,4 +1,4 @@
-"""Interrupts: what Ctrl-C and SIGTERM do. At once while nothing is to be kept yet; as an exception while a command works.
+"""Interrupts: what Ctrl-C, SIGTERM and SIGHUP do. At once while nothing is to be kept; as an exception while a command works.
 
 An exception that is raised inside an import or a finalizer may be reported, turned into another one, or swallowed. So while
 libraries are loaded the process just ends; later whatever comes of the exception ends in the exit code of the signal.
@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from threading import Thread
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""SIGHUP says that the terminal was closed, or the connection to it lost. Windows has none, where `entry` says what to do."""
 SOON = 0.01  # seconds
 FATAL = 128  # + the number of the signal: the exit code, as shells count
 

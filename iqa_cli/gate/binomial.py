@@ -7,6 +7,7 @@ from math import comb, exp, lgamma, log, log1p
 
 CONFIDENCE = 0.95
 STEPS = 60  # halvings of an interval: more than a float tells apart
+NOTHING = 1e-17  # of a sum, which a term of that size does not change
 
 
 def log_choose(n: int, k: int) -> float:
@@ -18,8 +19,23 @@ def sum_tail(hits: int, trials: int, rate: float) -> float:
     """The probability of at least so many hits."""
     if rate <= 0 or rate >= 1:
         return float(hits <= 0 or rate >= 1)
-    terms = (log_choose(trials, k) + k * log(rate) + (trials - k) * log1p(-rate) for k in range(hits, trials + 1))
-    return min(1.0, sum(map(exp, terms)))
+    if hits <= rate * trials:  # then the misses are more than are expected
+        return 1 - sum_rare(trials - hits + 1, trials, 1 - rate)
+    return sum_rare(hits, trials, rate)
+
+
+def sum_rare(hits: int, trials: int, rate: float) -> float:
+    """The same where that is more than are expected: the terms fall, so that few of many trials count."""
+    if hits > trials:
+        return 0.0
+    term = exp(log_choose(trials, hits) + hits * log(rate) + (trials - hits) * log1p(-rate))
+    total, odds = term, rate / (1 - rate)
+    for k in range(hits, trials):
+        term *= (trials - k) / (k + 1) * odds
+        if term < total * NOTHING:
+            break
+        total += term
+    return min(1.0, total)
 
 
 def find_interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -92,8 +92,9 @@ class Calibration:
 
     @property
     def kept(self) -> bool:
-        """Whether the photos held out leave the promise possible."""
-        return self.false_rejects.interval[0] <= self.promise.false_reject
+        """Whether the photos held out leave both parts of the promise possible."""
+        pairs = (self.false_rejects, self.promise.false_reject), (self.false_reviews, self.promise.false_review)
+        return all(rate.interval[0] <= share for rate, share in pairs)
 
 
 def calibrate(good: Sequence[Judged], bad: Sequence[Judged], promise: Promise, model: str, sha256: str) -> Calibration:

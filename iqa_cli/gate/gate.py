@@ -15,6 +15,7 @@ from iqa_cli.records import ScoreRecord
 
 if TYPE_CHECKING:
     from iqa_cli.images.in_memory import ImageInput
+    from iqa_cli.scoring.sources import Source
 
 
 class Gate:
@@ -58,7 +59,7 @@ class Gate:
         """What becomes of one photo; image and name as of `Scorer.score`. Raises as that does."""
         return self._decide(self.scorer.score(image, name=name))
 
-    def judge_many(self, images: Iterable[ImageInput]) -> Iterator[Verdict]:
+    def judge_many(self, images: Iterable[ImageInput | Source]) -> Iterator[Verdict]:
         """A verdict a photo, in order, lazily. Raises as `Scorer.score_many` does."""
         return map(self._decide, self.scorer.score_many(images))
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from math import isfinite
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from iqa_cli.errors import DataError, PolicyError
+from iqa_cli.errors import DataError, PolicyError, UsageError
 from iqa_cli.explain.light import MAX_WHITE, MIN_CONTRAST, MIN_HIGHLIGHT, SIDE
 from iqa_cli.explain.reasons import KINDS
-from iqa_cli.options import MAX_TIMEOUT
+from iqa_cli.options import MAX_TIMEOUT, read_whole
 from iqa_cli.records import Status
 
 SCHEMA_VERSION = 1  # of policies and of verdicts
+LARGEST = sys.float_info.max  # of the numbers of a policy, which are compared with floats
 
 
 class Band(StrEnum):
@@ -53,8 +55,12 @@ FLOORS = {
     "effective_mp": Reason.LOW_MEGAPIXELS,
 }
 """A table of a floor, as the column is called that it is about -> the reason where a photo is below."""
-LIGHT = (Reason.TOO_DARK, Reason.TOO_BRIGHT, Reason.LOW_CONTRAST)
-"""The reasons about light, whose limits a policy sets."""
+LIGHT = {
+    Reason.TOO_DARK: "min_highlight",
+    Reason.TOO_BRIGHT: "max_white",
+    Reason.LOW_CONTRAST: "min_contrast",
+}
+"""The reasons about light -> the field of `LightLimits` that says where each begins."""
 CHOSEN = (*map(str, LIGHT), *KINDS)
 """The reasons that `[reasons]` sets the band of."""
 ALL_REASONS = (*(str(status) for status in Status if status is not Status.OK), *map(str, Reason), *KINDS)
@@ -90,10 +96,19 @@ class LightLimits:
 
 @dataclass(frozen=True)
 class DecodingLimits:
-    """Pixels and seconds beyond which a photo is not decoded, and fails; None: as of `ScoreOptions`."""
+    """Pixels and seconds beyond which a photo is not decoded, and fails; None: as of `ScoreOptions`.
+
+    Raises PolicyError for limits that are none, or that nothing can keep to.
+    """
 
     max_pixels: int | None = None
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_pixels is not None:
+            object.__setattr__(self, "max_pixels", read_pixels(self.max_pixels))
+        if self.timeout is not None and not 0 < self.timeout <= MAX_TIMEOUT:
+            raise PolicyError(f"decoding.timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {self.timeout:g}")
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,6 @@ class Policy:
     def __post_init__(self) -> None:
         for name in FLOORS:
             check_floor(name, getattr(self, name))
-        check_decoding(self.decoding)
         limits = self.exposure
         if Reason.TOO_DARK in self.reasons and limits.min_highlight > 100:
             raise PolicyError("exposure.min_highlight is above 100: no photo would ever be light enough")
@@ -153,6 +167,16 @@ class Policy:
                 raise PolicyError(f"score.{name} is {limit:g}, and {scale}: no photo could ever pass")
 
 
+def read_pixels(limit: float) -> int:
+    """The limit of pixels as the whole number that it is, also where it is written as 6e7. Raises PolicyError."""
+    if limit < 1:
+        raise PolicyError(f"decoding.max_pixels is a whole number, 1 or more, not {limit:g}: no photo could ever pass")
+    try:
+        return read_whole("decoding.max_pixels", limit)
+    except UsageError as error:
+        raise PolicyError(str(error)) from error
+
+
 def check_floor(name: str, floor: Floor) -> None:
     """Raises PolicyError for limits that leave nothing, or that are in the wrong order."""
     low, high = floor.fail_under, floor.review_under
@@ -160,15 +184,6 @@ def check_floor(name: str, floor: Floor) -> None:
         raise PolicyError(f"{name}.review_under is {high:g}, below {name}.fail_under, {low:g}: nothing would come to review")
     if name in ("percentile", "native_detail") and max(low or 0, high or 0) > 100:
         raise PolicyError(f"a {name} is at most 100, not {max(low or 0, high or 0):g}: no photo could ever pass")
-
-
-def check_decoding(limits: DecodingLimits) -> None:
-    """Raises PolicyError for limits that are none, or that nothing can keep to."""
-    pixels, timeout = limits.max_pixels, limits.timeout
-    if pixels is not None and (pixels < 1 or pixels != int(pixels)):
-        raise PolicyError(f"decoding.max_pixels is a whole number, 1 or more, not {pixels:g}: no photo could ever pass")
-    if timeout is not None and not 0 < timeout <= MAX_TIMEOUT:
-        raise PolicyError(f"decoding.timeout is more than 0 and at most {MAX_TIMEOUT:g} seconds, not {timeout:g}")
 
 
 # ---- from TOML ----
@@ -185,7 +200,7 @@ OTHERS = ("schema_version", "model", "sha256", "reasons", "messages", "calibrati
 def read_policy(path: Path) -> Policy:
     """The policy of a file. Raises DataError where it cannot be read, PolicyError where it is none."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # as editors on Windows write it
     except OSError as error:
         raise DataError(f"{path}: cannot read the policy: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -194,6 +209,8 @@ def read_policy(path: Path) -> Policy:
         return parse_policy(tomllib.loads(text))
     except (PolicyError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise PolicyError(f"{path}: {error}") from error
+    except ValueError as error:  # Python reads numbers of some thousand digits, and no longer ones
+        raise PolicyError(f"{path}: not a policy: it has a number of too many digits") from error
 
 
 def parse_policy(data: Mapping[str, Any]) -> Policy:
@@ -208,12 +225,14 @@ def parse_policy(data: Mapping[str, Any]) -> Policy:
         raise PolicyError("model is a name or a path")
     for name in ("calibration", *TABLES):
         take_table(data, name)
+    reasons = read_reasons(take_table(data, "reasons"))
+    refuse_idle(take_table(data, "exposure"), reasons)
     return Policy(
         model=data.get("model"),
         sha256=sha256,
         size=SizeLimits(**read_numbers(data, "size")),
         **{name: Floor(**read_numbers(data, name)) for name in FLOORS},
-        reasons=read_reasons(take_table(data, "reasons")),
+        reasons=reasons,
         exposure=LightLimits(**read_numbers(data, "exposure")),
         decoding=DecodingLimits(**read_numbers(data, "decoding")),
         messages=read_messages(take_table(data, "messages")),
@@ -241,9 +260,20 @@ def read_numbers(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     table = take_table(data, name)
     refuse_unknown(name, table, tuple(f.name for f in fields(TABLES[name])))
     for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == inf:
             raise PolicyError(f"{name}.{key} is a number, not {value!r}")
+        if abs(value) > LARGEST:
+            raise PolicyError(f"{name}.{key} is a number of at most {LARGEST:g}")
     return dict(table)
+
+
+def refuse_idle(exposure: Mapping[str, Any], reasons: Mapping[str, Band]) -> None:
+    """Raises PolicyError for a limit of light whose reason is not named: nothing would be looked at, and all would pass."""
+    for reason, limit in LIGHT.items():
+        if limit in exposure and reason not in reasons:
+            raise PolicyError(
+                f'exposure.{limit} does nothing without its reason: add {reason} = "fail" or "review" to [reasons]'
+            )
 
 
 def read_reasons(table: Mapping[str, Any]) -> Mapping[str, Band]:

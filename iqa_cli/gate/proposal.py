@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from iqa_cli.gate.calibration import Calibration, Rate
 from iqa_cli.gate.policy import SCHEMA_VERSION
+from iqa_cli.scoring.writers import SURROGATES
 
 HEADER = "# Proposed by: iqa gate --calibrate"
 
@@ -31,7 +32,8 @@ def describe_rates(found: Calibration) -> Iterator[str]:
     yield f"bad photos that fail: {show_rate(found.caught)}"
     yield f"bad photos that fail or come to review: {show_rate(found.flagged)}"
     if not found.kept:
-        yield "among the photos held out more failed than was promised: give more good photos, of all kinds that will come"
+        beyond = "among the photos held out more failed, or came to review, than was promised"
+        yield f"{beyond}: give more good photos, of all kinds that will come"
 
 
 def write_proposal(found: Calibration) -> str:
@@ -43,7 +45,7 @@ def write_proposal(found: Calibration) -> str:
         *(f"# {line}" for line in describe_rates(found)),
         "",
         f"schema_version = {SCHEMA_VERSION}",
-        f"model = {quote(policy.model or '')}",
+        describe_model(policy.model or ""),
         f"sha256 = {quote(policy.sha256 or '')}",
         "",
         "[size]",
@@ -72,9 +74,16 @@ def write_proposal(found: Calibration) -> str:
     return "\n".join(lines) + "\n"
 
 
+def describe_model(name: str) -> str:
+    """The line that names the model; a comment instead, where its path is no UTF-8, which TOML cannot hold."""
+    if SURROGATES.search(name):
+        return "# The path of the model is no UTF-8, so it cannot stand here: give it with --model."
+    return f"model = {quote(name)}"
+
+
 def quote(text: str) -> str:
     """A text as TOML has it."""
-    return json.dumps(text, ensure_ascii=True)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def is_proposal(head: bytes) -> bool:

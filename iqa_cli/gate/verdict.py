@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from iqa_cli.explain.light import Exposure
 from iqa_cli.explain.reasons import KINDS, Rule
-from iqa_cli.gate.policy import BANDS, FLOORS, SCHEMA_VERSION, Band, Floor, Policy, Reason
+from iqa_cli.gate.policy import BANDS, FLOORS, LIGHT, SCHEMA_VERSION, Band, Floor, Policy, Reason
 from iqa_cli.records import COLUMNS, DETAIL_COLUMNS, ScoreRecord, Status
 from iqa_cli.scoring.writers import PLACES, round_record
 
@@ -220,19 +220,13 @@ def describe_thresholds(policy: Policy) -> Mapping[str, Any]:
         name: {key: limit for key, limit in asdict(floor).items() if limit is not None}
         for name, floor in ((name, getattr(policy, name)) for name in FLOORS)
     }
-    limits = policy.exposure
-    light = {
-        Reason.TOO_DARK: ("min_highlight", limits.min_highlight),
-        Reason.TOO_BRIGHT: ("max_white", limits.max_white),
-        Reason.LOW_CONTRAST: ("min_contrast", limits.min_contrast),
-    }
     used = [reason for reason, band in policy.reasons.items() if band is not Band.PASS]
     rules = [rule for reason in used if reason in KINDS for rule in KINDS[reason].rules]
     tables = {
         "size": sizes,
         **floors,
         "reasons": {str(reason): str(policy.reasons[reason]) for reason in used},
-        "exposure": dict(limit for reason, limit in light.items() if reason in used),
+        "exposure": {limit: getattr(policy.exposure, limit) for reason, limit in LIGHT.items() if reason in used},
         "measurements": {rule.measurement: rule.threshold for rule in rules},
         "decoding": {name: limit for name, limit in asdict(policy.decoding).items() if limit is not None},
     }

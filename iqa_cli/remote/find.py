@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import chain
 from threading import Event
 
+from iqa_cli.errors import DataError
 from iqa_cli.images.find import EVERYTHING, NameFilter, find_images, read_head
 from iqa_cli.images.formats import DECODED, identify_kind
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.remote.entries import Entry
 from iqa_cli.remote.members import FILE, FOLDER, Member, classify_member, is_image
-from iqa_cli.remote.names import ARCHIVE, is_elsewhere, is_url, join_member, path_of, plainly, split_member
+from iqa_cli.remote.names import ARCHIVE, expand_name, is_elsewhere, is_url, join_member, path_of, plainly, split_member
 from iqa_cli.remote.stores import Stores, make_lazy
 from iqa_cli.scoring.cache import read_state
 from iqa_cli.scoring.ordered_map import map_ordered
-from iqa_cli.scoring.sources import LazyFile, Source, Unreadable
+from iqa_cli.scoring.sources import LazyFile, Source, Unreadable, name_source
+from iqa_cli.scoring.tally import Tally
 
 READERS = 16  # objects that are read at a time, ahead of what decodes them
 
@@ -34,8 +37,28 @@ def find_sources(
     after the images before that. stop: ends what waits for a network. Raises ExtraMissing for URLs where what reads them is not
     installed, DataError where a bucket or a host cannot be reached.
     """
+    return read_ahead(list_sources(paths, left_out, names, stop))
+
+
+def list_sources(
+    paths: Iterable[str], left_out: Counter[str], names: NameFilter = EVERYTHING, stop: Event | None = None
+) -> Iterator[Source]:
+    """The same, objects of stores not yet read."""
     stores = Stores(stop or Event())
-    return read_ahead(open_entries(list_entries(paths, left_out, names, stores), left_out, names, stores))
+    return open_entries(list_entries(paths, left_out, names, stores), left_out, names, stores)
+
+
+def list_photos(named: Sequence[str], tally: Tally, stop: Event | None = None) -> Iterator[Source]:
+    """What the words of a command line name, patterns among them, as `list_sources`; the tally counts what else there is.
+
+    Raises DataError where there is nothing, and as `list_sources` does.
+    """
+    paths = (path for word in named for path in expand_name(word))
+    for source in list_sources(paths, tally.left_out, stop=stop):
+        tally.found += 1
+        yield source
+    if not tally.found:
+        raise DataError("; ".join(filter(None, [f"{', '.join(named)}: no photos found there", tally.describe_left_out()])))
 
 
 def list_entries(paths: Iterable[str], left_out: Counter[str], names: NameFilter, stores: Stores) -> Iterator[Entry]:
@@ -96,9 +119,23 @@ def locate(path: str, stores: Stores) -> Source:
     path = plainly(path)
     if split_member(path) is not None:
         named = list_entries([path], Counter(), EVERYTHING, stores)
-        return next(open_entries(named, Counter(), EVERYTHING, stores))
+        return choose_one(path, open_entries(named, Counter(), EVERYTHING, stores))
     opened = stores.open(path)
     return Unreadable(path, refuse_kind()) if opened is None else make_lazy(path, *opened)
+
+
+def choose_one(name: str, found: Iterator[Source]) -> Source:
+    """The source of that very name, else the only one that it matches, as a pattern; where there are several, none of them."""
+    first = next(found)
+    if name_source(first) == name or not re.search(r"[*?[]", name):
+        return first
+    several = False
+    for other in found:
+        if name_source(other) == name:
+            return other
+        several |= not isinstance(other, Unreadable)
+    why = "nothing in the archive is called so, and this pattern matches several files: name one of them"
+    return Unreadable(name, Undecodable(Status.MISSING, why)) if several else first
 
 
 def holds_members(path: str) -> bool:

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from iqa_cli.errors import DataError
 from iqa_cli.server.limits import Limits
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KEEP_ALIVE = 5  # seconds that a connection may stay open without a request
 CONNECTIONS = 1000  # open at a time; further ones get 503
 BACKLOG = 128
@@ -70,7 +70,8 @@ class GracefulServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """In this block signals stop the server; uvicorn's own way raises them again afterwards."""
-        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        outlived = signal.SIGHUP if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else None  # as under nohup
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS if number != outlived}
         try:
             yield
         finally:
@@ -97,7 +98,7 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def run_app(app: Starlette, listener: socket.socket, limits: Limits) -> None:
-    """Answer requests until SIGINT or SIGTERM; then no new ones, and those under way for as long as one may take."""
+    """Answer requests until one of SIGNALS; then no new ones, and those under way for as long as one may take."""
     for library in ("uvicorn", "python_multipart"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # what requests do wrong, they are told
     config = uvicorn.Config(

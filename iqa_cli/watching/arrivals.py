@@ -20,6 +20,7 @@ from iqa_cli.errors import DataError, ExtraMissing
 from iqa_cli.images.find import NameFilter, walk_folder
 from iqa_cli.records import PASSING, ScoreRecord, Status
 from iqa_cli.scoring.cache import FileState, read_state
+from iqa_cli.scoring.tally import Tally
 
 TICK = 0.2  # seconds between looks at files that are not complete yet
 SHARE = 0.1  # of the time may be spent on walking the folder
@@ -46,7 +47,7 @@ class Arrivals:
     """An iterator of paths.
 
     folder: as the user named it. is_known: whether a file need not be scored in that state. warn: called where the system does
-    not tell what changes.
+    not tell what changes, and where something in the folder cannot be read, each time that more or less of it cannot.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Arrivals:
         self.returned: SimpleQueue[Arrival] = SimpleQueue()
         self.failures: SimpleQueue[ScoreRecord] = SimpleQueue()
         self.failed: set[str] = set()  # of what is done, for a reason that may pass
+        self.gone: deque[str] = deque()  # of what was done: whoever knows it may forget it
+        self.unseen: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[str]:
         """The paths. Raises DataError where the folder is gone or cannot be watched."""
@@ -125,10 +128,26 @@ class Arrivals:
 
     def _walk(self) -> None:
         """Look at every image of the folder."""
-        for path in walk_folder(self.folder, Counter(), self.names):
+        seen, tally = set(), Tally()
+        for path in walk_folder(self.folder, tally.left_out, self.names):
+            seen.add(path)
             state = read_state(path)
             if state is not None:
                 self._notice(path, state)
+        self._forget(seen)
+        if tally.unseen != self.unseen:
+            self.unseen = tally.unseen
+            for warning in tally.list_warnings():
+                self.warn(f"{self.folder}: {warning}")
+
+    def _forget(self, seen: set[str]) -> None:
+        """Hold nothing any more of files that are gone. seen: the images that are there."""
+        for path in [path for path in self.done if path not in seen and is_gone(path)]:
+            del self.done[path]
+            self.gone.append(path)
+        self.failed &= self.done.keys()
+        for path in [path for path in self.patient if path not in self.done and path not in self.waiting]:
+            del self.patient[path]
 
     def _notice(self, path: str, state: FileState) -> None:
         """A file as it is now."""
@@ -208,6 +227,17 @@ def import_watch() -> Callable[..., Iterator[object]]:
     except ImportError as error:
         raise ExtraMissing("watch", "watching a folder") from error
     return watch
+
+
+def is_gone(path: str) -> bool:
+    """Whether there is no such file; not where the system does not say so, as of a folder that may not be read."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def is_same(one: FileState | None, other: FileState) -> bool:

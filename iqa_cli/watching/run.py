@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 
+from iqa_cli.images.crops import CROP_VERSION
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.scoring.pipeline import Pipeline
 from iqa_cli.scoring.tally import Tally
 from iqa_cli.watching.arrivals import Arrivals
 from iqa_cli.watching.log import ScoreLog
+
+
+def sign_settings(pipeline: Pipeline) -> str:
+    """A word for all that scores depend on besides photos and libraries: with another one, photos are scored again."""
+    card, decoding = pipeline.card, pipeline.pool.options
+    settings = {
+        "weights": {kind: file.sha256 for kind, file in card.files.items()},
+        "output": None if card.output is None else asdict(card.output),
+        "crops": {**asdict(decoding.crops), "cut": CROP_VERSION},
+        "raw": decoding.raw,
+    }
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def watch_folder(
@@ -22,6 +38,8 @@ def watch_folder(
     """
     with closing(pipeline), closing(pipeline.score(arrivals)) as records, closing(arrivals):  # which end in the other order
         for record in records:
+            while arrivals.gone:
+                log.forget(arrivals.gone.popleft())
             arrival = arrivals.handed_out.popleft()
             if record.status is Status.MISSING:
                 arrivals.note(record)

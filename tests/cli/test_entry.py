@@ -110,13 +110,14 @@ def test_an_interrupt_while_our_first_modules_are_found_ends_without_a_word(name
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
-def test_an_ignored_signal_stays_ignored() -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_an_ignored_signal_stays_ignored(name: str) -> None:
     """As under nohup, and behind & in a script."""
     code = (
-        "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"import os, signal; signal.signal(signal.{name}, signal.SIG_IGN)\n"
         "from iqa_cli.cli import interrupts; interrupts.end_at_once()\n"
-        "with interrupts.raised(): os.kill(os.getpid(), signal.SIGINT)\n"
-        "os.kill(os.getpid(), signal.SIGINT); print('alive')"
+        f"with interrupts.raised(): os.kill(os.getpid(), signal.{name})\n"
+        f"os.kill(os.getpid(), signal.{name}); print('alive')"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment())
     assert done.stdout == b"alive\n"
@@ -148,6 +149,14 @@ def test_handlers_are_as_before_behind_the_block() -> None:
     assert interrupts.received.pop() == signal.SIGTERM
     assert caught.value.code == 143
     assert [signal.getsignal(number) for number in interrupts.SIGNALS] == before
+
+
+@pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the suite runs under nohup")
+def test_a_terminal_that_goes_away_ends_a_command_as_any_signal_does() -> None:
+    with pytest.raises(SystemExit) as caught, interrupts.raised():
+        signal.raise_signal(signal.SIGHUP)
+    assert interrupts.received.pop() == signal.SIGHUP
+    assert caught.value.code == 129
 
 
 # ---- streams ----

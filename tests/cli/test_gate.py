@@ -14,6 +14,7 @@ import pytest
 from conftest import Run, wait_until
 from in_process import environment, run_at_terminal
 from PIL import Image
+from shards import write_tar
 
 from iqa_cli.gate.policy import read_policy
 from iqa_cli.models.find import released_folder
@@ -205,12 +206,57 @@ def test_a_policy_is_made_from_photos_and_keeps_its_promise(iqa: Run, model: Pat
 
 def test_calibration_says_what_is_missing(iqa: Run, tmp_path: Path, model: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = iqa("gate", "--calibrate", FOLDER, FOLDER, "-m", model)
+    (tmp_path / "bad").mkdir()
+    shutil.copy(BLURRED, tmp_path / "bad")
+    done = iqa("gate", "--calibrate", FOLDER, tmp_path / "bad", "-m", model)
     assert done.returncode == 4
     assert b"20 good photos are too few" in done.stderr
     done = iqa("gate", "--calibrate", tmp_path / "empty", FOLDER, "-m", model)
     assert done.returncode == 4
     assert b"no photos found there" in done.stderr
+
+
+def test_no_photo_is_good_and_bad(iqa: Run, tmp_path: Path, model: Path) -> None:
+    for folder in ("good/deep", "bad"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(GOOD, tmp_path / "good" / "deep" / "a.jpg")
+    (tmp_path / "bad" / "b.jpg").symlink_to(tmp_path / "good" / "deep" / "a.jpg")
+    (tmp_path / "link").symlink_to("good")
+    for good, bad, words in (
+        ("good", "good", "a photo may lie in both"),
+        ("good", "good/deep", "a photo may lie in both"),
+        ("link/deep", "good", "a photo may lie in both"),
+        ("good", "bad", "bad/b.jpg: this is the same photo as good/deep/a.jpg"),
+    ):
+        done = iqa("gate", "--calibrate", good, bad, "-m", model, cwd=tmp_path)
+        assert done.returncode == 2
+        assert words in done.stderr.decode()
+
+
+def test_a_policy_whose_pixels_are_no_int_lets_photos_pass(iqa: Run, model: Path, policy: Path) -> None:
+    policy.write_text("schema_version = 1\n[decoding]\nmax_pixels = 6e7\n")
+    done = iqa("gate", GOOD, "-m", model, "--policy", policy)
+    assert (done.returncode, read_lines(done.stdout)[0]["status"]) == (0, "ok")
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_photos_in_archives_are_judged_one_and_all(iqa: Run, model: Path, policy: Path, tmp_path: Path, name: str) -> None:
+    files = [(f"{i}.jpg", GOOD.read_bytes()) for i in range(3)]
+    archive = write_tar(tmp_path / name, [*files, ("notes.txt", b"none"), ("x.png", b"none")], f"w:{name[6:]}")
+    policy.write_text("schema_version = 1\n")
+    command = ["gate", "-m", model, "--policy", policy]
+    done = iqa(*command, f"{archive}::*.jpg")
+    assert [each["path"] for each in read_lines(done.stdout)] == [f"{archive}::{i}.jpg" for i in range(3)]
+    assert done.returncode == 0
+    whole = iqa(*command, archive)
+    assert whole.returncode == 5
+    assert [each["status"] for each in read_lines(whole.stdout)] == ["ok"] * 3 + ["unsupported"]
+    assert b"left out: 1 *.txt" in whole.stderr
+    assert [each["status"] for each in read_lines(iqa(*command, f"{archive}::gone*").stdout)] == ["missing"]
+    before = archive.read_bytes()
+    lost = iqa(*command, f"{archive}::*.jpg", "--jsonl", archive)
+    assert (lost.returncode, archive.read_bytes()) == (2, before)
+    assert b"this is also an input" in lost.stderr
 
 
 @pytest.mark.process

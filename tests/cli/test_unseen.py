@@ -68,6 +68,19 @@ def test_a_gate_does_not_let_pass_what_it_has_not_seen(iqa: Run, model: Path, fo
     assert (silent.returncode, silent.stdout, silent.stderr) == (5, told.stdout, WARNING)
 
 
+def test_an_explanation_says_what_it_has_not_seen(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    shutil.copy(photos / "01.jpg", tmp_path / "set")
+    done = iqa("explain", make_unreadable(tmp_path / "set"), "-m", model)
+    assert (done.returncode, done.stderr) == (1, WARNING)
+    assert b"01.jpg" in done.stdout
+    (tmp_path / "set" / "01.jpg").unlink()
+    (tmp_path / "set" / "notes.txt").touch()
+    nothing = iqa("explain", tmp_path / "set", "-m", model)
+    assert nothing.returncode == 4
+    assert nothing.stderr.endswith(b"no photos found there; left out: 1 *.txt, 1 folder that cannot be read\n")
+
+
 def test_a_gate_says_what_is_left_out_and_passes_the_rest(
     iqa: Run, model: Path, photos: Path, policy: Path, tmp_path: Path
 ) -> None:

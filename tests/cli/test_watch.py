@@ -15,6 +15,7 @@ import pytest
 from conftest import Run, wait_until, write_photo
 from in_process import environment
 from test_processes import started
+from unseen import make_unreadable
 
 pytest.importorskip("watchfiles", reason="needs the [watch] extra")
 pytestmark = pytest.mark.process
@@ -119,6 +120,44 @@ def test_a_later_run_goes_on(model: Path, folder: Path, tmp_path: Path) -> None:
         wait_until(lambda: log.read_bytes().count(b"\n") == 2, 60)
         time.sleep(2 * SETTLE)
     assert read_log(log) == [("first.jpg", "ok"), ("second.jpg", "ok")]
+
+
+def test_photos_are_scored_again_with_other_options(model: Path, folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    for options in ([], ["--crops", "3"]):
+        before = len(read_log(log))
+        with watching(folder, log, model, *options):
+            wait_until(lambda: len(read_log(log)) > before, 60)  # noqa: B023  # which is called here alone
+    with watching(folder, log, model, "--crops", "3"):
+        time.sleep(4 * SETTLE)
+    assert read_log(log) == [("first.jpg", "ok")] * 2
+    assert len({json.loads(line)["settings"] for line in log.read_bytes().splitlines()}) == 2
+
+
+def test_only_photos_that_are_there_are_said_to_be_known(model: Path, folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    write_photo(folder / "second.jpg", 2)
+    with watching(folder, log, model):
+        wait_until(lambda: len(read_log(log)) == 2, 60)
+    (folder / "second.jpg").unlink()
+    with started("watch", folder, "--jsonl", log, "--model", model) as process:
+        assert process.stderr is not None
+        assert b", of which 1 photos are known; " in process.stderr.readline()
+
+
+@pytest.mark.parametrize("options", [(), ("--quiet",)])
+def test_what_cannot_be_read_is_told_also_by_a_silent_run(
+    model: Path, folder: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    make_unreadable(folder)
+    log = tmp_path / "log.jsonl"
+    with started("watch", folder, "--jsonl", log, "--model", model, "--settle", str(SETTLE), *options) as process:
+        wait_until(lambda: len(read_log(log)) == 1, 60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert told.count(b"1 folder that cannot be read: there may be images that have no score\n") == 1
 
 
 def test_a_run_that_was_killed_is_gone_on_with(model: Path, folder: Path, tmp_path: Path) -> None:

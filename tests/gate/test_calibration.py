@@ -1,5 +1,6 @@
 """What a calibration promises: no more good photos fail than it says, and the true rate lies in the interval that it states."""
 
+from dataclasses import replace
 from math import comb
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.explain.light import Exposure
 from iqa_cli.gate.binomial import find_interval, sum_tail
-from iqa_cli.gate.calibration import Calibration, Judged, Promise, calibrate, split_halves
+from iqa_cli.gate.calibration import Calibration, Judged, Promise, Rate, calibrate, split_halves
 from iqa_cli.gate.policy import Band, Floor, Policy, read_policy
-from iqa_cli.gate.proposal import is_proposal, write_proposal
+from iqa_cli.gate.proposal import describe_rates, is_proposal, write_proposal
 from iqa_cli.records import Reason, ScoreRecord, Status
 
 LIGHT, DARK = Exposure(80.0, 0.0, 60.0), Exposure(20.0, 0.0, 30.0)
@@ -47,6 +48,15 @@ def propose(good: list[Judged], bad: list[Judged], **shares: float) -> Calibrati
 )
 def test_intervals_are_those_of_the_tables(hits: int, trials: int, low: float, high: float) -> None:
     assert find_interval(hits, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(700, 1_000_000), (500_000, 1_000_000), (999_000, 1_000_000)])
+def test_intervals_of_many_photos_take_no_minutes(hits: int, trials: int) -> None:
+    """Within a hundredth of what the normal distribution says, as each of so many has its part."""
+    share = hits / trials
+    wide = 1.96 * (share * (1 - share) / trials) ** 0.5
+    low, high = find_interval(hits, trials)
+    assert (share - low, high - share) == pytest.approx((wide, wide), rel=0.05)
 
 
 def test_nothing_counted_says_nothing() -> None:
@@ -140,6 +150,16 @@ def test_good_photos_that_cannot_be_decoded_are_false_rejects() -> None:
     assert not found.kept
 
 
+def test_each_part_of_the_promise_may_be_broken() -> None:
+    rng = np.random.default_rng(11)
+    found = propose(draw(rng, 200, 70), draw(rng, 9, 20))
+    assert found.kept
+    for rates in ({"false_rejects": Rate(20, 100)}, {"false_reviews": Rate(40, 100)}):
+        broken = replace(found, **rates)
+        assert not broken.kept
+        assert any("more failed, or came to review, than was promised" in line for line in describe_rates(broken))
+
+
 def test_too_few_photos_promise_nothing() -> None:
     rng = np.random.default_rng(13)
     with pytest.raises(DataError, match=r"20 good photos are too few to promise .* 2 % .* at least 97 are needed"):
@@ -179,6 +199,23 @@ def test_a_proposal_is_a_policy_that_says_how_often_it_is_wrong(tmp_path: Path) 
     assert "# good photos that fail: " in text
     assert is_proposal(text.encode())
     assert not is_proposal(b"schema_version = 1")
+
+
+@pytest.mark.parametrize("name", ["models/\U0001f600.onnx", "a\x7fb", 'say "so"\\n', "tab\t\x01", "\xfc", "\u2028\x85"])
+def test_any_name_of_a_model_can_be_read_back(tmp_path: Path, name: str) -> None:
+    found = propose(draw(np.random.default_rng(1), 200, 70), [photo("bad", 10.0)])
+    text = write_proposal(replace(found, policy=replace(found.policy, model=name)))
+    (tmp_path / "policy.toml").write_bytes(text.encode())
+    assert read_policy(tmp_path / "policy.toml").model == name
+
+
+def test_a_model_whose_name_is_no_utf8_is_to_be_given_again(tmp_path: Path) -> None:
+    found = propose(draw(np.random.default_rng(1), 200, 70), [photo("bad", 10.0)])
+    text = write_proposal(replace(found, policy=replace(found.policy, model="caf\udce9.onnx")))
+    (tmp_path / "policy.toml").write_bytes(text.encode())
+    policy = read_policy(tmp_path / "policy.toml")
+    assert (policy.model, policy.sha256) == (None, found.policy.sha256)
+    assert "give it with --model" in text
 
 
 def test_a_policy_without_any_limit_can_be_written(tmp_path: Path) -> None:

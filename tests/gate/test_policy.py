@@ -78,6 +78,15 @@ def test_a_policy_may_ask_for_nothing() -> None:
         (BEGIN + "[reasons]\ntoo-bright='fail'\n[exposure]\nmax_white = -1", "every photo would be too bright"),
         (BEGIN + "[reasons]\nlow-contrast='fail'\n[exposure]\nmin_contrast = 101", "no photo would ever have so much"),
         (BEGIN + "[decoding]\nmax_pixels = 0", r"decoding\.max_pixels is a whole number, 1 or more, not 0: no photo"),
+        (BEGIN + "[decoding]\nmax_pixels = 1.5", r"decoding\.max_pixels is a whole number, not 1\.5"),
+        (BEGIN + f"[decoding]\nmax_pixels = {10**30}", r"decoding\.max_pixels is at most 9223372036854775807"),
+        (BEGIN + f"[score]\nfail_under = {10**400}", r"score\.fail_under is a number of at most 1\.79769e\+308"),
+        (BEGIN + "[exposure]\nmin_highlight = 30", r'exposure\.min_highlight does nothing .* add too-dark = "fail"'),
+        (BEGIN + "[reasons]\ntoo-dark='fail'\n[exposure]\nmax_white = 0.2", r"exposure\.max_white does nothing .* too-bright"),
+        (
+            BEGIN + "[reasons]\nflat='fail'\n[exposure]\nmin_contrast = 9",
+            r"exposure\.min_contrast does nothing .* low-contrast",
+        ),
         (BEGIN + "[decoding]\ntimeout = 0", r"decoding\.timeout is more than 0 and at most 86400 seconds, not 0"),
         (BEGIN + "[decoding]\nmax_megapixels = 3", r"unknown key decoding\.max_megapixels; there are max_pixels, timeout"),
         (BEGIN + "sha256 = 'abc'", "sha256 is 64 digits"),
@@ -101,9 +110,28 @@ def test_files_that_are_none_say_so(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(PolicyError, match="not a policy: no UTF-8"):
         read_policy(tmp_path / "binary")
+    (tmp_path / "digits").write_text(f"{BEGIN}[score]\nfail_under = {'9' * 5000}\n")
+    with pytest.raises(PolicyError, match="digits: not a policy: it has a number of too many digits"):
+        read_policy(tmp_path / "digits")
     (tmp_path / "text").write_text("no toml")
     with pytest.raises(PolicyError, match="text: "):
         read_policy(tmp_path / "text")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_policy(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_bytes(b"\xef\xbb\xbf" + BEGIN.encode())
+    assert read_policy(tmp_path / "policy.toml") == Policy()
+
+
+def test_a_limit_of_pixels_is_the_whole_number_that_it_is() -> None:
+    for limits in (parse(BEGIN + "[decoding]\nmax_pixels = 6e7").decoding, DecodingLimits(6e7)):  # type: ignore[arg-type]
+        assert limits == DecodingLimits(60_000_000)
+        assert type(limits.max_pixels) is int
+
+
+def test_a_reason_may_be_let_pass_and_keep_its_limit() -> None:
+    policy = parse(BEGIN + "[reasons]\ntoo-dark = 'pass'\n[exposure]\nmin_highlight = 30")
+    assert not policy.measures_light
 
 
 def test_a_score_that_no_photo_has_is_refused() -> None:

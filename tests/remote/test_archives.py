@@ -15,7 +15,7 @@ import pytest
 from conftest import Run, read_rows, wait_until
 from shards import read_files, write_tar, write_zip
 
-from iqa_cli import ScoreOptions, score_images
+from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.images.find import EVERYTHING, NameFilter
 from iqa_cli.records import ScoreRecord, Status
 from iqa_cli.remote.find import find_sources
@@ -41,6 +41,21 @@ def find_first(archive: Path) -> LazyFile:
     source = next(iter(find_sources([str(archive)], Counter())))
     assert isinstance(source, LazyFile)
     return source
+
+
+def test_a_pattern_is_no_name_of_one_photo(model: Path, photos: Path, tmp_path: Path) -> None:
+    first, second = (photos / "01.jpg").read_bytes(), (photos / "02.jpg").read_bytes()
+    archive = write_tar(tmp_path / "a.tar", [("a1.jpg", first), ("a[1].jpg", second), ("b.jpg", first)])
+    with Scorer(model) as scorer:
+        several = scorer.score(f"{archive}::*.jpg")
+        assert (several.path, several.status) == (f"{archive}::*.jpg", Status.MISSING)
+        assert "matches several files: name one of them" in several.detail
+        assert scorer.score(f"{archive}::b*").path == f"{archive}::b.jpg", "the only one may be meant"
+        named = scorer.score(f"{archive}::a[1].jpg")
+        assert (named.path, named.score) == (f"{archive}::a[1].jpg", scorer.score(second).score)
+        assert scorer.score(f"{archive}::c*").status is Status.MISSING
+        everything = scorer.score_many(find_sources([f"{archive}::*.jpg"], Counter()))
+        assert [record.path for record in everything] == [f"{archive}::{name}.jpg" for name in ("a1", "a[1]", "b")]
 
 
 PACKINGS = {

@@ -255,7 +255,10 @@ def test_a_request_that_takes_too_long_is_told_so(model: Path) -> None:
         wait_until(lambda: "iqa_queue_images 0\n" in running.ask("GET", "/metrics").body.decode(), 30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+HEARD = pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the suite runs under nohup")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=HEARD)])
 def test_it_stops_after_what_is_under_way(model: Path, number: signal.Signals) -> None:
     with serving("-m", model, "--workers", "1") as running:
         answers = []

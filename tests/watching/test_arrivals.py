@@ -1,11 +1,14 @@
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from unseen import make_unreadable
 
 from iqa_cli.images.find import EVERYTHING
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.watching.arrivals import Arrivals, Pace
+from iqa_cli.watching.arrivals import Arrival, Arrivals, Pace
 
 
 def make_arrivals(folder: Path, *, known: bool = False) -> Arrivals:
@@ -60,6 +63,60 @@ def test_what_fails_for_good_is_not_tried_again_for_its_rights(photo: Path, stat
     arrivals.note(fail(photo, status))
     photo.chmod(0o644)
     assert look(arrivals) == []
+
+
+def test_nothing_is_held_of_files_that_are_gone(tmp_path: Path) -> None:
+    arrivals = make_arrivals(tmp_path)
+    for number in range(100):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(b"a photo")
+        assert look(arrivals) == [path.name]
+        if number % 2:
+            arrivals.note(fail(path, Status.DENIED))
+        else:
+            arrivals.settle = 1000.0
+            assert arrivals.put_back(Arrival(str(path), arrivals.done[str(path)]))
+            assert look(arrivals) == []
+            arrivals.settle = 0.0
+            assert look(arrivals) == [path.name]
+        path.unlink()
+    assert look(arrivals) == []
+    assert not any((arrivals.done, arrivals.waiting, arrivals.patient, arrivals.failed))
+    assert list(arrivals.gone) == [str(tmp_path / f"{number}.jpg") for number in range(100)]
+
+
+def test_what_cannot_be_seen_for_a_while_is_held(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrivals = make_arrivals(photo.parent)
+    assert look(arrivals) == ["a.jpg"]
+
+    def deny(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", deny)
+        patch.setattr(os, "lstat", deny)
+        assert look(arrivals) == []
+    assert look(arrivals) == []
+    assert not arrivals.gone
+
+
+def test_what_cannot_be_read_is_told_once_as_long_as_it_stays_so(photo: Path) -> None:
+    told: list[str] = []
+    arrivals = Arrivals(str(photo.parent), EVERYTHING, lambda path, state: False, told.append, Pace(0.0, 60.0))  # noqa: ARG005
+    look(arrivals)
+    assert told == []
+    make_unreadable(photo.parent / "one")
+    warning = f"{photo.parent}: {{}} folder that cannot be read: there may be images that have no score"
+    for _ in range(2):
+        look(arrivals)
+        assert told == [warning.format(1)]
+    make_unreadable(photo.parent / "two")
+    look(arrivals)
+    assert told == [warning.format(1), warning.format(2)]
+    shutil.rmtree(photo.parent / "one")
+    shutil.rmtree(photo.parent / "two")
+    look(arrivals)
+    assert len(told) == 2
 
 
 def test_what_was_away_is_scored_when_it_is_back_as_it_was(photo: Path) -> None:

@@ -2,16 +2,22 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from conftest import dark_is_nan, write_model
 
 from iqa_cli.errors import UsageError
+from iqa_cli.options import RawChoice, ScoreOptions
 from iqa_cli.records import COLUMNS, PASSING, ScoreRecord, Status
 from iqa_cli.scoring.cache import FileState, read_state
+from iqa_cli.scoring.pipeline import open_pipeline
 from iqa_cli.watching.log import ScoreLog
+from iqa_cli.watching.run import sign_settings
 
 
 def record_of(path: str, model: str = "toy", score: float = 50.0) -> ScoreRecord:
@@ -41,8 +47,8 @@ def _close_all() -> Iterator[None]:
         opened.pop().close()
 
 
-def open_log(path: Path, model: str = "toy") -> ScoreLog:
-    opened.append(ScoreLog(path, model))
+def open_log(path: Path, model: str = "toy", settings: str = "as now") -> ScoreLog:
+    opened.append(ScoreLog(path, model, settings))
     return opened[-1]
 
 
@@ -97,6 +103,89 @@ def test_what_another_model_scored_is_not_known(tmp_path: Path, photo: str) -> N
     log.write(record_of(photo, "one"), state_of(photo))
     log.close()
     assert not open_log(tmp_path / "log.jsonl", "another").knows(photo, state_of(photo))
+
+
+def test_what_was_scored_otherwise_is_not_known(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    for settings in ("before", "now", "before"):  # the last line counts, not any earlier one
+        log = open_log(path, settings=settings)
+        assert not log.knows(photo, state_of(photo))
+        log.write(record_of(photo), state_of(photo))
+        log.close()
+    assert open_log(path, settings="before").knows(photo, state_of(photo))
+
+
+def test_a_line_that_does_not_say_how_is_known(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    values = json.loads(path.read_bytes())
+    del values["settings"]
+    path.write_text(json.dumps(values) + "\n")
+    assert open_log(path).knows(photo, state_of(photo))
+
+
+def test_a_whole_line_without_its_end_stays(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of("b.jpg"), state_of(photo))
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole.removesuffix(b"\n"))
+    again = open_log(path)
+    assert again.knows(photo, state_of(photo))
+    assert path.read_bytes() == whole
+    again.write(record_of("c.jpg"), state_of(photo))
+    again.close()
+    assert [json.loads(line)["path"] for line in path.read_bytes().splitlines()] == ["b.jpg", photo, "c.jpg"]
+
+
+def test_photos_that_are_gone_or_elsewhere_are_not_counted(tmp_path: Path) -> None:
+    names = ["in/a.jpg", "in/deep/b.jpg", "in/gone.jpg", "in/away/c.jpg", "inside/d.jpg"]
+    log = open_log(tmp_path / "log.jsonl")
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a photo")
+        log.write(record_of(str(path)), state_of(str(path)))
+    (tmp_path / "in" / "gone.jpg").unlink()
+    shutil.rmtree(tmp_path / "in" / "away")
+    assert log.count_known(str(tmp_path / "in")) == 2
+    assert log.count_known(f"{tmp_path}/in/../in/") == 2
+    assert log.count_known("/") == 3
+
+
+def test_what_is_gone_is_forgotten_and_its_line_stays(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of(photo), state_of(photo))
+    log.forget(photo)
+    log.forget(photo)
+    assert not log.known
+    log.close()
+    assert open_log(path).knows(photo, state_of(photo))
+
+
+def test_of_a_stream_nothing_is_held(tmp_path: Path, photo: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = open_log(tmp_path / "pipe")
+    log.write(record_of(photo), state_of(photo))
+    assert os.read(reading, 1 << 16).endswith(b"}\n")
+    os.close(reading)
+    assert not log.known
+
+
+def test_the_settings_are_all_that_scores_depend_on(model: Path, tmp_path: Path) -> None:
+    def sign(path: Path = model, **options: object) -> str:
+        with closing(open_pipeline(ScoreOptions(str(path), **options))) as pipeline:  # type: ignore[arg-type]
+            return sign_settings(pipeline)
+
+    retrained = write_model(tmp_path, dark_is_nan())
+    assert sign() == sign(workers=1, batch_size=2, timeout=9.0, cache=True)
+    assert len({sign(), sign(retrained), sign(crops=3), sign(raw=RawChoice.DEVELOP)}) == 4
 
 
 def test_a_line_cut_short_is_cut_off_and_the_others_stay(tmp_path: Path, photo: str) -> None:

@@ -16,7 +16,7 @@ from iqa_cli.options import ScoreOptions
 class ExplainFlags:
     """Which photos are explained, and where that goes."""
 
-    paths: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos, and folders of them.")]
+    paths: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos, and folders and archives of them.")]
     output: Annotated[
         Path | None,
         typer.Option(

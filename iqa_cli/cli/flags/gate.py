@@ -18,7 +18,9 @@ POLICY, CALIBRATION = "Policy", "Calibration"  # panels of the help
 class PhotoFlags:
     """Which photos are judged, and by what."""
 
-    paths: Annotated[list[str] | None, typer.Argument(metavar="PHOTO...", help="Photos, and folders of them.")] = None
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PHOTO...", help="Photos, and folders and archives of them.")] = (
+        None
+    )
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What a photo must be, as TOML.", rich_help_panel=POLICY)
     ] = None

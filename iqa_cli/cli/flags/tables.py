@@ -76,6 +76,8 @@ class TableFlags:
             raise UsageError("--append: a Parquet file has its end, and nothing comes behind it: write another one beside it")
         if output.append:
             raise UsageError("--append is about CSV and JSON Lines: leave it out")
+        if output.no_header and output.csv is None:  # a table of a data set is nothing without its header
+            raise UsageError("--no-header is about CSV: add --csv FILE, or leave it out")
         if self.parquet == STREAM and STREAM in (output.csv, output.jsonl, output.json, output.html):
             raise UsageError("only one of the outputs can be stdout")
         if (self.shard_scores or self.shard_json) and waits:

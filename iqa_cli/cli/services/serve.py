@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from iqa_cli.gate.policy import Policy
     from iqa_cli.library import Scorer
 
-EXIT_CODES = "Exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 usage, policy or a missing extra, 3 model, 4 the address."
+EXIT_CODES = "Exit codes: 0 stopped by Ctrl-C, SIGTERM or SIGHUP, 2 usage, policy or a missing extra, 3 model, 4 the address."
 
 
 @spread

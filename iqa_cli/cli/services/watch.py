@@ -30,7 +30,7 @@ def watch(*, watched: WatchFlags, images: FolderFlags, model: ModelFlags, runtim
 
     A photo is scored when it is complete, and has its line in FILE at once. Of several lines of one photo the last counts.
 
-    A later run goes on: what FILE knows is scored again only where it has changed.
+    A later run goes on: what FILE knows is scored again only where it has changed, or the model, --crops or --raw have.
 
     $ iqa watch incoming --jsonl scores.jsonl
 
@@ -52,16 +52,17 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
         from iqa_cli.scoring.tally import Tally
         from iqa_cli.watching.arrivals import Arrivals, Pace, import_watch
         from iqa_cli.watching.log import ScoreLog
-        from iqa_cli.watching.run import watch_folder
+        from iqa_cli.watching.run import sign_settings, watch_folder
 
         import_watch()  # or say at once that it is missing
         with interrupts.raised():
             tally = Tally()
             pipeline = open_pipeline(options, tally.notes.append, worker)
-            with closing(ScoreLog(watched.jsonl, pipeline.card.name)) as log:
+            with closing(ScoreLog(watched.jsonl, pipeline.card.name, sign_settings(pipeline))) as log:
                 names, folder = filter_names(options), str(watched.folder)
-                with follow_watch(folder, tally, known=len(log.known), quiet=watched.quiet) as warn:
-                    arrivals = Arrivals(folder, names, log.knows, warn, Pace(watched.settle, watched.poll))
+                with follow_watch(folder, tally, known=log.count_known(folder), quiet=watched.quiet) as warn:
+                    tell = warn_anyway if watched.quiet else warn
+                    arrivals = Arrivals(folder, names, log.knows, tell, Pace(watched.settle, watched.poll))
                     view = choose_view(watched)
 
                     def show(record: ScoreRecord) -> None:
@@ -69,6 +70,13 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
                         view(record)
 
                     watch_folder(arrivals, pipeline, log, show, tally)
+
+
+def warn_anyway(text: str) -> None:
+    """A warning is told by a silent run, too: there may be photos that have no score."""
+    from iqa_cli.cli.views.terminal import print_warnings
+
+    print_warnings([text])
 
 
 def choose_view(watched: WatchFlags) -> Callable[[ScoreRecord], None]:
