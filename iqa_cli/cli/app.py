@@ -1,7 +1,7 @@
 """The commands: options, one core call, exit code. Nothing heavy is imported before a command runs.
 
 Exit codes: 0 every image has a score; 1 some image has none; 2 usage; 3 weights; 4 labels, folders and outputs;
-130 Ctrl-C, 143 terminated, 141 the reader of the output has gone (as for any tool in a pipe).
+130 Ctrl-C, 143 terminated, 129 hung up, 141 the reader of the output has gone (as for any tool in a pipe).
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import importlib
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from iqa_cli import __version__
 from iqa_cli.cli import interrupts
-from iqa_cli.errors import NO_THREADS, DataError, IqaError
+from iqa_cli.errors import NO_THREADS, DataError, IqaError, WriteError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
 from iqa_cli.images.formats import RAW, kind_of_suffix
@@ -158,13 +160,63 @@ def start(
     """Options of every command."""
 
 
+# ---- streams ----
+
+
+class TextStream:
+    """Stdout or stderr for text: whoever reads it may go, and its disk may be full.
+
+    needed: where it cannot be written, the command ends, as any tool in a pipe does; else it goes on, and the text is lost.
+    """
+
+    def __init__(self, stream: TextIO, *, needed: bool) -> None:
+        self.stream, self.needed = stream, needed
+        self.failure: PipeClosed | WriteError | None = None  # comes again at every write, as some libraries try with none first
+
+    def write(self, text: str) -> int:
+        """Write as the stream does. Where it is needed, raises PipeClosed and WriteError."""
+        with self._failing():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush as the stream does. Raises as `write`."""
+        with self._failing():
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            yield
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())  # where goes what Python has still to flush
+            if self.needed:
+                gone = isinstance(error, BrokenPipeError)
+                self.failure = PipeClosed() if gone else WriteError(f"cannot write the results: {error.strerror}")
+                raise self.failure from error
+
+
+@contextmanager
+def bearing_failures() -> Iterator[None]:
+    """In this block text that cannot be written to stdout raises PipeClosed or WriteError, and to stderr is lost."""
+    stdout, stderr = TextStream(sys.stdout, needed=True), TextStream(sys.stderr, needed=False)
+    with redirect_stdout(cast(TextIO, stdout)), redirect_stderr(cast(TextIO, stderr)):
+        yield
+
+
 # ---- main ----
 
 
 def main() -> None:
     """Run a command and exit. The one place where an error becomes a line and an exit code."""
     try:
-        run_command()
+        with bearing_failures():
+            run_command()
     except BaseException:
         if interrupts.received:  # what the signal's exception has become on its way is nobody's concern
             sys.exit(interrupts.FATAL + interrupts.received[0])
@@ -177,18 +229,14 @@ def run_command() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()  # here rather than at the very end, where a closed pipe could only be complained about
+            sys.stdout.flush()  # here rather than at the very end, where a failure could only be complained about
     except IqaError as error:
         from iqa_cli.cli.views import terminal
 
         terminal.print_error(str(error))
         sys.exit(error.exit_code)
-    except (PipeClosed, BrokenPipeError):
-        leave_closed_pipe()
-    except SystemExit as leaving:
-        if isinstance(leaving.__context__, BrokenPipeError):  # Typer's own pages, as the help, end so
-            leave_closed_pipe()
-        raise
+    except PipeClosed:
+        sys.exit(PIPE_CLOSED)
     except FileNotFoundError:
         if has_folder():
             raise
@@ -212,9 +260,3 @@ def has_folder() -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def leave_closed_pipe() -> NoReturn:
-    """Exit as a process whose reader has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes goes there
-    sys.exit(PIPE_CLOSED)

@@ -29,12 +29,19 @@ def link_photo(path: str, folder: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def relate_folder(head: str, folder: str) -> str:
-    """The way from a folder to that of a photo.
+    """The way from a folder to that of a photo, between their names as they are written: browsers know `..` by its text alone.
 
-    As the names say it, where it leads downwards only; else between the real folders: `..` is not the way back through a link.
-    It begins with a dot, so that no colon in a name is taken for a scheme.
+    Where from the folder's name without links it would lead elsewhere, it goes by the root, above which no `..` leads: so it is
+    right from both. It begins with a dot, so that no colon in a name is taken for a scheme.
     """
-    way = os.path.relpath(head or ".", folder)
-    if os.pardir in (*Path(way).parts[:1], *Path(head).parts):
-        way = os.path.relpath(os.path.realpath(head or "."), os.path.realpath(folder))
+    photos, page = spell_out(head), spell_out(folder)
+    way, real = os.path.relpath(photos, page), os.path.realpath(page)
+    if os.path.realpath(os.path.normpath(os.path.join(real, way))) != os.path.realpath(photos):  # noqa: PTH118
+        way = os.path.join(*[os.pardir] * max(page.count("/"), real.count("/")), photos.lstrip("/"))  # noqa: PTH118
     return way if way.startswith(".") else os.path.join(".", way)  # noqa: PTH118
+
+
+def spell_out(folder: str) -> str:
+    """The absolute name of a folder as it is written, but for `..`, which is not the way back through a link."""
+    upper, up, lower = f"{Path(folder).absolute()}/".rpartition(f"/{os.pardir}/")
+    return os.path.normpath(os.path.join(os.path.realpath(upper + up), lower) if up else lower)  # noqa: PTH118

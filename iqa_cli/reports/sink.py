@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class ReportSink:
         data = {
             "version": __version__,
             "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-            "id": identify(self.records),
+            "id": identify(self.records, self.previews),
             "remarks": [*remarks, *self.wording.remarks()],
             "chunk": CHUNK,
             "thumbs": drawn,
@@ -84,10 +85,18 @@ class ReportSink:
         return shown | {"href": link_photo(record.path, self.folder)} | ({"extra": extra} if extra else {})
 
 
-def identify(records: Iterable[ScoreRecord]) -> str:
-    """What tells the page of these photos from others, so that a browser keeps marks of each."""
-    paths = "\0".join(record.path for record in records)
-    return hashlib.sha256(paths.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def identify(records: Iterable[ScoreRecord], previews: PreviewSpool) -> str:
+    """What tells the page of these photos from others, so that a browser keeps marks of each.
+
+    It is where they are and how they look: cameras count from 1 in many folders, and a memory card is where another one was.
+    Raises as `PreviewSpool.read` does.
+    """
+    told = hashlib.sha256()
+    for record in records:
+        place = record.path if "://" in record.path else os.path.abspath(record.path)  # noqa: PTH100  # by its text alone
+        told.update(hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest())
+        told.update(hashlib.sha256(previews.read(record.path)).digest())
+    return told.hexdigest()[:16]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from iqa_cli.errors import UsageError
 from iqa_cli.records import ScoreRecord
 from iqa_cli.scoring.writers import DECIMALS, Sink
 
-SPARE = 10_000  # records that are held beyond those asked for, before the others are let go
+SPARE = 10_000  # scores that are held beyond those asked for, before the others are let go
 
 
 class Order(StrEnum):
@@ -67,14 +67,14 @@ class Selection:
         score = show_score(record)
         return self.fail_under is not None and score is not None and score < self.fail_under
 
-    def choose(self, records: Sequence[ScoreRecord]) -> list[ScoreRecord]:
-        """The highest and the lowest of them, and all failures, as they came; equal scores count in that order, too."""
+    def choose(self, scored: Sequence[ScoreRecord]) -> list[ScoreRecord]:
+        """The highest and the lowest of these scores, as they came; equal ones count in that order, too."""
         if self.limit is None:
-            return list(records)
-        scored = sorted((record for record in records if record.score is not None), key=rank)
+            return list(scored)
+        lowest = sorted(scored, key=rank)
         best = sorted(scored, key=lambda record: -rank(record))[: self.top or 0]
-        chosen = {id(record) for record in (*best, *scored[: self.bottom or 0])}
-        return [record for record in records if record.score is None or id(record) in chosen]
+        chosen = {id(record) for record in (*best, *lowest[: self.bottom or 0])}
+        return [record for record in scored if id(record) in chosen]
 
     def sort(self, records: Sequence[ScoreRecord]) -> list[ScoreRecord]:
         """In the order asked for; by scores, failures come last."""
@@ -101,7 +101,13 @@ class SelectingSink:
     def __init__(self, selection: Selection, sink: Sink) -> None:
         self.selection, self.sink = selection, sink
         self.held: list[ScoreRecord] = []
+        self.failures: list[ScoreRecord] = []  # held apart: none is let go, however many others are
         self.failing = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is something to pass on at the end."""
+        return bool(self.held or self.failures)
 
     def write(self, record: ScoreRecord) -> None:
         """Pass it on, hold it, or leave it out. Raises as the sink does."""
@@ -111,14 +117,17 @@ class SelectingSink:
         if not self.selection.waits:
             self.sink.write(record)
             return
+        if record.score is None:
+            self.failures.append(record)
+            return
         self.held.append(record)
         if self.selection.limit is not None and len(self.held) >= 2 * self.selection.limit + SPARE:
             self.held = self.selection.choose(self.held)
 
     def finish(self) -> None:
         """Pass on all that is held."""
-        held, self.held = self.selection.sort(self.selection.choose(self.held)), []
-        for record in held:
+        held, self.held, self.failures = [*self.selection.choose(self.held), *self.failures], [], []
+        for record in self.selection.sort(held):
             self.sink.write(record)
 
 
@@ -129,6 +138,6 @@ def selecting(selection: Selection, sink: Sink, before: Callable[[], None]) -> I
     try:
         yield chosen
     finally:
-        if chosen.held:
+        if chosen.holds:
             before()
             chosen.finish()

@@ -265,6 +265,8 @@ def test_an_empty_list_is_exit_4(iqa: Run, model: Path) -> None:
 
 # ---- interruptions ----
 
+HEARD = pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the suite runs under nohup")
+
 
 @contextmanager
 def endless_run(model: Path, photo: Path, *args: str | Path) -> Iterator[tuple[subprocess.Popen[bytes], threading.Event]]:
@@ -295,7 +297,9 @@ def endless_run(model: Path, photo: Path, *args: str | Path) -> Iterator[tuple[s
         process.communicate()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=HEARD)]
+)
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
 def test_a_signal_keeps_the_records_so_far(
     model: Path, photos: Path, tmp_path: Path, kind: str, number: signal.Signals, code: int
@@ -359,6 +363,45 @@ def test_messages_that_nobody_reads_stop_nothing(model: Path, photos: Path, tmp_
     done = subprocess.run([sys.executable, "-m", "iqa_cli", "score", *args], stderr=nobody, check=False, env=environment())
     assert done.returncode == 1
     assert len(read_rows((tmp_path / "out.csv").read_bytes())) == 13
+
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+
+
+@needs_full
+@pytest.mark.parametrize(
+    "args",
+    [
+        *(["models", "show", "MODEL"], ["datasets"], ["datasets", "show", "livec"], ["cache", "info"], ["cache", "clear"]),
+        *(["doctor"], ["--help"], ["score", "--help"], ["--version"], ["explain", "-m", "MODEL", "PHOTO"]),
+        ["score", "-m", "MODEL", "PHOTO"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk_behind_stdout_is_a_line_and_exit_4(model: Path, photos: Path, args: list[str]) -> None:
+    named = {"MODEL": str(model), "PHOTO": str(photos / "01.jpg")}
+    command = [sys.executable, "-m", "iqa_cli", *(named.get(arg, arg) for arg in args)]
+    with FULL.open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=environment())
+    assert (done.returncode, done.stderr) == (4, b"iqa: error: cannot write the results: No space left on device\n")
+
+
+@needs_full
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        *((["PHOTO", "-m", "MODEL"], 0), (["PHOTO", "gone.jpg", "-m", "MODEL"], 1), (["PHOTO", "--no-such-option"], 2)),
+        *((["PHOTO", "--min", "3", "--max", "2"], 2), (["PHOTO", "-m", "no-such-model"], 3)),
+    ],
+    ids=str,
+)
+def test_a_full_disk_behind_stderr_stops_nothing(model: Path, photos: Path, args: list[str], code: int) -> None:
+    named = {"MODEL": str(model), "PHOTO": str(photos / "01.jpg")}
+    command = [sys.executable, "-m", "iqa_cli", "score", "--no-header", *(named.get(arg, arg) for arg in args)]
+    with FULL.open("wb") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=False, env=environment())
+    assert (done.returncode, done.stdout.count(b"\n")) == (code, code + 1 if code < 2 else 0)
 
 
 def test_a_closed_pipe_ends_the_run_without_a_word(model: Path, photos: Path) -> None:

@@ -50,6 +50,9 @@ def test_a_file_called_dash_is_named_with_its_folder(iqa: Run, model: Path, phot
     [
         (["--csv", "-", "--json", "-"], "only one of the outputs can be stdout"),
         (["--jsonl", "x", "--no-header"], "--no-header is about CSV"),
+        (["--parquet", "x", "--no-header"], "--no-header is about CSV"),
+        (["--imagefolder", "metadata.csv", "--no-header"], "--no-header is about CSV"),
+        (["--shard-json", "x", "--no-header"], "--no-header is about CSV"),
         (["--append"], "--append is about files"),
         (["--append", "--csv", "-"], "--append is about files"),
         (["--append", "--json", "x"], "JSON array"),

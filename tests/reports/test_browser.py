@@ -289,8 +289,9 @@ def test_what_is_copied_for_a_shell_is_what_the_shell_reads(visit: Any, tmp_path
         "back\\slash'.jpg",
         "tab\tx'.jpg",
         "!x.jpg",
+        "-tab\tx.jpg",
     ]
-    names += ["raw\udcff0'\\.jpg", "*.jpg", "~x.jpg", "#x.jpg", "=x.jpg", "plain.jpg"]
+    names += ["raw\udcff0'\\.jpg", "-r\udce9.jpg", "*.jpg", "~x.jpg", "#x.jpg", "=x.jpg", "plain.jpg"]
     here = visit([make_record(name, 50.0) for name in names])
     here.page.click("#mark-all")
     here.page.select_option("#form", "shell")
@@ -298,11 +299,11 @@ def test_what_is_copied_for_a_shell_is_what_the_shell_reads(visit: Any, tmp_path
     here.page.wait_for_selector("#toast.seen")
     read = subprocess.run(["bash", "-c", f"printf '%s\\0' {here.copied()}"], check=True, capture_output=True, cwd=tmp_path)
     found = read.stdout.decode("utf-8", "surrogateescape").removesuffix("\0").split("\0")
-    assert sorted(name.removeprefix("./") for name in found) == sorted(names)
+    assert sorted(found) == sorted(f"./{name}" if name.startswith("-") else name for name in names)  # else it were an option
     here.page.select_option("#form", "lines")
     here.page.click("#copy")
     here.until("document.getElementById('toast').innerText.includes('cannot')")
-    assert here.text("#toast") == f"Copied {len(names) - 2} paths. 2 paths cannot stand on a line: copy as shell words."
+    assert here.text("#toast") == f"Copied {len(names) - 3} paths. 3 paths cannot stand on a line: copy as shell words."
     assert shlex.split(here.copied().split("\n")[0])
 
 
@@ -311,6 +312,25 @@ def test_marks_outlive_a_reload(visit: Any) -> None:
     here.press("j", "Space")
     here.page.reload()
     assert here.text("#count") == "3 photos, 1 marked"
+
+
+@pytest.mark.parametrize("same", ["the folder", "the look"])
+def test_marks_are_of_these_photos_and_not_of_others_with_their_names(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: str
+) -> None:
+    """As in two folders of a camera that counts from 1 in each, or where another memory card is now: all files share marks."""
+    context = browser.new_context()
+    for shoot, marked in enumerate(("3 photos", "3 photos", "3 photos, 1 marked")):
+        folder = tmp_path / ("0" if same == "the folder" else str(shoot % 2))
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        look = 0 if same == "the look" else shoot % 2
+        photos = [make_record(f"{name}.jpg", 50.0, preview=make_jpeg(look)) for name in range(3)]
+        page = context.new_page()
+        page.goto(write_page(tmp_path / f"{shoot}.html", photos).as_uri())
+        assert page.locator("#count").inner_text() == marked
+        page.locator(".tile input").first.check()
+    context.close()
 
 
 # ---- one photo ----
@@ -337,6 +357,27 @@ def test_without_its_file_a_photo_is_its_thumbnail(visit: Any) -> None:
     here.press("ArrowRight", "ArrowRight")
     assert here.text("#detail-name") == "b/three.jpg"
     here.forget_missing()
+
+
+def test_a_photo_that_has_no_file_opens_none(visit: Any, tmp_path: Path) -> None:
+    """Not that of the photo before, by the key that opens files."""
+    (tmp_path / "1.jpg").write_bytes(make_jpeg(1))
+    photos = [str(tmp_path / "1.jpg"), "https://host/2.jpg", "3.tar::a.jpg"]
+    here = visit([make_record(path, 50.0 + at, preview=make_jpeg(at)) for at, path in enumerate(photos)])
+    here.press("j", "Enter")
+    here.until("document.getElementById('detail').open")
+    with here.page.context.expect_page() as opened:
+        here.press("Enter")
+    assert opened.value.url == (tmp_path / "1.jpg").as_uri()
+    opened.value.close()
+    for path in photos[1:]:
+        here.press("ArrowRight")
+        assert here.text("#detail-name") == path
+        here.press("Enter")
+        here.page.wait_for_timeout(300)
+        assert len(here.page.context.pages) == 1
+        assert here.page.locator("#detail-open").get_attribute("href") is None
+        assert here.page.locator("#detail").get_attribute("open") is not None
 
 
 # ---- groups ----

@@ -6,7 +6,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin, urlparse
 
 import pytest
 from made import make_failure, make_jpeg, make_record, make_records, write_page
@@ -205,6 +205,28 @@ def test_links_lead_to_the_photo_where_a_folder_is_a_link(tmp_path: Path, monkey
     for path in ("here/1.jpg", "here/../photos/1.jpg"):
         link = link_photo(path, tmp_path / "home" / "out")
         assert (tmp_path / "home" / "out" / unquote(link)).samefile("here/1.jpg")
+
+
+def test_links_lead_to_the_photo_by_every_name_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Browsers take `..` by its text: from a folder that is a link, it is not the way that the system goes."""
+    disk, home = tmp_path / "disk" / "a" / "b", tmp_path / "home"
+    for folder in (disk / "photos", home / "photos", home / "deep" / "er"):
+        folder.mkdir(parents=True)
+        (folder / "1.jpg").touch()
+    (home / "out").symlink_to(disk)
+    (home / "deep" / "link").symlink_to(disk)
+    monkeypatch.chdir(home)
+    photos = ("photos/1.jpg", str(home / "photos" / "1.jpg"), "out/photos/1.jpg", "deep/er/1.jpg", "out/../b/photos/1.jpg")
+    pages = {
+        folder: {folder, folder.resolve()} for folder in (home / "out", disk, home / "deep" / "link", home / "deep" / "er")
+    }
+    pages[home / "out" / ".." / "b"] = {disk}
+    for page, names in pages.items():
+        for path in photos:
+            link = link_photo(path, page)
+            for name in names:
+                assert Path(unquote(urlparse(urljoin(f"{name.as_uri()}/r.html", link)).path)).samefile(path), (link, name)
+    assert link_photo("photos/1.jpg", home / "deep" / "er") == "../../photos/1.jpg"  # page and photos may be moved together
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "50%.jpg", "a#b?c.jpg", "http:x.jpg", "q'\"<>.jpg", "raw\udcff.jpg", "ü.jpg"])

@@ -1,13 +1,14 @@
 """Which records are written, and in what order."""
 
 import tracemalloc
+from collections.abc import Sequence
 from math import nan
 
 import pytest
 
 from iqa_cli.errors import UsageError
 from iqa_cli.records import ScoreRecord, Status
-from iqa_cli.scoring.selection import Order, SelectingSink, Selection, selecting
+from iqa_cli.scoring.selection import SPARE, Order, SelectingSink, Selection, selecting
 
 
 class Kept:
@@ -96,6 +97,27 @@ def test_the_best_of_a_million_take_little_memory() -> None:
     sink.finish()
     assert used < 8e6
     assert sink.sink.paths == ["999", "1999", "2999", "3999", "4999"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("given", [{"top": 2}, {"bottom": 2}, {"top": 1, "bottom": 1}])
+def test_however_many_have_no_score_none_is_left_out_and_scores_are_seldom_compared(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, int]
+) -> None:
+    compared, choose_all = [], Selection.choose
+
+    def count(selection: Selection, scored: Sequence[ScoreRecord]) -> list[ScoreRecord]:
+        compared.append(len(scored))
+        return choose_all(selection, scored)
+
+    monkeypatch.setattr(Selection, "choose", count)
+    kept = Kept()
+    with selecting(Selection(**given), kept, lambda: None) as sink:
+        for number in range(2 * SPARE):
+            sink.write(record(f"bad {number}", None))
+            sink.write(record(f"good {number}", number / 1000))
+    assert len(kept.paths) == 2 * SPARE + 2
+    assert kept.paths[2:] == [f"bad {number}" for number in range(2 * SPARE)]
+    assert sum(compared) < 4 * SPARE
 
 
 @pytest.mark.parametrize(

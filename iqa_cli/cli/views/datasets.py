@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.cli.views.terminal import Row, open_console, print_pairs, print_rows, show
+from iqa_cli.cli.views.terminal import Row, has_no_room, open_console, print_pairs, print_rows, show
 from iqa_cli.datasets.catalog import DATASETS, DatasetSpec
 from iqa_cli.datasets.check import Finding, LabelReport
 from iqa_cli.datasets.find import find_spec
@@ -19,13 +19,13 @@ from iqa_cli.options import OWN, OwnRatings
 
 
 def print_sets(specs: Sequence[DatasetSpec], found: Mapping[str, Path] | None) -> None:
-    """Print the sets: a table if stdout is a terminal, else CSV, with the titles in full.
+    """Print the sets: a table if stdout is a terminal with room for it, else as `print_rows` does, with the titles in full.
 
     found: where those are that are there; None where nobody said where to look.
     """
     rows = [describe_row(spec) for spec in specs]
     places = [{} if found is None else {"found": str(found.get(spec.name, ""))} for spec in specs]
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() or has_no_room(len({**rows[0], **places[0]})):
         print_rows([{**row, "title": s.title, **place} for row, s, place in zip(rows, specs, places, strict=True)])
         return
     console = open_console(stderr=False)

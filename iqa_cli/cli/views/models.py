@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from iqa_cli.cli.views.terminal import print_pairs
-from iqa_cli.models.card import ModelCard, WeightFile
+from iqa_cli.models.card import ModelCard, WeightFile, is_number
 from iqa_cli.models.find import FoundModel
 from iqa_cli.options import FILE_KINDS
 
@@ -79,13 +79,14 @@ def describe_file(found: FoundModel, file: WeightFile) -> str:
 
 def describe_result(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A measurement: what on, by which protocol, the figures, and the command that prints them."""
-    figures = [f"{name.upper()} {show_spread(result[name])}" for name in ("srcc", "plcc") if name in result]
+    shown = {name: show_spread(result.get(name)) for name in ("srcc", "plcc")}
+    figures = [f"{name.upper()} {spread}" for name, spread in shown.items() if spread]
     if "mean_difference" in result:
         figures.append(f"mean difference {result['mean_difference']}")
     for part, figure in (("distortions", "srcc"), ("moved", "median")):
         measured = result.get(part)
         for kind, own in measured.items() if isinstance(measured, Mapping) else ():
-            figures += [f"{kind} {own[figure]:.2f}"] if isinstance(own, Mapping) and figure in own else []
+            figures += [f"{kind} {own[figure]:.2f}"] if isinstance(own, Mapping) and is_figure(own.get(figure)) else []
     images = f", {result['images']:,} images" if isinstance(result.get("images"), int) else ""
     protocol = result.get("protocol", "")
     yield f"result on {result.get('dataset', 'images')}{images}", "; ".join(filter(None, [", ".join(figures), str(protocol)]))
@@ -96,11 +97,17 @@ def describe_result(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def show_spread(figures: Any) -> str:
     """A figure: over folds its mean or median, else its value, and the ends of its range or interval where there are any."""
     if not isinstance(figures, Mapping):
-        return f"{figures:.3f}" if isinstance(figures, float) else ""
+        return f"{figures:.3f}" if is_figure(figures) else ""
     names = {"mean": "mean ", "median": "median ", "value": ""}
-    middle = next((f"{text}{figures[name]:.3f}" for name, text in names.items() if name in figures), "")
-    ends = f" ({figures['low']:.3f} to {figures['high']:.3f})" if {"low", "high"} <= set(figures) else ""
+    middle = next((f"{text}{figures[name]:.3f}" for name, text in names.items() if is_figure(figures.get(name))), "")
+    low, high = figures.get("low"), figures.get("high")
+    ends = f" ({low:.3f} to {high:.3f})" if middle and is_figure(low) and is_figure(high) else ""
     return f"{middle}{ends}"
+
+
+def is_figure(value: object) -> TypeGuard[float]:
+    """Whether something in a card, which may say anything, is a number that can be shown."""
+    return is_number(value) and not isinstance(value, bool)
 
 
 def describe_provenance(card: ModelCard) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from iqa_cli.cli.views.terminal import open_console, shorten, show
+from iqa_cli.cli.views.terminal import open_console, print_apart, shorten, show
 from iqa_cli.culling.picking.steps import Action
 from iqa_cli.culling.picking.suggestions import Advice, Suggestion
 from iqa_cli.files.atomic import open_stdout
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from iqa_cli.culling.picking.transfer import Outcome
 
 STYLES = {Advice.PICK: "bold green", Advice.ALTERNATE: "", Advice.REJECT: "yellow"}
+TITLES = ("Score", "Suggestion", "Image", "Reason")
 WIDTHS = (6, 16)  # characters of the score and of the suggestion
-NARROWEST, GAPS = 20, 6  # characters of a path at any terminal, and between the columns
+NARROWEST, GAPS = 20, 6  # characters of a path beside anything else, and between the columns
+SHORTEST = 10  # characters of a reason beside anything else
 SHOWN = 20  # files that stay where they were, of which the reason is told
 DONE = {Action.COPY: "copied", Action.MOVE: "moved", Action.LINK: "linked"}
 COLUMNS = ("path", "suggestion", "reason", "score", *GROUP_COLUMNS, "target")
@@ -66,12 +68,15 @@ def describe_suggestion(suggestion: Suggestion, targets: Mapping[str, str]) -> d
 
 
 def print_table(suggestions: Sequence[Suggestion]) -> None:
-    """A table whose paths take half of what the line has left, and their reasons the rest."""
+    """A table whose paths take half of what the line has left, and their reasons the rest; or, in a narrow line, lines."""
     console = open_console(stderr=False)
     room = console.width - sum(WIDTHS) - GAPS
     path_width = max(NARROWEST, min(room // 2, max((len(show(each.record.path)) for each in suggestions), default=0)))
-    rows = [(Text("Score", "bold"), Text("Suggestion", "bold"), Text("Image", "bold"), Text("Reason", "bold"))]
-    rows += [format_row(suggestion, path_width) for suggestion in suggestions]
+    if room < NARROWEST + SHORTEST:
+        for score, advice, *rest in (format_row(suggestion, console.width) for suggestion in suggestions):
+            print_apart(console, zip(TITLES[:2] if score else ("", ""), (score, advice), strict=True), filter(None, rest))
+        return
+    rows = [[Text(title, "bold") for title in TITLES], *(format_row(suggestion, path_width) for suggestion in suggestions)]
     for row in rows:
         line = Table.grid(padding=(0, 2, 0, 0))
         line.add_column(width=WIDTHS[0], justify="right")
@@ -82,13 +87,13 @@ def print_table(suggestions: Sequence[Suggestion]) -> None:
         console.print(line)
 
 
-def format_row(suggestion: Suggestion, path_width: int) -> tuple[Text, Text, Text, Text]:
+def format_row(suggestion: Suggestion, path_width: int) -> list[Text]:
     """A line of the table."""
     record, advice, reason = suggestion
     path = Text(shorten(show(record.path), path_width))
     if advice is None:
-        return Text(), Text(f" {record.status} ", "bold reverse red"), path, Text(show(reason), "red")
-    return Text(format_record(record)["score"]), Text(advice, STYLES[advice]), path, Text(show(reason), "dim")
+        return [Text(), Text(f" {record.status} ", "bold reverse red"), path, Text(show(reason), "red")]
+    return [Text(format_record(record)["score"]), Text(advice, STYLES[advice]), path, Text(show(reason), "dim")]
 
 
 def print_summary(suggestions: Sequence[Suggestion], plan: Plan | None, *, apply: bool) -> None:

@@ -86,12 +86,14 @@ class Progress:
         return Group(line, *self._name_worst())
 
     def _name_worst(self) -> Iterator[ConsoleRenderable]:
-        """The worst photo so far, in a line of its own."""
+        """The worst photo so far, in a line of its own, or in two of a narrow terminal."""
         worst = self.tally.worst
         if worst is not None:
             said = f"worst so far: {format_record(worst)['score']} "
-            width = max(open_console(stderr=True).width - len(said) - 1, SHORTEST)
-            yield Text.assemble(said, (shorten(show(worst.path), width), "cyan"), no_wrap=True)
+            room = open_console(stderr=True).width - 1
+            apart = room < len(said) + SHORTEST
+            path = shorten(show(worst.path), room - (0 if apart else len(said)))
+            yield Text.assemble(said, "\n" if apart else "", (path, "cyan"), no_wrap=True)
 
 
 def show_time(seconds: float) -> str:

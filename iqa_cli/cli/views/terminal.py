@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,26 +30,17 @@ if TYPE_CHECKING:  # an error message need not wait for the network's libraries
 BAR = 10  # characters of the bar beside a percentile
 GAP = 2  # characters between columns
 GROUP = 17  # characters of a place in a group
-JUSTIFIED: tuple[JustifyMethod, ...] = ("right", "right", "right")
+LEAST = 8  # characters of a column, with what is between, below which words come to pieces
 ROOMY = 72  # characters a line from which there is room for a bar
-SHORTEST = 8  # characters of a path at any terminal
+SHORTEST = 16  # characters of a path beside anything else; where there is less room, it has a line of its own
 SHOWN_DATASET = "livec"  # of a card's results: the one that most papers report
+Column = tuple[str, int, JustifyMethod]  # title, characters, side
 Row = Mapping[str, str]  # column -> what stands there
-
-
-class Terminal(Console):
-    """A console whose reader may go: without stdout's the command ends, as any tool in a pipe; without stderr's it goes on."""
-
-    def on_broken_pipe(self) -> None:
-        """Called by Rich in place of an error."""
-        if not self.stderr:
-            raise BrokenPipeError
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def open_console(*, stderr: bool) -> Console:
     """A console that prints text as it is: no markup, no colours for what looks like a number."""
-    return Terminal(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def show(text: str) -> str:
@@ -158,7 +148,7 @@ def summarise(tally: Tally) -> Iterator[str]:
 class TableSink:
     """Records as a table that grows line by line, for reading at a terminal. A path takes one line, shortened where it must.
 
-    Below it, where something is wrong with the photo, stands what.
+    Below it, where something is wrong with the photo, stands what. A terminal too narrow for columns has the path below them.
     """
 
     def __init__(self, columns: Columns = COLUMNS, *, header: bool = True) -> None:
@@ -169,58 +159,58 @@ class TableSink:
 
     def write(self, record: ScoreRecord) -> None:
         """One line, or two for an image that failed; before the first, the header."""
-        if self.header:
-            shown = (("", self._bar), ("Detail", self.detailed), ("Real MP", self.detailed), ("Group", self.grouped))
-            titles = ("Score", "±", "Percentile", *(title for title, there in shown if there), "Image")
-            self._print(*(Text(cell, style="bold") for cell in titles))
-            self.header = False
-        path = shorten(show(record.path), max(self.console.width - self._indent - GAP, SHORTEST))
+        columns = [*self._list_columns()]
+        indent = sum(width + GAP for _, width, _ in columns)
+        narrow = indent + SHORTEST > self.console.width
+        if self.header and not narrow:
+            self._print(columns, [Text(title, style="bold") for title, _, _ in columns], Text("Image", style="bold"))
+        self.header = False
+        path = shorten(show(record.path), self.console.width - (0 if narrow else indent))
         if record.status is Status.OK:
-            values = format_record(record, COLUMNS + DETAIL_COLUMNS)
-            bar = [Text("━" * round((record.percentile or 0) / 100 * BAR), style="cyan")] if self._bar else []
-            group = [show_place(record.place)] if self.grouped else []
-            known = Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])
-            detail = [Text(values[name]) for name in DETAIL_COLUMNS] if self.detailed else []
             wrong = ", ".join(reason.code.replace("_", " ") for reason in record.reasons or ())
+            values = self._show_values(record, bar=("", BAR, "left") in columns)
             image = Text.assemble(path, *((("\n", (wrong, "yellow"))) if wrong else ()))
-            self._print(*known, *bar, *detail, *group, image)
         else:
+            columns, values = [("", indent - GAP, "left")], [Text.assemble(" ", (f" {record.status} ", "bold reverse red"))]
             image = Text.assemble((path, "bold red"), "\n", (show(record.detail), "red"))
-            self._print(Text.assemble(" ", (f" {record.status} ", "bold reverse red")), image)
-
-    @property
-    def _bar(self) -> bool:
-        """Whether there is room for a bar."""
-        return self.console.width >= ROOMY + sum(width + GAP for width, _ in self._others)
-
-    @property
-    def _widths(self) -> tuple[int, ...]:
-        """Of the columns before the path: numbers, perhaps a bar, and the others."""
-        return (6, 4, 10, *((BAR,) if self._bar else ()), *(width for width, _ in self._others))
-
-    @property
-    def _others(self) -> tuple[tuple[int, JustifyMethod], ...]:
-        """Width and side of the columns that a run may have: of the detail, and of the group."""
-        detail: tuple[tuple[int, JustifyMethod], ...] = ((6, "right"), (7, "right")) if self.detailed else ()
-        return (*detail, *(((GROUP, "left"),) if self.grouped else ()))
-
-    @property
-    def _indent(self) -> int:
-        """Of them together, with what is between them."""
-        return sum(self._widths) + GAP * (len(self._widths) - 1)
-
-    def _print(self, *cells: Text) -> None:
-        """All columns; or two cells, the first of which spans all but the last."""
-        line = Table.grid(padding=(0, GAP, 0, 0))
-        if len(cells) == 2:
-            line.add_column(width=self._indent)
+        if narrow:
+            print_apart(self.console, zip([title for title, _, _ in columns], values, strict=True), [image])
         else:
-            sides = (*JUSTIFIED, *(("left",) if self._bar else ()), *(side for _, side in self._others))
-            for width, justify in zip(self._widths, sides, strict=True):
-                line.add_column(width=width, justify=justify)
+            self._print(columns, values, image)
+
+    def _list_columns(self) -> Iterator[Column]:
+        """Those before the path: numbers, perhaps a bar, and what else the run may have."""
+        others: list[Column] = [("Detail", 6, "right"), ("Real MP", 7, "right")] if self.detailed else []
+        others += [("Group", GROUP, "left")] if self.grouped else []
+        yield from (("Score", 6, "right"), ("±", 4, "right"), ("Percentile", 10, "right"))
+        if self.console.width >= ROOMY + sum(width + GAP for _, width, _ in others):
+            yield "", BAR, "left"
+        yield from others
+
+    def _show_values(self, record: ScoreRecord, *, bar: bool) -> list[Text]:
+        """What stands in the columns."""
+        values = format_record(record, COLUMNS + DETAIL_COLUMNS)
+        shown = [Text(values["score"]), Text(values["uncertainty"], style="dim"), Text(values["percentile"])]
+        shown += [Text("━" * round((record.percentile or 0) / 100 * BAR), style="cyan")] if bar else []
+        shown += [Text(values[name]) for name in DETAIL_COLUMNS] if self.detailed else []
+        return shown + ([show_place(record.place)] if self.grouped else [])
+
+    def _print(self, columns: Sequence[Column], values: Sequence[Text], image: Text) -> None:
+        """A line of the table."""
+        line = Table.grid(padding=(0, GAP, 0, 0))
+        for _, width, side in columns:
+            line.add_column(width=width, justify=side)
         line.add_column(overflow="fold")
-        line.add_row(*cells)
+        line.add_row(*values, image)
         self.console.print(line)
+
+
+def print_apart(console: Console, values: Iterable[tuple[str, Text]], below: Iterable[Text]) -> None:
+    """What a table has in a line, where columns have no room: values behind their titles, and each of the others below."""
+    titled = (Text.assemble((title and f"{title} ", "dim"), value) for title, value in values if value)
+    console.print(Text(" " * GAP).join(titled))
+    for text in below:
+        console.print(text, overflow="fold")
 
 
 def show_place(place: GroupPlace | None) -> Text:
@@ -236,6 +226,7 @@ def shorten(text: str, width: int) -> str:
     """The text in so many columns of a terminal, its middle left out: beginnings tell folders apart, ends tell files apart."""
     if cell_len(text) <= width:
         return text
+    width = max(width, 1)
     first, last = width // 3, width - width // 3 - 1
     end = text[-last:]
     while cell_len(end) > last:  # letters of two columns
@@ -244,14 +235,23 @@ def shorten(text: str, width: int) -> str:
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    """Rows of the same columns, at least one: a table if stdout is a terminal, else CSV."""
+    """Rows of the same columns, at least one: a table if stdout is a terminal, a line a cell if it is narrow, else CSV."""
     if not sys.stdout.isatty():
         open_stdout().write(b"".join(map(encode_csv, [list(rows[0]), *(list(row.values()) for row in rows)])))
+        return
+    if has_no_room(len(rows[0])):
+        for row in rows:
+            print_pairs([*row.items(), ("", "")])
         return
     table = Table(*rows[0].keys(), box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(Text(show(value), overflow="fold") for value in row.values()))
     open_console(stderr=False).print(table)
+
+
+def has_no_room(columns: int) -> bool:
+    """Whether a terminal is too narrow for so many columns."""
+    return open_console(stderr=False).width < columns * LEAST
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:

@@ -2,11 +2,9 @@
 
 // A path as one word of a shell; bytes that are no UTF-8, and control characters, as $'\xff'.
 function quote(photo) {
-  if (photo.path_base64) {
-    const bytes = atob(photo.path_base64);
-    return `$'${bytes.replace(/[^ -~]|['\\]/g, escapeByte)}'`;
-  }
-  const path = photo.path.startsWith("-") ? `./${photo.path}` : photo.path;
+  const here = photo.path.startsWith("-") ? "./" : ""; // else it would be taken for an option
+  if (photo.path_base64) return `$'${here}${atob(photo.path_base64).replace(/[^ -~]|['\\]/g, escapeByte)}'`;
+  const path = here + photo.path;
   if (/\p{Cc}/u.test(path)) return `$'${path.replace(/\p{Cc}|['\\]/gu, escapeCharacter)}'`;
   return /^[\p{L}\p{N}_@%+=:,./-]+$/u.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

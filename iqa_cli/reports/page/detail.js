@@ -17,6 +17,7 @@ function fillDetail(photo) {
   $("detail-mark").checked = state.marked.has(photo.index);
   $("detail-open").hidden = !photo.href;
   if (photo.href) $("detail-open").href = photo.href;
+  else $("detail-open").removeAttribute("href"); // that of the photo before, which a key would open
   showPicture(photo);
   const facts = photo.score === null ? [["Status", photo.status], ["Reason", photo.detail]]
     : [["Score", photo.score.toFixed(2) + (photo.uncertainty === null ? "" : ` ± ${photo.uncertainty.toFixed(1)}`)]];
