@@ -63,7 +63,7 @@ def map_energy(reduced: Luma, height: int) -> Floats:
 
 
 def find_peaks(energy: Floats, count: int, height: int, width: int) -> list[Place]:
-    """The places of the highest energy, one after the other, each away from those before."""
+    """The places of the highest energy, one after the other, each away from those before; at the border without room for it."""
     energy = energy.copy()
     rows, columns = energy.shape
     down, across = height / rows, width / columns

@@ -132,16 +132,17 @@ def measure_bend(luma: Floats) -> float:
 def cut_intact(rgb: Rgb) -> tuple[Rgb, float]:
     """What is left of a picture without the rows, or the columns, that are lost, and the share of those.
 
-    Lost are those at an end of it that are one colour, neither black nor white.
+    Lost are those at an end of it that are one colour, neither black nor white. Where nothing would be left, as of a picture of
+    one or two plain colours, it is all of the picture, and the share is 1.
     """
     rows, columns = count_lost(rgb[:, ::EVERY]), count_lost(rgb[::EVERY].transpose(1, 0, 2))
-    shares = [max(ends) / side for ends, side in zip((rows, columns), rgb.shape, strict=False)]
-    if max(shares) in (0.0, 1.0):
-        return rgb, max(shares)
     height, width = rgb.shape[:2]
-    if shares[0] >= shares[1]:
-        return rgb[rows[0] : height - rows[1]], shares[0]
-    return rgb[:, columns[0] : width - columns[1]], shares[1]
+    share, other = max(rows) / height, max(columns) / width
+    if share >= other:
+        intact = rgb[rows[0] : height - rows[1]]
+    else:
+        intact, share = rgb[:, columns[0] : width - columns[1]], other
+    return (intact, share) if intact.size else (rgb, 1.0)
 
 
 def count_lost(rgb: Rgb) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isfinite
 
 import cv2
 import numpy as np
@@ -60,6 +60,18 @@ def measure_picture(rgb: Rgb, width: int, jpeg_quality: float | None = None) -> 
         "plainness": measure_plain(np.ascontiguousarray(intact[::step, ::step])),  # what is lost is plain, too
         "lost_share": lost,
     }
+
+
+def measure_safely(rgb: Rgb, width: int, jpeg_quality: float | None = None) -> dict[str, float]:
+    """The same, as far as there are numbers: whatever goes wrong costs a picture its reasons, and not its score.
+
+    rgb, width, jpeg_quality: as of `measure_picture`.
+    """
+    try:
+        measured = measure_picture(rgb, width, jpeg_quality)
+    except Exception:  # OpenCV's errors among them, and those of memory
+        return {}
+    return {name: value for name, value in measured.items() if isfinite(value)}
 
 
 def measure_edges(gray: Bytes) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from iqa_cli.images.crops import Rgb
+from iqa_cli.images.crops import Box, Rgb
 from iqa_cli.records import Patch
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ MIX = 0.62  # of the colour over the photo in grey, at the ends of the scale
 DARKEST = 70.0  # of 255: the grey of black, so that colours over it are still those of the scale
 SOFTWARE = "iqa explain"
 SMALL = 15  # px of the letters below
+LEGEND = 240, 420  # px: its width, at least and at most
+MIDDLE = 0.95  # of a side: where less of it is shown, that is said
+ABSENT = "\uffff"  # no character, of which any font has the sign for those that it lacks
 FRAMES = "Frames: native pixels that were looked at, and the detail there, 0 to 100"
 
 
@@ -35,7 +38,8 @@ FRAMES = "Frames: native pixels that were looked at, and the detail there, 0 to 
 class Page:
     """What a picture shows.
 
-    title, lines: what is said of the photo. size: its width and height in px, which patches refer to.
+    map: NaN where nothing is known. title, lines: what is said of the photo. size: its width and height in px, which patches
+    refer to; rgb is all of it, or its middle.
     """
 
     rgb: Rgb
@@ -50,28 +54,48 @@ def draw_page(page: Page) -> bytes:
     """The picture as a PNG."""
     photo = Image.fromarray(page.rgb)
     photo.thumbnail(PANEL, Image.Resampling.LANCZOS)
-    span = max(LEAST_SPAN, float(np.abs(page.map).max()))
-    shaded = shade(photo, page.map, span)
+    points = np.nan_to_num(page.map)
+    span = max(LEAST_SPAN, float(np.abs(points).max()))
+    shaded = shade(photo, points, span)
     mark_patches(shaded, page)
     beside = photo.width <= 2 * photo.height
     width = max(2 * photo.width + GAP if beside else photo.width, 640) + 2 * MARGIN
-    title, text = (ImageFont.load_default(size) for size in (24, 18))
-    lines = [part for line in page.lines for part in wrap(line, int((width - 2 * MARGIN) / 8.6)) or [""]]
+    title, text, small = (ImageFont.load_default(size) for size in (24, 18, SMALL))
+    said = (*page.lines, *describe_middle(page))
+    lines = [part for line in said for part in wrap(line, int((width - 2 * MARGIN) / 8.6)) or [""]]
     top = MARGIN + 36 + 26 * len(lines) + 12
     second = (MARGIN + photo.width + GAP, top) if beside else (MARGIN, top + photo.height + GAP)
     bottom = second[1] + photo.height
     sheet = Image.new("RGB", (width, bottom + 92), GROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 6), fit_text(page.title, title, width - 2 * MARGIN), fill=INK, font=title)
+    draw.text((MARGIN, MARGIN - 6), fit_text(spell(page.title, title), title, width - 2 * MARGIN), fill=INK, font=title)
     for number, line in enumerate(lines):
         draw.text((MARGIN, MARGIN + 34 + 26 * number), line, fill=INK if number == 0 else QUIET, font=text)
     sheet.paste(photo, (MARGIN, top))
     sheet.paste(shaded, second)
-    place = second[0], bottom + 16
-    draw_legend(draw, place, min(photo.width, 420), span)
+    legend = min(max(photo.width, LEGEND[0]), LEGEND[1])
+    draw_legend(draw, (min(second[0], width - MARGIN - legend), bottom + 16), legend, span)
     if page.patches:
-        draw.text((place[0], place[1] + 38), FRAMES, fill=QUIET, font=ImageFont.load_default(SMALL))
+        place = min(second[0], width - MARGIN - int(small.getlength(FRAMES)))
+        draw.text((place, bottom + 54), FRAMES, fill=QUIET, font=small)
     return save_png(sheet)
+
+
+def find_shown(page: Page) -> Box:
+    """The part of the photo that its picture shows, in px of the photo: the middle, of the picture's aspect ratio."""
+    (rows, columns), (width, height) = page.rgb.shape[:2], page.size
+    scale = min(height / rows, width / columns)
+    left, top = (width - columns * scale) / 2, (height - rows * scale) / 2
+    return left, top, left + columns * scale, top + rows * scale
+
+
+def describe_middle(page: Page) -> Iterator[str]:
+    """That the picture shows the middle of the photo alone, where it does: that of a photo of a few rows, or columns."""
+    if all(page.size):
+        left, top, right, bottom = find_shown(page)
+        for name, side, shown in zip(("width", "height"), page.size, (right - left, bottom - top), strict=True):
+            if shown < MIDDLE * side:
+                yield f"Shown is the middle of it: {shown / side:.0%} of its {name}."
 
 
 def shade(photo: Image.Image, points: Floats, span: float) -> Image.Image:
@@ -86,17 +110,19 @@ def shade(photo: Image.Image, points: Floats, span: float) -> Image.Image:
 
 def mark_patches(shaded: Image.Image, page: Page) -> None:
     """Frames around the patches of native pixels, with the detail of each."""
-    if not page.patches or not page.size[0]:
+    if not all(page.size):
         return
     draw, font = ImageDraw.Draw(shaded), ImageFont.load_default(13)
-    scale = shaded.width / page.size[0], shaded.height / page.size[1]
+    left, top, right, bottom = find_shown(page)
+    scale = shaded.width / (right - left), shaded.height / (bottom - top)
     for patch in page.patches:
-        left, top = patch.x * scale[0], patch.y * scale[1]
-        side = max(10.0, patch.size * scale[0])
-        box = (left, top, min(left + side, shaded.width - 1), min(top + side, shaded.height - 1))
+        x, y, side = (patch.x - left) * scale[0], (patch.y - top) * scale[1], max(10.0, patch.size * scale[0])
+        box = max(x, 0.0), max(y, 0.0), min(x + side, shaded.width - 1), min(y + side, shaded.height - 1)
+        if box[0] >= box[2] or box[1] >= box[3]:  # of what is not shown
+            continue
         draw.rectangle(box, outline="#000000", width=3)
         draw.rectangle(box, outline="#ffe14d", width=1)
-        place = (box[0] + 2, box[3] + 1) if box[3] + 16 < shaded.height else (box[0] + 2, box[1] - 16)
+        place = box[0] + 2, box[3] + 1 if box[3] + 16 < shaded.height else max(0.0, box[1] - 16)
         draw.text(place, f"{patch.value:.0f}", fill="#ffe14d", font=font, stroke_width=2, stroke_fill="#000000")
 
 
@@ -116,6 +142,13 @@ def find_tint(share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The colour of each share of the scale, -1 to 1: [...] -> [..., 3]."""
     places, colors = [place for place, _ in SCALE], np.array([color for _, color in SCALE], np.float64)
     return np.stack([np.interp(share, places, colors[:, channel]) for channel in range(3)], axis=-1)
+
+
+def spell(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    r"""The text as a font can write it: letters that it lacks as \u7167."""
+    absent = bytes(font.getmask(ABSENT))
+    lacking = {c for c in set(text) if bytes(font.getmask(c)) == absent}
+    return "".join(c.encode("unicode_escape").decode() if c in lacking else c for c in text)
 
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -55,10 +56,10 @@ def prepare(path: str, options: DecodeOptions, suffix: str | None = None) -> tup
 
 
 def measure_file(path: str, image: Decoded) -> dict[str, float]:
-    """What is measured for reasons, in the pixels that there are."""
-    from iqa_cli.explain.measure import measure_picture  # which loads OpenCV
+    """What is measured for reasons, in the pixels that there are; nothing where measuring them fails."""
+    from iqa_cli.explain.measure import measure_safely  # which loads OpenCV
 
-    return measure_picture(image.rgb, image.region.width, find_jpeg_quality(path))
+    return measure_safely(image.rgb, image.region.width, find_jpeg_quality(path))
 
 
 def cut_patches(
@@ -77,7 +78,8 @@ def limit_resources(memory: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        most = min(memory, sys.maxsize)  # above which Python cannot say a limit
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

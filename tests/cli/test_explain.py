@@ -7,13 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
+from conftest import CARD, Run, toy_nodes, write_model
 from in_process import environment, run_at_terminal
 from PIL import Image
+from shards import write_tar
 
 FOLDER = Path(__file__).parents[1] / "photos"
 GOOD, BLURRED, DARK = FOLDER / "coffee.jpg", FOLDER / "coffee-blur.jpg", FOLDER / "coffee-dark.jpg"
@@ -28,6 +30,15 @@ def test_a_page_says_what_is_wrong_and_what_to_do(iqa: Run, model: Path) -> None
     assert score is not None
     assert (len(score[2]), len(score[2] + score[3])) == (round(float(score[1]) * 0.3), 30)
     assert "Nothing is wrong" in iqa("explain", GOOD, "-m", model).stdout.decode()
+
+
+def test_the_percentile_is_that_of_the_models_own_training(iqa: Run, model: Path, tmp_path: Path) -> None:
+    page = " ".join(iqa("explain", GOOD, "-m", model).stdout.decode().split())
+    assert "so many in 100 training photos were rated no higher Size" in page
+    meaning = "how pleasant cats look"
+    other = write_model(tmp_path, toy_nodes(), replace(CARD, score_meaning=meaning))
+    page = " ".join(iqa("explain", GOOD, "-m", other).stdout.decode().split())
+    assert f"were rated no higher; the score is {meaning} Size" in page
 
 
 def test_json_has_the_numbers_the_words_and_the_map(iqa: Run, model: Path) -> None:
@@ -74,6 +85,37 @@ def test_pictures_of_several_photos_go_into_a_folder(iqa: Run, model: Path, tmp_
     other.write_bytes(DARK.read_bytes())
     assert iqa("explain", GOOD, other, "-o", tmp_path / "maps", "-m", model).returncode == 0
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["coffee.jpg.2.png", "coffee.jpg.png"]
+
+
+def test_photos_whose_names_differ_in_case_alone_have_a_picture_each(iqa: Run, model: Path, tmp_path: Path) -> None:
+    photos = [tmp_path / "a" / "IMG.jpg", tmp_path / "b" / "img.jpg"]
+    for photo in photos:
+        photo.parent.mkdir()
+        photo.write_bytes(DARK.read_bytes())
+    if (tmp_path / "A").exists():
+        pytest.skip("a file system that takes both for one name")
+    assert iqa("explain", *photos, "-o", tmp_path / "maps", "-m", model).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["IMG.jpg.png", "img.jpg.png"]
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tgz"])
+def test_photos_in_archives_are_explained_one_and_all(iqa: Run, model: Path, tmp_path: Path, name: str) -> None:
+    files = [("x/a.jpg", GOOD.read_bytes()), ("y/a.jpg", DARK.read_bytes()), ("b.png", b"none")]
+    archive = write_tar(tmp_path / name, files, "w:gz" if name == "a.tgz" else "w")
+    done = iqa("explain", f"{archive}::*.jpg", "--json", "-o", tmp_path / "maps", "-m", model)
+    assert done.returncode == 0
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["path"] for each in found] == [f"{archive}::x/a.jpg", f"{archive}::y/a.jpg"]
+    assert "dark" in found[1]["reasons"]
+    assert "dark" not in found[0]["reasons"]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.jpg.2.png", "a.jpg.png"]
+    whole = iqa("explain", archive, "--json", "-m", model)
+    assert whole.returncode == 1
+    assert [json.loads(line)["status"] for line in whole.stdout.splitlines()] == ["ok", "ok", "unsupported"]
+    before = archive.read_bytes()
+    lost = iqa("explain", f"{archive}::y/*.jpg", "-o", archive, "-m", model)
+    assert (lost.returncode, archive.read_bytes()) == (2, before)
+    assert b"this is also an input" in lost.stderr
 
 
 def test_nothing_of_the_user_is_lost(iqa: Run, model: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from iqa_cli.explain.content import cut_intact
-from iqa_cli.explain.measure import measure_picture
+from iqa_cli.explain.measure import measure_picture, measure_safely
 from iqa_cli.explain.reasons import find_reasons
 
 FOLDER = Path(__file__).parents[1] / "photos"
@@ -106,3 +106,33 @@ def test_a_black_or_white_frame_is_no_loss(tone: int) -> None:
     framed = np.asarray(Image.open(FOLDER / "coffee.jpg").convert("RGB")).copy()
     framed[320:] = tone
     assert cut_intact(framed)[1] == 0
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+def test_a_picture_of_two_plain_colours_is_lost_and_measured(turned: bool) -> None:
+    flag = np.full((480, 640, 3), (60, 110, 190), np.uint8)
+    flag[200:] = (230, 205, 60)
+    picture = np.ascontiguousarray(flag.transpose(1, 0, 2)) if turned else flag
+    intact, share = cut_intact(picture)
+    assert share == 1
+    assert intact.shape == picture.shape
+    assert {"not_photo", "partly_lost"} <= name_reasons(picture)
+
+
+def test_any_picture_is_measured_however_small_and_plain() -> None:
+    generator = np.random.default_rng(0)
+    for number in range(150):
+        height, width = (int(side) for side in generator.integers(1, 9, 2))
+        picture = generator.integers(0, 256, (height, width, 3), np.uint8)
+        picture[int(generator.integers(height)) :] = generator.integers(0, 256, 3)
+        measured = measure_picture(picture.transpose(1, 0, 2) if number % 2 else picture, width)
+        assert all(map(np.isfinite, measured.values()))
+
+
+def test_what_cannot_be_measured_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.asarray(Image.open(FOLDER / "coffee.jpg").convert("RGB"))
+    assert measure_safely(photo, photo.shape[1], 90.0) == measure_picture(photo, photo.shape[1], 90.0)
+    monkeypatch.setattr("iqa_cli.explain.measure.measure_structure", lambda _: float("nan"))
+    assert measure_safely(photo, photo.shape[1]).keys() == measure_picture(photo, photo.shape[1]).keys() - {"structure"}
+    monkeypatch.setattr("iqa_cli.explain.measure.cut_intact", lambda _: 1 / 0)
+    assert measure_safely(photo, photo.shape[1]) == {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iqa_cli.explain.windows import LONGEST, SHARES, STEPS, center_scores, draw_map, place_windows
+from iqa_cli.explain.windows import LONGEST, SHARES, STEPS, center_scores, cut_window, draw_map, place_windows
 
 COUNT = sum(steps**2 for steps in STEPS)
 
@@ -45,3 +45,23 @@ def test_any_size_has_a_map(size: tuple[int, int]) -> None:
     assert min(points.shape) >= 1
     assert max(points.shape) <= LONGEST
     assert np.isfinite(points).all()
+
+
+def test_windows_of_one_size_are_cut_to_whole_pixels_within_the_picture() -> None:
+    picture = np.arange(101 * 70 * 3, dtype=np.uint32).reshape(101, 70, 3)
+    windows = [cut_window(picture, box) for box in place_windows(101, 70)]
+    assert [len({window.shape for window in part}) for part in (windows[: STEPS[0] ** 2], windows[STEPS[0] ** 2 :])] == [1, 1]
+    assert windows[0][0, 0, 0] == picture[0, 0, 0]
+    assert windows[-1][-1, -1, -1] == picture[-1, -1, -1]
+    assert cut_window(picture, (0.2, 0.1, 0.4, 0.3)).shape == (1, 1, 3)
+
+
+def test_windows_without_a_score_are_left_out() -> None:
+    boxes = place_windows(300, 400)
+    known = [50.0 if left + right > 300 else float("nan") for left, _, right, _ in boxes]
+    centered = center_scores(known)
+    assert [value for value in centered if np.isfinite(value)] == [0.0] * sum(map(np.isfinite, known))
+    points = draw_map(known, 300, 400)
+    assert np.isnan(points[:, :8]).all()
+    assert not points[:, 32:].any()
+    assert np.isnan(draw_map([float("nan")] * COUNT, 300, 400)).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +10,21 @@ import typer
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.explaining.flags import ExplainFlags
+from iqa_cli.cli.flags.inputs import list_inputs
 from iqa_cli.cli.flags.shared import STREAM, NetworkFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout, open_target
-from iqa_cli.files.outputs import Output, check_outputs, is_plot, list_model_parts
+from iqa_cli.files.outputs import Output, check_outputs, is_plot
+from iqa_cli.remote.names import split_member
 from iqa_cli.scoring.writers import describe_record, encode_json, list_columns
 
 if TYPE_CHECKING:
     from iqa_cli.scoring.explaining import Explanation
 
-EXIT_CODES = "Exit codes: 0 every photo is explained, 1 some photo has no score (it is said why), 2 usage, 3 model, 4 files."
+EXIT_CODES = (
+    "Exit codes: 0 every photo is explained, 1 some photo has no score (it is said why), or some folder or file cannot be read,"
+    " 2 usage, 3 model, 4 files."
+)
 KIND = "a picture of iqa explain"
 
 
@@ -46,11 +51,18 @@ def run_explain(flags: ExplainFlags, runtime: NetworkFlags) -> int:
     """Explain photos: the exit code. What is done is kept, however the run ends."""
     if flags.json and flags.output == STREAM:
         raise UsageError("only one of --json and -o can be stdout")
-    photos = list(find_photos(flags.paths))
-    pictures = name_pictures(photos, flags.output, whole=len(flags.paths) == 1 and not Path(flags.paths[0]).is_dir())
+    from iqa_cli.remote.find import list_photos
+    from iqa_cli.scoring.sources import name_source
+    from iqa_cli.scoring.tally import Tally
+
+    tally = Tally()
+    photos = list(list_photos(flags.paths, tally))
+    names = [name_source(photo) for photo in photos]
+    pictures = name_pictures(names, flags.output, whole=len(flags.paths) == 1 and not Path(flags.paths[0]).is_dir())
     written = [Output(path, "--output", KIND, is_plot) for path in pictures if path not in (None, STREAM)]
-    check_outputs(written, [*photos, *list_model_parts(flags.model)], force=flags.force)
+    check_outputs(written, list_inputs(names, None, flags.model), force=flags.force)
     make_folder(flags.output, pictures)
+    from iqa_cli.cli.views.terminal import print_warnings
     from iqa_cli.library import Scorer
 
     failed = False
@@ -65,21 +77,8 @@ def run_explain(flags: ExplainFlags, runtime: NetworkFlags) -> int:
                 with open_target(picture) as target:
                     target.write(draw_picture(found))
             show_explanation(found, flags, picture)
-    return int(failed)
-
-
-def find_photos(paths: list[str]) -> Iterator[str]:
-    """The photos that are named, and those in folders. Raises DataError where there are none."""
-    from collections import Counter
-
-    from iqa_cli.images.find import expand_pattern, find_images
-
-    photos = find_images((path for named in paths for path in expand_pattern(named)), Counter())
-    first = next(photos, None)
-    if first is None:
-        raise DataError(f"no photos found in {', '.join(paths)}")
-    yield first
-    yield from photos
+    print_warnings(tally.list_warnings())
+    return int(failed or bool(tally.unseen))
 
 
 def name_pictures(photos: list[str], output: Path | None, *, whole: bool) -> list[Path | None]:
@@ -88,13 +87,15 @@ def name_pictures(photos: list[str], output: Path | None, *, whole: bool) -> lis
         return [output] * len(photos)
     if output == STREAM:
         raise UsageError("of several photos no picture can go to stdout: name a folder with -o")
-    names: list[Path | None] = []
+    names: dict[Path | None, None] = {}  # in order
     for photo in photos:
-        name, number = output / f"{Path(photo).name}.png", 2
+        inside = split_member(photo)
+        own = Path(photo if inside is None else inside[1]).name
+        name, number = output / f"{own}.png", 2
         while name in names:
-            name, number = output / f"{Path(photo).name}.{number}.png", number + 1
-        names.append(name)
-    return names
+            name, number = output / f"{own}.{number}.png", number + 1
+        names[name] = None
+    return list(names)
 
 
 def make_folder(output: Path | None, pictures: list[Path | None]) -> None:
@@ -130,9 +131,14 @@ def describe_explanation(found: Explanation) -> dict[str, Any]:
         **record,
         "reason_values": [value | said for value, said in zip(values, words, strict=True)],
         "measured": {name: round(value, 4) for name, value in found.measured.items()},
-        "map": None if found.map is None else [[round(value, 2) for value in row] for row in found.map.tolist()],
+        "map": None if found.map is None else [[round_point(value) for value in row] for row in found.map.tolist()],
         "patches": [asdict(patch) for patch in found.patches],
     }
+
+
+def round_point(value: float) -> float | None:
+    """A point of the map as JSON has it; null where nothing is known."""
+    return round(value, 2) if isfinite(value) else None
 
 
 def draw_picture(found: Explanation) -> bytes:

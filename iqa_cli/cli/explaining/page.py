@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,8 @@ def make_figures(found: Explanation) -> Table:
     spread = f" ± {values['uncertainty']}" if values["uncertainty"] else ""
     table.add_row("Score", Text.assemble((values["score"], "bold"), f"{spread} of 100  ", bar))
     if values["percentile"]:
-        table.add_row("Percentile", f"{values['percentile']}: so many in 100 rated phone photos score no higher")
+        meaning = f"; the score is {show(found.scale)}" if found.scale else ""
+        table.add_row("Percentile", f"{values['percentile']}: so many in 100 training photos were rated no higher{meaning}")
     table.add_row(
         "Size", f"{record.width} x {record.height} px, {(record.width or 0) * (record.height or 0) / 1e6:.1f} megapixels"
     )
@@ -60,7 +62,7 @@ def make_figures(found: Explanation) -> Table:
         interval = f"{format_megapixels(detail.effective_low)} to {format_megapixels(detail.effective_high)}"
         held = format_megapixels(detail.effective_mp)
         table.add_row("Detail", f"{detail.detail:.0f} of 100: as much as {held} megapixels hold ({interval})")
-    table.add_row("Weakest", name_weakest(found))
+    table.add_row("Weakest", name_weakest(found) or "not known: the network gives no number for parts of it")
     return table
 
 
@@ -85,7 +87,7 @@ def make_reasons(found: Explanation) -> Table | Text:
 
 
 def name_weakest(found: Explanation) -> str:
-    """Where in the photo its parts score lowest, in words."""
+    """Where in the photo its parts score lowest, in words; empty where that is not known."""
     if found.map is None:
         return ""
     rows, columns = found.map.shape
@@ -99,7 +101,10 @@ def name_weakest(found: Explanation) -> str:
         for i, row in enumerate(ROWS)
         for j, column in enumerate(COLUMNS)
     }
-    place, points = min(thirds.items(), key=lambda item: item[1])
+    known = {place: points for place, points in thirds.items() if isfinite(points)}
+    if not known:
+        return ""
+    place, points = min(known.items(), key=lambda item: item[1])
     if points > -LEAST:
         return "no part: they score much alike"
     return f"the {place}, which scores {-points:.0f} points lower than the average part"
