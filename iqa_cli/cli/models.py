@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -67,13 +67,17 @@ def calibrate(
     """
     from iqa_cli.cli.views import terminal
     from iqa_cli.evaluation import intervals
-    from iqa_cli.models import card, find
+    from iqa_cli.models import card, find, short_card
 
     if model.startswith("hf://"):
         raise UsageError(f"{model}: download it first: its card is to be written anew")
     found = find.find_model(model, BackendChoice.AUTO)
+    if found.source.suffix == ".onnx":
+        raise UsageError(f"{model}: its card is inside, where it is not written anew: name the model it was exported from")
+    if short_card.is_short_card(found.source):
+        raise UsageError(f"{found.source}: a card of a few lines has no place for the uncertainty of a model of other origin")
     measured = intervals.find_intervals(runs, found.card)
-    path = card.write_card(replace(found.card, intervals=measured), found.folder)
+    path = card.write_facts(asdict(replace(found.card, intervals=measured)), found.source)
     if not quiet:
         for line in intervals.describe(measured):
             terminal.print_line(line)

@@ -22,7 +22,7 @@ from iqa_cli.cli.flags.train import (
 )
 from iqa_cli.cli.flags.train_outputs import check_training_outputs
 from iqa_cli.errors import ExtraMissing, UsageError
-from iqa_cli.files.outputs import check_outputs, list_model_files
+from iqa_cli.files.outputs import check_outputs, list_model_files, make_room
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.options import DEFAULT_MODEL, OWN, BackendChoice
 
@@ -223,7 +223,7 @@ def blend(
 def list_parts(model: FoundModel) -> list[Path]:
     """The files that a model is read from: its card, and its weights for PyTorch."""
     weights = model.card.files.get("safetensors")
-    return [model.folder / f"{model.card.name}.json", *([model.folder / weights.name] if weights else [])]
+    return [model.source, *([model.folder / weights.name] if weights else [])]
 
 
 def export_onnx(
@@ -231,7 +231,8 @@ def export_onnx(
         str, typer.Argument(metavar="CHECKPOINT", help="An installed name, a card, a folder with one, or .safetensors.")
     ] = DEFAULT_MODEL,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.  \\[default: beside the card]")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write.  \\[default: beside the card, by its name]"),
     ] = None,
     photos: Annotated[
         list[str] | None, typer.Option("--photo", metavar="PATH", help="Images or folders on which both must agree.")
@@ -244,21 +245,43 @@ def export_onnx(
     The file is put in place only once ONNX Runtime and PyTorch agree on real images, to 0.1 % of the score range.
 
     It carries its card, so it can be scored with alone.
+
+    A model of the Hub, or one that comes with the tool, is written elsewhere: name a file.
     """
     from iqa_cli.cli.views import train as train_view
     from iqa_cli.models import find
 
+    if checkpoint.startswith("hf://") and output is None:
+        raise UsageError(f"{checkpoint}: say by --output where to write: beside its card is the cache of the Hub")
     model = find.find_model(checkpoint, BackendChoice.TORCH)
     named = [path for photo in photos or [] for path in expand_pattern(photo)]
-    written = output or model.folder / f"{model.card.name}.onnx"
+    written = output or model.source.with_suffix(".onnx")
     if written.suffix != ".onnx":
         raise UsageError(f"--output {written}: an ONNX model is a file that is called NAME.onnx")
-    card = written.with_suffix(".json").resolve()  # which is written anew, with what it says of other files
-    read: list[str | Path] = [*named, *(file for file in list_parts(model) if file.resolve() != card)]
-    check_outputs(list_model_files(written.parent, written.stem, "onnx", "--output"), read, force=force)
+    card = model.place_card(written)
+    if card == model.source and not force:
+        check_own_card(model, written)
+    read: list[str | Path] = [*named, *(file for file in list_parts(model) if file.resolve() != card.resolve())]
+    outputs = list_model_files(written.parent, written.stem, "onnx", "--output", card)
+    check_outputs(outputs, read, force=force)
     export = import_torch_module("export.onnx", "iqa export-onnx")
+    make_room(outputs)
     with interrupts.raised():
         path, difference = export.export_model(model, output, named)
     train_view.TrainingView(quiet=quiet).say(
         f"wrote {path}; the largest difference from PyTorch is {difference:.1e} of the score range"
     )
+
+
+def check_own_card(model: FoundModel, written: Path) -> None:
+    """Raises UsageError where the card of a model that is exported into its own folder is not to be written anew unasked."""
+    from iqa_cli.models.find import released_folder
+
+    there = model.card.files.get("onnx")
+    if model.folder.resolve() == released_folder().resolve():
+        raise UsageError(f"{written}: {model.source.name} comes with the tool: write elsewhere by --output, or add --force")
+    if there is not None and there.name != written.name:
+        raise UsageError(
+            f"{written}: {model.source} lists one ONNX model, and that is {there.name}: name that, or a file in another folder,"
+            " or add --force"
+        )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.export.ensemble import About, open_member
+from iqa_cli.export.ensemble import About, join_texts, list_members, open_member
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel
 from iqa_cli.models.provenance import join_provenances
@@ -69,18 +69,23 @@ def average_networks(networks: Sequence[QfmIqm], shares: Sequence[float]) -> Qfm
 
 
 def describe_average(cards: Sequence[ModelCard], shares: Sequence[float], about: About) -> ModelCard:
-    """Its card, but for the files: the input and the scale of the first model, and the limits that all have."""
+    """Its card, but for the files: the input and the scale of the first model, and the limits that all have.
+
+    Where the models differ in their terms, or in what their scores mean, it says those of each.
+    """
     told = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(shares, cards, strict=True))
     provenance = join_provenances(card.provenance for card in cards)
-    members = [{"name": card.name, **card.training} for card in cards]
+    averaged = [round(share, 4) for share in shares]
     told_backbones = {str(card.training.get("backbone", "")) for card in cards}
     backbone = {"backbone": told_backbones.pop()} if len(told_backbones) == 1 else {}
     return replace(
         cards[0],
         name=about.name,
         summary=about.summary or f"one network with the weighted mean of the weights of {told}",
+        licence=join_texts(cards, "licence"),
+        score_meaning=join_texts(cards, "score_meaning"),
         limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
-        training={**asdict(provenance), **backbone, "averaged": [round(share, 4) for share in shares], "members": members},
+        training={**asdict(provenance), **backbone, "averaged": averaged, "members": list_members(cards)},
         results=(),
         intervals=None,
     )

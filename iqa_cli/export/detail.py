@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,9 +16,9 @@ from iqa_cli.detail.model import NAME, name_spectrum, read_detail_card
 from iqa_cli.detail.native import SIDE
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.errors import DataError, WeightsError
-from iqa_cli.export.onnx import forget_making, trace
+from iqa_cli.export.onnx import find_difference, forget_making, trace
 from iqa_cli.files.replacing import replacing
-from iqa_cli.models.card import WeightFile
+from iqa_cli.models.card import WeightFile, write_facts
 from iqa_cli.models.onnx_backend import OnnxPatches
 from iqa_cli.networks.detail import DetailNetwork
 from iqa_cli.networks.spectrum import SpectrumNetwork
@@ -45,15 +44,16 @@ def export_detail(
     cannot be written.
     """
     differences = [write_network(network, output), write_network(spectrum, name_spectrum(output))]
-    write_card(output, describe_detail(output, training, spectrum_training))
+    write_facts(describe_detail(output, training, spectrum_training), output.with_suffix(".json"))
     return max(differences)
 
 
 def export_spectrum(spectrum: SpectrumNetwork, output: Path, training: Mapping[str, Any]) -> float:
     """Write the network for spectra alone, and what the card beside the other says of it; otherwise as `export_detail`."""
-    card = read_detail_card(output.with_suffix(".json"))
+    path = output.with_suffix(".json")
+    card = read_detail_card(path)
     difference = write_network(spectrum, name_spectrum(output))
-    write_card(output, card | {"spectrum": describe_spectrum(output, training)})
+    write_facts(card | {"spectrum": describe_spectrum(output, training)}, path)
     return difference
 
 
@@ -70,16 +70,6 @@ def write_network(network: nn.Module, output: Path) -> float:
     return difference
 
 
-def write_card(output: Path, card: Mapping[str, Any]) -> None:
-    """Put the card in place. Raises DataError."""
-    path = output.with_suffix(".json")
-    try:
-        with replacing(path) as aside:
-            aside.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot write: {error.strerror}") from error
-
-
 def write_detail_onnx(network: nn.Module, path: Path) -> None:
     """A network as one file: "patches" [n, 1, SIDE, SIDE] -> "outputs"; n is free."""
     free = {0: torch.export.Dim("n", min=1, max=4096)}
@@ -91,12 +81,17 @@ def write_detail_onnx(network: nn.Module, path: Path) -> None:
 
 @torch.no_grad()
 def measure_difference(network: nn.Module, path: Path) -> float:
-    """The largest difference between the backends, on patches of noise and of steps."""
+    """The largest difference between the backends, on patches of noise and of steps.
+
+    Raises WeightsError for a network that gives no number for one.
+    """
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (4, 1, SIDE, SIDE)).astype(np.float32)
     patches[2:] = np.sort(patches[2:], axis=3)
     expected = network.eval()(torch.from_numpy(patches)).numpy()
-    return float(np.abs(OnnxPatches(path).run(patches) - expected).max())
+    if not np.isfinite(expected).all():
+        raise WeightsError("the network gives no number for a patch, so its weights are broken: train it anew")
+    return find_difference(OnnxPatches(path).run(patches), expected)
 
 
 def describe_detail(output: Path, training: Mapping[str, Any], spectrum_training: Mapping[str, Any]) -> dict[str, Any]:

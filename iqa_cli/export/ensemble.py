@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
@@ -61,19 +62,40 @@ def build_blend(models: Sequence[FoundModel], weights: Sequence[float]) -> Blend
 
 
 def describe_blend(blend: Blend, cards: Sequence[ModelCard], about: About) -> ModelCard:
-    """The card of a blend, but for its files: the scale and the crops of its first model, and the limits that all have."""
+    """The card of a blend, but for its files: the scale and the crops of its first model, and the limits that all have.
+
+    Where the models differ in their terms, or in what their scores mean, it says those of each.
+    """
     shares = ", ".join(f"{share:.2f} {card.name}" for share, card in zip(blend.shares, cards, strict=True))
     provenance = join_provenances(card.provenance for card in cards)
     return replace(
         cards[0],
         name=about.name,
         summary=about.summary or f"the weighted mean of {len(cards)} networks: {shares}",
+        licence=join_texts(cards, "licence"),
+        score_meaning=join_texts(cards, "score_meaning"),
         network={"members": [asdict(member) for member in blend.members]},
         limits=(*(limit for limit in cards[0].limits if all(limit in card.limits for card in cards)), *about.limits),
-        training={**asdict(provenance), "members": [{"name": card.name, **card.training} for card in cards]},
+        training={**asdict(provenance), "members": list_members(cards)},
         results=(),
         intervals=None,
     )
+
+
+def join_texts(cards: Sequence[ModelCard], field: str) -> str:
+    """What all of some cards say in a field; where they differ, what each does, by their names."""
+    texts: dict[str, list[str]] = {}
+    for card in cards:
+        texts.setdefault(getattr(card, field), []).append(card.name)
+    if len(texts) == 1:
+        return next(iter(texts))
+    return "; ".join(f"{', '.join(dict.fromkeys(names))}: {text or 'not stated'}" for text, names in texts.items())
+
+
+def list_members(cards: Sequence[ModelCard]) -> list[dict[str, Any]]:
+    """What the card of a joined model says of each that it was made of: its training and its terms."""
+    own = [{"name": card.name, "licence": card.licence} for card in cards]
+    return [{**facts, **card.training, **facts} for facts, card in zip(own, cards, strict=True)]  # first, and its own word
 
 
 def open_member(model: FoundModel) -> QfmIqm:

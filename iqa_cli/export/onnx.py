@@ -10,10 +10,12 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from torch import nn
@@ -23,12 +25,14 @@ from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import Crops, CropSpec, cut_crops
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.find import find_images
-from iqa_cli.models.card import CARD_KEY, ModelCard, WeightFile, write_card
+from iqa_cli.models.card import CARD_KEY, ModelCard, WeightFile, drop_nan, write_facts
 from iqa_cli.models.find import FoundModel, verify_file
 from iqa_cli.models.onnx_backend import OnnxBackend
 from iqa_cli.networks.checkpoint import load_network
 from iqa_cli.options import BackendChoice
 from iqa_cli.records import Undecodable
+
+Numbers = npt.NDArray[np.float32]
 
 PARITY = 1e-3  # of the score range: what the two backends may differ by
 OPSET = 18
@@ -38,17 +42,19 @@ LARGE = 1024  # elements from which a weight is stored in half precision: below,
 def export_model(model: FoundModel, output: Path | None, photos: Sequence[str]) -> tuple[Path, float]:
     """Write a model as ONNX and let the card beside it say so; the file, and the largest difference from PyTorch on the photos.
 
-    output: None: beside the model's card. A file elsewhere gets a card of its own beside it. Photos may be folders.
+    output: None: beside the model's card, by its name. In the folder of that card it is the one that says so, and a file
+    elsewhere gets a card of its own. Photos may be folders.
     Raises UsageError without photos, WeightsError where the two differ by more than `PARITY`; then nothing is written.
+    DataError where a file cannot be written.
     """
-    card = model.card
-    output = output or model.folder / f"{card.name}.onnx"
+    output = output or model.source.with_suffix(".onnx")
+    place = model.place_card(output)
+    card = model.card if place == model.source else replace(model.card, name=output.stem, files={})
     found = list(find_images(photos or sample_photos(), Counter()))
     if not found:
         raise UsageError("that PyTorch and ONNX agree is shown on real images: name some by --photo")
-    fact, difference = export(card, verify_file(card, model.folder, BackendChoice.TORCH), output, found)
-    beside = card.files if output.parent.resolve() == model.folder.resolve() else {}
-    write_card(replace(card, name=output.stem, files={**beside, "onnx": fact}), output.parent)
+    fact, difference = export(card, verify_file(model.card, model.folder, BackendChoice.TORCH), output, found)
+    write_facts(asdict(replace(card, files={**card.files, "onnx": fact})), place)
     return output, difference
 
 
@@ -98,7 +104,7 @@ def make_onnx(network: nn.Module, card: ModelCard) -> onnx.ModelProto:
         unfuse_attention(network)
         model = trace(network, example, free)
     forget_making(model.graph)
-    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(asdict(replace(card, files={})))})
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(drop_nan(asdict(replace(card, files={}))))})
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -164,5 +170,13 @@ def measure_parity(network: nn.Module, path: Path, spec: CropSpec, photos: Seque
             raise DataError(f"{photo}: cannot show parity on this image: {error.detail}") from error
         with torch.inference_mode():
             expected = network(torch.from_numpy(crops)).numpy()
-        worst = max(worst, float(np.abs(backend.predict(crops) - expected).max()))
+        if not np.isfinite(expected).all():
+            raise WeightsError(f"{photo}: the network gives no number for this image, so its weights are broken")
+        worst = max(worst, find_difference(backend.predict(crops), expected))
     return worst
+
+
+def find_difference(given: Numbers, expected: Numbers) -> float:
+    """The largest difference between what the backends give; infinity where one of them gives no number."""
+    both = np.isfinite(given) & np.isfinite(expected)
+    return float(np.abs(given - expected).max()) if both.all() else inf

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from reprlib import repr as shorten
 from sys import float_info
@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from iqa_cli.errors import WeightsError
+from iqa_cli.errors import DataError, WeightsError
+from iqa_cli.files.outputs import is_file_name
 from iqa_cli.files.replacing import replacing
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card_parts import check_keys, check_object, make_part
@@ -42,7 +43,7 @@ class WeightFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[^./\\][^/\\]*", self.name) or not self.name.isprintable():
+        if not is_file_name(self.name):
             raise ValueError(f"{self.name!r} is not the name of a file beside the card")
 
     @classmethod
@@ -94,6 +95,7 @@ class OutputScale:
 class ModelCard:
     """What NAME.json says.
 
+    name: that of its files, so a line without slashes that begins with no dot; of a network of other origin any line.
     network: the fields of `networks.network.NetworkConfig`, as plain data.
     crops: how images become its input.
     opinions: 101 numbers, the 0th to 100th percentile of the training opinions on the score scale: what a percentile means;
@@ -130,8 +132,7 @@ class ModelCard:
             or not self.score_range[0] < self.score_range[1]
         ):
             raise ValueError(f"score_range is the least and the greatest score, not {self.score_range}")
-        if not isinstance(self.name, str) or not self.name.isprintable():
-            raise ValueError(f"name is a line of text, not {self.name!r}")
+        check_name(self.name, foreign=self.output is not None)
         for kind, file in self.files.items():
             if kind in FILE_KINDS.values() and not file.name.endswith(f".{kind}"):
                 raise ValueError(f"{file.name} is listed as {kind}")
@@ -159,6 +160,14 @@ def hash_file(path: Path) -> str:
 def is_number(value: object) -> bool:
     """Whether it is a number one can reckon with."""
     return isinstance(value, int | float) and abs(value) <= float_info.max
+
+
+def check_name(name: object, *, foreign: bool) -> None:
+    """Raises ValueError for a name that is none, or that leads elsewhere and is not that of a foreign network, only shown."""
+    if not isinstance(name, str) or not name.isprintable():
+        raise ValueError(f"name is a line of text, not {shorten(name)}")
+    if not foreign and not is_file_name(name):
+        raise ValueError(f"name is that of files, without slashes and with no dot in front, not {shorten(name)}")
 
 
 def check_opinions(opinions: tuple[float, ...], *, optional: bool) -> None:
@@ -208,7 +217,7 @@ def read_card(path: Path) -> ModelCard:
     try:
         if path.exists() and not path.is_file():  # reading a pipe or a device may never end
             raise WeightsError(f"{path}: not a model card of this tool: not a regular file")
-        return parse_card(json.loads(path.read_text(encoding="utf-8")))
+        return parse_card(json.loads(path.read_text(encoding="utf-8-sig")))  # some editors begin it with a mark
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the model card: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -227,8 +236,25 @@ def read_embedded_card(path: Path) -> ModelCard | None:
 
 
 def write_card(card: ModelCard, folder: Path) -> Path:
-    """Write NAME.json into the folder, whole or not at all."""
-    path = folder / f"{card.name}.json"
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write NAME.json into the folder, whole or not at all; its path. Raises DataError."""
+    return write_facts(asdict(card), folder / f"{card.name}.json")
+
+
+def write_facts(facts: Mapping[str, Any], path: Path) -> Path:
+    """Write what a card says, whole or not at all; its path. Raises DataError."""
+    text = json.dumps(drop_nan(facts), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        with replacing(path) as aside:
+            aside.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot write the model card: {error.strerror}") from error
     return path
+
+
+def drop_nan(value: Any) -> Any:
+    """The same for JSON, which has no word for nan and infinity: null takes their place, wherever they are."""
+    if isinstance(value, Mapping):
+        return {name: drop_nan(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [drop_nan(own) for own in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

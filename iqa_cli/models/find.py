@@ -20,11 +20,19 @@ HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>.+))?")
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model and the folder of its files. backend: what is to run it, never AUTO."""
+    """A model and the folder of its files.
+
+    backend: what is to run it, never AUTO. source: the file that its card was read from: .json, .toml, or .onnx that holds it.
+    """
 
     card: ModelCard
     folder: Path
     backend: BackendChoice
+    source: Path
+
+    def place_card(self, weights: Path) -> Path:
+        """Where the card of other weights of it belongs: in its folder that is its own card, elsewhere one of their name."""
+        return self.source if weights.parent.resolve() == self.folder.resolve() else weights.with_suffix(".json")
 
 
 def released_folder() -> Path:
@@ -67,9 +75,9 @@ def find_local_model(reference: str, choice: BackendChoice) -> FoundModel:
         )
     if path.suffix in (".onnx", ".safetensors") and not path.is_dir():
         return find_card_of(path, choice)
-    card = read_only_card(path) if path.is_dir() else read_any_card(path)
-    folder = path if path.is_dir() else path.parent
-    return FoundModel(card, folder, choose_backend(card, choice, folder))
+    source, card = find_only_card(path) if path.is_dir() else (path, read_any_card(path))
+    folder = source.parent
+    return FoundModel(card, folder, choose_backend(card, choice, folder), source)
 
 
 def read_any_card(path: Path) -> ModelCard:
@@ -108,15 +116,15 @@ def find_card_of(path: Path, choice: BackendChoice) -> FoundModel:
     if choice not in (BackendChoice.AUTO, backend):
         raise UsageError(f"{path}: --backend {choice} cannot run this file; {backend} does")
     beside = path.with_suffix(".json")
-    short = path.with_suffix(".toml")
+    short, source = path.with_suffix(".toml"), path
     if short.is_file() and beside.is_file():
         raise WeightsError(f"{path}: has two cards, {beside.name} and {short.name}: name the one you mean")
     if short.is_file() or beside.is_file():
-        beside = short if short.is_file() else beside
-        card = read_any_card(beside)
+        source = short if short.is_file() else beside
+        card = read_any_card(source)
         listed = card.files.get(FILE_KINDS[backend])
         if listed is None or listed.name != path.name:
-            raise WeightsError(f"{beside}: this card is not about {path.name} but about {listed.name if listed else 'others'}")
+            raise WeightsError(f"{source}: this card is not about {path.name} but about {listed.name if listed else 'others'}")
     elif (embedded := read_embedded_card(path)) is not None:
         card = replace(embedded, files={FILE_KINDS[backend]: WeightFile.of(path)})  # a file cannot hold its own hash
     else:
@@ -124,22 +132,23 @@ def find_card_of(path: Path, choice: BackendChoice) -> FoundModel:
             f"{path}: these weights need their model card, {beside.name}, beside them: it says what they are. For a model of"
             f" other origin five lines do, in {short.name}: {', '.join(REQUIRED)}"
         )
-    return FoundModel(card, path.parent, backend)
+    return FoundModel(card, path.parent, backend, source)
 
 
-def read_only_card(folder: Path) -> ModelCard:
+def find_only_card(folder: Path) -> tuple[Path, ModelCard]:
     """The one card in a folder; other JSON may lie around it. Raises WeightsError where there is none, or more than one."""
     cards, problem = {}, ""
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.toml")]):
         try:
-            cards[path.name] = read_any_card(path)
+            cards[path] = read_any_card(path)
         except WeightsError as error:
             problem = f" ({error})"
     if len(cards) > 1:
-        raise WeightsError(f"{folder}: holds more than one model card, name the one you mean: {', '.join(cards)}")
+        names = ", ".join(path.name for path in cards)
+        raise WeightsError(f"{folder}: holds more than one model card, name the one you mean: {names}")
     if not cards:
         raise WeightsError(f"{folder}: holds no model card (.json or .toml){problem}")
-    return next(iter(cards.values()))
+    return next(iter(cards.items()))
 
 
 def fetch_model(reference: str, choice: BackendChoice) -> FoundModel:
@@ -167,15 +176,16 @@ def download_model(repo: str, revision: str | None, choice: BackendChoice) -> Fo
     """The model of a repository, in the local cache of the Hub. A short card is read with its weights beside it."""
     import huggingface_hub  # takes 0.15 s, which only models of the Hub pay
 
-    folder = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=["*.json", "*.toml"]))
+    wanted, nested = ["*.json", "*.toml"], ["*/*"]  # a star of the Hub's stands for slashes, too
+    folder = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=wanted, ignore_patterns=nested))
     fetch = partial(huggingface_hub.hf_hub_download, repo, revision=folder.name)  # so that all come from one state of it
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.toml")]):
         if (weights := name_weights(path)) is not None:
             fetch(weights)
-    card = read_only_card(folder)
+    source, card = find_only_card(folder)
     backend = choose_backend(card, choice)
     fetch(card.files[FILE_KINDS[backend]].name)
-    return FoundModel(card, folder, backend)
+    return FoundModel(card, folder, backend, source)
 
 
 def verify_file(card: ModelCard, folder: Path, backend: BackendChoice) -> Path:

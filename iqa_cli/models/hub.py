@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import RLock, Thread
 
 from iqa_cli.errors import WeightsError
 
 HUB_TIMEOUT = 8.0  # s until the Hub counts as out of reach
+SWITCHING = RLock()  # held by the thread that has changed whether the Hub is asked, which is the same for a whole process
 
 
 @contextmanager
 def limit_hub_timeout() -> Iterator[str]:
     """Use the local cache alone within the block where the Hub does not answer; yields why, or nothing where it does.
 
+    One thread at a time: another one waits until the block is left.
     Raises WeightsError where there is no place for that cache: it would be a folder called ~ wherever one happens to be.
     """
     from huggingface_hub import constants  # takes 0.15 s, which only models of the Hub pay
@@ -27,14 +29,15 @@ def limit_hub_timeout() -> Iterator[str]:
             "models of the Hugging Face Hub are kept in the home folder, and none can be found: set HF_HOME to the path of a"
             " folder, without ~"
         )
-    before = constants.HF_HUB_OFFLINE
-    reason = "HF_HUB_OFFLINE is set" if before else probe_hub()
-    offline = reason and f"it is out of reach ({reason}), and what is needed was not downloaded before"
-    constants.HF_HUB_OFFLINE = bool(offline)
-    try:
-        yield offline
-    finally:
-        constants.HF_HUB_OFFLINE = before
+    with SWITCHING:
+        before = constants.HF_HUB_OFFLINE
+        reason = "HF_HUB_OFFLINE is set" if before else probe_hub()
+        offline = reason and f"it is out of reach ({reason}), and what is needed was not downloaded before"
+        constants.HF_HUB_OFFLINE = bool(offline)
+        try:
+            yield offline
+        finally:
+            constants.HF_HUB_OFFLINE = before
 
 
 def probe_hub() -> str:

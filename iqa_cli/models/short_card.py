@@ -9,13 +9,13 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from math import isfinite
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.images.crops import MAX_SIDE, CropSpec
-from iqa_cli.models.card import ModelCard, OutputScale, WeightFile
+from iqa_cli.models.card import ModelCard, OutputScale, WeightFile, is_number
 
 REQUIRED = ("size", "mean", "std", "higher_is_better", "range")
 OPTIONAL = ("name", "summary", "licence", "file", "output", "multiple", "max_side", "crops")
@@ -39,7 +39,7 @@ def is_short_card(path: Path) -> bool:
     if path.suffix == ".toml":
         return True
     try:
-        data = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        data = parse_text(path) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and any(key in data for key in REQUIRED)
@@ -71,7 +71,7 @@ def parse_text(path: Path) -> Mapping[str, Any]:
     """What a short card says. Raises OSError and ValueError."""
     if path.exists() and not path.is_file():  # reading a pipe or a device may never end
         raise ValueError("not a regular file")
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")  # some editors begin it with a mark
     data: Mapping[str, Any] = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     return data
 
@@ -92,7 +92,7 @@ def check_value(path: Path, key: str, value: Any) -> None:
         **dict.fromkeys(NUMBERS, is_whole(value)),
     }
     if not fits[key]:
-        raise WeightsError(f"{path}: {key} is {MEANINGS[key]}, not {value!r}")
+        raise WeightsError(f"{path}: {key} is {MEANINGS[key]}, not {shorten(value)}")
 
 
 def is_whole(value: object) -> bool:
@@ -105,7 +105,7 @@ def is_list(value: object, length: int) -> bool:
     return (
         isinstance(value, Sequence)
         and len(value) == length
-        and all(isinstance(each, int | float) and not isinstance(each, bool) and isfinite(each) for each in value)
+        and all(is_number(each) and not isinstance(each, bool) for each in value)
     )
 
 
@@ -119,10 +119,10 @@ def locate_weights(path: Path, data: Mapping[str, Any]) -> Path:
 
 
 def name_weights(path: Path) -> str | None:
-    """The name of the weights of a short card, wherever they are; None for a file that is none, as other TOML."""
+    """The name of the weights of a whole short card, wherever they are; None for other JSON and TOML, which may share keys."""
     try:
         data = parse_text(path)
-        return locate_weights(path, data).name if any(key in data for key in REQUIRED) else None
+        return locate_weights(path, data).name if all(key in data for key in REQUIRED) else None
     except (OSError, ValueError, RecursionError, TypeError, WeightsError):  # whoever reads it as a card says so
         return None
 

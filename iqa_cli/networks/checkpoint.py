@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from iqa_cli.errors import WeightsError
+from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.files.replacing import replacing
 from iqa_cli.models.card import ModelCard
 from iqa_cli.networks.ensemble import Blend, build_blend
@@ -20,11 +20,17 @@ from iqa_cli.networks.network import NetworkConfig, QfmIqm, build_network
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Any = None) -> None:
-    """Write tensors and JSON-able facts into one file, whole or not at all."""
+    """Write tensors and JSON-able facts into one file, whole or not at all. Raises DataError.
+
+    It is made in memory: what safetensors writes itself is for its owner alone, and a full disk is no OSError there.
+    """
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    with replacing(path) as aside:
-        save_file(whole, aside, metadata={"facts": json.dumps(facts)})
-        aside.chmod(0o644)  # safetensors makes files that nobody else can read
+    data = save(whole, metadata={"facts": json.dumps(facts)})
+    try:
+        with replacing(path) as aside:
+            aside.write_bytes(data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot write: {error.strerror}") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
@@ -40,7 +46,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
 
 
 def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:
-    """The network's weights; half: those of two dimensions and more in half precision, for half the size."""
+    """Write the network's weights. Raises DataError.
+
+    half: those of two dimensions and more in half precision, for half the size.
+    """
     state = network.state_dict()
     save_tensors(path, {k: v.half() if half and v.is_floating_point() and v.ndim > 1 else v for k, v in state.items()})
 
@@ -63,7 +72,7 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
         return build_network(read_config(data))
     try:
         return build_blend(data["members"], card.crops.multiple)
-    except (TypeError, KeyError, IndexError, ValueError) as error:
+    except (TypeError, KeyError, IndexError, ValueError, ArithmeticError, RuntimeError) as error:  # a card is foreign bytes
         raise WeightsError(f"the model card's network is no blend of networks: {error}") from error
 
 

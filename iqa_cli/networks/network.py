@@ -21,7 +21,7 @@ from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.networks.backbone import fix_padding, fold_batch_norms
 from iqa_cli.networks.encoders import StageEncoder, TransformerEncoder
 from iqa_cli.networks.heads import AttentionPanel
-from iqa_cli.networks.timm_models import build_backbone, first_line
+from iqa_cli.networks.timm_models import build_backbone, check_backbone, first_line
 
 LIMITS = {"width": 4096, "heads": 1024, "queries": 1024, "stages": 64, "cell": 4096}
 """Far more than any network has: a card that asks for more would only take all memory."""
@@ -30,7 +30,7 @@ HEAD_WIDTH = 64  # of the width of tokens to a head of attention, unless a numbe
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Facts that rebuild a network. Raises ValueError for sizes that are none.
+    """Facts that rebuild a network. Raises ValueError for sizes that are none, and as `check_backbone` does.
 
     backbone: a timm model name. Transformers of one scale give their own tokens; everything else counts as convolutional.
     backbone_options: passed to timm, e.g. {"img_size": 448} for a transformer's positions.
@@ -54,6 +54,7 @@ class NetworkConfig:
     folds_norms: bool = True
 
     def __post_init__(self) -> None:
+        check_backbone(self.backbone, self.backbone_options)
         for name, most in LIMITS.items():  # a card is foreign bytes
             value, least = getattr(self, name), int(name == "cell")
             if type(value) is not int or not least <= value <= most:

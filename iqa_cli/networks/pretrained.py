@@ -86,12 +86,14 @@ def translate(state: Mapping[str, Tensor], backbone: nn.Module) -> Mapping[str, 
     known: Callable[..., Mapping[str, Any]] | None = next(filter(None, (getattr(module, f, None) for f in FILTERS)), None)
     if known is None:
         return state
-    try:
-        return known(dict(state), backbone)
-    except TypeError:  # some know nothing of the network
-        return known(dict(state))
-    except Exception:  # of any kind, on what they were not written for
-        return state
+    for network in ((backbone,), ()):  # some know nothing of the network
+        try:
+            return known(dict(state), *network)
+        except TypeError:
+            continue
+        except Exception:  # of any kind, on what they were not written for
+            break
+    return state
 
 
 def take_in_order(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 import timm
@@ -14,6 +16,24 @@ from torch import nn
 
 from iqa_cli.errors import WeightsError
 from iqa_cli.models.hub import limit_hub_timeout
+
+OPTIONS = ("img_size", "patch_size", "embed_dim", "depth", "num_heads", "stages", "q_pool")
+"""What a card may ask of timm: sizes of a network. Other arguments of timm's load files, or fetch what they are told to."""
+MOST = 4096  # of a size; far more than any network has
+
+
+def check_backbone(name: Any, options: Any) -> None:
+    """Raises ValueError for a backbone that is no name of timm's own, or for options that are no sizes: cards are foreign."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.]+", name):
+        raise ValueError(f"backbone is the name of a network of timm, not {shorten(name)}")
+    if not isinstance(options, Mapping):
+        raise ValueError(f"backbone_options is a JSON object, not {shorten(options)}")
+    for option, value in options.items():
+        if option not in OPTIONS:
+            raise ValueError(f"backbone_options has {shorten(option)}; there are {', '.join(OPTIONS)}")
+        sizes = value if isinstance(value, list | tuple) else [value]
+        if not all(type(size) is int and 1 <= size <= MOST for size in sizes):
+            raise ValueError(f"{option} is a whole number from 1 to {MOST}, or a list of such, not {shorten(value)}")
 
 
 def build_backbone(name: str, options: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:

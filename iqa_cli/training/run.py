@@ -25,7 +25,7 @@ from iqa_cli.qfm_iqm.set_scales import SetScales
 from iqa_cli.training.data.content import describe_run
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.data.pixels import DecodedImages, PixelCache, Pixels
-from iqa_cli.training.data.provenance import describe_initial, identify_sets
+from iqa_cli.training.data.provenance import describe_initial, find_licence, identify_sets
 from iqa_cli.training.data.samples import CropDataset, TrainingImage, list_images
 from iqa_cli.training.data.teacher_scores import TeacherScore
 from iqa_cli.training.distill import Teacher, list_asked, open_teachers, predict_with_teachers
@@ -222,7 +222,7 @@ def describe_model(job: Job, crops: CropSpec, teachers: list[Teacher]) -> ModelC
     return ModelCard(
         name=options.name,
         summary=options.summary or f"{KINDS[options.method]} on {options.backbone}, trained on {origin.title}",
-        licence="Apache-2.0",
+        licence=find_licence(options),
         network={},
         crops=crops,
         opinions=origin.opinions,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import write_photo
-from test_export_ensemble import CNN, write_network
+from test_export_ensemble import BOUND, CNN, FREE, check_terms, say_otherwise, write_network
 from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
@@ -17,7 +17,7 @@ from iqa_cli.errors import UsageError, WeightsError
 from iqa_cli.export.averaging import average_models
 from iqa_cli.export.ensemble import About, blend_models
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.models.card import Intervals
+from iqa_cli.models.card import Intervals, read_card
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_tensors
 from iqa_cli.options import BackendChoice
@@ -54,6 +54,11 @@ def test_its_card_names_both_and_promises_nothing_that_was_measured_of_one(pair,
     assert (card.intervals, card.results) == (None, ())
     assert card.limits[-1] == "one more"
     assert card.network == pair[0].card.network
+
+
+def test_its_terms_are_those_of_each(pair, tmp_path):
+    said = [say_otherwise(pair[0], **FREE), say_otherwise(pair[1], **BOUND)]
+    check_terms(read_card(average_models(said, [], tmp_path, About("between"))), ("first", "further"))
 
 
 def test_what_has_no_mean_is_refused(pair, tmp_path):

@@ -103,6 +103,32 @@ def test_its_limits_are_those_of_all_members_and_what_is_said_besides(members, t
     assert read_card(blend_models(ours, [], tmp_path, About("more", limits=["slow"]))).limits == ("not for art", "slow")
 
 
+def say_otherwise(model, **said):
+    """The model with other words in its card."""
+    return replace(model, card=replace(model.card, **said))
+
+
+def check_terms(card, names):
+    """Whether a card says what two models say of themselves, where the second is bound to terms of its own."""
+    first, second = names
+    assert card.licence == f"{first}: Apache-2.0; {second}: CC-BY-NC-4.0: not for commerce"
+    assert card.score_meaning == f"{first}: what people say; {second}: not stated"
+    members = [(own["name"], own["licence"]) for own in card.training["members"]]
+    assert members == [(first, "Apache-2.0"), (second, "CC-BY-NC-4.0: not for commerce")]
+
+
+FREE = {"licence": "Apache-2.0", "score_meaning": "what people say"}
+BOUND = {"licence": "CC-BY-NC-4.0: not for commerce", "score_meaning": ""}
+
+
+def test_its_terms_and_its_meaning_are_those_of_each_member(members, tmp_path):
+    first, second = members
+    pair = [say_otherwise(first, **FREE), say_otherwise(second, **BOUND)]
+    check_terms(read_card(blend_models(pair, [], tmp_path, About("both"))), ("cnn", "vit"))
+    alike = [say_otherwise(model, **BOUND) for model in members]
+    assert read_card(blend_models(alike, [], tmp_path, About("alike"))).licence == BOUND["licence"]
+
+
 def test_all_that_a_blend_may_hold_is_exported_with_free_height_and_width(tmp_path):
     """The one export of a blend: its own input, a reduced one, and squares for a transformer."""
     models = [

@@ -5,15 +5,17 @@ import pickle
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from conftest import CARD, Run, toy_nodes, write_model, write_onnx
 from in_process import environment
 
-from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.images.crops import CropSpec
+from iqa_cli.models import hub
 from iqa_cli.models.card import CARD_KEY, WeightFile, read_card, write_card
-from iqa_cli.models.find import find_cards, find_model, released_folder, verify_file
+from iqa_cli.models.find import download_model, find_cards, find_model, released_folder, verify_file
 from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.options import BackendChoice, ScoreOptions
 from iqa_cli.scoring.pipeline import open_pipeline
@@ -82,6 +84,10 @@ GOOD = asdict(CARD)
         (change(GOOD, crops={"size": 64, "zoom": 1e9}), "impossible crops"),
         (change(GOOD, name="two\nlines"), "name is a line of text"),
         (change(GOOD, name=7), "name is a line of text"),
+        (change(GOOD, name="../../victim"), "name is that of files, without slashes and with no dot in front"),
+        (change(GOOD, name="a\\b"), "name is that of files"),
+        (change(GOOD, name=".hidden"), "name is that of files"),
+        (change(GOOD, name=""), "name is that of files"),
         (change(GOOD, files={"onnx": {"name": "nul\0.onnx", "bytes": 1, "sha256": ""}}), "beside the card"),
         (change(GOOD, files={"onnx": {"name": 7, "bytes": 1, "sha256": ""}}), "beside the card"),
         ("3", "a card is a JSON object, not 3"),
@@ -112,6 +118,26 @@ def test_what_is_no_card_is_named_with_the_reason(tmp_path: Path, text: str, rea
     with pytest.raises(WeightsError, match=reason) as caught:
         read_card(path)
     assert str(caught.value).startswith(f"{path}: not a model card of this tool: ")
+
+
+def test_a_card_may_begin_with_a_mark(tmp_path: Path) -> None:
+    path = write_both(tmp_path)
+    card = read_card(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert find_model(str(path), AUTO).card == card
+
+
+def test_figures_that_are_no_numbers_are_null_in_a_card(tmp_path: Path) -> None:
+    measured = {"dataset": "d", "srcc": {"value": float("nan"), "range": (float("-inf"), 0.5)}}
+    path = write_card(replace(CARD, results=(measured,)), tmp_path)
+    assert "NaN" not in path.read_text()
+    assert "Infinity" not in path.read_text()
+    assert read_card(path).results == ({"dataset": "d", "srcc": {"value": None, "range": [None, 0.5]}},)
+
+
+def test_a_card_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone/toy\.json: cannot write the model card: No such file or directory"):
+        write_card(CARD, tmp_path / "gone")
 
 
 def test_a_missing_card_is_named(tmp_path: Path) -> None:
@@ -185,7 +211,7 @@ def test_a_card_a_weight_file_and_a_folder_mean_the_same_model(tmp_path: Path) -
     card = write_both(tmp_path)
     (tmp_path / "options.json").write_text('{"some": "other JSON"}')
     expected = find_model(str(card), AUTO)
-    assert expected.folder == tmp_path
+    assert (expected.folder, expected.source) == (tmp_path, card)
     assert find_model(str(tmp_path), AUTO) == expected
     assert find_model(str(tmp_path / "both.onnx"), AUTO) == expected
     assert find_model(str(tmp_path / "both.safetensors"), AUTO).backend is TORCH
@@ -219,6 +245,7 @@ def test_an_onnx_file_may_carry_its_card(tmp_path: Path) -> None:
     found = find_model(str(path), AUTO)
     assert found.card == replace(CARD, files={"onnx": WeightFile.of(path)})
     assert verify_file(found.card, found.folder, found.backend) == path
+    assert found.source == path
 
 
 def test_a_card_beside_goes_before_the_one_inside(tmp_path: Path) -> None:
@@ -314,6 +341,30 @@ def test_a_card_of_an_impossible_network_is_told(tmp_path: Path, network: dict[s
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"backbone_options": {"checkpoint_path": "evil.pth"}},
+        {"backbone": "hf-hub:owner/evil"},
+        {"backbone": "local-dir:evil"},
+    ],
+)
+@pytest.mark.parametrize("blended", [False, True])
+def test_a_card_loads_no_file_and_asks_no_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: dict[str, object], blended: bool
+) -> None:
+    """A member of a blend is as foreign as a network alone."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("timm is asked"))
+    described = {"backbone": "test_efficientnet", **network}
+    member = {"network": described, "weight": 1.0, "size": 0, "mean": [0.5] * 3, "std": [0.5] * 3}
+    weights = tmp_path / "toy.safetensors"
+    weights.write_bytes(b"tensors")
+    card = replace(CARD, network={"members": [member]} if blended else described, files={"safetensors": WeightFile.of(weights)})
+    with pytest.raises(WeightsError, match=r"backbone_options has 'checkpoint_path'|backbone is the name of a network of timm"):
+        open_pipeline(ScoreOptions(model=str(write_card(card, tmp_path))))
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes with names")
 @pytest.mark.parametrize("what", ["card", "weights"])
 def test_pipes_are_never_waited_for(tmp_path: Path, what: str) -> None:
@@ -340,7 +391,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> dict[str, str]:
+def offline(tmp_path: Path) -> dict[str, str]:
     """An environment without a network whose cache holds owner/toy."""
     cache = tmp_path / "home" / "hub" / "models--owner--toy"
     snapshot = cache / "snapshots" / COMMIT
@@ -354,18 +405,18 @@ def hub(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("suffix", ["", "@main", f"@{COMMIT}"])
 def test_a_model_of_the_hub_scores_from_the_cache(
-    iqa_process: Run, hub: dict[str, str], photos: Path, model: Path, suffix: str
+    iqa_process: Run, offline: dict[str, str], photos: Path, model: Path, suffix: str
 ) -> None:
-    done = iqa_process("score", photos, "--model", f"hf://owner/toy{suffix}", "-q", env=hub)
+    done = iqa_process("score", photos, "--model", f"hf://owner/toy{suffix}", "-q", env=offline)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == iqa_process("score", photos, "--model", model, "-q").stdout
 
 
 @pytest.mark.parametrize("reference", ["hf://owner/other", "hf://owner/toy@other"])
 def test_what_the_cache_has_not_cannot_be_had_offline(
-    iqa_process: Run, hub: dict[str, str], photos: Path, reference: str
+    iqa_process: Run, offline: dict[str, str], photos: Path, reference: str
 ) -> None:
-    done = iqa_process("score", photos, "--model", reference, env=hub)
+    done = iqa_process("score", photos, "--model", reference, env=offline)
     assert done.returncode == 3
     assert done.stderr.decode().startswith(
         f"iqa: error: {reference}: cannot be had from the Hugging Face Hub: it is out of reach (HF_HUB_OFFLINE is set)"
@@ -373,19 +424,19 @@ def test_what_the_cache_has_not_cannot_be_had_offline(
     assert b"--model FOLDER" in done.stderr
 
 
-def test_a_download_that_is_not_what_the_card_says_is_refused(iqa_process: Run, hub: dict[str, str], photos: Path) -> None:
-    weights = Path(hub["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx"
+def test_a_download_that_is_not_what_the_card_says_is_refused(iqa_process: Run, offline: dict[str, str], photos: Path) -> None:
+    weights = Path(offline["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
-    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=hub)
+    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=offline)
     assert (done.returncode, done.stdout) == (3, b"")
     assert b"toy.onnx: not the file of the card: SHA-256 " in done.stderr
 
 
 def test_a_weight_file_that_the_cache_has_not_cannot_be_had_offline(
-    iqa_process: Run, hub: dict[str, str], photos: Path
+    iqa_process: Run, offline: dict[str, str], photos: Path
 ) -> None:
-    (Path(hub["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx").unlink()
-    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=hub)
+    (Path(offline["HF_HOME"]) / "hub" / "models--owner--toy" / "snapshots" / COMMIT / "toy.onnx").unlink()
+    done = iqa_process("score", photos, "--model", "hf://owner/toy", env=offline)
     assert done.returncode == 3
     assert b"cannot be had" in done.stderr
 
@@ -403,3 +454,64 @@ def test_without_a_home_no_folder_called_tilde_is_made(iqa_process: Run, photos:
 def test_names_on_the_hub_have_two_parts(reference: str) -> None:
     with pytest.raises(UsageError, match="hf://owner/name@revision"):
         find_model(reference, AUTO)
+
+
+class Repository:
+    """A repository of the Hub, in a folder, with the patterns as the Hub's own library takes them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.cache = folder / "repository", folder / "cache"
+        for made in (self.folder, self.cache):
+            made.mkdir()
+        monkeypatch.setattr("huggingface_hub.snapshot_download", self.snapshot)
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", self.fetch)
+
+    def snapshot(self, _: str, *, allow_patterns: list[str], ignore_patterns: list[str] | None = None, **__: object) -> str:
+        from huggingface_hub.utils import filter_repo_objects
+
+        names = [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()]
+        for name in filter_repo_objects(names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
+            self.fetch("", name)
+        return str(self.cache)
+
+    def fetch(self, _: str, name: str, **__: object) -> None:
+        (self.cache / name).parent.mkdir(exist_ok=True)
+        shutil.copy(self.folder / name, self.cache / name)  # which fails for what is not there
+
+
+def test_other_json_of_a_repository_is_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository(tmp_path, monkeypatch)
+    write_both(repository.folder)
+    (repository.folder / "options.json").write_text('{"backbone": "b", "size": 320}')
+    (repository.folder / "preprocessor_config.json").write_text('{"size": 224, "mean": [0.5], "std": [0.5]}')
+    (repository.folder / "checkpoints").mkdir()
+    (repository.folder / "checkpoints" / "state.json").write_text("{}")
+    found = download_model("owner/both", None, AUTO)
+    assert (found.card.name, found.backend, found.source) == ("both", ONNX, repository.cache / "both.json")
+    assert not (repository.cache / "checkpoints").exists()
+
+
+def test_threads_leave_the_hub_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second thread begins while the first is within its block, and ends after it."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "probe_hub", lambda: "out of reach")
+    begun, said = Event(), []
+
+    def ask() -> None:
+        begun.set()
+        with hub.limit_hub_timeout() as offline:
+            said.append(offline)
+            first_left.wait(1)
+
+    first_left, second = Event(), Thread(target=ask)
+    with hub.limit_hub_timeout() as offline:
+        second.start()
+        assert begun.wait(60)
+        second.join(0.2)
+    first_left.set()
+    second.join(60)
+    assert said == [offline]
+    assert constants.HF_HUB_OFFLINE is False

@@ -217,6 +217,7 @@ def test_several_outputs_one_of_which_is_named(tmp_path: Path) -> None:
         ({"file": "gone.onnx"}, r"its weights, gone\.onnx, are not beside it; file = says which they are"),
         ({"file": "../other.onnx"}, r"file is the name of an \.onnx file beside the card, not \.\./other\.onnx"),
         ({"name": "a\nb"}, r"name is a text, not 'a\\nb'"),
+        ({"range": [0, 10**400]}, r"range is the lower and the upper end of what it puts out, as \[0, 100\], not \[0, 10"),
     ],
 )
 def test_a_card_that_is_none_says_what_to_write(tmp_path: Path, changes: dict[str, object], said: str) -> None:
@@ -262,6 +263,21 @@ def test_a_card_that_does_not_fit_its_network_is_refused(
     path.with_suffix(".json").write_text(json.dumps(CARD | card))
     with pytest.raises(WeightsError, match=rf"other\.onnx: {said}"), Scorer(path) as scorer:
         scorer.score(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("ending", [".toml", ".json"])
+def test_a_mark_in_front_is_read_over(tmp_path: Path, ending: str) -> None:
+    network = write_network(tmp_path / "mine.onnx", ["n", 3, "h", "w"])
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in CARD.items())
+    network.with_suffix(ending).write_text(lines if ending == ".toml" else json.dumps(CARD), encoding="utf-8-sig")
+    for name in (network, tmp_path):
+        assert find_model(str(name), BackendChoice.AUTO).card.name == "mine"
+
+
+def test_its_name_is_only_shown_and_may_hold_anything(tmp_path: Path) -> None:
+    network = write_other(tmp_path, ["n", 3, "h", "w"], name="KonIQ/SPAQ")
+    found = find_model(str(network), BackendChoice.AUTO)
+    assert (found.card.name, found.source) == ("KonIQ/SPAQ", tmp_path / "other.json")
 
 
 def test_two_inputs_are_refused(tmp_path: Path) -> None:

@@ -94,6 +94,36 @@ def test_sizes_that_are_none_are_refused(sizes):
         NetworkConfig("mobilenetv2_035", **sizes)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "options", "said"),
+    [
+        ("hf-hub:owner/name", {}, "backbone is the name of a network of timm, not 'hf-hub:owner/name'"),
+        ("hf_hub:owner/name", {}, "backbone is the name"),
+        ("local-dir:folder", {}, "backbone is the name"),
+        ("", {}, "backbone is the name"),
+        (7, {}, "backbone is the name"),
+        ("test_vit", {"checkpoint_path": "a.pth"}, "backbone_options has 'checkpoint_path'; there are img_size, "),
+        ("test_vit", {"pretrained_cfg": {"url": "http://localhost"}}, "backbone_options has 'pretrained_cfg'"),
+        ("test_vit", {"pretrained_cfg_overlay": {}}, "backbone_options has"),
+        ("test_vit", {"cache_dir": "a"}, "backbone_options has"),
+        ("test_vit", {"features_only": True}, "backbone_options has"),
+        ("test_vit", {"img_size": "a.pth"}, "img_size is a whole number from 1 to 4096"),
+        ("test_vit", {"depth": 10**9}, "depth is a whole number"),
+        ("test_vit", {"depth": True}, "depth is a whole number"),
+        ("test_vit", {"stages": [1, {}]}, "stages is a whole number"),
+        ("test_vit", [], "backbone_options is a JSON object"),
+    ],
+)
+def test_nothing_but_a_network_of_timm_and_its_sizes_is_asked_for(backbone, options, said):
+    with pytest.raises(ValueError, match=said):
+        NetworkConfig(backbone, options)
+
+
+def test_every_network_of_timm_may_be_named():
+    for name in (*timm.list_models(), *timm.list_models(pretrained=True)):
+        NetworkConfig(name)
+
+
 def test_sizes_that_make_no_network_are_refused():
     with pytest.raises(WeightsError, match="cannot build a network of these sizes"):
         build_network(NetworkConfig("deit3_small_patch16_224", {"depth": 4}, layers=(7,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,13 +17,13 @@ from in_process import environment
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 timm = pytest.importorskip("timm", reason="needs the [train] extra")
 
-from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.models import hub
 from iqa_cli.models.find import find_model
 from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors, save_weights
 from iqa_cli.networks.encoders import StageEncoder
 from iqa_cli.networks.network import NetworkConfig, build_network, choose_heads
-from iqa_cli.networks.pretrained import read_pretrained
+from iqa_cli.networks.pretrained import read_pretrained, translate
 from iqa_cli.networks.timm_models import build_backbone
 from iqa_cli.options import BackendChoice, OwnRatings
 from iqa_cli.training import initial_network, run
@@ -237,6 +238,45 @@ def test_a_wrong_file_ends_the_command_before_a_run_begins(iqa: Run, ratings: Pa
     done = iqa("train", *chosen, cwd=tmp_path)
     error = f"iqa: error: w.pth: none of its 1 tensors is one of {SMALL}'s: it is for another backbone\n"
     assert (done.returncode, done.stderr.decode()) == (3, error)
+
+
+def test_weights_that_the_translator_of_a_family_cannot_take_stay_as_they_are() -> None:
+    """That of VGG knows nothing of the network, and reshapes what is called as its own classifier is."""
+    backbone = timm.models.vgg.VGG([8, "M"], num_classes=0, mlp_ratio=0.01)
+    state = {"classifier.0.weight": torch.zeros(10, 7), "other": torch.zeros(1)}
+    assert translate(state, backbone) is state
+    own = translate({"classifier.3.weight": torch.zeros(2, 4096)}, backbone)
+    assert [(name, tuple(value.shape)) for name, value in own.items()] == [("pre_logits.fc2.weight", (2, 4096, 1, 1))]
+
+
+# ---- files ----
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits on files")
+def test_weights_for_which_there_is_no_room_are_said_and_leave_nothing(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"w\.safetensors: cannot write: File too large$"):
+            save_tensors(tmp_path / "w.safetensors", {"a": torch.zeros(1000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes")
+@pytest.mark.parametrize("mask", [0o077, 0o022])
+def test_weights_are_for_those_that_the_umask_says(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save_tensors(tmp_path / "w.safetensors", {"a": torch.arange(3)}, ["facts"])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
+    tensors, facts = load_tensors(tmp_path / "w.safetensors")
+    assert (tensors["a"].tolist(), facts) == ([0, 1, 2], ["facts"])
 
 
 # ---- no hub ----

@@ -100,6 +100,14 @@ def test_what_the_initial_model_was_trained_on_was_seen(begin: Begin, rated: Pat
     assert [initial.name for initial in read_run(third).provenance.initial_models] == ["first", "second"]
 
 
+def test_its_licence_stays(begin: Begin, rated: Path, tmp_path: Path) -> None:
+    folder, first = begin()
+    assert first.licence == "Apache-2.0"
+    write_card(replace(first, licence="CC-BY-NC-4.0"), folder)
+    second = train(rated / "other" / "ratings.csv", tmp_path / "second", initial_model=str(folder))
+    assert read_run(second).licence == "CC-BY-NC-4.0"
+
+
 def test_so_were_its_unlabeled_images_and_its_teachers(begin: Begin, rated: Path, tmp_path: Path) -> None:
     folder, _ = begin(unlabeled=[{"images": 7, "source": "mine"}], teachers=[{"name": "old"}])
     card = read_run(train(rated / "other" / "ratings.csv", tmp_path / "second", initial_model=str(folder)))

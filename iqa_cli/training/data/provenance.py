@@ -18,6 +18,7 @@ from iqa_cli.options import BackendChoice
 from iqa_cli.training.data.labeled import TrainingData
 from iqa_cli.training.options import TrainingOptions
 
+LICENCE = "Apache-2.0"
 KEPT = ("best.safetensors", "last.safetensors")
 """Weights that a run folder keeps besides those that its card lists."""
 
@@ -32,6 +33,16 @@ def describe_initial(options: TrainingOptions) -> Provenance:
     if options.backbone_weights in (None, "none"):
         return Provenance()
     return describe_backbone(Path(options.backbone_weights))
+
+
+def find_licence(options: TrainingOptions) -> str:
+    """The licence of the weights of a training: that of the model which it began with, else the one of this project."""
+    if not options.initial_model:
+        return LICENCE
+    try:
+        return find_model(options.initial_model, BackendChoice.TORCH).card.licence
+    except (UsageError, WeightsError):
+        return LICENCE
 
 
 def describe_model(reference: str) -> Provenance:
