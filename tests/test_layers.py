@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "data_juicer_filter": "operators options",
     "gate": "errors explain files images library options records scoring",
     "server": "errors gate images library options records scoring",
-    "doctor": "errors images library models options records scoring",
+    "doctor": "detail errors images library models options records scoring",
     "culling": "errors files images options records scoring",
     "metric": "errors library records",
     "reports": "errors files options records scoring",

@@ -3,21 +3,24 @@
 import io
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Run, write_model
+from in_process import environment
 from PIL import Image
 
-from iqa_cli.doctor import checks
-from iqa_cli.doctor.checks import Check, check_cache, check_extras, check_files, check_score, run_checks
+from iqa_cli.doctor.checks import Check, check_cache, check_extras, check_files, check_library, check_score, run_checks
 from iqa_cli.doctor.golden import GOLDEN, encode_png, make_picture
 from iqa_cli.models.card import ModelCard, read_card
-from iqa_cli.models.find import find_cards
+from iqa_cli.models.find import find_cards, released_folder
 
 RELEASED = list(find_cards())
+DETAIL = released_folder() / "detail"
 
 
 def test_every_released_model_has_a_golden_score() -> None:
@@ -46,7 +49,7 @@ def test_the_picture_is_the_same_anywhere() -> None:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that takes the place of that of the released models."""
     monkeypatch.setattr("iqa_cli.models.find.released_folder", lambda: tmp_path)
-    monkeypatch.setattr(checks, "released_folder", lambda: tmp_path)
+    monkeypatch.setattr("iqa_cli.detail.model.released_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -113,6 +116,103 @@ def test_a_cache_that_may_not_be_written_is_wrong(cache: Path) -> None:
     cache.chmod(0o700)
 
 
+# ---- libraries ----
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of libraries that comes before all others."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == "toylib"]:
+        monkeypatch.delitem(sys.modules, name)
+    return tmp_path
+
+
+def install(folder: Path, distribution: str, package: str) -> None:
+    """Metadata of a distribution that has a package."""
+    facts = folder / f"{distribution.replace('-', '_')}-1.2.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    (facts / "top_level.txt").write_text(f"{package}\n")
+
+
+def test_a_library_of_another_distribution_is_as_good(site: Path) -> None:
+    (site / "toylib.py").touch()
+    install(site, "toylib-gpu", "toylib")
+    assert check_library("toylib", "toylib") == Check("toylib", "1.2, of toylib-gpu", good=True)
+
+
+def test_a_library_without_a_distribution_is_told_by_itself(site: Path) -> None:
+    (site / "toylib.py").write_text("__version__ = '3.4'")
+    assert check_library("toylib", "toylib") == Check("toylib", "3.4", good=True)
+
+
+def test_a_library_that_is_not_there_is_wrong(site: Path) -> None:
+    assert site.is_dir()
+    assert check_library("toylib", "toylib") == Check("toylib", "not installed: pip install toylib", good=False)
+
+
+@pytest.mark.parametrize(
+    "fault", ["raise ImportError('libtoy.so: cannot open', name='toylib')", "raise RuntimeError('this CPU')"]
+)
+@pytest.mark.parametrize("distribution", ["toylib", "toylib-gpu"])
+def test_a_library_that_is_there_and_does_not_load_is_wrong(site: Path, distribution: str, fault: str) -> None:
+    (site / "toylib.py").write_text(fault)
+    install(site, distribution, "toylib")
+    check = check_library("toylib", "toylib")
+    assert (check.good, check.text.startswith("1.2 does not load: ")) == (False, True)
+    assert check.text.endswith(f"pip install --force-reinstall {distribution}")
+
+
+def test_what_is_left_of_a_library_is_none(site: Path) -> None:
+    (site / "toylib" / "capi").mkdir(parents=True)
+    install(site, "toylib", "toylib")
+    check = check_library("toylib", "toylib")
+    assert (check.good, "is empty" in check.text) == (False, True)
+
+
+SPOILT = {  # a library that does not load -> checks that then fail, and others that do not
+    "onnxruntime": ({"onnxruntime", "providers", "self-test qfm-iqm", "detail"}, {"numpy", "cache", "model qfm-iqm"}),
+    "numpy": ({"numpy", "models", "detail"}, {"pillow", "typer", "cache"}),
+    "cv2": ({"opencv-python-headless", "detail"}, {"numpy", "onnxruntime", "model qfm-iqm"}),
+    "rich": ({"rich"}, {"numpy", "self-test qfm-iqm", "detail"}),
+}
+
+
+@pytest.mark.parametrize("library", SPOILT)
+def test_a_library_that_does_not_load_is_said_and_ends_nothing(iqa_process: Run, tmp_path: Path, library: str) -> None:
+    (tmp_path / f"{library}.py").write_text("raise ImportError('libspoilt.so: cannot open shared object file')")
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    done = iqa_process("doctor", env=environment(PYTHONPATH=path))
+    assert (done.returncode, b"checks.py" in done.stderr) == (1, False), done.stderr  # where libraries may leave a traceback
+    facts: dict[str, list[str]] = {}
+    for line in done.stdout.decode().splitlines():
+        name, text = line.split(": ", 1)
+        facts.setdefault(name, []).append(text)
+    wrong, right = SPOILT[library]
+    assert all(text.startswith("WRONG: ") for name in wrong for text in facts[name]), facts
+    assert all(text.startswith("ok: ") for name in right for text in facts[name]), facts
+    assert any("libspoilt.so" in text for texts in facts.values() for text in texts)
+
+
+# ---- detail ----
+
+
+def test_the_networks_for_detail_are_looked_at(elsewhere: Path) -> None:
+    (check,) = find("detail")
+    assert (check.good, "cannot read the card" in check.text) == (False, True), "iqa score --detail fails as well"
+    shutil.copytree(DETAIL, elsewhere / "detail")
+    (check,) = find("detail")
+    assert (check.good, "native_detail" in check.text) == (True, True)
+    for name in ("detail.onnx", "detail.spectrum.onnx"):
+        file = elsewhere / "detail" / name
+        data = file.read_bytes()
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        (check,) = find("detail")
+        assert (check.good, f"{name}: not the file of the card" in check.text) == (False, True)
+        file.write_bytes(data)
+
+
 def test_extras_are_those_of_the_package() -> None:
     names = {check.name for check in check_extras()}
     assert names == {"extras"} or {"extra train", "extra distributed"} <= names
@@ -126,6 +226,7 @@ def test_the_command_says_it_all_and_its_exit_code_whether_all_is_well(iqa: Run,
     assert [line for line in lines if line.startswith("models: WRONG: ")]
     for path in model.parent.iterdir():
         (elsewhere / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(DETAIL, elsewhere / "detail")
     done = iqa("doctor")
     assert done.returncode == 0
     facts = dict(line.split(": ", 1) for line in done.stdout.decode().splitlines())

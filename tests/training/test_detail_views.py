@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from iqa_cli.detail.damage import Damage
 from iqa_cli.detail.native import SIDE
+from iqa_cli.errors import DataError
 from iqa_cli.images.crops import Rgb
 from iqa_cli.networks.spectrum import PowerSpectrum, SpectrumNetwork
 from iqa_cli.training.detail.fit_spectrum import PATCHES, Spectra, fit_spectrum, measure_error
@@ -35,6 +36,11 @@ def test_a_view_has_the_reduction_of_its_enlargement(scale: float) -> None:
     assert patches.shape[1:] == (SIDE, SIDE)
     assert 1 <= len(patches) <= PATCHES
     assert reduction == pytest.approx(np.log2(scale), abs=1e-9)
+
+
+def test_more_views_than_there_is_memory_for_are_refused() -> None:
+    with pytest.raises(DataError, match="draw fewer"):
+        Spectra(10**13, PowerSpectrum(SIDE))
 
 
 def test_views_are_those_of_the_seed(tmp_path: Path) -> None:

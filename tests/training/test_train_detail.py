@@ -1,6 +1,7 @@
 """`iqa train-detail`: from photos to weights that measure, and what it refuses."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,9 @@ pytest.importorskip("onnxscript", reason="the train extra is not installed")
 
 from iqa_cli.detail.model import open_detail
 from iqa_cli.training.detail.fit import measure_loss, open_samples, split_samples
-from iqa_cli.training.detail.samples import plan_sources, write_samples
+from iqa_cli.training.detail.options import DetailTraining
+from iqa_cli.training.detail.run import draw, make_plan
+from iqa_cli.training.detail.samples import measure_photos, plan_sources, write_samples
 
 pytestmark = pytest.mark.torch
 TINY = ("--patches", "24", "--steps", "2", "--batch-size", "4", "--views", "8")
@@ -31,22 +34,31 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_steps_make_weights_that_measure(iqa: Run, clean: Path, tmp_path: Path) -> None:
-    done = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY)
+    folder = tmp_path / "new" / "er"
+    done = iqa("train-detail", clean, "-o", folder / "a.onnx", *TINY)
     assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "a.onnx", "a.spectrum.onnx"]
     assert b"step 2: loss" in done.stderr
     assert b"errors on photos held out" in done.stderr
-    found = open_detail(tmp_path / "a.onnx").measure(np.zeros((300, 300, 3), np.uint8))
+    found = open_detail(folder / "a.onnx").measure(np.zeros((300, 300, 3), np.uint8))
     assert 0 <= found.detail <= 100
-    card = json.loads((tmp_path / "a.json").read_text())
-    assert (card["training"]["photos"], card["training"]["patches"]) == (["0.png", "1.png", "2.png"], 24)
+    card = json.loads((folder / "a.json").read_text())
+    assert (card["training"]["photos"], card["training"]["patches"]) == (["0.png", "1.png"], 24), "2.png is too small"
+
+
+def test_a_photo_of_which_nothing_is_drawn_is_no_source() -> None:
+    sources = plan_sources({"small": 1, "large": 10_000, "other": 10_000}, 2)
+    assert (sources.paths, sources.counts) == (("large", "other"), (1, 1))
 
 
 def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, tmp_path: Path) -> None:
-    kept = ("--samples", tmp_path / "patches.npy")
+    file = tmp_path / "kept" / "patches.npy"
+    kept = ("--samples", file)
     iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, *kept)
-    first = (tmp_path / "patches.npy").read_bytes()
+    first = file.read_bytes()
     iqa("train-detail", clean, "-o", tmp_path / "b.onnx", *TINY, *kept)
-    assert (tmp_path / "patches.npy").read_bytes() == first
+    assert file.read_bytes() == first
+    assert list(file.parent.iterdir()) == [file]
     for suffix in (".onnx", ".spectrum.onnx"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     other = iqa("train-detail", clean, "-o", tmp_path / "c.onnx", "--patches", "7", *kept)
@@ -54,10 +66,55 @@ def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, tmp_path: Path)
     for changed in (("train-detail", clean / "0.png", *TINY), ("train-detail", clean, *TINY, "--seed", "1")):
         other = iqa(*changed, "-o", tmp_path / "c.onnx", *kept)
         assert (other.returncode, b"of other photos, or of another seed" in other.stderr) == (4, True)
-    (tmp_path / "patches.npy").write_bytes(b"")
-    other = iqa("train-detail", clean, "-o", tmp_path / "c.onnx", *TINY, *kept)
-    assert (other.returncode, b"name another file" in other.stderr) == (4, True)
     assert not (tmp_path / "c.onnx").exists()
+
+
+def write_zip(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, patches=np.zeros(3))
+
+
+OTHERS = {
+    "nothing": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_bytes(b"no patches"),
+    "zip": write_zip,
+    "cut-zip": lambda path: path.write_bytes(b"PK\x03\x04 and no more"),
+    "numbers": lambda path: np.save(path, np.zeros(3)),
+    "objects": lambda path: np.save(path, np.array([{}]), allow_pickle=True),
+    "cut": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': "),
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_holds_no_patches_is_said_in_own_words(iqa: Run, clean: Path, tmp_path: Path, kind: str) -> None:
+    OTHERS[kind](tmp_path / "patches.npy")
+    done = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, "--samples", tmp_path / "patches.npy")
+    assert (done.returncode, b"name another file" in done.stderr) == (4, True), done.stderr
+    assert b"pickle" not in done.stderr
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_two_trainings_may_keep_their_patches_in_one_file(clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "patches.npy"
+    options = DetailTraining((str(clean),), tmp_path / "a.onnx", patches=24)
+    plan = make_plan(options)
+    first = draw(file, options, plan)
+    next(first)
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # the other one is another process
+    assert [drawn.done for drawn in draw(file, options, plan)][-1] == 24
+    monkeypatch.undo()
+    assert [drawn.done for drawn in first][-1] == 24
+    assert [drawn.done for drawn in draw(file, options, plan)] == [24], "found, and what is wanted"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_killed_training_left_of_its_patches_is_removed(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / ".patches.npy.1.part").write_bytes(b"half")
+    options = DetailTraining((str(clean),), tmp_path / "a.onnx", patches=24)
+    list(draw(tmp_path / "patches.npy", options, make_plan(options)))
+    assert [path.name for path in tmp_path.iterdir()] == ["patches.npy"]
 
 
 def test_the_network_for_spectra_is_trained_alone(iqa: Run, clean: Path, tmp_path: Path) -> None:
@@ -87,6 +144,63 @@ def test_what_is_no_earlier_output_is_not_replaced(iqa: Run, clean: Path, tmp_pa
     assert (tmp_path / "a.json").read_text() == '{"mine": 1}'
 
 
+LONG = {"--output": "a" * 236, "--samples": "a" * 245}  # with what is put around them while they are written too long
+
+
+@pytest.mark.parametrize("named", ["file/a.onnx", "folder.onnx", "long"])
+@pytest.mark.parametrize("option", ["--output", "--samples"])
+def test_what_cannot_be_written_is_said_before_anything_is_drawn(
+    iqa: Run, clean: Path, tmp_path: Path, named: str, option: str
+) -> None:
+    named = f"{LONG[option]}.onnx" if named == "long" else named
+    (tmp_path / "file").write_bytes(b"no folder")
+    (tmp_path / "folder.onnx").mkdir()
+    outputs = {"--output": tmp_path / "b.onnx", option: tmp_path / named}
+    done = iqa("train-detail", clean, *TINY, *(word for pair in outputs.items() for word in pair))
+    assert (done.returncode, done.stderr.startswith(b"iqa: error: ")) == (4, True), done.stderr
+    assert b"24 patches" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.onnx"]
+
+
+@pytest.mark.parametrize("named", ["a.onnx", "a.spectrum.onnx", "a.json"])
+def test_patches_are_kept_in_no_other_output(iqa: Run, clean: Path, tmp_path: Path, named: str) -> None:
+    done = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, "--samples", tmp_path / named)
+    assert (done.returncode, b"would be written to one file" in done.stderr) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+NUMBERS = {
+    "--rate": ("-1", "0"),
+    "--seed": ("99999999999999999999", str(2**63)),
+    "--patches": ("1000000000000",),
+    "--views": ("1000000000000",),
+}
+
+
+@pytest.mark.parametrize(("option", "number"), [(name, number) for name, numbers in NUMBERS.items() for number in numbers])
+def test_numbers_that_make_no_sense_are_refused(iqa: Run, clean: Path, tmp_path: Path, option: str, number: str) -> None:
+    done = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, option, number)
+    assert (done.returncode, f"{option[2:]} is " in done.stderr.decode()) == (2, True), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_diverges_is_ended(iqa: Run, clean: Path, tmp_path: Path) -> None:
+    done = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, "--steps", "9", "--rate", "1e30")
+    assert (done.returncode, b"train with a lower rate" in done.stderr) == (2, True), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "idle", [["--patches", "9"], ["--steps", "9"], ["--batch-size", "9"], ["--rate", "1"], ["--samples", "f"]]
+)
+def test_what_has_no_effect_on_spectra_is_refused_with_them_alone(
+    iqa: Run, clean: Path, tmp_path: Path, idle: list[str]
+) -> None:
+    done = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", "--spectrum-only", *idle)
+    name = idle[0][2:].replace("-", "_")
+    assert (done.returncode, f"{name}: no effect with spectrum_only" in done.stderr.decode()) == (2, True), done.stderr
+
+
 def test_small_photos_are_not_enough(iqa: Run, clean: Path, tmp_path: Path) -> None:
     done = iqa("train-detail", clean / "2.png", "-o", tmp_path / "a.onnx", *TINY)
     assert done.returncode == 4
@@ -94,7 +208,7 @@ def test_small_photos_are_not_enough(iqa: Run, clean: Path, tmp_path: Path) -> N
 
 
 def test_samples_are_those_of_the_seed_and_shared_out(clean: Path, tmp_path: Path) -> None:
-    sources = plan_sources(sorted(map(str, clean.glob("*.png"))), 12)
+    sources = plan_sources(measure_photos(sorted(map(str, clean.glob("*.png")))), 12)
     assert [Path(path).stem for path in sources.paths] == ["0", "1"]
     assert sum(sources.counts) == 12
     assert sources.counts[0] < sources.counts[1]

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from iqa_cli.detail.outputs import LOG_VARIANCE, OFFSETS
+from iqa_cli.errors import UsageError
 from iqa_cli.networks.detail import DetailNetwork
 from iqa_cli.training.detail.options import DetailTraining
 from iqa_cli.training.detail.samples import SAMPLE
@@ -38,9 +40,14 @@ class Fitted:
 
 
 def open_samples(file: Path) -> np.memmap[tuple[int], np.dtype[np.void]]:
-    """The samples of a file as `samples.write_samples` writes them. Raises ValueError for another kind of file."""
-    samples = np.load(file, mmap_mode="r")
-    if samples.dtype != SAMPLE:
+    """The samples of a file as `samples.write_samples` writes them. Raises ValueError for another kind of file, OSError."""
+    if file.exists() and not file.is_file():  # reading a pipe may never end
+        raise ValueError("no regular file")
+    try:
+        samples: Any = np.lib.format.open_memmap(file, "r")  # nothing but this format; np.load also takes what can run code
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError("no file of patches, or one that was cut off") from error
+    if samples.dtype != SAMPLE or samples.ndim != 1:
         raise ValueError("no patches of this version")
     return samples  # type: ignore[no-any-return]
 
@@ -53,7 +60,7 @@ def split_samples(photos: np.ndarray, share: float) -> tuple[np.ndarray, np.ndar
 
 
 def fit(network: DetailNetwork, file: Path, options: DetailTraining) -> Iterator[Stepped | Fitted]:
-    """Train the network in place."""
+    """Train the network in place. Raises UsageError where its loss is no number any more."""
     samples = open_samples(file)
     learnt, held = split_samples(np.asarray(samples["photo"]), options.validation)
     rng = np.random.default_rng(options.seed)
@@ -68,6 +75,8 @@ def fit(network: DetailNetwork, file: Path, options: DetailTraining) -> Iterator
         batch, order = order[: options.batch_size], order[options.batch_size :]
         chosen = samples[np.sort(batch)]
         loss = measure_loss(network(augment(chosen["patch"], rng)), torch.from_numpy(np.array(chosen["truth"])))
+        if not loss.isfinite():
+            raise UsageError(f"training diverged in step {step}, whose loss is {float(loss.detach())}: train with a lower rate")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 2.0)

@@ -10,6 +10,7 @@ import torch
 
 from iqa_cli.detail.native import FOCUSED, RANDOM
 from iqa_cli.detail.outputs import LOG_VARIANCE
+from iqa_cli.errors import DataError
 from iqa_cli.networks.spectrum import FLOOR, PowerSpectrum, SpectrumNetwork
 from iqa_cli.training.detail.fit import Stepped
 from iqa_cli.training.detail.views import View
@@ -25,13 +26,16 @@ class Spectra:
     """Spectra of views whose damage is known, room for so many; `power` measures them.
 
     powers: [views, PATCHES, features], zero where a view has fewer patches. there: which it has, 0 or 1. reductions: log2.
-    photos: of which photo each view is.
+    photos: of which photo each view is. Raises DataError where there is no memory for so many.
     """
 
     def __init__(self, room: int, power: PowerSpectrum) -> None:
         self.power, self.count = power, 0
-        self.powers, self.there = torch.zeros(room, PATCHES, power.features), torch.zeros(room, PATCHES)
-        self.reductions, self.photos = torch.zeros(room), np.zeros(room, np.int64)
+        try:
+            self.powers, self.there = torch.zeros(room, PATCHES, power.features), torch.zeros(room, PATCHES)
+            self.reductions, self.photos = torch.zeros(room), np.zeros(room, np.int64)
+        except (RuntimeError, MemoryError) as error:  # as PyTorch and NumPy say it
+            raise DataError(f"there is no memory for the spectra of {room:,} views: draw fewer") from error
 
     @torch.no_grad()
     def add(self, view: View) -> None:

@@ -21,12 +21,21 @@ from iqa_cli.networks.spectrum import SpectrumNetwork
 from iqa_cli.training.detail.fit import Fitted, Stepped, fit, open_samples, split_samples
 from iqa_cli.training.detail.fit_spectrum import Spectra, fit_spectrum, measure_error
 from iqa_cli.training.detail.options import DetailTraining
-from iqa_cli.training.detail.samples import mark_sources, plan_sources, write_samples
+from iqa_cli.training.detail.samples import Sources, mark_sources, measure_photos, plan_sources, write_samples
 from iqa_cli.training.detail.views import draw_views
 
-__all__ = ["Drawn", "Fitted", "Stepped", "make_network", "make_spectrum", "train_detail", "train_spectrum"]
+__all__ = ["Drawn", "Fitted", "Plan", "Stepped", "make_network", "make_plan", "make_spectrum", "train_detail", "train_spectrum"]
 
 A_REPORT = 500  # views
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn of which photos. found: all of them, be they too small; patches, views: what each of the others gives."""
+
+    found: tuple[str, ...]
+    patches: Sources
+    views: Sources
 
 
 @dataclass(frozen=True)
@@ -38,16 +47,24 @@ class Drawn:
     what: str = "patches"
 
 
-def train_detail(network: DetailNetwork, options: DetailTraining) -> Iterator[Drawn | Stepped | Fitted]:
-    """Train a new network in place, and tell how far it is. Raises DataError where there are no photos, or no room for patches.
+def make_plan(options: DetailTraining) -> Plan:
+    """Look for the photos of a training, and share out what is drawn of them. Raises DataError where there are none."""
+    paths = find_photos(options)
+    sizes = measure_photos(paths)
+    return Plan(tuple(paths), plan_sources(sizes, options.patches), plan_sources(sizes, options.views))
 
-    The same photos, options and seed give the same patches, and, on one thread, the same network.
+
+def train_detail(network: DetailNetwork, options: DetailTraining, plan: Plan) -> Iterator[Drawn | Stepped | Fitted]:
+    """Train a new network in place, and tell how far it is. Raises DataError where there is no room for patches.
+
+    The same photos, options and seed give the same patches, and, on one thread, the same network. Raises UsageError where the
+    training diverges.
     """
     with open_file(options) as file:
         try:
-            yield from draw(file, options)
+            yield from draw(file, options, plan)
         except OSError as error:
-            raise DataError(f"{file}: cannot write patches: {error.strerror}") from error
+            raise DataError(f"{error.filename or file}: cannot be read: {error.strerror}") from error
         yield from fit(network, file, options)
 
 
@@ -65,11 +82,10 @@ def make_spectrum(seed: int) -> SpectrumNetwork:
         return SpectrumNetwork(SIDE)
 
 
-def train_spectrum(network: SpectrumNetwork, options: DetailTraining) -> Iterator[Drawn | Stepped | Fitted]:
-    """Train a new network for spectra in place, and tell how far it is. Raises DataError where there are no photos."""
-    sources = plan_sources(find_photos(options), options.views)
+def train_spectrum(network: SpectrumNetwork, options: DetailTraining, plan: Plan) -> Iterator[Drawn | Stepped | Fitted]:
+    """Train a new network for spectra in place, and tell how far it is. Raises DataError where there is no room for views."""
     spectra = Spectra(options.views, network.power)
-    for view in draw_views(sources, options.seed):
+    for view in draw_views(plan.views, options.seed):
         spectra.add(view)
         if spectra.count % A_REPORT == 0 or spectra.count == options.views:
             yield Drawn(spectra.count, options.views, "views")
@@ -92,30 +108,25 @@ def open_file(options: DetailTraining) -> Iterator[Path]:
         yield Path(folder) / "patches.npy"
 
 
-def draw(file: Path, options: DetailTraining) -> Iterator[Drawn]:
-    """Write the patches, unless an earlier training has left the same. Raises DataError, OSError."""
-    paths = find_photos(options)
-    mark = mark_sources(paths, options.seed)
+def draw(file: Path, options: DetailTraining, plan: Plan) -> Iterator[Drawn]:
+    """Write the patches, unless an earlier training has left the same. Raises DataError, and OSError for what cannot be read.
+
+    Several trainings may begin with one file at a time: each draws its own patches, and the last that is done leaves them.
+    """
+    mark = mark_sources(plan.found, options.seed)
     if file.exists():
         check_samples(file, options.patches, mark)
         yield Drawn(options.patches, options.patches)
         return
-    aside = file.with_name(f"{file.name}.part.npy")
-    try:
-        for done in write_samples(plan_sources(paths, options.patches), aside, options.seed):
-            yield Drawn(done, options.patches)
-        with aside.open("ab") as opened:
-            opened.write(mark)
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+    for done in write_samples(plan.patches, file, options.seed, mark):
+        yield Drawn(done, options.patches)
 
 
 def check_samples(file: Path, patches: int, mark: bytes) -> None:
     """Raises DataError for a file with other patches than are wanted, OSError."""
     try:
         found = len(open_samples(file))
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         raise DataError(f"{file}: {error}: name another file for the patches") from error
     if found != patches:
         raise DataError(f"{file}: holds {found} patches, and {patches} are wanted: name another file")

@@ -1,4 +1,4 @@
-"""Native patches with known damage, drawn once into a memory-mapped file. No PyTorch here.
+"""Native patches with known damage, drawn once into a file that a training maps into memory. No PyTorch here.
 
 A clean photo is reduced first, so that its pixels are truly sharp; what is damaged is where it has fine structure. Behind the
 patches their file has a mark of what they were drawn from (`mark_sources`), which NumPy does not read.
@@ -7,11 +7,11 @@ patches their file has a mark of what they were drawn from (`mark_sources`), whi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from iqa_cli.detail.native import SIDE, Luma
 from iqa_cli.detail.outputs import OFFSETS, encode_truth
 from iqa_cli.detail.patches import map_energy, to_luma
 from iqa_cli.errors import DataError
+from iqa_cli.files.atomic import SealedFile
 from iqa_cli.images.crops import Rgb, cut_box
 from iqa_cli.images.decode import decode_image
 from iqa_cli.models.card import hash_file
@@ -41,7 +42,7 @@ BRIGHTNESS = (0.45, 1.1)  # of a view
 
 @dataclass(frozen=True)
 class Sources:
-    """Photos that can be used, and how many patches are drawn of each."""
+    """Photos that are used, and how many patches or views are drawn of each, at least one."""
 
     paths: tuple[str, ...]
     counts: tuple[int, ...]
@@ -55,14 +56,20 @@ def mark_sources(paths: Sequence[str], seed: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def plan_sources(paths: Sequence[str], patches: int) -> Sources:
-    """Share patches out among photos, by the root of their size. Raises DataError where none is large enough."""
-    sizes = {path: measure_photo(path) for path in paths}
-    roots = {path: size**0.5 for path, size in sizes.items() if size}
-    if not roots:
+def measure_photos(paths: Sequence[str]) -> dict[str, int]:
+    """The pixels of each photo that is large enough. Raises DataError where none is."""
+    sizes = {path: size for path in paths if (size := measure_photo(path))}
+    if not sizes:
         raise DataError(f"none of {len(paths)} photos has sides of {ceil(LEAST_SIDE * LEAST_REDUCTION)} px or more")
-    bounds = np.round(np.cumsum([0.0, *roots.values()]) / sum(roots.values()) * patches).astype(int)
-    return Sources(tuple(roots), tuple(int(count) for count in np.diff(bounds)))
+    return sizes
+
+
+def plan_sources(sizes: Mapping[str, int], wanted: int) -> Sources:
+    """Share so many patches or views out among photos, by the root of their pixels."""
+    roots = [size**0.5 for size in sizes.values()]
+    bounds = np.round(np.cumsum([0.0, *roots]) / sum(roots) * wanted).astype(int)
+    counts = {path: int(count) for path, count in zip(sizes, np.diff(bounds), strict=True) if count}
+    return Sources(tuple(counts), tuple(counts.values()))
 
 
 def measure_photo(path: str) -> int:
@@ -74,17 +81,34 @@ def measure_photo(path: str) -> int:
     return decoded.width * decoded.height if min(decoded.width, decoded.height) >= LEAST_SIDE * LEAST_REDUCTION else 0
 
 
-def write_samples(sources: Sources, file: Path, seed: int) -> Iterator[int]:
-    """Write the patches of all photos, in this order; yields how many there are so far. Raises OSError."""
-    samples: Any = np.lib.format.open_memmap(file, "w+", SAMPLE, (sum(sources.counts),))
-    done = 0
-    for number, (path, count) in enumerate(zip(sources.paths, sources.counts, strict=True)):
-        rng = np.random.default_rng((seed, number))
-        for patch, truth in draw_patches(decode_image(path).rgb, count, rng):
-            samples[done] = patch, truth, number
-            done += 1
-        yield done
-    samples.flush()
+def write_samples(sources: Sources, file: Path, seed: int, mark: bytes = b"") -> Iterator[int]:
+    """Write the patches of all photos, in this order, and the mark behind them; yields how many there are so far.
+
+    The file appears once they are all there. Raises WriteError.
+    """
+    whole, sample = SealedFile(file), np.empty(1, SAMPLE)
+    try:
+        whole.write(make_header(sum(sources.counts)))
+        done = 0
+        for number, (path, count) in enumerate(zip(sources.paths, sources.counts, strict=True)):
+            rng = np.random.default_rng((seed, number))
+            for patch, truth in draw_patches(decode_image(path).rgb, count, rng):
+                sample[0] = patch, truth, number
+                whole.write(sample.tobytes())
+                done += 1
+            yield done
+        whole.write(mark)
+        whole.seal()
+    finally:
+        whole.finish()
+
+
+def make_header(count: int) -> bytes:
+    """What a NumPy file of so many samples begins with."""
+    header = io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(SAMPLE), "fortran_order": False, "shape": (count,)}
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getvalue()
 
 
 def draw_patches(rgb: Rgb, count: int, rng: np.random.Generator) -> Iterator[tuple[Luma, npt.NDArray[np.float64]]]:
