@@ -200,7 +200,7 @@ class Scorer:
         image, name, channels: as of `score`; or a source of `remote.find`. The explanation has the `record` that `score` gives,
         with its `reasons`, which `iqa_cli.explain.reasons` has in words; `measured`, all measurements by name; `map`, float32
         [h, w], its longer side 64 cells, of the points that the photo's parts have above or, less than 0, below its average
-        part; None where there is no score; and `patches`, the squares of native pixels that its detail comes from.
+        part, NaN where that is not known, None without a score; and `patches`, the native pixels that its detail comes from.
 
         It takes as long as scoring some forty photos: so many windows are scored for the map. Raises as `score` does.
 

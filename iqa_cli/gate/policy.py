@@ -46,6 +46,7 @@ class Reason(StrEnum):
     TOO_BRIGHT = "too-bright"
     LOW_CONTRAST = "low-contrast"
     LIGHT_UNKNOWN = "light-unknown"
+    REASONS_UNKNOWN = "reasons-unknown"
 
 
 FLOORS = {

@@ -30,6 +30,7 @@ MESSAGES: dict[str, str] = {
     Reason.TOO_BRIGHT: "too bright: large parts are plain white: take it with less light, or not against the light",
     Reason.LOW_CONTRAST: "hardly any contrast: clean the lens, and avoid haze, reflections and light from the front",
     Reason.LIGHT_UNKNOWN: "the light of the photo could not be measured: somebody is to look at it",
+    Reason.REASONS_UNKNOWN: "what may be wrong with the photo could not be measured: somebody is to look at it",
     **{code: kind.message for code, kind in KINDS.items()},
 }
 """What the uploader is told to do, by reason; in braces what was found."""
@@ -103,6 +104,8 @@ def find_reasons(record: ScoreRecord, exposure: Exposure | None, policy: Policy)
             yield make_finding(policy, reason, failing[0], (name, value, failing[1]))
     if exposure is None and policy.measures_light:
         yield make_finding(policy, Reason.LIGHT_UNKNOWN, Band.REVIEW)
+    if policy.finds_reasons and record.measured is not None and not record.measured:
+        yield make_finding(policy, Reason.REASONS_UNKNOWN, Band.REVIEW)
     yield from find_chosen(record, exposure, policy)
 
 

@@ -39,7 +39,7 @@ def take_native(decoded: Decoded) -> NativePatches:
 
 
 def measure_pixels(rgb: Rgb) -> dict[str, float]:
-    """What is measured of a picture for reasons."""
-    from iqa_cli.explain.measure import measure_picture
+    """What is measured of a picture for reasons; nothing where measuring it fails."""
+    from iqa_cli.explain.measure import measure_safely
 
-    return measure_picture(rgb, rgb.shape[1])
+    return measure_safely(rgb, rgb.shape[1])

@@ -153,6 +153,25 @@ def test_what_makes_no_sense_is_refused(iqa: Run, model: Path, arguments: tuple[
     assert words in (done.stdout + done.stderr).decode()
 
 
+def test_parts_without_a_number_are_null_and_named_nowhere(iqa: Run, broken_model: Path, tmp_path: Path) -> None:
+    """Of a network that gives no number for dark parts."""
+    picture = np.full((120, 160, 3), 250, np.uint8)
+    picture[:, :70] = 5
+    Image.fromarray(picture).save(tmp_path / "half.png")
+    done = iqa("explain", tmp_path / "half.png", "--json", "-m", broken_model)
+    rows = json.loads(done.stdout, parse_constant=pytest.fail)["map"]
+    assert {row[0] for row in rows} == {None}
+    assert all(isinstance(row[-1], float) for row in rows)
+    shown = iqa("explain", tmp_path / "half.png", "-o", tmp_path / "map.png", "-m", broken_model).stdout.decode()
+    assert "nan" not in shown
+    assert (tmp_path / "map.png").exists()
+
+
+def test_an_output_that_ends_as_a_folder_is_one(iqa: Run, model: Path, tmp_path: Path) -> None:
+    assert iqa("explain", GOOD, "-o", f"{tmp_path}/maps/", "-m", model).returncode == 0
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["coffee.jpg.png"]
+
+
 # ---- iqa score --explain ----
 
 

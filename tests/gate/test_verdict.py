@@ -19,6 +19,14 @@ PHOTO = ScoreRecord("a.jpg", Status.OK, "toy", 50.0, 40.0, width=800, height=600
 LIGHT = Exposure(80.0, 0.1, 60.0)
 
 
+def test_where_nothing_could_be_measured_somebody_looks_at_the_photo() -> None:
+    policy = Policy(reasons={"soft": Band.FAIL})
+    (finding,) = judge(policy, replace(PHOTO, measured={}, reasons=())).findings
+    assert (finding.reason, finding.band) == (Reason.REASONS_UNKNOWN, Band.REVIEW)
+    assert judge(policy, replace(PHOTO, measured={"blur": 0.1}, reasons=())).band is Band.PASS
+    assert judge(Policy(), replace(PHOTO, measured={}, reasons=())).band is Band.PASS
+
+
 def judge(policy: Policy, record: ScoreRecord = PHOTO, light: Exposure | None = LIGHT) -> Verdict:
     return decide(record, light, policy, "0" * 64)
 

@@ -58,7 +58,8 @@ def run_explain(flags: ExplainFlags, runtime: NetworkFlags) -> int:
     tally = Tally()
     photos = list(list_photos(flags.paths, tally))
     names = [name_source(photo) for photo in photos]
-    pictures = name_pictures(names, flags.output, whole=len(flags.paths) == 1 and not Path(flags.paths[0]).is_dir())
+    whole = len(flags.paths) == 1 and not Path(flags.paths[0]).is_dir() and not flags.names_folder
+    pictures = name_pictures(names, flags.output, whole=whole)
     written = [Output(path, "--output", KIND, is_plot) for path in pictures if path not in (None, STREAM)]
     check_outputs(written, list_inputs(names, None, flags.model), force=flags.force)
     make_folder(flags.output, pictures)

@@ -17,14 +17,14 @@ class ExplainFlags:
     """Which photos are explained, and where that goes."""
 
     paths: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos, and folders and archives of them.")]
-    output: Annotated[
-        Path | None,
+    named: Annotated[
+        str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            parser=parse_output,
-            help="Draw the photo and a map of where it loses quality, as PNG; of several photos into the folder FILE.",
+            help="Draw the photo and a map of where it loses quality, as PNG; of several photos, and where FILE ends in /, into"
+            " that folder.",
             rich_help_panel=OUTPUT,
         ),
     ] = None
@@ -36,3 +36,13 @@ class ExplainFlags:
     ] = False
     force: Force = False
     model: Annotated[str, typer.Option("--model", "-m", help="As of iqa score.", rich_help_panel=MODEL)] = ScoreOptions.model
+
+    @property
+    def output(self) -> Path | None:
+        """Where pictures go."""
+        return None if self.named is None else parse_output(self.named)
+
+    @property
+    def names_folder(self) -> bool:
+        """Whether that ends as only folders do."""
+        return self.named is not None and self.named.endswith("/")
