@@ -18,6 +18,7 @@ from iqa_cli.evaluation.plots import check_target, plot_scatter
 from iqa_cli.evaluation.run import Evaluation
 from iqa_cli.files.atomic import STDOUT, Target, open_target
 from iqa_cli.files.outputs import Output, begins_json, begins_table, is_plot
+from iqa_cli.models.card import drop_nan
 from iqa_cli.options import OWN, EvaluateOptions
 from iqa_cli.scoring.writers import Value, clean, encode_csv
 
@@ -105,22 +106,13 @@ def describe_evaluation(evaluation: Evaluation, worst: int) -> dict[str, Any]:
         "worst": [describe_disagreement(row) for row in find_worst(evaluation, worst)],
         "failures": [{"path": r.path, "status": str(r.status), "detail": r.detail} for r in evaluation.comparison.failed],
     }
-    return {key: drop_undefined(value) for key, value in data.items()}
+    return {key: drop_nan(value) for key, value in data.items()}
 
 
 def list_parts(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The figures of each test part as JSON holds them, with how many images they are of; none without several."""
     parts = [] if evaluation.parts is None else evaluation.parts.parts
     return [{"images": size, **asdict(part)} for part, size in zip(parts, evaluation.sizes, strict=False)]
-
-
-def drop_undefined(value: Any) -> Any:
-    """The same data with None for every number that JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: drop_undefined(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [drop_undefined(inner) for inner in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def describe_disagreement(row: Disagreement) -> dict[str, Any]:

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from iqa_cli.errors import DataError, ExtraMissing
 from iqa_cli.evaluation.measure import Figures, Measurement, compare, measure
 from iqa_cli.evaluation.plots import plot_learning
-from iqa_cli.evaluation.report import drop_undefined
-from iqa_cli.models.card import ModelCard, WeightFile, write_card
+from iqa_cli.models.card import ModelCard, WeightFile, drop_nan, write_card
 from iqa_cli.models.provenance import Provenance, RatedImages
 from iqa_cli.networks.checkpoint import save_weights
 from iqa_cli.networks.network import QfmIqm
@@ -126,7 +125,7 @@ def measure_test(data: TrainingData, trial: Trial, predicted: npt.NDArray[np.flo
 
 def describe_test(trial: Trial, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """What was measured of one trial, as test.json holds it."""
-    data: dict[str, Any] = drop_undefined({"trial": trial.folder.name, "sets": [asdict(each) for each in measurements]})
+    data: dict[str, Any] = drop_nan({"trial": trial.folder.name, "sets": [asdict(each) for each in measurements]})
     return data
 
 
