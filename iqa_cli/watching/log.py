@@ -12,16 +12,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from iqa_cli.errors import UsageError, WriteError
 from iqa_cli.files.atomic import STDOUT, Stream, is_named, is_stream, open_stdout, open_stream, write_fully
 from iqa_cli.files.locks import claim_if_free
-from iqa_cli.files.outputs import Output, holds_json, may_replace
+from iqa_cli.files.outputs import Output, may_replace
 from iqa_cli.records import COLUMNS, PASSING, ScoreRecord
 from iqa_cli.scoring.cache import FileState
-from iqa_cli.scoring.writers import KINDS, OTHER_FIELDS, encode_json, round_record
+from iqa_cli.scoring.writers import KINDS, encode_json, is_same_table, round_record
 
 SETTINGS = "settings"  # the field that tells how a photo was scored
 
@@ -61,7 +62,7 @@ class ScoreLog:
             if is_stream(path):
                 self.stream = Stream(open_stream(path))
                 return
-            words, is_log = KINDS["jsonl"][0], holds_json(COLUMNS, also=(*OTHER_FIELDS, SETTINGS))
+            words, is_log = KINDS["jsonl"][0], partial(is_same_table, kind="jsonl", columns=COLUMNS)
             if not may_replace(Output(path, "--jsonl", words, is_log)):
                 raise UsageError(f"--jsonl {path} is not {words} with the columns {', '.join(COLUMNS)}")
             self._open()
