@@ -187,7 +187,7 @@ def test_files_of_others_that_are_called_as_parts_are_stay(iqa: Run, model: Path
     iqa("score", photos, "-m", model, "--parquet", own[1])
     own[2].write_text("mine")
     own[3].mkdir()
-    (out / f"old-{'0' * 16}.parquet").write_bytes(next(path for path in out.iterdir() if path.name in parts).read_bytes())
+    (out / f"old-{'0' * 16}.parquet").write_bytes(next(path for path in out.glob("*.parquet") if path.name in parts).read_bytes())
     for _ in range(2):
         done = iqa(*command)
         assert done.returncode == 0
