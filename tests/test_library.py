@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, read_rows, write_photo
+from conftest import Run, read_rows, wait_until, write_photo
 from pictures import ADOBE_GAMMA, SRGB_PRIMARIES, make_exif, make_profile
 from PIL import Image
 
@@ -436,7 +436,7 @@ def test_closing_ends_what_other_threads_have_under_way(model: Path, tmp_path: P
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
+    wait_until(lambda: any(not decoder.in_sync for decoder in list(find_pool(scorer).living)))  # one is at it
     scorer.close()
     for thread in threads:
         thread.join(30)

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.process, pytest.mark.skipif(not hasattr(os, "fork"), r
 PHOTO = Path(__file__).parent / "photos" / "coffee.jpg"
 BEGIN = """
 import os, sys, threading, time
-from iqa_cli import *
+from iqa_cli import IqaError, Scorer
 photo, model = sys.argv[1:]
 """
 
@@ -40,6 +40,7 @@ def run(tmp_path: Path, model: Path, script: str, **options: object) -> str:
 
 SCRIPTS = {
     "without a guard": """
+from iqa_cli import *
 scorer = Scorer(model)
 print(repr(scorer.score(photo).score))
 """,
@@ -140,6 +141,9 @@ assert all(worker.poll() is None for worker in workers)
 print(repr(scorer.score(photo).score))
 """,
     "in a fork while threads score": """
+import contextlib
+with contextlib.suppress(ImportError):
+    import torch  # as in programs that have threads of its own, too
 scorer = Scorer(model)
 done = threading.Event()
 def work():
@@ -224,11 +228,11 @@ def test_ctrl_c_in_a_call_leaves_the_scorer_usable(tmp_path: Path, model: Path, 
 import signal
 scorer = Scorer(model, workers=1)
 scorer.score(photo)
-signal.setitimer(signal.ITIMER_REAL, 0.3)
 def interrupt(*_):
     raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, interrupt)
 try:
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
     while True:
         scorer.score(photo)
 except KeyboardInterrupt:

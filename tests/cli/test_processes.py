@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run, read_rows, wait_until, write_photo
+from idle import wait_until_idle
 from in_process import environment
 from pictures import forge_png
 
@@ -27,7 +28,7 @@ def find_children(pid: int) -> list[int]:
     """The processes that a process has started."""
     children = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
             children += map(int, (task / "children").read_text().split())
     return children
 
@@ -37,6 +38,14 @@ def has_open(pid: int, path: Path) -> bool:
     try:
         return any(link.resolve() == path for link in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:  # it ends, or closes what was just listed
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; not where it has ended and nobody has asked how, as of orphans in some containers."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -89,7 +98,7 @@ def test_ctrl_c_while_it_waits_for_a_path_ends_it(model: Path, photos: Path) -> 
         process.stdin.flush()
         process.stdout.readline()
         process.stdout.readline()
-        time.sleep(1)  # between a row and its count the signal would say that nothing is kept
+        wait_until_idle(process.pid)  # between a row and its count the signal would say that nothing is kept
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr is not None
@@ -209,7 +218,7 @@ def test_a_killed_run_leaves_the_old_file_whole_and_its_scores_in_the_cache(
         process.kill()
         process.wait()
     assert out.read_text() == "older"
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders))
+    wait_until(lambda: not any(map(is_alive, decoders)))
     done = iqa("score", photos, "--model", model, "--csv", out, "--force")
     assert done.stderr.endswith(b"images/s), 8 from the cache\n")
     assert [row["status"] for row in read_rows(out.read_bytes())] == ["ok"] * 12

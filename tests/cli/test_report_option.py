@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Run, read_rows, wait_until
+from idle import wait_until_idle
 from test_processes import started
 
 
@@ -110,6 +111,7 @@ def test_ctrl_c_leaves_a_page_of_what_is_done(model: Path, photos: Path, tmp_pat
         process.stdin.flush()
         part = tmp_path / f".r.csv.{process.pid}.part"
         wait_until(lambda: part.exists() and part.read_bytes().count(b"\n") == 4)
+        wait_until_idle(process.pid)  # a row of the table is there before what the page has of it
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     data = read_page(page)

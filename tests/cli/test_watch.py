@@ -23,8 +23,8 @@ SETTLE = 0.4  # seconds
 
 
 def read_log(path: Path) -> list[tuple[str, str]]:
-    """The name and the status of each line, also while it is written."""
-    lines = path.read_bytes().splitlines() if path.exists() else []
+    """The name and the status of each line, also while one is written."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return [(Path(values["path"]).name, values["status"]) for values in map(json.loads, lines)]
 
 
@@ -39,6 +39,7 @@ def watching(folder: Path, log: Path, model: Path, *more: str | Path) -> Iterato
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read().splitlines()[-1].startswith(b"iqa: scored ")
+    assert not log.exists() or log.read_bytes()[-1:] in (b"", b"\n")  # no line is left half written
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import Run, read_rows, write_photo
+from idle import wait_until_idle
 from in_process import environment, run_at_terminal
 from packets import SIDECARS, read_by_exiftool, read_by_exiv2
 
@@ -171,7 +171,7 @@ def interrupt(album: Path, model: Path, *options: str) -> bytes:
         process.stdin.flush()
         process.stdout.readline()
         process.stdout.readline()
-        time.sleep(1)  # between a row and its count the signal would say that nothing is kept
+        wait_until_idle(process.pid)  # between a row and its count the signal would say that nothing is kept
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         return process.stderr.read()

@@ -390,7 +390,7 @@ def test_an_undo_file_that_a_killed_run_left_is_enough(rate: Rate, tmp_path: Pat
 
 
 KILLED = """
-import sys
+import signal, sys
 from pathlib import Path
 from iqa_cli.culling.rating_options import RatingOptions
 from iqa_cli.culling.sidecar_undo import Outcome, Undone, UndoLog, read_log, undo_ratings
@@ -399,6 +399,13 @@ from iqa_cli.records import ScoreRecord, Status
 folder, state = map(Path, sys.argv[1:])
 log = UndoLog(state)
 records = [ScoreRecord(f"{folder}/{n}.jpg", Status.OK, "toy", n / 10, 50.0, width=1, height=1) for n in range(900)]
+renamed = []
+def brake(event, args):  # the run waits to be killed before its end, however late that comes
+    if event == "os.rename":
+        renamed.append(args)
+        if len(renamed) > 840:
+            signal.pause()
+sys.addaudithook(brake)
 print(flush=True)
 rate_photos(records, RatingOptions(), log, Rated())
 """

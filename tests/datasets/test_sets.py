@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
     """One folder with two public sets, and ratings of one's own elsewhere."""
     write_set("tid2013", tmp_path / "sets")
     write_set("kadid10k", tmp_path / "sets")
-    image = next((tmp_path / "sets" / "tid2013" / "distorted_images").iterdir())
+    image = min((tmp_path / "sets" / "tid2013" / "distorted_images").iterdir())
     (tmp_path / "own").mkdir()
     for name in ("a.bmp", "b.bmp"):
         (tmp_path / "own" / name).write_bytes(image.read_bytes())

@@ -15,6 +15,12 @@ from iqa_cli.networks.network import NetworkConfig, StageEncoder, TransformerEnc
 CONVOLUTIONAL = ["mobilenetv2_035", "resnet10t", "convnext_atto"]
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Each test draws its weights and crops alike every time."""
+    torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_a_convolutional_backbone_gives_content_stages_and_windows(name):
     network = build_network(NetworkConfig(name, width=16, heads=2))

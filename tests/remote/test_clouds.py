@@ -8,14 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUCKET, Run, read_rows
+from conftest import BUCKET, Run, read_rows, wait_until
 from hub import REPOSITORY, serving_hub
 from in_process import environment
 from shards import read_files
@@ -31,16 +30,22 @@ def find_port() -> int:
         return int(free.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether somebody listens at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @contextmanager
 def running(command: list[str], port: int) -> Iterator[None]:
     """A server in a process of its own, from when it listens at the port on."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            for _ in range(300):
-                with suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.1)
+            wait_until(lambda: server.poll() is not None or listens(port))
+            assert server.poll() is None, "it has ended"
             yield
         finally:
             server.terminate()
@@ -74,10 +79,15 @@ def check_refusal(done: subprocess.CompletedProcess[bytes], what: bytes) -> None
 
 
 @pytest.fixture
-def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def gcsfs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module, without gRPC, which the emulator lacks."""
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read on import
+    return pytest.importorskip("gcsfs", reason="needs the [remote] extra")
+
+
+@pytest.fixture
+def google(gcsfs: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The file system of an emulator on loopback, with an empty bucket."""
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read on import: gRPC, which the emulator lacks
-    gcsfs = pytest.importorskip("gcsfs", reason="needs the [remote] extra")
     pytest.importorskip("gcp_storage_emulator", reason="needs gcp-storage-emulator")
     port = find_port()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
@@ -91,8 +101,8 @@ def test_google_cloud_storage_scores_as_a_folder_does(iqa: Run, model: Path, pho
 
 
 @pytest.mark.slow  # half a minute of gcsfs's own attempts
+@pytest.mark.usefixtures("gcsfs")
 def test_google_cloud_storage_out_of_reach_is_one_line(iqa: Run, model: Path) -> None:
-    pytest.importorskip("gcsfs", reason="needs the [remote] extra")
     env = environment(STORAGE_EMULATOR_HOST="http://127.0.0.1:9", GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false")
     check_refusal(iqa("score", f"gs://{BUCKET}/set", "-m", model, env=env), b"cannot be reached: ")
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -132,17 +133,19 @@ def test_one_object_that_never_comes_is_a_row(model: Path, photos: Path, monkeyp
     assert seen["/02.jpg"] == 3
 
 
-def free_port() -> int:
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port that nobody listens at, nor anybody else can."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+        yield int(taken.getsockname()[1])
 
 
 def test_a_host_that_cannot_be_reached_ends_the_run_and_keeps_what_is_done(
-    iqa: Run, model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaf_port: int
 ) -> None:
     monkeypatch.setattr("iqa_cli.remote.stores.DELAYS", (0.01,))
-    url = f"http://127.0.0.1:{free_port()}/a.jpg"
+    url = f"http://127.0.0.1:{deaf_port}/a.jpg"
     done = iqa("score", photos / "01.jpg", url, photos / "02.jpg", "-m", model, "--csv", tmp_path / "scores.csv")
     assert done.returncode == 4
     errors = [line for line in done.stderr.splitlines() if b"error" in line]
@@ -212,7 +215,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_server(model: Path, photos: Path, tm
 
     def answer(path: str, _: int) -> None:
         if path != "/01.jpg":
-            release.wait(60)
+            release.wait(300)
 
     with serving(photos, answer) as (url, seen):
         names = [f"{url}/{name}" for name in ("01.jpg", "02.jpg", "04.jpg")]
@@ -227,7 +230,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_server(model: Path, photos: Path, tm
         )
         os.kill(run.pid, signal.SIGINT)
         try:
-            _, stderr = run.communicate(timeout=30)
+            _, stderr = run.communicate(timeout=120)
         finally:
             release.set()
             run.kill()

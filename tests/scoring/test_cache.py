@@ -12,14 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import Run, wait_until
 from in_process import environment
 
 from iqa_cli.records import Detail, Patch
 from iqa_cli.scoring.cache import (
     DAMAGED,
     FILE,
-    RECENT,
     Prediction,
     ScoreCache,
     clear_cache,
@@ -31,6 +30,7 @@ from iqa_cli.scoring.cache import (
 
 PREDICTION = Prediction(0.1 + 0.2, 4000, 3000)
 OLD = 1_600_000_000_000_000_000  # ns: a time when nothing of today was written
+LONG = 10**15  # ns: what was written that long ago is recent on the slowest machine
 NO_SUCH_USER = os.name != "posix" or os.geteuid() == 0  # root may write everywhere
 
 
@@ -119,7 +119,10 @@ def test_a_file_that_has_changed_is_not_known(opened: ScoreCache, file: str, cha
     assert look_up(opened, file) is None
 
 
-def test_content_that_changes_within_a_step_of_the_clock_is_noticed(opened: ScoreCache, file: str, cache: Path) -> None:
+def test_content_that_changes_within_a_step_of_the_clock_is_noticed(
+    opened: ScoreCache, file: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iqa_cli.scoring.cache.RECENT", LONG)
     put(opened, file)
     Path(file).write_bytes(b"PIXELS")
     now = Path(file).stat()
@@ -129,13 +132,17 @@ def test_content_that_changes_within_a_step_of_the_clock_is_noticed(opened: Scor
     assert look_up(opened, file) is None
 
 
-def test_the_hash_is_compared_until_the_state_is_old(opened: ScoreCache, file: str, cache: Path) -> None:
+def test_the_hash_is_compared_until_the_state_is_old(
+    opened: ScoreCache, file: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iqa_cli.scoring.cache.RECENT", LONG)
     put(opened, file)
     ((_, content, _),) = read_rows(cache)
     assert isinstance(content, bytes)
     assert look_up(opened, file) == PREDICTION
     assert read_rows(cache)[0][1] == content, "too early to trust the state"
-    time.sleep(RECENT / 1e9 + 0.1)
+    wait_until(lambda: time.time_ns() > Path(file).stat().st_ctime_ns + 1)
+    monkeypatch.setattr("iqa_cli.scoring.cache.RECENT", 1)
     assert look_up(opened, file) == PREDICTION
     assert read_rows(cache)[0][1] is None
     assert look_up(opened, file) == PREDICTION

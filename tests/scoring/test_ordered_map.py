@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import count
 
 import pytest
+from conftest import wait_until
 
 from iqa_cli.scoring.ordered_map import MAX_WAITING, map_ordered
 
@@ -51,14 +52,21 @@ def test_nothing_is_drawn_before_it_is_asked_for() -> None:
 
 
 def test_who_stops_asking_stops_the_drawing() -> None:
-    drawn = count()
-    with closing(map_ordered(drawn, square, threads=2)) as results:
+    drawn: list[int] = []
+
+    def draw() -> Iterator[int]:
+        for item in count():
+            drawn.append(item)
+            yield item
+
+    with closing(map_ordered(draw(), square, threads=2)) as results:
         for _ in range(5):
             next(results)
-        time.sleep(0.3)  # for what is under way
-        so_far = next(drawn)
+        wait_until(lambda: len(drawn) >= 5 + 2)  # one for each thread lies ready
+        time.sleep(0.3)  # for one that was being drawn when the last result came
+        so_far = len(drawn)
         time.sleep(0.3)
-        assert next(drawn) == so_far + 1
+        assert len(drawn) == so_far
 
 
 def test_others_pass_one_that_takes_long_but_not_without_end() -> None:

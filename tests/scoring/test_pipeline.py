@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CARD, OPINIONS, write_photo
+from conftest import CARD, OPINIONS, wait_until, write_photo
 from PIL import Image
 
 from iqa_cli import ScoreOptions, score_images
@@ -28,7 +27,14 @@ from iqa_cli.scoring.cache import ScoreCache
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 from iqa_cli.scoring.ordered_map import MAX_WAITING
-from iqa_cli.scoring.pipeline import Pipeline, choose_decode_options, describe_settings, open_pipeline, score_all
+from iqa_cli.scoring.pipeline import (
+    THREADS_A_WORKER,
+    Pipeline,
+    choose_decode_options,
+    describe_settings,
+    open_pipeline,
+    score_all,
+)
 from iqa_cli.scoring.tally import Tally
 
 
@@ -262,22 +268,24 @@ def test_too_large_is_told_from_the_header_with_its_size(model: Path, photos: Pa
 
 
 def test_paths_are_drawn_only_as_they_are_needed(photos: Path) -> None:
-    path = list_photos(photos)[0]
-    drawn = count()
+    path, ahead = list_photos(photos)[0], THREADS_A_WORKER * 2
+    drawn: list[str] = []
 
     def draw() -> Iterator[str]:
-        for _ in drawn:  # without end
+        while True:
+            drawn.append(path)
             yield path
 
     records = Pipeline(Constant(0.5), CARD, ScoreOptions(workers=2, batch_size=3), POOL).score(draw())
-    assert next(drawn) == 0
+    assert not drawn
     for _ in range(10):
         next(records)
-    time.sleep(0.5)  # for what is under way
-    so_far = next(drawn)
+    wait_until(lambda: len(drawn) >= 12 + 3 * ahead)  # four batches have been asked for, and so many more lie ready
+    time.sleep(0.5)  # for one that was being drawn when the last record came
+    so_far = len(drawn)
     assert so_far < 10 + 3 * MAX_WAITING
     time.sleep(0.5)
-    assert next(drawn) == so_far + 1  # nobody asks for more
+    assert len(drawn) == so_far  # nobody asks for more
     records.close()
 
 
@@ -287,12 +295,19 @@ class Waiting:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.go.set()
+        self.held = threading.Event()
         self.runs = 0
 
     def predict(self, crops: Crops) -> np.ndarray:
         self.runs += 1
-        assert self.go.wait(30)
+        if not self.go.is_set():
+            self.held.set()
+            assert self.go.wait(300)
         return np.full(len(crops), 0.5, np.float32)
+
+
+def find_threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
 
 
 def test_closing_drops_what_has_not_begun(photos: Path) -> None:
@@ -300,12 +315,15 @@ def test_closing_drops_what_has_not_begun(photos: Path) -> None:
     records = Pipeline(backend, CARD, ScoreOptions(workers=1), POOL).score(list_photos(photos) * 1000)
     next(records)
     backend.go.clear()
-    time.sleep(0.3)  # for what is under way
+    assert backend.held.wait(300)
     runs = backend.runs
-    threading.Timer(0.3, backend.go.set).start()
-    records.close()
+    closer = threading.Thread(target=records.close)
+    closer.start()
+    wait_until(lambda: not find_threads("score-producer"))  # it has begun to close
+    backend.go.set()
+    closer.join()
     assert backend.runs <= runs + 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("score")]
+    assert not find_threads("score")
 
 
 def test_workers_work_at_the_same_time(photos: Path) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from conftest import Run, wait_until
 from in_process import environment
 from pictures import forge_png
 from PIL import Image
+from test_processes import find_children
 
 pytest.importorskip("starlette", reason="needs the [serve] extra")
 pytest.importorskip("uvicorn", reason="needs the [serve] extra")
@@ -43,7 +45,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(model: Path, policy: Path) -> Iterator[Server]:
-    limits = ["--max-body", "2", "--max-images", "4", "--body-timeout", "2", "--workers", "2"]
+    limits = ["--max-body", "2", "--max-images", "4", "--body-timeout", "5", "--workers", "2"]
     with serving("-m", model, "--policy", policy, *limits) as running:
         yield running
         assert running.stop() == 0
@@ -191,11 +193,12 @@ def test_slow_senders_cost_themselves_only(server: Server) -> None:
     begin = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nslow"
     slow = [server.connect() for _ in range(50)]
     try:
+        assert take_score(server)  # and its processes have been started
         for connection in slow:
             connection.sendall(begin)
         began = time.monotonic()
         assert take_score(server)
-        assert time.monotonic() - began < 1.9, "others do not wait for them"
+        assert time.monotonic() - began < 4.9, "others do not wait for them"
         for connection in slow:
             assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
     finally:
@@ -213,7 +216,7 @@ def test_who_leaves_in_the_middle_is_missed_by_nobody(server: Server) -> None:
             head = f"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode()
             connection.sendall(head + GOOD)  # and never reads what comes back
     assert take_score(server)
-    wait_until(lambda: "iqa_body_bytes 0\n" in server.ask("GET", "/metrics").body.decode(), 10)
+    wait_until(lambda: "iqa_body_bytes 0\n" in server.ask("GET", "/metrics").body.decode(), 60)
 
 
 def test_what_is_no_http_is_told_so(server: Server) -> None:
@@ -245,7 +248,7 @@ def test_beyond_the_queue_requests_are_refused_and_none_is_lost(model: Path) -> 
         assert set(statuses) == {200, 429}
         assert statuses.count(200) >= 3
         assert take_score(running), "and there is room again"
-        assert "iqa_queue_images 0\n" in running.ask("GET", "/metrics").body.decode()
+        wait_until(lambda: "iqa_queue_images 0\n" in running.ask("GET", "/metrics").body.decode(), 60)
 
 
 def test_a_request_that_takes_too_long_is_told_so(model: Path) -> None:
@@ -261,12 +264,18 @@ HEARD = pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, re
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=HEARD)])
 def test_it_stops_after_what_is_under_way(model: Path, number: signal.Signals) -> None:
     with serving("-m", model, "--workers", "1") as running:
+        take_score(running)
+        decoders = find_children(running.process.pid) if sys.platform == "linux" else []
+        for decoder in decoders:
+            os.kill(decoder, signal.SIGSTOP)  # so that none is done before all are there
         answers = []
         threads = [threading.Thread(target=lambda: answers.append(running.post("/score", SLOW))) for _ in range(3)]
         for thread in threads:
             thread.start()
         wait_until(lambda: "iqa_queue_images 3\n" in running.ask("GET", "/metrics").body.decode(), 30)
         running.process.send_signal(number)
+        for decoder in decoders:
+            os.kill(decoder, signal.SIGCONT)
         for thread in threads:
             thread.join()
         assert [answer.status for answer in answers] == [200] * 3
@@ -326,7 +335,7 @@ def test_a_head_that_never_ends_is_not_waited_for(model: Path) -> None:
         began = time.monotonic()
         assert silent.recv(10) == b""
         assert slow.recv(10) == b""
-        assert time.monotonic() - began < Limits.head_timeout + 5
+        assert time.monotonic() - began < Limits.head_timeout + 30
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn", "python_multipart"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run, read_rows, wait_until
+from idle import wait_until_idle
 from in_process import environment
 from shards import read_files, write_tar
 
@@ -170,6 +171,7 @@ def test_ctrl_c_completes_the_table(model: Path, photos: Path, tmp_path: Path) -
     run.stdin.write(f"{photos}/01.jpg\n".encode())
     run.stdin.flush()
     wait_until(lambda: any(b"01.jpg" in part.read_bytes() for part in tmp_path.glob(".a.csv.*")))
+    wait_until_idle(run.pid)  # a row of the one table is there before that of the other
     run.send_signal(signal.SIGINT)
     run.wait(60)
     run.communicate()

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 from unseen import make_unreadable
 
 from iqa_cli.images.find import EVERYTHING
@@ -20,6 +21,17 @@ def look(arrivals: Arrivals) -> list[str]:
     arrivals._take_back()
     arrivals._walk()
     return [Path(arrival.path).name for arrival in arrivals._find_complete()]
+
+
+def change_rights(path: Path) -> None:
+    """Change the rights of a file at a later time than it was changed before: clocks of file systems have steps."""
+    before = path.stat().st_ctime_ns
+
+    def is_later() -> bool:
+        path.chmod(0o644)
+        return path.stat().st_ctime_ns != before
+
+    wait_until(is_later)
 
 
 def fail(path: Path, status: Status) -> ScoreRecord:
@@ -41,7 +53,7 @@ def test_what_failed_for_a_reason_that_may_pass_is_tried_again_when_its_rights_c
     arrivals.note(fail(photo, status))
     assert look(arrivals) == []
     arrivals.is_known = lambda path, state: True  # noqa: ARG005  # as its line has been written
-    photo.chmod(0o644)
+    change_rights(photo)
     assert look(arrivals) == ["a.jpg"]
     assert look(arrivals) == []
 
@@ -49,7 +61,7 @@ def test_what_failed_for_a_reason_that_may_pass_is_tried_again_when_its_rights_c
 def test_rights_that_changed_before_the_failure_was_heard_of_count(photo: Path) -> None:
     arrivals = make_arrivals(photo.parent)
     assert look(arrivals) == ["a.jpg"]
-    photo.chmod(0o644)
+    change_rights(photo)
     assert look(arrivals) == []
     arrivals.note(fail(photo, Status.DENIED))
     arrivals._take_back()
@@ -61,7 +73,7 @@ def test_what_fails_for_good_is_not_tried_again_for_its_rights(photo: Path, stat
     arrivals = make_arrivals(photo.parent)
     assert look(arrivals) == ["a.jpg"]
     arrivals.note(fail(photo, status))
-    photo.chmod(0o644)
+    change_rights(photo)
     assert look(arrivals) == []
 
 
