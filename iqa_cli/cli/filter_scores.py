@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.filter import KeepFlags, LimitFlags
 from iqa_cli.cli.flags.shared import STREAM, spread
-from iqa_cli.errors import DataError
+from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import SealedFile, open_target
-from iqa_cli.files.outputs import Output, check_outputs
+from iqa_cli.files.folders import filling
+from iqa_cli.files.outputs import Output, check_outputs, name_place
 
 if TYPE_CHECKING:
     from iqa_cli.filtering.choice import Judged, Limits, Outcome
@@ -55,15 +57,11 @@ def run_filter(scores: Path, limits: Limits, keep: KeepFlags) -> None:
     with interrupts.raised():
         chosen = choose(read_scores(scores), limits, find_bounds(read_scores(scores), limits), outcome)
         with writing(scores, listing, keep) as write:
-            kept = note_kept(chosen, write)
+            kept = note_kept(chosen, write, scores, outcome)
             if keep.shards is not None and not keep.dry_run:
                 write_shards(kept, keep.shards, copied)
             for _ in kept:
                 pass
-            if not outcome.total:  # said here, so that a list that is there stays
-                raise DataError(f"{scores}: no scores in it")
-            if outcome.lacks_percentiles:
-                raise DataError(f"{scores}: the column percentile is empty: the model has none; use --min or --keep-fraction")
     show_outcome(outcome, copied, keep)
     if not keep.quiet:
         terminal.print_notes(f"iqa: warning: {note}" for note in describe_end(scores))
@@ -75,10 +73,19 @@ def check_written(scores: Path, listing: Path | None, keep: KeepFlags) -> None:
 
     if listing is not None and listing != STREAM:
         check_outputs([Output(listing, "--list", "a list", None)], [scores], force=keep.force)
-    folders = [(keep.links, "--links"), (keep.shards, "--shards")]
-    for folder, option in [] if keep.dry_run else folders:
-        if folder is not None:
-            check_empty(folder, option)
+    named = {} if keep.dry_run else {"--links": keep.links, "--shards": keep.shards}
+    folders = {option: folder for option, folder in named.items() if folder is not None}
+    for option, folder in folders.items():
+        check_empty(folder, option)
+    refuse_nested(folders | ({} if listing is None or listing == STREAM else {"--list": listing}))
+
+
+def refuse_nested(outputs: dict[str, Path]) -> None:
+    """Raises UsageError where an output would be another one, or in it: a folder appears whole. outputs: by their options."""
+    for (option, path), (other, folder) in permutations(outputs.items(), 2):
+        real = Path(os.path.realpath(path))
+        if name_place(folder) in map(name_place, (real, *real.parents)):
+            raise UsageError(f"{option} {path}: this is in {other} {folder}, or the same: name a place outside of it")
 
 
 def show_outcome(outcome: Outcome, copied: Copied, keep: KeepFlags) -> None:
@@ -95,12 +102,19 @@ def show_outcome(outcome: Outcome, copied: Copied, keep: KeepFlags) -> None:
             terminal.print_notes(view.describe_copied(copied))
 
 
-def note_kept(chosen: Iterator[Judged], write: Callable[[str], None]) -> Iterator[Judged]:
-    """The same, each image that stays written as it passes."""
+def note_kept(chosen: Iterator[Judged], write: Callable[[str], None], scores: Path, outcome: Outcome) -> Iterator[Judged]:
+    """The same, each image that stays written as it passes. Raises DataError at the end, where there is nothing to choose from.
+
+    So outputs that are there stay, and no others appear.
+    """
     for image, stays in chosen:
         if stays:
             write(image.path)
         yield image, stays
+    if not outcome.total:
+        raise DataError(f"{scores}: no scores in it")
+    if outcome.lacks_percentiles:
+        raise DataError(f"{scores}: the column percentile is empty: the model has none; use --min or --keep-fraction")
 
 
 @contextmanager
@@ -114,12 +128,13 @@ def writing(scores: Path, listing: Path | None, keep: KeepFlags) -> Iterator[Cal
         target = None if listing is None else stack.enter_context(open_target(listing, SealedFile))
         links = None if keep.dry_run else keep.links
         top = "" if links is None else find_top(image.path for image in read_scores(scores))
+        aside = None if links is None else stack.enter_context(filling(links))
 
         def write(path: str) -> None:
             if target is not None:
                 target.write(os.fsencode(path) + end)
-            if links is not None:
-                link(path, top, links)
+            if links is not None and aside is not None:
+                link(path, top, aside, links)
 
         yield write
         if isinstance(target, SealedFile):  # a list that breaks off would say that the rest goes

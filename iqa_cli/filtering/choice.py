@@ -15,7 +15,7 @@ from iqa_cli.remote.names import split_member
 
 Judged = tuple[Scored, bool]  # an image, and whether it stays
 NO_PERCENTILE = "without a percentile"
-BINS, WIDTH = 20, 5.0  # of the histogram, in points
+BINS = 20  # of the histogram, from 0 to the least power of ten that no score exceeds
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,16 @@ class Limits:
     column: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value, most in (("min", self.lowest, 100), ("percentile", self.percentile, 100)):
-            if value is not None and not (isfinite(value) and 0 <= value <= most):
-                raise UsageError(f"--{name} is 0 to {most}, not {value:g}")
+        if self.lowest is not None and not isfinite(self.lowest):
+            raise UsageError(f"--min is a score, as 30, not {self.lowest:g}")  # on whatever scale the model has
+        if self.percentile is not None and not 0 <= self.percentile <= 100:
+            raise UsageError(f"--percentile is 0 to 100, not {self.percentile:g}")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise UsageError(f"--keep-fraction is more than 0 and at most 1, as .8 for four fifths, not {self.fraction:g}")
         if (self.per_class or self.column) and self.fraction is None:
             raise UsageError("--per-class and --class-column are for --keep-fraction")
+        if self.per_class and self.column:
+            raise UsageError("--per-class or --class-column: a class is a folder, or a value of the column; leave one out")
 
     def find_class(self, image: Scored) -> str:
         """The class of an image, among which it is compared. Raises DataError where the scores have no such column."""
@@ -85,13 +88,48 @@ class Bounds:
 
 
 @dataclass
+class Histogram:
+    """How many scores are in each bin, on whatever scale they are. top: the end of the scale, a power of ten.
+
+    all, stays: how many, of all scores and of those that stay, by the number of their bin, which is below 0 for scores below 0.
+    """
+
+    top: float = 1
+    all: Counter[int] = field(default_factory=Counter)
+    stays: Counter[int] = field(default_factory=Counter)
+
+    def add(self, score: float, *, stays: bool) -> None:
+        """Count a score, with wider bins where it is off the scale."""
+        while abs(score) > self.top:
+            self.top *= 10
+            self.all, self.stays = widen(self.all), widen(self.stays)
+        place = floor(score / self.top * BINS)
+        self.all[place] += 1
+        self.stays[place] += stays
+
+    def list_bins(self) -> Iterator[tuple[float, float, int, int]]:
+        """Each bin with its ends, and how many scores there are, and stay, in it; what is at the top is in the last one."""
+        for place in range(min([0, *self.all]), BINS):
+            places = [place, BINS] if place == BINS - 1 else [place]
+            counts, stays = (sum(counter[each] for each in places) for counter in (self.all, self.stays))
+            yield place * self.top / BINS, (place + 1) * self.top / BINS, counts, stays
+
+
+def widen(bins: Counter[int]) -> Counter[int]:
+    """The same in bins ten times as wide."""
+    wider = Counter[int]()
+    for place, count in bins.items():
+        wider[place // 10] += count
+    return wider
+
+
+@dataclass
 class Outcome:
-    """What became of the images so far. kept, gone: how many, the latter by reason; bins: of scores, kept and all."""
+    """What became of the images so far. kept, gone: how many, the latter by reason; scores: of all that have one."""
 
     kept: int = 0
     gone: Counter[str] = field(default_factory=Counter)
-    stays: list[int] = field(default_factory=lambda: [0] * BINS)
-    all: list[int] = field(default_factory=lambda: [0] * BINS)
+    scores: Histogram = field(default_factory=Histogram)
 
     @property
     def total(self) -> int:
@@ -101,19 +139,16 @@ class Outcome:
     @property
     def lacks_percentiles(self) -> bool:
         """Whether no image with a score had a percentile, where that was asked for."""
-        return 0 < self.gone[NO_PERCENTILE] == sum(self.all)
+        return 0 < self.gone[NO_PERCENTILE] == self.scores.all.total()
 
     def add(self, image: Scored, reason: str | None) -> None:
         """Count an image that stays, or goes for that reason."""
-        place = None if image.score is None else min(max(int(image.score / WIDTH), 0), BINS - 1)
-        if place is not None:
-            self.all[place] += 1
-        if reason is not None:
+        if image.score is not None:
+            self.scores.add(image.score, stays=reason is None)
+        if reason is None:
+            self.kept += 1
+        else:
             self.gone[reason] += 1
-            return
-        self.kept += 1
-        if place is not None:
-            self.stays[place] += 1
 
 
 def find_bounds(images: Iterable[Scored], limits: Limits) -> dict[str, Bounds]:

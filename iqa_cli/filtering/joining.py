@@ -10,9 +10,9 @@ from typing import Any
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import SealedFile, Target, open_target
 from iqa_cli.files.csv_rows import check_width, read_rows
-from iqa_cli.filtering.scores import Scored, read_head, read_json_lines, read_number, read_scores
-from iqa_cli.scoring.writers import encode_csv, encode_json
-from iqa_cli.tables.parquet import MAGIC, extend_table, need_pyarrow, read_columns
+from iqa_cli.filtering.scores import Format, Scored, find_format, read_json_lines, read_number, read_scores
+from iqa_cli.scoring.writers import clean, encode_csv, encode_json
+from iqa_cli.tables.parquet import extend_table, read_columns
 
 NUMBERS = ("score", "percentile", "uncertainty")
 ADDED = (*NUMBERS, "status", "detail", "model", "model_sha256")
@@ -87,39 +87,50 @@ def gather_scores(scores: Path, match: Match) -> dict[str, Values]:
 
 
 def describe(scores: Path, number: int, image: Scored, prefix: str) -> Values:
-    """The new columns of an image. Raises DataError for what is no number."""
+    """The new columns of an image, of texts that any format takes. Raises DataError for what is no number."""
     numbers = {name: read_number(scores, number, image.values, name) for name in NUMBERS}
-    texts = {name: image.values.get(name) or None for name in ADDED if name not in NUMBERS}
+    texts = {name: clean(str(image.values.get(name) or "")) or None for name in ADDED if name not in NUMBERS}
     return {f"{prefix}{name}": value for name, value in (numbers | texts).items()}
 
 
 def copy_table(table: Path, target: Target, match: Match, find: Callable[[str], Values]) -> None:
     """Write the rows with their new columns. Raises DataError."""
-    head = read_head(table)
-    if head.startswith(MAGIC):
-        need_pyarrow(str(table))
+    kind = find_format(table)
+    if kind is Format.PARQUET:
         check_columns(table, read_columns(table), match)
         extend_table(table, target, match.on, match.names, find)
-    elif head.startswith(b"{"):
-        for row in read_json_lines(table):
+        return
+    extend = extend_json_lines if kind is Format.JSON_LINES else extend_csv
+    for line in extend(table, match, find):
+        target.write(line)
+
+
+def extend_json_lines(table: Path, match: Match, find: Callable[[str], Values]) -> Iterator[bytes]:
+    """The lines as they are written there, with new fields before the end of each object. Raises DataError."""
+    for text, row in read_json_lines(table):
+        line = text.encode("utf-8", "surrogateescape")
+        if row is not None:
             check_columns(table, list(row), match)
-            target.write(encode_json({**row, **find(str(row[match.on]))}) + b"\n")
-    else:
-        for cells in extend_csv(table, match, find):
-            target.write(encode_csv(cells))
+            line = line.rstrip().removesuffix(b"}").rstrip() + b", " + encode_json(find(str(row[match.on])))[1:]
+        yield line + b"\n"
 
 
-def extend_csv(table: Path, match: Match, find: Callable[[str], Values]) -> Iterator[list[Any]]:
-    """The header and the rows of CSV with new cells. Raises DataError."""
-    rows = read_rows(table)
-    _, header = next(rows, (0, []))
-    check_columns(table, header, match)
-    yield [*header, *match.names]
-    place = header.index(match.on)
-    for line, row in rows:
-        check_width(table, f"line {line}", row, header)
-        found = find(row[place])
-        yield [*row, *("" if found[name] is None else found[name] for name in match.names)]
+def extend_csv(table: Path, match: Match, find: Callable[[str], Values]) -> Iterator[bytes]:
+    """The header and the rows of CSV with new cells, and empty lines as they are. Raises DataError."""
+    header: list[str] = []
+    for line, row in read_rows(table):
+        if not row:
+            yield b"\n"
+        elif not header:
+            header = row
+            check_columns(table, header, match)
+            yield encode_csv([*header, *match.names])
+        else:
+            check_width(table, f"line {line}", row, header)
+            found = find(row[header.index(match.on)])
+            yield encode_csv([*row, *("" if found[name] is None else found[name] for name in match.names)])
+    if not header:
+        check_columns(table, header, match)
 
 
 def check_columns(table: Path, columns: list[str], match: Match) -> None:

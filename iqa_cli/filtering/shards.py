@@ -1,10 +1,10 @@
-"""A new set of shards: of each shard the samples whose images stay, with all that belongs to them, byte for byte."""
+"""A new set of shards: of each shard the samples whose images stay, with all that belongs to them; links become files."""
 
 from __future__ import annotations
 
-import io
 import re
 import tarfile
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -15,8 +15,8 @@ from iqa_cli.files.atomic import SealedFile, open_target
 from iqa_cli.files.folders import filling
 from iqa_cli.filtering.choice import Judged
 from iqa_cli.filtering.scores import Scored
-from iqa_cli.remote.archives import NotingInfo
-from iqa_cli.remote.cuts import draw_files, find_cut
+from iqa_cli.remote.archives import BROKEN, NotingInfo
+from iqa_cli.remote.cuts import Linked, Survey, draw_files, survey
 from iqa_cli.remote.names import ENDINGS, is_url, split_key, split_member
 from iqa_cli.tables.parquet import TargetFile
 
@@ -80,28 +80,45 @@ def name_shard(shard: str) -> str:
 
 
 def copy_shard(shard: str, keys: set[str], path: Path, copied: Copied) -> None:
-    """Some samples of a shard, in its order. Raises DataError where that cannot be read or written."""
+    """Some samples of a shard, in its order; a link becomes the file that it leads to. Raises DataError."""
     found: set[str] = set()
+    lost: list[str] = []
     try:
-        last, at_end = find_cut(shard)
-        whole = keys if at_end else keys - {last}
+        seen = survey(shard)
+        whole = keys if seen.at_end else keys - {seen.last}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(shard, tarinfo=NotingInfo) as source, open_target(path, SealedFile) as target:
+        with (
+            tempfile.TemporaryFile(dir=path.parent) as aside,
+            tarfile.open(shard, tarinfo=NotingInfo) as source,
+            open_target(path, SealedFile) as target,
+        ):
+            linked = Linked(shard, seen.linked, aside)
             with tarfile.open(fileobj=TargetFile(target), mode="w|", format=tarfile.PAX_FORMAT) as written:
-                for info, block in draw_files(source, whole):
+                for info, file in draw_files(source, whole, linked):
+                    if file is None:
+                        lost.append(info.name)
+                        continue
                     info.pax_headers = {}
-                    written.addfile(info, io.BytesIO(block))
+                    written.addfile(info, file)
                     found.add(split_key(info.name)[0])
             if isinstance(target, SealedFile):
                 target.seal()
-    except tarfile.TarError as error:
+    except BROKEN as error:
         raise DataError(f"--shards: {shard}: cannot be read: {error}") from error
     except OSError as error:
         raise DataError(f"--shards: {error.filename or shard}: {error.strerror or error}") from error
     copied.shards += 1
     copied.samples += len(found)
-    if last in keys:
-        what = "may lack files: the shard has no end mark" if at_end else "is left out: the shard is cut short in it"
-        copied.notes.append(f"{shard}: its last sample, {last}, {what}")
-    if missing := len(whole - found):
-        copied.notes.append(f"{shard}: {missing} samples that were scored are not in it any more, or behind a cut")
+    copied.notes += [f"{shard}: {note}" for note in describe_copy(seen, keys, len(whole - found), lost)]
+
+
+def describe_copy(seen: Survey, keys: set[str], missing: int, lost: list[str]) -> Iterator[str]:
+    """What to say of the copy of a shard. keys: of samples that stay; missing: how many it lacks; lost: files."""
+    if seen.last in keys:
+        what = "may lack files: the shard has no end mark" if seen.at_end else "is left out: the shard is cut short in it"
+        yield f"its last sample, {seen.last}, {what}"
+    if missing:
+        yield f"{missing} samples that were scored are not in it any more, or behind a cut"
+    if lost:
+        are = "file is" if len(lost) == 1 else "files are"
+        yield f"{len(lost):,} {are} left out, as {lost[0]}: links that lead to no file in it, or devices"

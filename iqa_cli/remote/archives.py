@@ -134,8 +134,9 @@ def list_tar(stream: BinaryIO, held: HeldFile) -> Iterator[Member]:
             def read_head(start: int = start, size: int = size) -> bytes:
                 return held.read(start, min(size, HEAD))
 
-            yield Member(info.name, name_kind(info), size, str(start), read, read_head)
-            if start + size > held.size:
+            kind = name_kind(info)
+            yield Member(info.name, kind, size, str(start), read, read_head)
+            if kind == FILE and start + size > held.size:  # of others the size is not that of what stands here
                 return  # which the file itself says
 
 

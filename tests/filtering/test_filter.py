@@ -1,17 +1,20 @@
 import gzip
+import io
 import json
 import os
 import tarfile
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import Run, read_rows
-from shards import read_files, write_tar
+from shards import make_sparse, read_files, write_tar
 
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.filtering.choice import Limits, Outcome, choose, find_bounds
 from iqa_cli.filtering.scores import Scored, read_scores
+from iqa_cli.filtering.shards import Copied, write_shards
 
 
 def made(*scores: float | None, folder: str = "a") -> list[Scored]:
@@ -63,11 +66,49 @@ def test_the_class_of_an_image_in_a_shard_is_its_folder_there() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"lowest": -1}, {"lowest": float("nan")}, {"percentile": 101}, {"fraction": 0}, {"fraction": 80}, {"per_class": True}],
+    [
+        {"lowest": float("inf")},
+        {"lowest": float("nan")},
+        {"percentile": 101},
+        {"percentile": -1},
+        {"percentile": float("nan")},
+        {"fraction": 0},
+        {"fraction": 80},
+        {"per_class": True},
+        {"fraction": 0.5, "per_class": True, "column": "kind"},
+    ],
 )
 def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Limits(**limits)
+
+
+def test_limits_are_on_the_scale_of_the_scores() -> None:
+    images = made(-3.0, 0.25, 786.0)
+    assert kept(images, Limits(lowest=500)) == ["a/2.jpg"]
+    assert kept(images, Limits(lowest=-3)) == [image.path for image in images]
+    assert kept(images, Limits(lowest=0.25)) == ["a/1.jpg", "a/2.jpg"]
+
+
+def count_bins(*scores: float) -> tuple[int, dict[tuple[float, float], tuple[int, int]]]:
+    """How many bins there are, and the ends and counts of those with scores in them; what is below the first score goes."""
+    outcome = Outcome()
+    for image in made(*scores):
+        outcome.add(image, "too low" if image.score is not None and image.score < scores[0] else None)
+    bins = list(outcome.scores.list_bins())
+    return len(bins), {(low, high): (count, stays) for low, high, count, stays in bins if count}
+
+
+def test_bins_fit_the_scale_of_the_scores() -> None:
+    assert count_bins(50, 0, 49.99, 54, 55, 99, 100) == (
+        20,
+        {(0, 5): (1, 0), (45, 50): (1, 0), (50, 55): (2, 2), (55, 60): (1, 1), (95, 100): (2, 2)},
+    )
+    assert count_bins(0.5, 0.07, 1) == (20, {(0.05, 0.1): (1, 0), (0.5, 0.55): (1, 1), (0.95, 1): (1, 1)})
+    assert count_bins(4.2, 1, 5) == (20, {(1, 1.5): (1, 0), (4, 4.5): (1, 1), (5, 5.5): (1, 1)})
+    assert count_bins(1, 10, 72, 786) == (20, {(0, 50): (2, 2), (50, 100): (1, 1), (750, 800): (1, 1)})
+    assert count_bins(0, -0.3, -8, 40) == (22, {(-10, -5): (1, 0), (-5, 0): (1, 0), (0, 5): (1, 1), (40, 45): (1, 1)})
+    assert count_bins() == (20, {})
 
 
 # ---- files of scores ----
@@ -93,7 +134,13 @@ def test_all_formats_say_the_same(iqa: Run, model: Path, photos: Path, tmp_path:
         ("path,score\na.jpg,high\n", "row 1: score is 'high', which is no number"),
         ("path,score\na.jpg,nan\n", "no number"),
         ("name,value\na.jpg,1\n", "no row of scores"),
-        ("[\n{}, 1\n]\n", "no row of scores"),
+        ("[\n{}, 1\n]\n", "this is a JSON array, .*: write JSON Lines, as --jsonl does"),
+        ('[{"path": "a.jpg", "score": 1}]', "this is a JSON array"),
+        ("[]\n", "this is a JSON array"),
+        ('{"path": "\\ud800", "score": 1}\n', r"row 1: path is '\\ud800', which is no name of a file"),
+        ('{"path": "a\\u0000b", "score": 1}\n', "row 1: path is .*, which is no name of a file"),
+        ('{"path": ["a.jpg"], "score": 1}\n', r"row 1: path is \['a.jpg'\], which is no name of a file"),
+        ('{"path": "a.jpg", "score": true}\n', "row 1: score is True, which is no number"),
         (
             "path,score,status\na.jpg,81,49,ok\n",
             r"line 2 has more cells \(4\) than the header \(3\); write decimals with a point",
@@ -125,6 +172,20 @@ def test_empty_lines_and_row_numbers_are_passed_by(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("\n,path,score\n0,a.jpg,81.49\n\n1,b.jpg,12\n\n")
     assert [(image.path, image.score) for image in read_scores(path)] == [("a.jpg", 81.49), ("b.jpg", 12.0)]
+
+
+def test_a_folder_of_parts_is_read_as_one_file(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs the [parquet] extra")
+    iqa("score", photos, "-m", model, "--output", tmp_path / "parts", "--part-size", "4")
+    iqa("score", photos, "-m", model, "--csv", tmp_path / "all.csv")
+    assert len(list((tmp_path / "parts").glob("*.parquet"))) > 1
+    whole, parts = ({each.path: each.score for each in read_scores(tmp_path / name)} for name in ("all.csv", "parts"))
+    assert whole == parts
+    done = iqa("filter", "parts", "--keep-fraction", ".5", cwd=tmp_path)
+    assert (done.returncode, set(done.stdout.decode().splitlines())) == (0, set(best(tmp_path / "all.csv", 6)))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError, match="other: no Parquet in this folder"):
+        list(read_scores(tmp_path / "other"))
 
 
 # ---- the command ----
@@ -211,6 +272,53 @@ def test_links_keep_the_folders_of_the_images(iqa: Run, scores: Path, photos: Pa
     again = iqa("filter", scores, "--links", links)
     assert again.returncode == 2
     assert b"not an empty folder" in again.stderr
+
+
+def test_links_are_all_there_or_none(iqa: Run, tmp_path: Path) -> None:
+    rows = "".join(f"{number}.jpg,50\n" for number in range(3))
+    (tmp_path / "scores.csv").write_text(f"path,score\n{rows}")
+    for number in range(2):
+        (tmp_path / f"{number}.jpg").touch()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for _ in range(2):
+        done = iqa("filter", "scores.csv", "--links", "links", cwd=tmp_path)
+        assert (done.returncode, b"2.jpg: no such file" in done.stderr) == (4, True)
+    assert iqa("filter", "scores.csv", "--links", "links", "--shards", "shards", cwd=tmp_path).returncode == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    (tmp_path / "2.jpg").touch()
+    assert iqa("filter", "scores.csv", "--links", "links", cwd=tmp_path).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "links").iterdir()) == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("--links", "a", "--shards", "a"),
+        ("--links", "a", "--shards", "./a/b"),
+        ("--links", "link/a/b", "--shards", "a"),
+        ("--shards", "a", "--list", "a/list.txt"),
+        ("--links", "a", "--list", "a"),
+    ],
+)
+def test_no_output_is_in_another_one(iqa: Run, tmp_path: Path, named: tuple[str, ...]) -> None:
+    (tmp_path / "scores.csv").write_text("path,score\nscores.csv,50\n")
+    (tmp_path / "link").symlink_to(tmp_path)
+    done = iqa("filter", "scores.csv", *named, cwd=tmp_path)
+    assert (done.returncode, b"or the same: name a place outside of it" in done.stderr) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "scores.csv"]
+
+
+@pytest.mark.parametrize("option", ["--links", "--shards", "--list"])
+def test_an_empty_path_is_not_the_working_folder(iqa: Run, tmp_path: Path, option: str) -> None:
+    (tmp_path / "scores.csv").write_text("path,score\n0.tar::a.jpg,50\n")
+    (tmp_path / "here").mkdir()
+    done = iqa("filter", "../scores.csv", option, "", cwd=tmp_path / "here")
+    assert (done.returncode, b"a path is empty" in done.stderr) == (2, True)
+    assert iqa("filter", "", cwd=tmp_path / "here").returncode == 2
+    if option != "--list":
+        done = iqa("filter", "../scores.csv", option, ".", cwd=tmp_path / "here")
+        assert (done.returncode, b"this is the working folder" in done.stderr) == (2, True)
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_no_list_takes_the_place_of_another_file(iqa: Run, scores: Path, tmp_path: Path) -> None:
@@ -325,6 +433,76 @@ def test_shards_are_called_as_they_were_but_for_how_they_are_packed(iqa: Run, tm
     assert iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path).returncode == 0
     made = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert made == ["A.tar", "b.tar", "c.tar", "d.tar.v2.tar", "my.target-001.tar", "my.target-002.tar"]
+
+
+def read_members(path: Path) -> dict[str, bytes]:
+    """What is in the regular files of a tar."""
+    with tarfile.open(path) as archive:
+        return {info.name: archive.extractfile(info).read() for info in archive if info.type == tarfile.REGTYPE}
+
+
+def add_link(archive: tarfile.TarFile, name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> None:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    archive.addfile(info)
+
+
+@pytest.mark.parametrize("name", ["0.tar", "0.tar.gz"])
+def test_links_of_a_sample_become_the_files_they_lead_to(iqa: Run, tmp_path: Path, name: str) -> None:
+    """Also those of a sample that goes, those behind the link, and by way of other links."""
+    with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as archive:
+        for file, data in (("t/a.jpg", b"A"), ("t/a.txt", b"of a"), ("./t/b.jpg", b"B")):
+            info = tarfile.TarInfo(file)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        add_link(archive, "t/b.txt", "./t/a.txt", tarfile.LNKTYPE)
+        add_link(archive, "t/b.later", "../u/c.txt")
+        add_link(archive, "t/b.twice", "b.later")
+        add_link(archive, "t/b.gone", "nowhere.txt")
+        add_link(archive, "t/b.circle", "b.circle")
+        add_link(archive, "t/b.out", "/etc/passwd")
+        add_link(archive, "t/b.pipe", "", tarfile.FIFOTYPE)
+        for file, data in (("u/c.txt", b"of c"), ("t/a.txt", b"a new one")):
+            info = tarfile.TarInfo(file)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    (tmp_path / "scores.csv").write_text(f"path,score\n{name}::t/a.jpg,10\n{name}::./t/b.jpg,50\n{name}::t/b.jpg,50\n")
+    done = iqa("filter", "scores.csv", "--min", "50", "--shards", "new", cwd=tmp_path)
+    assert done.returncode == 0
+    assert read_members(tmp_path / "new" / "0.tar") == {
+        "./t/b.jpg": b"B",
+        "t/b.txt": b"of a",
+        "t/b.later": b"of c",
+        "t/b.twice": b"of c",
+    }
+    what = "4 files are left out, as t/b.gone: links that lead to no file in it, or devices"
+    assert f"warning: {name}: {what}\n" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_files_with_holes_are_whole_in_new_shards(iqa: Run, tmp_path: Path, form: int) -> None:
+    size, data, place = 1 << 20, b"X" * 700, 300_000
+    first = write_tar(tmp_path / "first", [("a.jpg", b"A")], end=False).read_bytes()
+    last = write_tar(tmp_path / "last", [("a.txt", b"a caption")]).read_bytes()
+    (tmp_path / "0.tar").write_bytes(first + make_sparse("a.npy", data, place, size, form) + last)
+    (tmp_path / "scores.csv").write_text("path,score\n0.tar::a.jpg,50\n")
+    assert iqa("filter", "scores.csv", "--shards", "new", cwd=tmp_path).returncode == 0
+    holes = bytes(place) + data + bytes(size - place - len(data))
+    assert read_members(tmp_path / "new" / "0.tar") == {"a.jpg": b"A", "a.npy": holes, "a.txt": b"a caption"}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_large_files_of_a_sample_are_not_held(tmp_path: Path, mode: str) -> None:
+    size = 32 << 20
+    shard = write_tar(tmp_path / "0.tar", [("a.jpg", b""), ("a.mp4", bytes(size))], mode)
+    copied = Copied()
+    tracemalloc.start()
+    write_shards([(Scored(f"{shard}::a.jpg", 50.0, 50.0, "ok", {}), True)], tmp_path / "new", copied)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (copied.samples, copied.notes) == (1, [])
+    assert peak < size // 4
+    assert len(read_members(tmp_path / "new" / "0.tar")["a.mp4"]) == size
 
 
 @pytest.mark.parametrize(

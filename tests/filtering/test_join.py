@@ -141,3 +141,66 @@ def test_long_cells_stay_whole(iqa: Run, scores: Path, tmp_path: Path) -> None:
     done = iqa("join", scores, "t.csv", "--on", "file", "--output", "-", "-q", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.splitlines()[1].startswith(f"a.jpg,{caption},50.25,".encode())
+
+
+def test_rows_stay_as_they_are_written(iqa: Run, scores: Path, tmp_path: Path) -> None:
+    """Numbers that Python cannot hold, a field that is named twice, half a letter, bytes that are no UTF-8, empty lines."""
+    lines = [
+        b'{"file":"a.jpg", "n": 12345678901234567890.123456, "m": 1e400}',
+        b"",
+        b'{"file": "a.jpg", "x": 1, "x": 2, "y": "\\ud800"} ',
+        b'{"file": "\xe9.jpg", "in": {"a": [{}]}}',
+    ]
+    (tmp_path / "t.jsonl").write_bytes(b"\n".join(lines))
+    done = iqa("join", scores, "t.jsonl", "--on", "file", "--output", "new.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    new = (tmp_path / "new.jsonl").read_bytes().splitlines()
+    assert [line.partition(b', "iqa_score": ')[0] for line in new] == [line.rstrip().removesuffix(b"}") for line in lines]
+    assert [json.loads(line.decode(errors="replace"))["iqa_score"] for line in new if line] == [50.25, 50.25, None]
+    assert b"2 of 3 rows have their image" in done.stderr
+
+
+def test_empty_lines_of_a_table_are_passed_on(iqa: Run, scores: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\nfile,n\na.jpg,1\n\nb.jpg,2\n\n")
+    done = iqa("join", scores, "t.csv", "--on", "file", "--output", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().splitlines()
+    assert [line.split(",")[:3] for line in lines] == [
+        [""],
+        ["file", "n", "iqa_score"],
+        ["a.jpg", "1", "50.25"],
+        [""],
+        ["b.jpg", "2", ""],
+        [""],
+    ]
+    assert b"2 of 2 rows have their image" in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_texts_of_scores_that_are_no_utf_8_become_some(iqa: Run, tmp_path: Path, ending: str) -> None:
+    (tmp_path / "scores.jsonl").write_text('{"path": "a.jpg", "score": 50, "detail": "\\ud800", "model": 5}\n')
+    table = write_table(tmp_path / f"table.{ending}")
+    done = iqa("join", tmp_path / "scores.jsonl", table, "--on", "file", "--output", tmp_path / f"new.{ending}")
+    assert done.returncode == 0, done.stderr
+    row = read_table(tmp_path / f"new.{ending}")[1]
+    assert (row["iqa_score"], row["iqa_detail"], row["iqa_model"]) == (50, "\ufffd", "5")
+
+
+def test_scores_may_be_a_folder_of_parts(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    iqa("score", photos, "-m", model, "--output", "parts", "--part-size", "4", cwd=tmp_path)
+    expected = {row["path"]: row["score"] for part in (tmp_path / "parts").glob("*.parquet") for row in read_table(part)}
+    assert len(expected) == 12
+    (tmp_path / "t.csv").write_text("\n".join(["file", *expected]) + "\n")
+    done = iqa("join", "parts", "t.csv", "--on", "file", "--output", "new.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {row["file"]: row["iqa_score"] for row in read_table(tmp_path / "new.csv")} == expected
+
+
+def test_a_joined_table_may_be_called_as_stdout_is(iqa: Run, scores: Path, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "table.csv")
+    done = iqa("join", scores, table, "--on", "file", "--output", "./-", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert (tmp_path / "-").read_text(encoding="utf-8").count("\n") == 5
+    for named in (("", table, "./x"), (scores, "", "./x"), (scores, table, "")):
+        done = iqa("join", *named[:2], "--on", "file", "--output", named[2], cwd=tmp_path)
+        assert (done.returncode, b"a path is empty" in done.stderr) == (2, True)

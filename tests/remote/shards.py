@@ -24,6 +24,26 @@ def write_tar(path: Path, files: Files, mode: str = "w", *, end: bool = True) ->
     return path
 
 
+def make_sparse(name: str, data: bytes, place: int, size: int, form: int) -> bytes:
+    """An entry of a tar as `tar --sparse` writes it: a file of that size, of holes but for data at a place."""
+    if form == tarfile.PAX_FORMAT:
+        stored = f"1\n{place}\n{len(data)}\n".encode().ljust(tarfile.BLOCKSIZE, b"\0") + data
+        info = tarfile.TarInfo(f"GNUSparseFile.1/{name}")
+        facts = {"major": "1", "minor": "0", "name": name, "realsize": str(size)}
+        info.pax_headers = {f"GNU.sparse.{key}": value for key, value in facts.items()}
+        info.size = len(stored)
+        head = info.tobuf(form)
+    else:
+        stored, info = data, tarfile.TarInfo(name)
+        info.type, info.size = tarfile.GNUTYPE_SPARSE, len(data)
+        block = bytearray(info.tobuf(form))
+        block[386:410], block[483:495] = b"%011o\0%011o\0" % (place, len(data)), b"%011o\0" % size
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+        head = bytes(block)
+    return head + stored + b"\0" * (-len(stored) % tarfile.BLOCKSIZE)
+
+
 def write_zip(path: Path, files: Files, compression: int = zipfile.ZIP_STORED) -> Path:
     """A zip of these files in this order."""
     with zipfile.ZipFile(path, "w", compression) as archive:

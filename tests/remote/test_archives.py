@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run, read_rows, wait_until
-from shards import read_files, write_tar, write_zip
+from shards import make_sparse, read_files, write_tar, write_zip
 
 from iqa_cli import ScoreOptions, Scorer, score_images
 from iqa_cli.images.find import EVERYTHING, NameFilter
@@ -164,6 +164,25 @@ def test_links_folders_and_devices_in_a_tar_are_no_images(tmp_path: Path) -> Non
             info.type, info.linkname = kind, "/etc/passwd"
             archive.addfile(info)
     assert list_names(tmp_path / "a.tar") == ([], {"link": 2, "not a regular file": 1})
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_sizes_of_what_is_no_regular_file_end_no_listing(tmp_path: Path, photos: Path, form: int) -> None:
+    """A file with holes is larger than the tar that it is in, and of a link it is the size of another file."""
+    photo = (photos / "01.jpg").read_bytes()
+    first = write_tar(tmp_path / "first", [("0001.jpg", photo)], end=False).read_bytes()
+    last = write_tar(tmp_path / "last", [("0002.jpg", photo)]).read_bytes()
+    link = tarfile.TarInfo("0001.txt")
+    link.type, link.linkname, link.size = tarfile.LNKTYPE, "0001.jpg", 1 << 30
+    sparse = make_sparse("0001.npy", b"X" * 700, 1 << 20, 1 << 28, form)
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(first + sparse + link.tobuf() + last)
+    found = [f"{archive}::000{number}.jpg" for number in (1, 2)]
+    assert list_names(archive) == (found, {"not a regular file": 1, "link": 1})
+    archive.write_bytes(first + sparse[:-600])
+    (photo_there, cut) = find_sources([str(archive)], Counter())
+    assert (name_source(photo_there), name_source(cut)) == (found[0], str(archive))
+    assert cut.failure.detail == "the archive is cut short"  # type: ignore[union-attr]
 
 
 def test_two_files_of_one_name_are_two_rows(model: Path, photos: Path, tmp_path: Path) -> None:

@@ -8,18 +8,27 @@ from typing import Annotated
 
 import typer
 
-from iqa_cli.cli.flags.shared import OUTPUT, STREAM, Force, parse_output
+from iqa_cli.cli.flags.shared import OUTPUT, STREAM, Force, parse_output, parse_path
 from iqa_cli.errors import UsageError
 from iqa_cli.filtering.choice import Limits
 
 LIMITS = "What stays"  # a panel of the help
+
+ScoresFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SCORES",
+        parser=parse_path,
+        help="What iqa score wrote: CSV, JSON Lines, Parquet, or a folder filled by --output.",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class LimitFlags:
     """Which images stay; all that is given counts."""
 
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="What iqa score wrote: CSV, JSON Lines or Parquet.")]
+    scores: ScoresFile
     lowest: Annotated[float | None, typer.Option("--min", metavar="S", help="Scores of S or more.", rich_help_panel=LIMITS)] = (
         None
     )
@@ -54,11 +63,17 @@ class KeepFlags:
     ] = None
     null: Annotated[bool, typer.Option("--null", "-0", help="End each path with a NUL.", rich_help_panel=OUTPUT)] = False
     links: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Fill a new folder with links to them.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(metavar="DIR", parser=parse_path, help="Fill a new folder with links to them.", rich_help_panel=OUTPUT),
     ] = None
     shards: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Fill a new folder with tars of their samples, whole.", rich_help_panel=OUTPUT),
+        typer.Option(
+            metavar="DIR",
+            parser=parse_path,
+            help="Fill a new folder with tars of their samples, whole.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the histogram of scores, and write nothing.", rich_help_panel=OUTPUT)

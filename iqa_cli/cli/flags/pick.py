@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iqa_cli.cli.flags.images import INPUT
+from iqa_cli.cli.flags.score import InputFlags
+from iqa_cli.cli.flags.shared import parse_path
 from iqa_cli.errors import UsageError
+from iqa_cli.remote.names import is_archive, is_url
 
 if TYPE_CHECKING:
     from iqa_cli.culling.picking.steps import Action
     from iqa_cli.culling.picking.suggestions import Choice
 
 CHOICE, TRANSFER = "Choice", "Transfer"  # panels of the help
+NAMES = {"paths": "the paths", "paths_only": "--list"}  # of fields that are no options of the same name
+BESIDE_UNDO = ("--undo", "--quiet")
 
 
-def parse_path(text: str) -> Path:
-    """A path that is named on the command line. Raises UsageError for an empty one, which would be the working folder."""
-    if not text:
-        raise UsageError("a path is empty: is the variable set that it was to come from?")
-    return Path(text)
+@dataclass(frozen=True)
+class PhotoFlags(InputFlags):
+    """Which photos are looked at: files, as nothing else can be copied, moved or linked."""
+
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Photos and folders of them; - reads a list of paths from stdin."),
+    ] = None
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null",
+            "-0",
+            help="Lists end each path with a NUL, as find -print0 does; --list, too.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False
+
+    def refuse_elsewhere(self) -> None:
+        """Raises UsageError for a photo that is named and is no file here."""
+        for path in self.paths or []:
+            if (is_archive(path) or is_url(path)) and not Path(path).is_dir():
+                raise UsageError(f"{path}: only photos that are files here can be picked: leave it out")
 
 
 @dataclass(frozen=True)
@@ -108,9 +132,10 @@ class TransferFlags:
             raise UsageError("--list only writes paths: leave it out, or --to")
         return named[0] if named else None
 
-    def refuse_more(self, others: dict[str, Any]) -> None:
-        """Refuse what has no meaning beside --undo; others: flag -> its value. Raises UsageError."""
-        own = {"--to": self.to, "--copy": self.copy, "--move": self.move, "--link": self.link, "--list": self.paths_only}
-        given = [name for name, value in (own | others).items() if value not in (None, False, [])]
+    def refuse_more(self, *others: Any) -> None:
+        """Refuse what has no meaning beside --undo, of these options and of other groups. Raises UsageError."""
+        flags = [(f.name, getattr(group, f.name), f.default) for group in (self, *others) for f in fields(group)]
+        given = [NAMES.get(name, f"--{name.replace('_', '-')}") for name, value, default in flags if value not in (default, [])]
+        given = [name for name in given if name not in BESIDE_UNDO]
         if given:
             raise UsageError(f"--undo FILE takes back what was done: leave out {' and '.join(given)}")

@@ -90,9 +90,23 @@ DataRoots = Annotated[
 ]
 
 
+def parse_path(text: str) -> Path:
+    """A path that is named on the command line. Raises UsageError for an empty one, which would be the working folder."""
+    if not text:
+        raise UsageError("a path is empty: is the variable set that it was to come from?")
+    return Path(text)
+
+
+parse_path.__name__ = "path"  # what the help of an argument calls its kind
+
+
 def parse_output(text: str) -> Path:
-    """A file that is named on the command line; - alone is a standard stream, and ./- a file of that name."""
-    return Path(text).absolute() if Path(text) == STREAM and text != "-" else Path(text)
+    """A file that is named on the command line; - alone is a standard stream, and ./- a file of that name.
+
+    Raises UsageError as `parse_path` does.
+    """
+    path = parse_path(text)
+    return path.absolute() if path == STREAM and text != "-" else path
 
 
 DataRoot = Annotated[

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.flags.shared import OUTPUT, Force, spread
+from iqa_cli.cli.flags.filter import ScoresFile
+from iqa_cli.cli.flags.shared import OUTPUT, Force, parse_output, parse_path, spread
 from iqa_cli.files.outputs import Output, check_outputs
 
 EXIT_CODES = "Exit codes: 0 it is done, be it that no row has a score, 2 usage, 4 files."
@@ -19,10 +20,17 @@ EXIT_CODES = "Exit codes: 0 it is done, be it that no row has a score, 2 usage, 
 class JoinFlags:
     """What is joined to what, and by which columns."""
 
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="What iqa score wrote: CSV, JSON Lines or Parquet.")]
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A table of your own: CSV, JSON Lines or Parquet.")]
+    scores: ScoresFile
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", parser=parse_path, help="A table of your own: CSV, JSON Lines or Parquet.")
+    ]
     on: Annotated[str, typer.Option(metavar="COLUMN", help="The column of TABLE that says which image a row is about.")]
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Where the new table goes.", rich_help_panel=OUTPUT)]
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", parser=parse_output, help="Where the new table goes; - is stdout.", rich_help_panel=OUTPUT
+        ),
+    ]
     by: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help=r"The same in SCORES.  \[default: path; where TABLE has key or __key__, key]"),

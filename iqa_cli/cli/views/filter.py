@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from iqa_cli.filtering.choice import WIDTH, Outcome
+from iqa_cli.filtering.choice import Outcome
 from iqa_cli.filtering.shards import Copied
 
 BAR = 40  # characters of the longest bar
@@ -25,9 +25,11 @@ def describe_copied(copied: Copied) -> Iterator[str]:
 
 
 def draw_histogram(outcome: Outcome) -> Iterator[str]:
-    """A line for each five points of the score: what stays as full blocks, what goes as light ones, and how many."""
-    most = max(1, *outcome.all)
-    for place, (count, stays) in enumerate(zip(outcome.all, outcome.stays, strict=True)):
+    """A line for each twentieth of the scale: what stays as full blocks, what goes as light ones, and how many."""
+    bins = list(outcome.scores.list_bins())
+    most = max(1, *(count for _, _, count, _ in bins))
+    width = max(len(f"{end:g}") for low, high, _, _ in bins for end in (low, high))
+    for low, high, count, stays in bins:
         length, full = (round(BAR * number / most) for number in (count, stays))
         bar = "█" * full + "░" * (length - full)
-        yield f"{place * WIDTH:3.0f} to {(place + 1) * WIDTH:3.0f}  {bar:<{BAR}}  {stays:,} of {count:,}"
+        yield f"{low:{width}g} to {high:{width}g}  {bar:<{BAR}}  {stays:,} of {count:,}"
