@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from iqa_cli.cli import interrupts
-from iqa_cli.cli.flags.inputs import explain_patterns, name_inputs
-from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
+from iqa_cli.cli.flags.inputs import explain_patterns, find_span, name_inputs
+from iqa_cli.cli.flags.pick import PhotoFlags, PickFlags, TransferFlags
 from iqa_cli.cli.flags.score import STDIN, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import STREAM, BatchFlags, spread
 from iqa_cli.errors import UsageError
@@ -39,7 +39,7 @@ SPEED = ("batch_size", "workers", "cache")  # of ScoreOptions: those that change
 
 
 @spread
-def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, model: ModelFlags, runtime: BatchFlags) -> None:
+def pick(*, images: PhotoFlags, choice: PickFlags, transfer: TransferFlags, model: ModelFlags, runtime: BatchFlags) -> None:
     """Suggest which photos to keep, and copy, move or link those.
 
     Nothing is done without --apply. Suggestions are pick, alternate and reject candidate, each with its reason.
@@ -61,8 +61,9 @@ def pick(*, images: InputFlags, choice: PickFlags, transfer: TransferFlags, mode
     $ iqa pick --undo best/iqa-pick-1.undo
     """
     if transfer.undo is not None:
-        transfer.refuse_more({"the paths": images.paths, "--keep": choice.keep})
+        transfer.refuse_more(images, choice, model, runtime)
         raise typer.Exit(run_undo(transfer.undo, quiet=transfer.quiet))
+    images.refuse_elsewhere()
     paths = [path for named in images.paths or [] for path in expand_pattern(named)]
     options = replace(gather_scoring(images, model, runtime, OutputFlags()), preview=GROUP_PREVIEW, detail=True)
     raise typer.Exit(run_pick(options, replace(images, paths=paths), choice.gather(), transfer))
@@ -77,8 +78,9 @@ def run_pick(options: ScoreOptions, images: InputFlags, choice: Choice, flags: T
     request = describe_request(options, images, choice, flags)
     if flags.to is not None and flags.apply and (journal := find_unfinished(flags.to, request)):
         return run_transfer(journal, quiet=flags.quiet)
-    records, failed = score_groups(options, images, flags)
-    suggestions = suggest(records, choice)
+    span = find_span(options)
+    records, failed = score_groups(options, images, flags, span)
+    suggestions = suggest(records, choice, span)
     picks = [suggestion.record.path for suggestion in suggestions if suggestion.advice is Advice.PICK]
     if flags.paths_only:
         view.print_paths(picks, null=images.null)
@@ -97,8 +99,8 @@ def run_pick(options: ScoreOptions, images: InputFlags, choice: Choice, flags: T
 # ---- scores ----
 
 
-def score_groups(options: ScoreOptions, images: InputFlags, flags: TransferFlags) -> tuple[list[ScoreRecord], int]:
-    """The records with their places in groups, and 1 where some have no score."""
+def score_groups(options: ScoreOptions, images: InputFlags, flags: TransferFlags, span: float) -> tuple[list[ScoreRecord], int]:
+    """The records with their places in groups, and 1 where some have no score. span: of the model's scale."""
     paths = images.paths or []
     inputs = name_inputs(paths, images.files_from, null=images.null)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `score`
@@ -110,8 +112,9 @@ def score_groups(options: ScoreOptions, images: InputFlags, flags: TransferFlags
         from iqa_cli.scoring.tally import Tally
 
         with interrupts.raised():
-            tally, groups = Tally(), Grouping()
+            tally, groups = Tally(), Grouping(span)
             tally.notes += explain_patterns(paths)
+            tally.warnings += describe_damaged(flags)
             found = find_images(inputs, tally.left_out, pipeline.filter_names(options))
             with terminal.follow(tally, [], quiet=flags.quiet, count=None, held=True) as hide:
                 pipeline.score_all(draw_once(found, flags.to, tally.left_out), options, groups.add, tally, worker)
@@ -180,6 +183,14 @@ def find_unfinished(folder: Path, request: dict[str, Any]) -> Journal | None:
         back = f"iqa pick --undo {shlex.quote(str(path))}"
         raise UsageError(f"{folder}: an earlier pick was cut short: {again} take it back: {back}")
     return None
+
+
+def describe_damaged(flags: TransferFlags) -> list[str]:
+    """What to say of undo files that cannot be read where photos are about to go: their picks may have been cut short."""
+    from iqa_cli.culling.picking.journal import find_damaged
+
+    damaged = find_damaged(flags.to) if flags.to is not None and flags.apply else {}
+    return [f"{why}: whether its pick was cut short is not known" for why in damaged.values()]
 
 
 def make_plan(picks: list[str], images: InputFlags, flags: TransferFlags) -> Plan:

@@ -17,6 +17,7 @@ from iqa_cli.cli import interrupts
 from iqa_cli.cli.flags.inputs import (
     explain_patterns,
     find_inputs,
+    find_span,
     list_inputs,
     name_inputs,
     plan_count,
@@ -162,7 +163,7 @@ def run_scoring(
                 selecting(selection, SinkGroup([sink, tables_sink]), hide) as chosen,
             ):
                 sinks = SinkGroup([rated, strays, by_shard, chosen])
-                with grouping(sinks.write, hide, wanted=choice.group) as write:
+                with grouping(sinks.write, hide, find_span(options) if choice.group else None) as write:
                     keep = previews.keep if REPORT in files else forget_preview
                     sources = find_inputs(inputs, options, tally, stop, files_only=ratings is not None)
                     pipeline.score_all(sources, options, lambda record: write(record, keep(record)), tally, worker)

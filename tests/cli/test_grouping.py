@@ -1,5 +1,6 @@
 """`iqa score --group` as people call it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from math import log2
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, read_rows
+from conftest import CARD, Run, read_rows, toy_nodes, write_model
 from in_process import run_at_terminal
 from PIL import Image
 from series import MAKERS, START, write_series
@@ -54,6 +55,13 @@ def test_detail_counts_beside_the_score_within_a_group(iqa: Run, model: Path, li
     assert all(one > other - 0.1 for one, other in pairwise(merits))  # as far as rounded figures tell
     plain = read_rows(iqa("score", library, "-m", model, "--group").stdout)
     assert [row["rank_in_group"] for row in plain] == [row["rank_in_group"] for row in rows]
+
+
+def test_ranks_are_the_same_on_another_scale_of_the_model(iqa: Run, model: Path, library: Path, tmp_path: Path) -> None:
+    card = replace(CARD, score_range=(0.0, 1.0), opinions=tuple(opinion / 100 for opinion in CARD.opinions))
+    unit = write_model(tmp_path, toy_nodes(), card)
+    wide, narrow = (read_rows(iqa("score", library, "-m", each, "--group").stdout) for each in (model, unit))
+    assert [row["rank_in_group"] for row in wide] == [row["rank_in_group"] for row in narrow]
 
 
 def test_scores_are_the_same_without_groups(iqa: Run, model: Path, library: Path) -> None:

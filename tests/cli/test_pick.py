@@ -3,26 +3,30 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Run, read_rows, wait_until, write_photo
+from conftest import CARD, Run, read_rows, toy_nodes, wait_until, write_model, write_photo
 from in_process import environment, run_at_terminal
 from PIL import Image
 from series import START, make_burst, write_series
 
-from iqa_cli.cli.flags.pick import PickFlags, TransferFlags
-from iqa_cli.cli.flags.score import InputFlags
+from iqa_cli.cli.flags.pick import PhotoFlags, PickFlags, TransferFlags
+from iqa_cli.cli.flags.score import InputFlags, ModelFlags
+from iqa_cli.cli.flags.shared import BatchFlags
 from iqa_cli.cli.pick import describe_request
+from iqa_cli.errors import UsageError
 from iqa_cli.options import BackendChoice, RawChoice, ScoreOptions
 
 pytestmark = pytest.mark.process
+ALIKE = ("path", "suggestion", "group", "group_kind", "rank_in_group", "best_of_group")
 PHOTO = Path(__file__).parents[1] / "photos" / "coffee.jpg"
 
 
@@ -161,6 +165,20 @@ def test_a_list_is_for_xargs(iqa: Run, model: Path, library: Path) -> None:
     assert sum(b"burst" in path for path in best) == 1
 
 
+BRAKED = """
+import signal, sys
+linked = []
+def brake(event, args):  # the run waits to be killed before its end, however late that comes
+    if event == "os.link":
+        linked.append(args)
+        if len(linked) > 350:
+            signal.pause()
+sys.addaudithook(brake)
+from iqa_cli.cli.entry import main
+main()
+"""
+
+
 def test_a_killed_run_goes_on(iqa: Run, model: Path, tmp_path: Path) -> None:
     """Killed in the middle; another one is refused; called again as it was, without a photo being scored; then undone."""
     top, best = tmp_path / "many", tmp_path / "best"
@@ -170,7 +188,7 @@ def test_a_killed_run_goes_on(iqa: Run, model: Path, tmp_path: Path) -> None:
         (top / f"{number:04}.jpg").write_bytes(picture + str(number).encode())
     before = list_tree(top)
     call = ("pick", str(top), "-m", str(model), "--keep", "100%", "--to", str(best), "--copy", "--apply")
-    running = subprocess.Popen([sys.executable, "-m", "iqa_cli", *call], env=environment(), stdout=-3, stderr=-3)
+    running = subprocess.Popen([sys.executable, "-c", BRAKED, *call], env=environment(), stdout=-3, stderr=-3)
     wait_until(lambda: best.exists() and len(list(best.iterdir())) > 20)
     running.send_signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
@@ -238,6 +256,44 @@ def test_a_request_says_all_that_chooses_or_scores(field: str, tmp_path: Path, m
     assert json.loads(json.dumps(other)) == other
 
 
+def test_another_scale_of_the_model_changes_no_suggestion(iqa: Run, model: Path, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "unit").mkdir()
+    card = replace(CARD, score_range=(0.0, 1.0), opinions=tuple(opinion / 100 for opinion in CARD.opinions))
+    unit = write_model(tmp_path / "unit", toy_nodes(), card)
+    wide, narrow = (read_rows(iqa("pick", library, "-m", each).stdout) for each in (model, unit))
+    for one, other in zip(wide, narrow, strict=True):
+        assert [one[name] for name in ALIKE] == [other[name] for name in ALIKE]
+        assert not one["score"] or float(other["score"]) == pytest.approx(float(one["score"]) / 100, abs=0.01)
+    assert any(re.fullmatch(r"score 0\.\d\d", row["reason"]) for row in narrow)
+
+
+def test_an_undo_refuses_all_that_it_does_not_do(iqa: Run, library: Path) -> None:
+    for group in (PhotoFlags, PickFlags, TransferFlags, ModelFlags, BatchFlags):
+        for field in fields(group):
+            told = {**{each.name: each.default for each in fields(group)}, field.name: object()}
+            flags, others = (TransferFlags(), [group(**told)])
+            if group is TransferFlags:
+                flags, others = TransferFlags(**told), []
+            if field.name in ("undo", "quiet"):
+                flags.refuse_more(*others)
+            else:
+                with pytest.raises(UsageError, match="--undo FILE takes back what was done: leave out"):
+                    flags.refuse_more(*others)
+    done = iqa("pick", "--undo", "x", "--apply", "--best-of-groups", "--exclude", "*", "-m", "nope", cwd=library)
+    assert done.returncode == 2
+    assert b"leave out --apply and --exclude and --best-of-groups and --model" in done.stderr
+
+
+@pytest.mark.parametrize("named", ["a.tar", "a.zip::b.jpg", "s3://bucket/b.jpg", "https://example.org/b.jpg"])
+def test_what_is_no_file_here_is_refused(iqa: Run, library: Path, named: str) -> None:
+    done = iqa("pick", library, named)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert f"{named}: only photos that are files here can be picked: leave it out".encode() in done.stderr
+    shown = iqa("pick", "--help").stdout
+    assert b"archives" not in shown
+    assert b"URLs" not in shown
+
+
 def test_at_a_terminal_it_is_a_table(model: Path, library: Path) -> None:
     code, shown = run_at_terminal("pick", library, "-m", model, "--keep", "50%", columns=120)
     assert code == 1
@@ -288,5 +344,7 @@ def test_a_damaged_undo_file_keeps_no_pick_from_its_folder(iqa: Run, model: Path
     with (tmp_path / "best" / "iqa-pick-1.undo").open("ab") as file:
         file.write(b"[1]\n")
     assert b"this is no undo file" in iqa("pick", "--undo", tmp_path / "best" / "iqa-pick-1.undo").stderr
-    assert iqa(*call[:1], library / "two.jpg", *call[2:]).returncode == 0
+    done = iqa(*call[:1], library / "two.jpg", *call[2:])
+    assert done.returncode == 0
+    assert b"this is no undo file of iqa pick: whether its pick was cut short is not known" in done.stderr
     assert (tmp_path / "best" / "two.jpg").exists()

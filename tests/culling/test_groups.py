@@ -90,6 +90,9 @@ def test_a_frame_that_is_softer_at_full_size_loses_rank() -> None:
     places = [record.place for record in group_records(frames)]
     assert [place and place.rank for place in places] == [3, 1, 2]
     assert [place and place.sharpness for place in places] == [-1.0, 0.0, pytest.approx(-0.018, abs=1e-3)]
+    for span in (1.0, 1000.0):  # as the model's scale is
+        scaled = [replace(frame, score=score * span / 100) for frame, score in zip(frames, scores, strict=True)]
+        assert [record.place for record in group_records(scaled, span)] == places
     unknown = [*frames[:2], replace(frames[2], native=None)]
     assert [record.place and record.place.rank for record in group_records(unknown)] == [1, 2, 3]
 

@@ -49,6 +49,22 @@ def test_reasons_are_relative_to_the_group() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("span", "reasons"),
+    [
+        (1.0, ["score 0.12 below", "best of 4", "score 0.03 below", "as good as", "score 0.40"]),
+        (10.0, ["score 1.2 below", "best of 4", "score 0.3 below", "as good as", "score 4.0"]),
+        (1000.0, ["score 120 below", "best of 4", "score 30 below", "as good as", "score 400"]),
+    ],
+)
+def test_what_is_far_below_is_so_on_the_scale_of_the_model(span: float, reasons: list[str]) -> None:
+    point = span / 100
+    records = [*burst("a", 48 * point, 60 * point, 57 * point, 59.8 * point), record("s.jpg", 40 * point)]
+    suggestions = suggest(records, Choice(best_of_groups=True), span)
+    assert "".join((suggestion.advice or "-")[0] for suggestion in suggestions) == "rpaap"
+    assert [suggestion.reason.removesuffix(" the best of its group") for suggestion in suggestions] == reasons
+
+
 def test_a_limit_is_part_of_the_reason() -> None:
     records = [record("a.jpg", 40), record("b.jpg", 60.4)]
     reasons = [suggestion.reason for suggestion in suggest(records, Choice(share=0.5))]

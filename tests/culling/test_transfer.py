@@ -16,7 +16,7 @@ import pytest
 from crashes import FILES, PICKS, list_tree, make_tree
 from in_process import environment
 
-from iqa_cli.culling.picking.journal import Journal, find_unfinished, open_journal, read_journal, write_journal
+from iqa_cli.culling.picking.journal import Journal, find_damaged, find_unfinished, open_journal, read_journal, write_journal
 from iqa_cli.culling.picking.plan import Plan, plan_transfer
 from iqa_cli.culling.picking.steps import Action
 from iqa_cli.culling.picking.transfer import Outcome, carry_out, make_folders, undo
@@ -137,13 +137,19 @@ def test_a_photo_that_changes_after_the_plan_stays(top: Path, folder: Path) -> N
         take_back(journal)
 
 
-def test_an_edited_copy_stays(top: Path, folder: Path) -> None:
-    journal = prepare(top, folder, Action.COPY)
+@pytest.mark.parametrize("name", ["a.jpg", "a.xmp"])
+@pytest.mark.parametrize("action", [Action.COPY, Action.LINK])
+def test_an_edited_copy_stays_with_what_belongs_to_it(top: Path, folder: Path, action: Action, name: str) -> None:
+    journal = prepare(top, folder, action)
     run(journal)
-    (folder / "a.jpg").write_bytes(b"edited")
-    outcome = take_back(journal)
-    assert outcome.refused == {str(top / "a.jpg"): f"{folder / 'a.jpg'} was changed since, and stays"}
-    assert sorted(list_tree(folder)) == ["a.jpg", "iqa-pick-1.undo"]
+    (folder / name).unlink()  # as programs do that write aside; of a link, the file that it leads to stays as it is
+    (folder / name).write_bytes(b"edited")
+    for _ in range(2):
+        assert take_back(journal).refused == {str(top / name): f"{folder / name} was changed since, and stays"}
+        assert sorted(list_tree(folder)) == ["a.CR3", "a.jpg", "a.xmp", "iqa-pick-1.undo"]
+    (folder / name).rename(top.parent / name)
+    assert list(take_back(journal).refused) == [str(top / name)]  # which is not there any more
+    assert sorted(list_tree(folder)) == ["iqa-pick-1.undo"]
 
 
 def test_an_edited_photo_moves_back_as_it_is(top: Path, folder: Path) -> None:
@@ -152,6 +158,32 @@ def test_an_edited_photo_moves_back_as_it_is(top: Path, folder: Path) -> None:
     (folder / "a.jpg").write_bytes(b"edited")
     assert take_back(journal).refused == {}
     assert (top / "a.jpg").read_bytes() == b"edited"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.xmp"])
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("place", ["folder", "elsewhere"])
+def test_a_photo_whose_old_place_is_taken_stays_with_what_belongs_to_it(
+    top: Path, place: str, name: str, edited: bool, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(place)
+    journal, before = prepare(top, folder, Action.MOVE, "a.jpg"), list_tree(top)
+    run(journal)
+    (folder / "a.jpg.xmp").write_text("made since")
+    (top / name).write_text("somebody else's")
+    if edited:
+        (folder / name).write_text("edited")
+    there = list_tree(folder)
+    for _ in range(2):
+        why = f"there is another file by now; it stays at {folder / name}"
+        assert take_back(journal) == Outcome(0, {str(top / name): why})
+        assert list_tree(folder) == there
+        assert (top / name).read_text() == "somebody else's"
+    (top / name).unlink()
+    assert take_back(journal) == Outcome(4, {})
+    after = list_tree(top)
+    assert {*after} == {*before, "a.jpg.xmp"}
+    assert after.items() >= {each: state for each, state in before.items() if each != name or not edited}.items()
 
 
 def test_a_new_file_in_the_old_place_is_not_overwritten(top: Path, folder: Path) -> None:
@@ -351,12 +383,51 @@ def test_links_are_not_moved(top: Path, tmp_path: Path, folder: Path) -> None:
     assert (folder / "link.jpg").read_bytes() == (top / "a.jpg").read_bytes()
 
 
+def test_a_reason_names_the_file_that_it_is_about(top: Path, folder: Path) -> None:
+    (top / "a.xmp").unlink()
+    (top / "a.xmp").symlink_to("elsewhere.xmp")
+    assert plan(top, folder, Action.MOVE, "a.jpg").refused == {
+        str(top / "a.jpg"): "a.xmp, which belongs to it, is a link: copy it, or link to it"
+    }
+    (top / "link.jpg").symlink_to("a.jpg")
+    assert plan(top, folder, Action.MOVE, "link.jpg").refused == {str(top / "link.jpg"): "it is a link: copy it, or link to it"}
+
+
 def test_a_file_is_no_folder(top: Path) -> None:
     with pytest.raises(UsageError, match="this is no folder"):
         plan(top, top / "a.jpg", Action.MOVE)
 
 
 # ---- the journal ----
+
+
+def test_two_at_once_have_an_undo_file_each(top: Path, folder: Path) -> None:
+    before = list_tree(top)
+    planned = [plan(top, folder, Action.MOVE, name) for name in ("a.jpg", "sub/b.jpg", "stays.jpg")]
+    journals = [each.start({}) for each in planned]  # each before another one is written
+    for journal in journals:
+        make_folders(journal.folders)
+        write_journal(journal)
+        assert run(journal).refused == {}
+    assert [journal.path.name for journal in journals] == [f"iqa-pick-{number}.undo" for number in (1, 2, 3)]
+    for journal in journals:
+        assert take_back(journal).refused == {}
+    assert list_tree(top) == before
+    assert not list_tree(folder.parent)
+
+
+def test_an_undo_file_never_takes_the_name_of_another_file(top: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", fail)  # as where files have one name only
+    journal = plan(top, folder, Action.COPY, "a.jpg").start({})
+    make_folders(journal.folders)
+    (folder / "iqa-pick-1.undo").write_text("mine")
+    write_journal(journal)
+    assert (folder / "iqa-pick-1.undo").read_text() == "mine"
+    assert journal.path == folder / "iqa-pick-2.undo"
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_line_that_was_cut_short_counts_for_nothing(top: Path, folder: Path) -> None:
@@ -392,6 +463,8 @@ def test_what_is_no_undo_file_is_refused(tmp_path: Path, text: str) -> None:
         read_journal(tmp_path / "x.undo")
     with pytest.raises(DataError, match="cannot read the undo file"):
         read_journal(tmp_path / "missing")
+    (tmp_path / "x.undo").rename(tmp_path / "iqa-pick-3.undo")
+    assert [*find_damaged(tmp_path)] == [tmp_path / "iqa-pick-3.undo"]
     assert find_unfinished(tmp_path) == []  # so nothing keeps the next transfer from going there
 
 

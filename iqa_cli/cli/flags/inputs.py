@@ -122,3 +122,11 @@ def refuse_elsewhere(paths: Iterable[str], option: str) -> None:
     for path in paths:
         if is_archive(path) or is_url(path):
             raise UsageError(f"{option}: {path}: nothing can be written beside an image that is no file here: leave it out")
+
+
+def find_span(options: ScoreOptions) -> float:
+    """How far the scale of the model reaches, from end to end. Raises WeightsError and UsageError."""
+    from iqa_cli.models.find import find_model
+
+    low, high = find_model(options.model, options.backend).card.score_range
+    return high - low

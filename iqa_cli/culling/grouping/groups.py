@@ -19,16 +19,17 @@ from iqa_cli.culling.grouping.linking import OVERLAP, link_shots
 from iqa_cli.culling.grouping.shots import Shot, sort_shots
 from iqa_cli.records import GroupKind, GroupPlace, ScoreRecord
 
-POINTS = 10.0  # of the score that half the detail is worth within a group: framing anew changes a score by 2 or 3
+POINTS = 10.0  # % of the scale that half the detail is worth within a group: framing anew changes a score by 2 or 3
 
 
 class Grouping:
     """Records whose groups are looked for once all are there; of a preview only a signature is kept.
 
-    records: those so far, without previews. shots: of those that have a score.
+    records: those so far, without previews. shots: of those that have a score. span: of the model's scale, from end to end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, span: float = 100.0) -> None:
+        self.span = span
         self.records: list[ScoreRecord] = []
         self.shots: list[Shot] = []
 
@@ -40,22 +41,22 @@ class Grouping:
 
     def finish(self) -> list[ScoreRecord]:
         """The records in their order, with their places in groups."""
-        places = dict(find_places(self.shots))
+        places = dict(find_places(self.shots, self.span))
         return [replace(record, place=places.get(record.path)) for record in self.records]
 
 
 @contextmanager
 def grouping(
-    write: Callable[[ScoreRecord], None], before: Callable[[], None], *, wanted: bool
+    write: Callable[[ScoreRecord], None], before: Callable[[], None], span: float | None
 ) -> Iterator[Callable[[ScoreRecord, ScoreRecord], None]]:
     """What takes a record, and the same as it is to be written; writes all with their places when the block ends, however.
 
-    before: is called first. wanted: whether groups are looked for; else each record is written at once.
+    before: is called first. span: as in `Grouping`; None: no groups are looked for, and each record is written at once.
     """
-    if not wanted:
+    if span is None:
         yield lambda _, kept: write(kept)
         return
-    groups = Grouping()
+    groups = Grouping(span)
     try:
         yield lambda record, _: groups.add(record)
     finally:
@@ -65,32 +66,34 @@ def grouping(
             write(record)
 
 
-def group_records(records: Iterable[ScoreRecord]) -> list[ScoreRecord]:
+def group_records(records: Iterable[ScoreRecord], span: float = 100.0) -> list[ScoreRecord]:
     """The records with their places in groups; those with previews are compared, which the results have no more."""
-    grouping = Grouping()
+    grouping = Grouping(span)
     for record in records:
         grouping.add(record)
     return grouping.finish()
 
 
-def find_places(shots: Sequence[Shot]) -> Iterator[tuple[str, GroupPlace]]:
-    """The place of each shot that is in a group: its path, and where."""
+def find_places(shots: Sequence[Shot], span: float) -> Iterator[tuple[str, GroupPlace]]:
+    """The place of each shot that is in a group: its path, and where. span: as in `Grouping`."""
     frames = join_pairs(shots)
     for kind, members in find_groups(sort_shots([pair[0] for pair in frames.values()])):
         size = sum(len(frames[name_frame(shot.record.path)]) for shot in members)
         place = GroupPlace(name_group(members), kind, size)
-        for member, own in zip(members, [place] * len(members) if kind.whole else rank_shots(members, place), strict=True):
+        places: Iterable[GroupPlace] = [place] * len(members) if kind.whole else rank_shots(members, place, span)
+        for member, own in zip(members, places, strict=True):
             yield from ((shot.record.path, own) for shot in frames[name_frame(member.record.path)])
 
 
-def rank_shots(shots: Sequence[Shot], place: GroupPlace) -> Iterator[GroupPlace]:
+def rank_shots(shots: Sequence[Shot], place: GroupPlace, span: float) -> Iterator[GroupPlace]:
     """The place of each of a group, in which the best is first, and of equal ones the first name.
 
     The best has the highest score, from which a frame that is softer at full size loses POINTS for each half of its detail. As
     long as that was not measured of all of them, the score alone counts.
     """
     measured = compare_detail(shots)
-    merits = [shot.score + POINTS * (measured[number] if measured else 0.0) for number, shot in enumerate(shots)]
+    worth = POINTS * span / 100
+    merits = [shot.score + worth * (measured[number] if measured else 0.0) for number, shot in enumerate(shots)]
     order = sorted(range(len(shots)), key=lambda number: (-merits[number], shots[number].name))
     ranks = {number: rank for rank, number in enumerate(order, 1)}
     for number, sharpness in enumerate(measured or compare_sharpness(shots)):

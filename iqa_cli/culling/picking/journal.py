@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from iqa_cli.culling.picking.steps import Action, Made, Step, flush_folder
+from iqa_cli.culling.picking.steps import Action, Made, Refused, Step, flush_folder, rename
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.files.atomic import WholeFile, write_fully
+from iqa_cli.files.atomic import create_claimed, remove_leftovers, write_fully
 from iqa_cli.files.locks import claim_if_free
+from iqa_cli.files.replacing import make_aside
 
 KIND, VERSION = "transfer of photos", 1
-SUFFIX = ".undo"
+PREFIX, SUFFIX = "iqa-pick-", ".undo"  # of its name
 Request = Mapping[str, Any]
 """What was asked for, as JSON: a run that was asked for the same goes on with a journal that is not finished."""
 
@@ -54,17 +55,44 @@ class Journal:
         return list(units.values())
 
 
+def name_journal(folder: Path) -> Path:
+    """A name for an undo file that none in the folder has."""
+    number = 1
+    while os.path.lexists(path := folder / f"{PREFIX}{number}{SUFFIX}"):
+        number += 1
+    return path
+
+
 def write_journal(journal: Journal) -> None:
-    """Write a new journal, whole or not at all. Raises DataError."""
+    """Write a new journal, whole or not at all, never over another one: where its name is taken by now, it gets the next.
+
+    Raises DataError.
+    """
     head = {"iqa": KIND, "version": VERSION, "action": journal.action, "request": journal.request}
     head |= {"folders": journal.folders, "beside": journal.beside}
     lines = (json.dumps(line).encode("ascii") + b"\n" for line in (head, *map(asdict, journal.steps)))
-    file = WholeFile(journal.path)
+    data = b"".join(lines)
     try:
-        file.write(b"".join(lines))  # at once: what is cut short is no journal
-    finally:
-        file.finish()
+        while not write_new(journal.path, data):
+            journal.path = name_journal(journal.path.parent)
+    except OSError as error:
+        raise DataError(f"{journal.path}: cannot write the undo file: {error.strerror}") from error
     flush_folder(str(journal.path.parent))
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Make a file of these bytes, at once, so that none is cut short; False where the name is taken. Raises OSError."""
+    remove_leftovers(path)
+    aside, file = make_aside(path, create_claimed)
+    with file:
+        try:
+            write_fully(file, data)
+            os.fsync(file.fileno())
+            return rename(str(aside), str(path))
+        except Refused:
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def read_journal(path: Path) -> Journal:
@@ -124,6 +152,7 @@ def open_journal(journal: Journal) -> Iterator[JournalWriter]:
 
     Raises UsageError where another process has it, DataError where it cannot be written.
     """
+    remove_leftovers(journal.path)
     try:
         file = journal.path.open("r+b", buffering=0)
     except OSError as error:
@@ -176,6 +205,17 @@ def find_unfinished(folder: Path) -> list[Path]:
             if not read_journal(path).finished:
                 found.append(path)
     return found
+
+
+def find_damaged(folder: Path) -> dict[Path, str]:
+    """The undo files in a folder that cannot be read, by the names that `name_journal` gives, and why."""
+    damaged = {}
+    for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}")):
+        try:
+            read_journal(path)
+        except DataError as error:
+            damaged[path] = str(error)
+    return damaged
 
 
 def list_new_folders(targets: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iqa_cli.culling.companions import FolderNames, list_companions
-from iqa_cli.culling.picking.journal import Journal, Request, list_new_folders
+from iqa_cli.culling.picking.journal import Journal, Request, list_new_folders, name_journal
 from iqa_cli.culling.picking.steps import Action, Step, find_state
 from iqa_cli.culling.picking.strays import list_beside
 from iqa_cli.errors import DataError, UsageError
@@ -39,14 +39,6 @@ class Plan:
         targets = [step.target for step in self.steps]
         folders = list_new_folders([str(self.folder / "x"), *targets])
         return Journal(name_journal(self.folder), self.action, request, folders, self.steps, list_beside(targets))
-
-
-def name_journal(folder: Path) -> Path:
-    """A name for an undo file that none in the folder has."""
-    number = 1
-    while os.path.lexists(path := folder / f"iqa-pick-{number}.undo"):
-        number += 1
-    return path
 
 
 def plan_transfer(photos: Iterable[str], roots: Sequence[str], folder: Path, action: Action) -> Plan:
@@ -81,7 +73,8 @@ class Planner:
             files = (source, *map(str, companions), *self._list_shared(Path(source)))
             steps = [self._plan_file(path, source) for path in files if path not in self.sources]
         except OSError as error:
-            self.plan.refused[photo] = (error.strerror or str(error)).lower()
+            where = "" if error.filename in (None, source) else f"{error.filename}: "
+            self.plan.refused[photo] = where + (error.strerror or str(error)).lower()
         except CannotGo as error:
             self.plan.refused[photo] = str(error)
         else:
@@ -101,10 +94,12 @@ class Planner:
         """One file of the unit of a photo. Raises CannotGo and OSError."""
         target = str(self.plan.folder / self._name_below(source, photo))
         state = find_state(source)
+        below = os.path.relpath(source, os.path.dirname(photo))  # noqa: PTH120
+        name = "it" if source == photo else f"{below}, which belongs to it,"
         if state is None:
-            raise CannotGo("it is not there any more")
+            raise CannotGo(f"{name} is not there any more")
         if self.plan.action is Action.MOVE:
-            self._refuse_link(source)
+            self._refuse_link(source, name)
         if target in self.targets:
             raise CannotGo(f"another photo goes to {target}")
         if os.path.lexists(target):
@@ -119,13 +114,13 @@ class Planner:
     def _name_below(self, source: str, photo: str) -> str:
         return os.path.relpath(source, self._find_root(photo))
 
-    def _refuse_link(self, source: str) -> None:
+    def _refuse_link(self, source: str, name: str) -> None:
         """Raises CannotGo for a link, which would lead nowhere, and for what a link leads to, which is somebody else's."""
         if os.path.islink(source):  # noqa: PTH114
-            raise CannotGo("it is a link: copy it, or link to it")
+            raise CannotGo(f"{name} is a link: copy it, or link to it")
         root = os.path.realpath(self._find_root(source))
         if os.path.commonpath((root, os.path.realpath(source))) != root:
-            raise CannotGo("it lies behind a link to another folder: copy it, or link to it")
+            raise CannotGo(f"{name} lies behind a link to another folder: copy it, or link to it")
 
 
 class CannotGo(Exception):  # noqa: N818  of one photo, not of the run

@@ -101,7 +101,7 @@ def take_link(step: Step, made: list[Made], note: Note, *, exists: bool) -> None
     """A symbolic link, noted once it is there: it is told by where it leads. Raises Refused and OSError."""
     if find_state(step.source) is None:
         raise Refused("it is not there any more")
-    if exists and not (os.path.islink(step.target) and os.readlink(step.target) == step.source):
+    if exists and not leads_back(step):
         raise Refused(f"{step.target} exists")
     if not exists:
         os.symlink(step.source, step.target)
@@ -139,8 +139,27 @@ def refuse_lost(action: Action, step: Step) -> None:
         raise Refused(f"its {action} is not at {step.target} any more")
 
 
+def refuse_parting(action: Action, step: Step, made: list[Made]) -> None:
+    """Raises Refused where what a step has made must stay where it is: it was changed, or its old place is taken; and OSError.
+
+    Whoever takes a unit back asks this of all its steps first, so that none goes without the others. Nothing is changed here.
+    """
+    source, target = find_state(step.source), find_state(step.target)
+    if target is None:
+        return
+    if action is not Action.MOVE:
+        own = leads_back(step) if action is Action.LINK else target in made
+        if made and not own:
+            raise Refused(f"{step.target} was changed since, and stays")
+    elif source is not None and not is_same_file(step.source, step.target):
+        planned = Made(step.size, step.modified)
+        may_be_own = target in made or source != planned
+        if (target == planned and target not in made) or (may_be_own and hash_file(step.source) != hash_file(step.target)):
+            raise Refused(f"there is another file by now; it stays at {step.target}")
+
+
 def take_back(action: Action, step: Step, made: list[Made]) -> None:
-    """Undo a step, or what was done of it. Raises Refused where what is there now must stay, and OSError."""
+    """Undo a step, or what was done of it, unless `refuse_parting` refuses. Raises Refused and OSError."""
     remove_aside(step.target)
     remove_aside(step.source)
     source, target = find_state(step.source), find_state(step.target)
@@ -148,10 +167,11 @@ def take_back(action: Action, step: Step, made: list[Made]) -> None:
         if source is None and action is Action.MOVE:
             raise Refused(f"neither here nor at {step.target}")
     elif action is Action.LINK:
-        if os.path.islink(step.target) and os.readlink(step.target) == step.source:
+        if leads_back(step):
             os.unlink(step.target)
     elif action is Action.COPY:
-        take_back_copy(step.target, target, made)
+        if target in made:  # else it was never made here
+            os.unlink(step.target)
     elif source is not None:
         take_back_half(step, target, made)
     else:
@@ -163,12 +183,9 @@ def take_back(action: Action, step: Step, made: list[Made]) -> None:
             remove_original(step.target, step.source)
 
 
-def take_back_copy(path: str, state: Made, made: list[Made]) -> None:
-    """Remove a copy. One that was changed since stays, as does a file that was never made here. Raises Refused."""
-    if state in made:
-        os.unlink(path)
-    elif made:
-        raise Refused(f"{path} was changed since, and stays")
+def leads_back(step: Step) -> bool:
+    """Whether what is at the target is the link that was made there."""
+    return os.path.islink(step.target) and os.readlink(step.target) == step.source
 
 
 def take_back_half(step: Step, target: Made, made: list[Made]) -> None:
@@ -177,8 +194,6 @@ def take_back_half(step: Step, target: Made, made: list[Made]) -> None:
         os.unlink(step.target)
     elif target in made:
         remove_original(step.target, step.source)
-    elif target == Made(step.size, step.modified):
-        raise Refused(f"there is another file by now; it stays at {step.target}")
 
 
 # ---- files ----

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import ceil
+from math import ceil, log10
 from typing import NamedTuple
 
 from iqa_cli.culling.grouping.groups import name_frame
@@ -14,7 +14,7 @@ from iqa_cli.culling.grouping.shots import split_name
 from iqa_cli.errors import UsageError
 from iqa_cli.records import ScoreRecord
 
-FAR_BELOW = 5.0  # points below the best of the group; less is what framing anew changes a score by
+FAR_BELOW = 5.0  # % of the scale below the best of the group; less is what framing anew changes a score by
 SOFTER = -0.3  # log2 of sharpness beside the sharpest of the group, from which a frame is called softer
 SHARP = -0.03  # and from which it counts as the sharpest
 
@@ -95,12 +95,12 @@ class Candidate:
         return place is None or place.best is not False
 
 
-def suggest(records: Sequence[ScoreRecord], choice: Choice) -> list[Suggestion]:
-    """A suggestion a record, in their order. records: with their places in groups."""
+def suggest(records: Sequence[ScoreRecord], choice: Choice, span: float = 100.0) -> list[Suggestion]:
+    """A suggestion a record, in their order. records: with their places in groups. span: of the model's scale, end to end."""
     candidates = list(list_candidates(records))
     picked = {id(record) for candidate in pick(candidates, choice) for record in candidate.records}
     tops = find_tops(records)
-    return [explain(record, choice, tops, picked=id(record) in picked) for record in records]
+    return [explain(record, choice, tops, span, picked=id(record) in picked) for record in records]
 
 
 def list_candidates(records: Iterable[ScoreRecord]) -> Iterator[Candidate]:
@@ -135,16 +135,17 @@ def find_tops(records: Iterable[ScoreRecord]) -> dict[str, float]:
     return tops
 
 
-def explain(record: ScoreRecord, choice: Choice, tops: dict[str, float], *, picked: bool) -> Suggestion:
+def explain(record: ScoreRecord, choice: Choice, tops: dict[str, float], span: float, *, picked: bool) -> Suggestion:
     """The suggestion for one record."""
-    place = record.place
+    place, point = record.place, span / 100
+    digits = max(0, ceil(-log10(point)))  # behind the point, so that one in a hundred shows
     if record.score is None:
         return Suggestion(record, None, record.detail)
     limit = f"among {choice.words}" if choice.words else ""
     if not picked and limit:
         limit = f"not {limit}"
     if place is None:
-        return Suggestion(record, Advice.PICK if picked else Advice.ALTERNATE, join(f"score {record.score:.0f}", limit))
+        return Suggestion(record, Advice.PICK if picked else Advice.ALTERNATE, join(f"score {record.score:.{digits}f}", limit))
     if place.rank is None:
         advice = Advice.PICK if picked else Advice.ALTERNATE
         return Suggestion(record, advice, join(f"{place.kind} of {place.size}, kept whole", limit))
@@ -153,9 +154,9 @@ def explain(record: ScoreRecord, choice: Choice, tops: dict[str, float], *, pick
         words = f"best{' and sharpest' if sharp else ''} of {place.size}"
         return Suggestion(record, Advice.PICK if picked else Advice.ALTERNATE, join(words, limit))
     below = tops[place.group] - record.score
-    words = f"score {below:.0f} below" if below >= 0.5 else "as good as"
+    words = f"score {below:.{digits}f} below" if below >= 0.5 * point else "as good as"
     softer = "softer" if place.sharpness is not None and place.sharpness <= SOFTER else ""
-    advice = Advice.PICK if picked else Advice.REJECT if below > FAR_BELOW else Advice.ALTERNATE
+    advice = Advice.PICK if picked else Advice.REJECT if below > FAR_BELOW * point else Advice.ALTERNATE
     return Suggestion(record, advice, join(f"{words} the best of its group", softer, limit if picked else ""))
 
 

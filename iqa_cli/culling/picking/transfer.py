@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from iqa_cli.culling.picking.journal import Journal, JournalWriter, open_journal
-from iqa_cli.culling.picking.steps import Refused, find_state, flush_folder, refuse_lost, take, take_back
+from iqa_cli.culling.picking.steps import Refused, find_state, flush_folder, refuse_lost, refuse_parting, take, take_back
 from iqa_cli.culling.picking.strays import find_strays, take_along
 from iqa_cli.errors import DataError
 
@@ -65,9 +65,9 @@ def carry_unit(writer: JournalWriter, unit: list[int]) -> Iterator[tuple[str, st
             take(journal.action, step, journal.made[number], partial(writer.note_made, number))
             note_kept(writer, number)
         except (Refused, OSError) as error:
-            yield step.source, describe(error)
             writer.note_removed(number)
             yield from undo_steps(writer, [other for other in unit if other <= number])
+            yield step.source, describe(error)
             return
 
 
@@ -87,6 +87,7 @@ def undo_steps(writer: JournalWriter, numbers: list[int]) -> Iterator[tuple[str,
         try:
             if journal.made[number] and number not in journal.removed:
                 refuse_lost(journal.action, step)
+            refuse_part(journal, number)
             writer.note_removed(number)
             take_back(journal.action, step, journal.made[number])
         except (Refused, OSError) as error:
@@ -102,8 +103,9 @@ def describe(error: Exception) -> str:
 def undo(journal: Journal, progress: Progress) -> Outcome:
     """Take back all steps of a journal. When all is as it was, the folders that were made go, and so does the journal.
 
-    What was made beside the photos since comes along; where it cannot, they stay together. Raises UsageError where another
-    process works by the journal, DataError where it cannot be opened.
+    A unit of which one file must stay where it is stays whole. What was made beside the photos since comes along; where it
+    cannot, they stay together. Raises UsageError where another process works by the journal, DataError where it cannot be
+    opened.
     """
     refused: dict[str, str] = {}
     done = 0
@@ -111,13 +113,10 @@ def undo(journal: Journal, progress: Progress) -> Outcome:
         strays = find_strays(journal)
         for unit in reversed(journal.units):
             own = strays.get(journal.steps[unit[0]].unit, {})
-            why = dict(take_along(journal.action, own))
-            done += 0 if why else len(own)
+            why = dict(refuse_unit(journal, unit)) or dict(take_along(journal.action, own))
             if not why:
-                for number in reversed(unit):
-                    stays = dict(undo_steps(writer, [number]))
-                    why |= stays
-                    done += not stays
+                why = dict(undo_steps(writer, unit))
+                done += len(own) + len(unit) - len(why)
             refused |= why
             progress(len(unit))
         for folder in {os.path.dirname(path) for step in journal.steps for path in (step.source, step.target)}:  # noqa: PTH120
@@ -126,6 +125,21 @@ def undo(journal: Journal, progress: Progress) -> Outcome:
             journal.path.unlink()
         remove_folders(journal.folders)
     return Outcome(done, refused)
+
+
+def refuse_part(journal: Journal, number: int) -> None:
+    """As `refuse_parting`, of what has not gone already. Raises Refused and OSError."""
+    if number not in journal.removed:
+        refuse_parting(journal.action, journal.steps[number], journal.made[number])
+
+
+def refuse_unit(journal: Journal, unit: list[int]) -> Iterator[tuple[str, str]]:
+    """The files of a unit for which it has to stay where it is, and why."""
+    for number in unit:
+        try:
+            refuse_part(journal, number)
+        except (Refused, OSError) as error:
+            yield journal.steps[number].source, describe(error)
 
 
 def remove_folders(folders: list[str]) -> None:
