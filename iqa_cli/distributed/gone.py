@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from iqa_cli.distributed.folders import Folder
+from iqa_cli.distributed.outcomes import describe_part
 from iqa_cli.distributed.parts import digest
 from iqa_cli.errors import DataError
 from iqa_cli.records import Status
@@ -26,10 +27,11 @@ class Gone:
     """Names of folders and archives, and patterns, of which nothing is there any more; counts the rows that stay, by name.
 
     lost: images that were named one by one, by their parts, and the folder or the archive that each was in, of which nothing is
-    there.
+    there. mark: of the job, which stands in its parts.
     """
 
-    def __init__(self, names: Iterable[str], lost: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, names: Iterable[str], lost: Mapping[str, Mapping[str, str]], mark: str) -> None:
+        self.mark = mark
         self.parts = list(lost)
         self.lost = {str(clean(path)): str(clean(holder)) for images in lost.values() for path, holder in images.items()}
         self.stayed: set[str] = set()  # those of them whose rows stay
@@ -63,7 +65,7 @@ class Gone:
             return name if staying else None
         kept = f"{name.rpartition('-')[0]}-{digest(repr([name, [row['path'] for row in staying]]).encode()).hex()}.parquet"
         counts = Tally(statuses=Counter(Status(row["status"]) for row in staying))
-        folder.write(kept, encode_part(staying, counts.describe(), detail="native_detail" in rows[0]))
+        folder.write(kept, encode_part(staying, describe_part(counts, self.mark), detail="native_detail" in rows[0]))
         return kept
 
     def drop_rows(self, folder: Folder) -> None:

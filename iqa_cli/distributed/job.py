@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from iqa_cli.distributed.folders import Folder
-from iqa_cli.distributed.parts import DEFAULT_SIZE
+from iqa_cli.distributed.parts import DEFAULT_SIZE, PART, digest
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images.path_lists import read_list
 from iqa_cli.models.find import find_model, released_folder
@@ -22,6 +22,7 @@ from iqa_cli.remote.names import expand_name, is_url, plainly
 FILE = "_iqa.json"  # readers of folders of Parquet leave out what begins so
 FORMAT = "parts of scores, 1"
 LATER = ("null", "base")  # of which files of earlier versions say nothing
+MARK = "mark"  # of the job, under which its parts are told from those of others
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Job:
     inputs: images, folders, archives and URLs; listing: a file of more, NUL-separated or not. place: the folder or URL of the
     output. options: how images are scored; model, sha256: the name of what scores them, and the hash of its weights.
     part_size: images a part, on average. folder: of which relative paths are. retry: parts in which an image failed for a
-    reason that may pass are scored again.
+    reason that may pass are scored again. mark: stands in its parts, so that those of other jobs are told apart; empty before
+    the folder is its own.
     """
 
     inputs: tuple[str, ...]
@@ -44,6 +46,7 @@ class Job:
     part_size: int = DEFAULT_SIZE
     folder: str = ""
     retry: bool = False
+    mark: str = ""
 
     def draw_names(self) -> Iterator[str]:
         """What is named, patterns expanded, as it is needed. Raises DataError where the list cannot be read."""
@@ -123,20 +126,46 @@ def hash_list(path: Path) -> str:
         raise DataError(f"{path}: cannot read the list of paths: {error.strerror}") from error
 
 
-def claim_folder(job: Job, folder: Folder, *, force: bool) -> None:
-    """Make the folder the job's. Raises UsageError where it holds rows of another job, or files that are none of any."""
+def claim_folder(job: Job, folder: Folder, *, force: bool) -> tuple[Job, bool]:
+    """The job with its mark, once the folder is its own, and whether it was not before.
+
+    Raises UsageError where it holds rows of another job, or files that are none of any.
+    """
     told = describe(job)
+    mark = digest(json.dumps(told).encode()).hex()
     known = folder.read(FILE)
     if known is not None:
-        earlier = refuse_other(job.place, told, known)
-        if not earlier.keys() >= told.keys():
-            folder.write(FILE, json.dumps(earlier | told, indent=1).encode())
-    elif not force and (others := folder.list()):
-        raise UsageError(
-            f"--output {job.place}: there are files of no earlier run, as {others[0]}: name another folder, or add --force"
-        )
-    else:
-        folder.write(FILE, json.dumps(told, indent=1).encode())
+        try:
+            earlier = refuse_other(job.place, told, known)
+        except UsageError as error:
+            if has_parts(folder):
+                raise
+            raise UsageError(f"{error}; no part is there yet: where that run has ended, remove its {FILE}") from error
+        if not earlier.keys() >= {*told, MARK}:
+            folder.write(FILE, json.dumps({MARK: mark} | earlier | told, indent=1).encode())
+        return replace(job, mark=str(earlier.get(MARK, mark))), False
+    if not force and (others := folder.list()):
+        refuse_strangers(job.place, others)
+    folder.write(FILE, json.dumps(told | {MARK: mark}, indent=1).encode())
+    return replace(job, mark=mark), True
+
+
+def leave_folder(folder: Folder) -> None:
+    """Give a folder up that no part has come to, so that it keeps no other job out. Raises DataError."""
+    if not has_parts(folder):
+        folder.remove(FILE)
+
+
+def has_parts(folder: Folder) -> bool:
+    """Whether there is something that is called as a part. Raises DataError."""
+    return any(map(PART.fullmatch, folder.list()))
+
+
+def refuse_strangers(place: str, others: list[str]) -> NoReturn:
+    """Raises UsageError for a folder with files that are of no job."""
+    parts = [name for name in others if PART.fullmatch(name)]
+    what = f"parts of a run of which no {FILE} tells" if parts else "files of no earlier run"
+    raise UsageError(f"--output {place}: there are {what}, as {[*parts, *others][0]}: name another folder, or add --force")
 
 
 def refuse_other(place: str, told: dict[str, Any], known: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from iqa_cli.distributed.folders import Folder, open_folder
 from iqa_cli.distributed.job import Job
-from iqa_cli.distributed.outcomes import Outcome, report_error
+from iqa_cli.distributed.outcomes import Outcome, describe_part, read_tally, report_error
 from iqa_cli.distributed.parts import Part
 from iqa_cli.errors import IqaError, WeightsError
 from iqa_cli.models.find import find_model
@@ -21,7 +21,7 @@ from iqa_cli.remote.stores import Stores
 from iqa_cli.scoring.pipeline import Pipeline, count_found, filter_names, open_pipeline
 from iqa_cli.scoring.tally import Tally
 from iqa_cli.scoring.writers import list_columns
-from iqa_cli.tables.parquet import describe_row, encode_rows, read_facts, score_schema
+from iqa_cli.tables.parquet import describe_row, encode_rows, score_schema
 
 
 class PartScorer:
@@ -49,12 +49,10 @@ class PartScorer:
             self.pipeline.close()
 
     def _reuse(self, part: Part, folder: Folder) -> Outcome | None:
-        """The outcome of a part whose file is there and whole."""
-        data = folder.read(part.name)
-        facts = None if data is None else read_facts(data)
-        if facts is None:
+        """The outcome of a part whose file is there, whole, and the job's."""
+        tally = read_tally(folder, part.name, self.job.mark)
+        if tally is None:
             return None
-        tally = Tally.restore(facts)
         if self.job.retry and any(tally.statuses[status] for status in PASSING):
             return None
         return Outcome(part.name, tally, reused=True)
@@ -70,7 +68,7 @@ class PartScorer:
             for record in records:
                 tally.add(record)
                 rows.append(describe_row(record, self.job.sha256, columns))
-        folder.write(part.name, encode_rows(rows, score_schema(columns), tally.describe()))
+        folder.write(part.name, encode_rows(rows, score_schema(columns), describe_part(tally, self.job.mark)))
         return Outcome(part.name, tally, began=began, ended=time())
 
     def _open(self) -> Pipeline:

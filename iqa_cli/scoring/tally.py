@@ -51,6 +51,7 @@ class Tally:
         """Count what another one has counted."""
         self.found += other.found
         self.statuses.update(other.statuses)
+        self.reasons.update(other.reasons)
         self.left_out.update(other.left_out)
         self.undecoded.update(other.undecoded)
         if other.worst is not None:
@@ -60,6 +61,7 @@ class Tally:
         """The counts as JSON has them."""
         return {
             "statuses": {str(status): count for status, count in self.statuses.items()},
+            "reasons": dict(self.reasons),
             "left_out": dict(self.left_out),
             "undecoded": dict(self.undecoded),
         }
@@ -68,7 +70,8 @@ class Tally:
     def restore(cls, facts: Mapping[str, Mapping[str, int]]) -> Self:
         """A tally of such counts. Raises KeyError, ValueError and TypeError for others."""
         statuses = Counter({Status(status): count for status, count in facts["statuses"].items()})
-        return cls(statuses.total(), statuses, Counter(facts["left_out"]), Counter(facts["undecoded"]))
+        reasons = Counter(facts.get("reasons", {}))  # which files of earlier versions lack
+        return cls(statuses.total(), statuses, reasons, Counter(facts["left_out"]), Counter(facts["undecoded"]))
 
     def note_undecoded(self) -> None:
         """Note what could not be decoded because an extra is not installed."""

@@ -163,10 +163,10 @@ def read_facts(data: bytes) -> dict[str, Any] | None:
 
     try:
         known = pq.read_schema(io.BytesIO(data)).metadata or {}
-        facts: dict[str, Any] = json.loads(known[FACTS])
-    except (KeyError, ValueError, OSError, pa.ArrowException):
+        facts = json.loads(known[FACTS])
+    except (KeyError, ValueError, RecursionError, OSError, pa.ArrowException):
         return None
-    return facts
+    return facts if isinstance(facts, dict) else None
 
 
 def read_columns(path: Path) -> list[str]:

@@ -83,6 +83,29 @@ def test_what_is_there_is_not_scored_again_and_a_lost_part_is(iqa: Run, model: P
     assert not list(out.glob(".*"))
 
 
+@pytest.mark.parametrize(
+    "facts",
+    ["[]", "5", "null", "[" * 100_000, '{"statuses": []}', '{"statuses": {"ok": "1"}, "left_out": {}, "undecoded": {}}']
+    + [f'{{"statuses": {{}}, "left_out": {each}, "undecoded": {{}}}}' for each in ('{"*.txt": "many"}', "[[]]", "7")],
+    ids=range(9),
+)
+@pytest.mark.parametrize("options", [(), ("--retry",)])
+def test_a_part_that_says_nothing_of_its_rows_is_scored_again(
+    iqa: Run, model: Path, images: Path, tmp_path: Path, facts: str, options: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    command = ("score", images / "0", "-m", model, "--output", out)
+    iqa(*command)
+    rows, (part,) = read_parts(out), out.glob("*.parquet")
+    whole = part.read_bytes()
+    pq.write_table(pq.read_table(part).replace_schema_metadata({b"iqa": facts.encode()}), part)
+    done = iqa(*command, *options)
+    assert done.returncode == 0
+    assert b"scored 12 of 12 images" in done.stderr
+    assert b"from an earlier run" not in done.stderr
+    assert (read_parts(out), part.read_bytes()) == (rows, whole)
+
+
 def test_new_changed_and_removed_images_change_their_parts_alone(iqa: Run, model: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("score", images, "-m", model, "--output", out, "--part-size", "4")
@@ -175,19 +198,49 @@ def test_a_folder_with_other_files_is_left_alone_unless_forced(iqa: Run, model: 
     assert iqa("score", photos, "-m", model, "--output", tmp_path).returncode == 2
 
 
+def test_parts_of_another_job_stay_and_are_none_of_this_one(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    """A folder of parts whose file of the job was not copied along, forced: what is called otherwise stays, whatever is run."""
+    out = tmp_path / "out"
+    other = ("score", ".", "-m", model, "--output", out, "--part-size", "4", "--crops", "2")
+    iqa(*other, cwd=photos)  # named alike wherever they are: the names decide where parts are cut
+    (out / "_iqa.json").unlink()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    command = (*other[:-2], "--part-size", "3")
+    done = iqa(*command, cwd=photos)
+    assert done.returncode == 2
+    assert b"there are parts of a run of which no _iqa.json tells, as " in done.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    for options in (("--force",), ()):
+        done = iqa(*command, *options, cwd=photos)
+        assert done.returncode == 0
+        assert b"not removed" in done.stderr
+        assert before.keys() <= {path.name for path in out.iterdir()}
+    own = {path.name for path in out.glob("*.parquet") if path.read_bytes() != before.get(path.name)}
+    assert sum(pq.read_metadata(out / name).num_rows for name in own) == 12, "no row of the other job counts as one of this"
+
+
+def test_who_has_lost_the_file_of_the_job_goes_on_by_force(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    command = ("score", photos, "-m", model, "--output", tmp_path / "out", "--part-size", "4")
+    iqa(*command)
+    before = times(tmp_path / "out")
+    (tmp_path / "out" / "_iqa.json").unlink()
+    assert b"12 from an earlier run" in iqa(*command, "--force").stderr
+    assert times(tmp_path / "out") == before
+
+
 def test_files_of_others_that_are_called_as_parts_are_stay(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
     """Hugging Face's push_to_hub gives such names, and Spark to folders."""
     out = tmp_path / "out"
     command = ("score", photos, "-m", model, "--output", out, "--part-size", "4")
     iqa(*command)
-    parts = {path.name for path in out.iterdir()}
+    parts, part = {path.name for path in out.iterdir()}, min(out.glob("*.parquet"))
     names = [f"{kind}-00000-of-00001-{'0123456789abcdef'}.parquet" for kind in ("dev", "test", "train", "x")]
     own = [out / name for name in names]
-    pq.write_table(pq.read_table(next(out.glob("*.parquet"))).replace_schema_metadata(), own[0])
+    pq.write_table(pq.read_table(part).replace_schema_metadata(), own[0])
     iqa("score", photos, "-m", model, "--parquet", own[1])
     own[2].write_text("mine")
     own[3].mkdir()
-    (out / f"old-{'0' * 16}.parquet").write_bytes(next(path for path in out.glob("*.parquet") if path.name in parts).read_bytes())
+    (out / f"old-{'0' * 16}.parquet").write_bytes(part.read_bytes())
     for _ in range(2):
         done = iqa(*command)
         assert done.returncode == 0
@@ -241,9 +294,28 @@ def test_nothing_to_score_is_said_and_no_list_is_too(iqa: Run, model: Path, tmp_
     done = iqa("score", tmp_path / "empty", "-m", model, "--output", tmp_path / "out")
     assert done.returncode == 4
     assert b"no images found" in done.stderr
+    assert not list((tmp_path / "out").iterdir())
     done = iqa("score", "--files-from", tmp_path / "gone", "-m", model, "--output", tmp_path / "other")
     assert done.returncode == 4
     assert b"cannot read the list" in done.stderr
+
+
+def test_a_run_that_found_nothing_keeps_no_other_one_out(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert iqa("score", photos, "-m", model, "--output", out, "--include", "*.nope").returncode == 4
+    shutil.copytree(model.parent, tmp_path / "cut")
+    next((tmp_path / "cut").glob("*.onnx")).write_bytes(b"cut short")
+    assert iqa("score", photos, "-m", tmp_path / "cut", "--output", out).returncode == 3
+    command = ("score", photos, "-m", model, "--output", out)
+    assert iqa(*command).returncode == 0
+    for part in out.glob("*.parquet"):
+        part.unlink()  # as of a run that was killed before its first one
+    done = iqa(*command, "--crops", "2")
+    assert done.returncode == 2
+    assert b"name another folder; no part is there yet: where that run has ended, remove its _iqa.json" in done.stderr
+    (out / "_iqa.json").unlink()
+    assert iqa(*command, "--crops", "2").returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
