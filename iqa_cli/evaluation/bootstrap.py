@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from iqa_cli.evaluation.metrics import Floats, krcc
+from iqa_cli.evaluation.metrics import Floats, krcc, limit
 
 Weights = npt.NDArray[np.float64]  # [draws, n]: how often each image comes, whole numbers
 Places = npt.NDArray[np.int64]  # of images among the images, from 0
@@ -85,7 +85,7 @@ def correlate(x: Floats | Weights, y: Floats | Weights, weights: Weights) -> Flo
     y = y - np.sum(weights * y, axis=1, keepdims=True) / total
     lengths = np.sum(weights * x**2, axis=1) * np.sum(weights * y**2, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.clip(np.sum(weights * x * y, axis=1) / np.sqrt(lengths), -1.0, 1.0))
+        return limit(np.sum(weights * x * y, axis=1) / np.sqrt(lengths))
 
 
 def leave_defined(figures: Floats, weights: Weights, *rows: Row) -> Floats:

@@ -232,7 +232,11 @@ def measure_splits(comparison: Comparison, *, repeats: int = 10, seed: int = 0) 
     For models that were trained on none of the images: of others, a test part holds images that they have seen. Raises
     DataError where a part has fewer than two scores or there is but one group, UsageError without repeats.
     """
-    tests = take_parts(comparison, repeats, seed)
+    return measure_parts(comparison, take_parts(comparison, repeats, seed))
+
+
+def measure_parts(comparison: Comparison, tests: Sequence[Sequence[Pair]]) -> SplitMeasurement:
+    """The figures over test parts that are given by their images. Raises DataError where one has fewer than two."""
     parts = [compute_figures(*take_rows(comparison, part))[0] for part in tests]
     medians = {figure.name: find_median([getattr(part, figure.name) for part in parts]) for figure in fields(Figures)}
     return SplitMeasurement(

@@ -19,6 +19,7 @@ FIT_TOLERANCE = 1e-12  # a fit ends when a step improves the squared error by a 
 FIT_WIDTHS = (0.25, 1.0, 4.0)  # starting widths of the curve in standard deviations: a step, an S, nearly a line
 REACH = 10.0  # widths between the middle and the nearest prediction; beyond, the curve is exponential to eight digits
 TINY = 1e-300  # the squared length of a curve that is flat in double precision
+LAST_DIGITS = 1e-15  # some units of a double's last place at 1
 LOG_WIDTHS = -12.0, 12.0  # beyond, a curve is a step or a line in double precision
 
 
@@ -53,10 +54,16 @@ def centre(values: Floats) -> Floats:
     return np.asarray(scaled / np.linalg.norm(scaled))
 
 
+def limit(correlations: npt.ArrayLike) -> Floats:
+    """Correlations within -1 to 1; of those that nothing but rounding keeps from an end, the end."""
+    limited = np.clip(np.asarray(correlations, dtype=np.float64), -1.0, 1.0)
+    return np.where(1.0 - np.abs(limited) < LAST_DIGITS, np.sign(limited), limited)
+
+
 def plcc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Pearson's linear correlation, -1 to 1."""
     first, second = as_pair(a, b)
-    return float(np.clip(np.sum(centre(first) * centre(second)), -1.0, 1.0))
+    return float(limit(np.sum(centre(first) * centre(second))))
 
 
 def srcc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -97,7 +104,7 @@ def krcc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
         return float("nan")
     discordant = count_inversions(second[np.lexsort((second, first))])
     concordant_less_discordant = free_first + free_second - pairs + both - 2 * discordant
-    return float(np.clip(concordant_less_discordant / (free_first**0.5 * free_second**0.5), -1.0, 1.0))
+    return float(limit(concordant_less_discordant / (free_first**0.5 * free_second**0.5)))
 
 
 def rmse(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

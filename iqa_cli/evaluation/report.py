@@ -41,7 +41,7 @@ DECIMALS = 4  # more than ratings have, so that whoever computes a correlation f
 
 def round_value(value: float | None) -> Value:
     """Round a number as files show it; None for what is not defined."""
-    return None if value is None or not isfinite(value) else round(value, DECIMALS)
+    return None if value is None or not isfinite(value) else round(value, DECIMALS) + 0.0  # which is no -0.0
 
 
 # ---- in a row ----
@@ -161,8 +161,8 @@ def list_predictions(evaluation: Evaluation) -> Iterator[tuple[Value, ...]]:
             part.whole.spec.name,
             evaluation.model,
             rating.path,
-            round(mos, DECIMALS),
-            None if score is None else round(score, DECIMALS),
+            round_value(mos),
+            round_value(score),
             name_fold(fold),
         )
 

@@ -9,6 +9,7 @@ own size. Scores are on 0..100, whatever the scale of a model's card is.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -27,11 +28,12 @@ from iqa_cli.evaluation.run import Scored
 from iqa_cli.images.crops import Rgb
 from iqa_cli.images.decode import decode_image
 from iqa_cli.images.distortions import DISTORTIONS, HARMLESS, LEVELS, distort_mixture, limit_short_side
-from iqa_cli.images.find import find_images
+from iqa_cli.images.find import UNSEEN, find_images
 from iqa_cli.options import RobustnessOptions
 from iqa_cli.records import Undecodable
 from iqa_cli.scoring.ordered_map import map_ordered
 from iqa_cli.scoring.resources import count_workers
+from iqa_cli.scoring.tally import describe_counts
 
 SHORT_SIDE = 512  # px, for which the strengths of distortions are given
 SEVERE = 3  # from this level on the clean photo must have the higher score
@@ -82,7 +84,8 @@ class Movement:
 class Robustness:
     """The scores of one model, and the figures that follow from them.
 
-    model: as it was asked for. photos: those that could be decoded; failed: the others, path -> reason.
+    model: as it was asked for. photos: those that could be decoded; failed: the others, path -> reason, and folders of which
+    something could not be looked at.
     distorted: scores [photos, chains, 6], level 0 first. changed: scores [photos, 1 + changes], the photo as it is first.
     local: scores [photos, pictures] of `local_faults.PICTURES`.
     held_out, seed: as in `RobustnessOptions`.
@@ -143,15 +146,25 @@ def average_orders(name: str, orders: Sequence[Order]) -> Order:
 # ---- photos ----
 
 
-def choose_photos(folders: Sequence[Path], held_out: float = 1.0, limit: int | None = None) -> list[str]:
+def choose_photos(
+    folders: Sequence[Path], held_out: float = 1.0, limit: int | None = None, unseen: dict[str, str] | None = None
+) -> list[str]:
     """Choose photos in folders, in an order drawn by their file names, so that the first of them are a fair sample.
 
-    held_out: the share of them that `splits.is_held_out` keeps. Raises DataError where a folder is missing or nothing is left.
+    Each file is chosen once, by whatever names it comes. held_out: the share of them that `splits.is_held_out` keeps. unseen:
+    gets the folders of which something could not be looked at, with what. Raises DataError where a folder is missing or nothing
+    is left.
     """
+    files: dict[str, str] = {}
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of clean photos")
-    found = dict.fromkeys(find_images(map(str, folders), Counter()))
+        left_out = Counter[str]()
+        for path in find_images([str(folder)], left_out):
+            files.setdefault(os.path.realpath(path), path)
+        if unseen is not None and (kinds := Counter({kind: left_out[kind] for kind in UNSEEN if left_out[kind]})):
+            unseen[str(folder)] = f"{describe_counts(kinds)}: there may be photos that are in no figure"
+    found = list(files.values())
     kept = [path for path in found if is_held_out(Path(path).name, held_out)]
     if not kept:
         share = f", and none of {len(found)} images is held out at a share of {held_out:g}" if found else ""
@@ -199,9 +212,11 @@ def score_local(scorers: Sequence[ArrayScorer], rgb: Rgb, name: str, seed: int) 
 def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustness]:
     """Measure all models on the same photos: an event a photo, then the outcome of each model.
 
-    A photo that cannot be decoded is in no figure. Raises UsageError, WeightsError and DataError, also where none can be.
+    A photo that cannot be decoded is in no figure, and is told of, as is a folder that cannot be read. Raises UsageError,
+    WeightsError and DataError, also where none can be.
     """
-    paths = choose_photos(options.photos, options.held_out, options.limit)
+    unseen: dict[str, str] = {}
+    paths = choose_photos(options.photos, options.held_out, options.limit, unseen)
     scorers = open_scorers(options.models, options.scoring)
 
     def score(path: str, _: Event) -> tuple[Floats, Floats, Floats] | Undecodable:
@@ -226,4 +241,4 @@ def measure_robustness(options: RobustnessOptions) -> Generator[Scored | Robustn
         raise DataError(f"none of {len(paths)} photos could be decoded; the first: {paths[0]}: {failed[paths[0]]}")
     for place, scorer in enumerate(scorers):
         distorted, changed, local = (np.stack([own[part][place] for own in scores.values()]) for part in range(3))
-        yield Robustness(scorer.name, tuple(scores), failed, distorted, changed, local, options.held_out, options.seed)
+        yield Robustness(scorer.name, tuple(scores), failed | unseen, distorted, changed, local, options.held_out, options.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from math import isnan, nan
 
 from iqa_cli.datasets.labels import Labels
 from iqa_cli.datasets.own import hash_names
@@ -18,7 +19,7 @@ from iqa_cli.evaluation.measure import (
     SplitMeasurement,
     compare,
     measure,
-    measure_splits,
+    measure_parts,
     take_parts,
 )
 from iqa_cli.evaluation.protocol import (
@@ -109,8 +110,10 @@ def describe_contamination(contamination: Contamination, labels: Labels) -> str:
 
 
 def take_range(median: Figures, parts: tuple[Figures, ...], name: str) -> Estimate:
-    """Median, lowest and highest value of a figure over several splits."""
+    """Median, lowest and highest value of a figure over several splits; nan where it is not defined in one of them."""
     values = [getattr(part, name) for part in parts]
+    if any(map(isnan, values)):
+        return Estimate(nan, nan, nan)
     return Estimate(getattr(median, name), min(values), max(values))
 
 
@@ -152,7 +155,7 @@ def evaluate_one(model: str, pipeline: Pipeline, part: Part, options: EvaluateOp
         images=describe_part(labels.spec, options),
         interval=describe_interval(labels, options, several=several),
         measurement=measure(comparison, rounds=None if several else options.rounds, seed=options.seed),
-        parts=measure_splits(comparison, repeats=options.repeats, seed=options.seed) if several else None,
+        parts=None if parts is None else measure_parts(comparison, parts),
         contamination=contamination,
         published=tuple(choose_published(comparison, contamination, options)),
         subsets=measure_subsets(comparison, parts),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CARD, toy_nodes, write_model
+from conftest import CARD, toy_nodes, write_model, write_photo
 from official import write_set
 from PIL import Image
 
@@ -97,6 +97,27 @@ def test_several_splits_are_the_median_over_their_test_parts(sets: Path, model: 
     (row,) = list_rows(evaluation)
     assert (row["images"], row["failed"]) == (4, 0)
     assert [part["images"] for part in describe_evaluation(evaluation, 0)["parts"]] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("seed", [2, 4, 5])
+def test_a_figure_that_some_part_does_not_have_has_no_ends(tmp_path: Path, model: Path, seed: int) -> None:
+    rows = [f"{number}.jpg,{5 if number in (3, 11) else 1}\n" for number in range(20)]
+    for number in range(20):
+        write_photo(tmp_path / f"{number}.jpg", number, (40, 30))
+    (tmp_path / "mine.csv").write_text("image,score\n" + "".join(rows))
+    own = OwnRatings(tmp_path / "mine.csv", score_range=(1, 5))
+    options = EvaluateOptions(
+        RatedSets(("csv",), own=own), (str(model),), side=Side.TEST, repeats=4, seed=seed, scoring=SCORING
+    )
+    (evaluation,), _ = evaluate_all(options)
+    assert evaluation.parts is not None
+    values = [part.srcc for part in evaluation.parts.parts]
+    assert any(map(np.isnan, values))
+    assert not all(map(np.isnan, values))
+    figure = evaluation.figures["srcc"]
+    assert np.isnan([figure.value, figure.low, figure.high]).all()
+    (row, *_) = list_rows(evaluation)
+    assert (row["srcc"], row["srcc_low"], row["srcc_high"]) == (None, None, None)
 
 
 def test_the_protocol_is_cross_dataset_where_the_card_tells(sets: Path, tmp_path: Path) -> None:

@@ -58,6 +58,16 @@ def test_a_row_agrees_with_itself_and_disagrees_with_its_reverse(statistic) -> N
     assert statistic(a, a) <= 1
 
 
+@pytest.mark.parametrize("statistic", [metrics.srcc, metrics.plcc])
+def test_what_rounding_alone_keeps_from_an_end_is_the_end(statistic) -> None:
+    for n in (3, 7, 20, 100, 1000):
+        a, _ = draw_pairs(n, n, None)
+        line = np.arange(float(n))
+        assert (statistic(a, a), statistic(a, -a)) == (1.0, -1.0)
+        assert (statistic(line, 3 * line + 0.1), statistic(line, 2 - line)) == (1.0, -1.0)
+    assert metrics.limit([1 - 1e-12, 0.3]).tolist() == [1 - 1e-12, 0.3]
+
+
 @pytest.mark.parametrize("statistic", [metrics.srcc, metrics.krcc])
 def test_rank_correlations_ignore_a_rising_curve(statistic) -> None:
     a, b = draw_pairs(6, 200, None)

@@ -21,7 +21,7 @@ from iqa_cli.evaluation.contamination import find_contamination
 from iqa_cli.evaluation.measure import compare, measure, measure_splits
 from iqa_cli.evaluation.protocol import Part, Protocol
 from iqa_cli.evaluation.published import find_published
-from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_outputs, list_rows, open_results
+from iqa_cli.evaluation.report import COLUMNS, describe_evaluation, list_outputs, list_rows, open_results, round_value
 from iqa_cli.evaluation.run import Evaluation
 from iqa_cli.files.outputs import check_outputs
 from iqa_cli.records import ScoreRecord, Status
@@ -122,6 +122,10 @@ def test_what_is_not_defined_is_null(tmp_path: Path) -> None:
     assert data["rmse"]["value"] == pytest.approx(evaluation.figures["rmse"].value)
     (row,) = list_rows(evaluation)
     assert row["srcc"] is None
+
+
+def test_nothing_is_minus_nothing() -> None:
+    assert [str(round_value(value)) for value in (-1e-7, -0.0, 1e-7, -0.25)] == ["0.0", "0.0", "0.0", "-0.25"]
 
 
 def test_parts_are_in_the_json() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -229,6 +230,32 @@ def test_photos_are_drawn_in_an_order_that_only_names_decide(photos: Path, tmp_p
         choose_photos([photos], 1e-9)
     with pytest.raises(DataError, match=r"no photos to measure on$"):
         choose_photos([tmp_path])
+
+
+def test_a_photo_by_two_names_is_one(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "linked").symlink_to(photos)
+    monkeypatch.chdir(photos.parent)
+    for folders in ((Path(photos.name), photos), (photos, tmp_path / "linked"), (photos / "more" / "..", photos)):
+        chosen = choose_photos(folders)
+        assert len(chosen) == 12
+        assert all(path.startswith(str(folders[0])) for path in chosen)
+
+
+def test_a_folder_that_cannot_be_read_is_told(iqa: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photo(tmp_path / "a.jpg", 1, (40, 30))
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = iqa("evaluate", "--robustness", tmp_path, "-m", model)
+    assert done.returncode == 1
+    told = f"left out: {tmp_path}: 1 folder that cannot be read: there may be photos that are in no figure"
+    assert told in done.stderr.decode()
 
 
 def test_threads_change_nothing_and_what_cannot_be_decoded_is_left_out(model: Path, tmp_path: Path) -> None:
