@@ -16,7 +16,7 @@ from iqa_cli.detail.model import NAME, name_spectrum, read_detail_card
 from iqa_cli.detail.native import SIDE
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.errors import DataError, WeightsError
-from iqa_cli.export.onnx import find_difference, forget_making, trace
+from iqa_cli.export.onnx import Numbers, find_difference, forget_making, trace
 from iqa_cli.files.replacing import replacing
 from iqa_cli.models.card import WeightFile, write_facts
 from iqa_cli.models.onnx_backend import OnnxPatches
@@ -59,10 +59,12 @@ def export_spectrum(spectrum: SpectrumNetwork, output: Path, training: Mapping[s
 
 def write_network(network: nn.Module, output: Path) -> float:
     """Put one network in place once the backends agree; their largest difference. Raises WeightsError, DataError."""
+    patches = draw_patches()
+    expected = predict_patches(network, patches)
     try:
         with replacing(output) as aside:
             write_detail_onnx(network, aside)
-            difference = measure_difference(network, aside)
+            difference = find_difference(OnnxPatches(aside).run(patches), expected)
             if difference > PARITY:
                 raise WeightsError(f"{output}: not written: ONNX differs from PyTorch by {difference:.2g}, over {PARITY:g}")
     except OSError as error:
@@ -79,19 +81,20 @@ def write_detail_onnx(network: nn.Module, path: Path) -> None:
     onnx.save(model, path)
 
 
-@torch.no_grad()
-def measure_difference(network: nn.Module, path: Path) -> float:
-    """The largest difference between the backends, on patches of noise and of steps.
-
-    Raises WeightsError for a network that gives no number for one.
-    """
-    rng = np.random.default_rng(0)
-    patches = rng.integers(0, 256, (4, 1, SIDE, SIDE)).astype(np.float32)
+def draw_patches() -> Numbers:
+    """Patches of noise and of steps, on which the backends have to agree."""
+    patches = np.random.default_rng(0).integers(0, 256, (4, 1, SIDE, SIDE)).astype(np.float32)
     patches[2:] = np.sort(patches[2:], axis=3)
-    expected = network.eval()(torch.from_numpy(patches)).numpy()
+    return patches
+
+
+@torch.no_grad()
+def predict_patches(network: nn.Module, patches: Numbers) -> Numbers:
+    """What PyTorch gives for patches. Raises WeightsError where that is no number."""
+    expected: Numbers = network.eval()(torch.from_numpy(patches)).numpy()
     if not np.isfinite(expected).all():
         raise WeightsError("the network gives no number for a patch, so its weights are broken: train it anew")
-    return find_difference(OnnxPatches(path).run(patches), expected)
+    return expected
 
 
 def describe_detail(output: Path, training: Mapping[str, Any], spectrum_training: Mapping[str, Any]) -> dict[str, Any]:

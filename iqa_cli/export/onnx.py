@@ -71,12 +71,13 @@ def export(card: ModelCard, weights: Path, output: Path, photos: Sequence[str]) 
     in single precision, too, DataError where the file cannot be written; then nothing is.
     """
     network = load_network(card, weights)
+    expected = [predict_photo(network, card.crops, photo) for photo in photos]  # first: of broken weights, in no time
     model = make_onnx(network, card)
     try:
         with replacing(output) as aside:
             for stored in (store_in_half(model), model):
                 onnx.save(stored, aside)
-                difference = measure_parity(network, aside, card.crops, photos)
+                difference = measure_parity(expected, aside, card.crops, photos)
                 if difference <= PARITY:
                     break
             else:
@@ -159,21 +160,28 @@ def forget_making(graph: onnx.GraphProto) -> None:
     graph.ClearField("value_info")
 
 
-def measure_parity(network: nn.Module, path: Path, spec: CropSpec, photos: Sequence[str]) -> float:
-    """The largest difference in quality between PyTorch and the ONNX file over the crops of the photos."""
+def predict_photo(network: nn.Module, spec: CropSpec, photo: str) -> Numbers:
+    """What PyTorch gives for the crops of a photo. Raises WeightsError where that is no number, DataError for no photo."""
+    with torch.no_grad():
+        expected: Numbers = network(torch.from_numpy(read_crops(photo, spec))).numpy()
+    if not np.isfinite(expected).all():
+        raise WeightsError(f"{photo}: the network gives no number for this image, so its weights are broken")
+    return expected
+
+
+def read_crops(photo: str, spec: CropSpec) -> Crops:
+    """The crops of a photo. Raises DataError where it cannot be read."""
+    try:
+        return cut_crops(decode_image(photo).rgb, spec)
+    except Undecodable as error:
+        raise DataError(f"{photo}: cannot show parity on this image: {error.detail}") from error
+
+
+def measure_parity(expected: Sequence[Numbers], path: Path, spec: CropSpec, photos: Sequence[str]) -> float:
+    """The largest difference in quality between what PyTorch gives for the photos and what the ONNX file does."""
     backend = OnnxBackend(path)
-    worst = 0.0
-    for photo in photos:
-        try:
-            crops: Crops = cut_crops(decode_image(photo).rgb, spec)
-        except Undecodable as error:
-            raise DataError(f"{photo}: cannot show parity on this image: {error.detail}") from error
-        with torch.inference_mode():
-            expected = network(torch.from_numpy(crops)).numpy()
-        if not np.isfinite(expected).all():
-            raise WeightsError(f"{photo}: the network gives no number for this image, so its weights are broken")
-        worst = max(worst, find_difference(backend.predict(crops), expected))
-    return worst
+    given = [backend.predict(read_crops(photo, spec)) for photo in photos]
+    return max(map(find_difference, given, expected))
 
 
 def find_difference(given: Numbers, expected: Numbers) -> float:

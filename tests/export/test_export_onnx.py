@@ -11,6 +11,8 @@ from conftest import CARD, Run, write_photo
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
+from tracing import trace_once
+
 from iqa_cli.detail.outputs import OFFSETS
 from iqa_cli.errors import DataError, WeightsError
 from iqa_cli.export import detail
@@ -24,6 +26,12 @@ from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.options import BackendChoice
 
 CNN = NetworkConfig("test_efficientnet", width=16, heads=2, folds_norms=False)
+
+
+@pytest.fixture(autouse=True)
+def traced(monkeypatch):
+    """Tests are of files and cards: for all of them one network is traced, and that once."""
+    monkeypatch.setattr(export, "trace", trace_once)
 
 
 @pytest.fixture

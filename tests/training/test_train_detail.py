@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -33,13 +34,20 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_steps_make_weights_that_measure(iqa: Run, clean: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "er"
+@pytest.fixture(scope="module")
+def trained(iqa: Run, clean: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A training in two steps: the folder that it made, and what it said."""
+    folder = tmp_path_factory.mktemp("trained") / "new" / "er"
     done = iqa("train-detail", clean, "-o", folder / "a.onnx", *TINY)
     assert done.returncode == 0, done.stderr
+    return folder, done.stderr
+
+
+def test_two_steps_make_weights_that_measure(trained: tuple[Path, bytes]) -> None:
+    folder, said = trained
     assert sorted(path.name for path in folder.iterdir()) == ["a.json", "a.onnx", "a.spectrum.onnx"]
-    assert b"step 2: loss" in done.stderr
-    assert b"errors on photos held out" in done.stderr
+    assert b"step 2: loss" in said
+    assert b"errors on photos held out" in said
     found = open_detail(folder / "a.onnx").measure(np.zeros((300, 300, 3), np.uint8))
     assert 0 <= found.detail <= 100
     card = json.loads((folder / "a.json").read_text())
@@ -51,16 +59,17 @@ def test_a_photo_of_which_nothing_is_drawn_is_no_source() -> None:
     assert (sources.paths, sources.counts) == (("large", "other"), (1, 1))
 
 
-def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, tmp_path: Path) -> None:
+def test_patches_are_kept_and_found_again(iqa: Run, clean: Path, trained: tuple[Path, bytes], tmp_path: Path) -> None:
     file = tmp_path / "kept" / "patches.npy"
     kept = ("--samples", file)
-    iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, *kept)
+    broken = iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY, *kept, "--steps", "9", "--rate", "1e30")
+    assert (broken.returncode, b"train with a lower rate" in broken.stderr) == (2, True), broken.stderr
     first = file.read_bytes()
     iqa("train-detail", clean, "-o", tmp_path / "b.onnx", *TINY, *kept)
     assert file.read_bytes() == first
     assert list(file.parent.iterdir()) == [file]
     for suffix in (".onnx", ".spectrum.onnx"):
-        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+        assert (trained[0] / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     other = iqa("train-detail", clean, "-o", tmp_path / "c.onnx", "--patches", "7", *kept)
     assert (other.returncode, b"holds 24 patches" in other.stderr) == (4, True)
     for changed in (("train-detail", clean / "0.png", *TINY), ("train-detail", clean, *TINY, "--seed", "1")):
@@ -117,11 +126,11 @@ def test_what_a_killed_training_left_of_its_patches_is_removed(clean: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["patches.npy"]
 
 
-def test_the_network_for_spectra_is_trained_alone(iqa: Run, clean: Path, tmp_path: Path) -> None:
+def test_the_network_for_spectra_is_trained_alone(iqa: Run, clean: Path, trained: tuple[Path, bytes], tmp_path: Path) -> None:
     alone = ("train-detail", clean, "-o", tmp_path / "a.onnx", "--views", "8", "--seed", "1", "--spectrum-only")
     without = iqa(*alone)
     assert (without.returncode, b"a.json: cannot read the card" in without.stderr) == (3, True)
-    iqa("train-detail", clean, "-o", tmp_path / "a.onnx", *TINY)
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     kept, old = ((tmp_path / name).read_bytes() for name in ("a.onnx", "a.spectrum.onnx"))
     done = iqa(*alone)
     assert done.returncode == 0, done.stderr
