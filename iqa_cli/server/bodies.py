@@ -83,13 +83,24 @@ async def read_body(request: Request, limits: Limits, memory: Memory, body: byte
         memory.add(body, chunk)
 
 
+class WholeParser(MultiPartParser):
+    """A parser that knows whether a form has come to its end, or was cut short."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        """The last boundary."""
+        super().on_end()
+        self.ended = True
+
+
 async def parse_form(headers: Headers, body: bytes, limits: Limits) -> list[Upload]:
     """The files of a form, in order. Raises Refusal."""
 
     async def stream() -> AsyncIterator[bytes]:
         yield body
 
-    parser = MultiPartParser(headers, stream(), max_files=limits.max_images, max_fields=limits.max_images)  # type: ignore[arg-type]
+    parser = WholeParser(headers, stream(), max_files=limits.max_images, max_fields=limits.max_images)  # type: ignore[arg-type]
     parser.spool_max_size = limits.max_body  # in memory, where the body is already
     try:
         form = await parser.parse()
@@ -99,6 +110,8 @@ async def parse_form(headers: Headers, body: bytes, limits: Limits) -> list[Uplo
         raise Refusal("bad-multipart", error.message) from None
     except Exception as error:  # of a parser that is fed anything
         raise Refusal("bad-multipart") from error
+    if not parser.ended:
+        raise Refusal("bad-multipart", "its last boundary has not come")
     async with AsyncClosing(form.multi_items()) as files:
         uploads = [Upload(clean_name(file.filename or ""), await file.read()) for file in files]
     if not uploads:

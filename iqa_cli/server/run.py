@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Any, cast
 
 import h11
@@ -25,11 +26,22 @@ CONNECTIONS = 1000  # open at a time; further ones get 503
 BACKLOG = 128
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP that waits only so long for the head of a request, of which uvicorn would wait for ever."""
+class Waited(Enum):
+    """What a connection waits for: the head of a request, or the rest of a body that is of no more use."""
 
-    head_timeout = Limits.head_timeout
+    HEAD = auto()
+    REST = auto()
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP that waits only so long for the head of a request, and for what comes of a body after its answer.
+
+    Of both uvicorn would wait for ever, as long as a byte comes now and then.
+    """
+
+    limits = Limits()
     waiting: asyncio.TimerHandle | None = None
+    waits_for: Waited | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
@@ -37,30 +49,42 @@ class PatientProtocol(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes; wait on where they are no whole head."""
+        """Some bytes; wait on where they do not complete what is waited for."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE:
-            self._wait()
-        else:
-            self._stop()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop()
         super().connection_lost(exc)
 
+    def _find_missing(self) -> Waited | None:
+        """What has to come now, and is waited for by nobody else."""
+        if self.conn.their_state is h11.IDLE:
+            return Waited.HEAD
+        answered = self.cycle is not None and self.cycle.response_complete
+        return Waited.REST if answered and self.conn.their_state is h11.SEND_BODY else None
+
     def _wait(self) -> None:
-        if self.waiting is None:
-            self.waiting = self.loop.call_later(self.head_timeout, self._give_up)
+        missing = self._find_missing()
+        if missing is self.waits_for:
+            return
+        self._stop()
+        if missing is not None:
+            patience = self.limits.head_timeout if missing is Waited.HEAD else self.limits.body_timeout
+            self.waits_for = missing
+            self.waiting = self.loop.call_later(patience, self._give_up)
 
     def _stop(self) -> None:
+        self.waits_for = None
         if self.waiting is not None:
             self.waiting.cancel()
             self.waiting = None
 
     def _give_up(self) -> None:
-        self.waiting = None
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        missing = self.waits_for
+        self._stop()
+        if self._find_missing() is missing and not self.transport.is_closing():
             self.transport.close()
 
 
@@ -103,7 +127,7 @@ def run_app(app: Starlette, listener: socket.socket, limits: Limits) -> None:
         logging.getLogger(library).setLevel(logging.CRITICAL)  # what requests do wrong, they are told
     config = uvicorn.Config(
         app,
-        http=cast(Any, type("Protocol", (PatientProtocol,), {"head_timeout": limits.head_timeout})),
+        http=cast(Any, type("Protocol", (PatientProtocol,), {"limits": limits})),
         ws="none",
         loop="asyncio",
         lifespan="on",

@@ -142,6 +142,9 @@ def test_without_a_policy_there_is_no_gate(model: Path) -> None:
 # ---- hostile requests ----
 
 
+CUT = {"Content_Type": "multipart/form-data; boundary=cut"}
+FORM = b'--cut\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n' + GOOD
+
 HOSTILE = {
     "bomb": (BOMB, {}, 422, "unreadable"),
     "cut short": (GOOD[:20_000], {}, 422, "unreadable"),
@@ -152,6 +155,8 @@ HOSTILE = {
     "too large, in chunks": ([bytes(100_000)] * 30, {}, 413, "body-too-large"),
     "form without a boundary": (GOOD, {"Content_Type": "multipart/form-data"}, 400, "bad-multipart"),
     "form that is none": (GOOD, {"Content_Type": "multipart/form-data; boundary=cut"}, 400, "bad-multipart"),
+    "form cut in a file": (FORM[:-20], CUT, 400, "bad-multipart"),
+    "form cut behind a file": (FORM + b"\r\n", CUT, 400, "bad-multipart"),
     "empty form": (b"--cut--\r\n", {"Content_Type": "multipart/form-data; boundary=cut"}, 400, "no-image"),
 }
 
@@ -336,6 +341,24 @@ def test_a_head_that_never_ends_is_not_waited_for(model: Path) -> None:
         assert silent.recv(10) == b""
         assert slow.recv(10) == b""
         assert time.monotonic() - began < Limits.head_timeout + 30
+
+
+@pytest.mark.parametrize("request_", [b"POST /score", b"GET /healthz"])
+def test_a_body_whose_request_is_answered_is_not_taken_for_ever(model: Path, request_: bytes) -> None:
+    """A byte now and then kept the connection, of which there are only so many."""
+    with serving("-m", model, "--body-timeout", "0.5") as running, running.connect() as connection:
+        connection.settimeout(0.1)
+        connection.sendall(request_ + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                if not connection.recv(10_000):
+                    return
+            except TimeoutError:
+                connection.sendall(b"x")
+            except ConnectionError:
+                return
+    pytest.fail("the connection is still open")
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn", "python_multipart"])
