@@ -99,12 +99,18 @@ def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilte
 
 
 def list_prefix(store: Store, prefix: str) -> list[dict[str, Any]]:
-    """What is directly below a prefix, by names; of web pages, what links to something below. Raises Undecodable, DataError."""
+    """What is directly below a prefix, by names; of web pages, what links to something below. Raises Undecodable, DataError.
+
+    Of a prefix without a name, as in `photos//a.jpg`, which cannot be listed by itself, it is all that is below.
+    """
     store.files.invalidate_cache()  # which would hold all names
     entries = store.call("ls", f"{prefix}/" if store.is_web else prefix, detail=True)
     if store.is_web:
         entries = list_links(entries, prefix)
     below = [entry for entry in entries if entry["name"].rstrip("/") != prefix]
+    if any(entry["type"] == "directory" and entry["name"] == f"{prefix}/" for entry in entries):
+        found = store.call("find", prefix, detail=True)
+        below += [found[name] for name in found if name.startswith(f"{prefix}//") and not name.endswith("/")]
     return sorted(below, key=lambda entry: os.fsencode(entry["name"]))
 
 

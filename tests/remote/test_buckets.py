@@ -90,6 +90,15 @@ def test_objects_are_found_as_files_are(s3: Any, photos: Path) -> None:
     assert left_out == {"*.txt": 1, "hidden": 1, "system folder": 1}
 
 
+@pytest.mark.parametrize("top", ["", "/set", "/set/"])
+def test_prefixes_without_a_name_are_walked_too(s3: Any, photos: Path, top: str) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    for name in ("set/a.jpg", "set//b.jpg", "set//in/c.jpg", "set/", "set//", "set/sub//d.jpg"):
+        s3.pipe(f"{BUCKET}/{name}", photo if name.endswith(".jpg") else b"")
+    found, _ = list_names(f"s3://{BUCKET}{top}")
+    assert found == [f"s3://{BUCKET}/set/{name}" for name in ("/b.jpg", "/in/c.jpg", "a.jpg", "sub//d.jpg")]
+
+
 def test_what_is_not_there_is_a_row(s3: Any, model: Path, photos: Path) -> None:
     put(s3, "set", [("a.jpg", (photos / "01.jpg").read_bytes()), ("empty.jpg", b"")])
     urls = ["set/gone.jpg", "gone/", "gone", "gone*.jpg", "gone*.tar", "gone.tar::a.jpg", "set/empty.jpg", "set/a.jpg"]
