@@ -171,4 +171,6 @@ def make_app(service: Service) -> Starlette:
         Route("/docs", service.guard(service.show_page)),
         Route("/", service.guard(service.show_page)),
     ]
-    return Starlette(routes=routes, lifespan=live, exception_handlers={HTTPException: refuse_unknown})
+    app = Starlette(routes=routes, lifespan=live, exception_handlers={HTTPException: refuse_unknown})
+    app.router.redirect_slashes = False  # it would send whoever asks to the host that they name
+    return app

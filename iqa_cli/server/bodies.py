@@ -18,6 +18,7 @@ from iqa_cli.server.refusals import Refusal
 
 LONGEST_NAME = 200  # characters
 NAMELESS = "image"
+PIECE = 1 << 20  # bytes of a form that are parsed at a time
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Upload:
     data: bytes = field(repr=False)
 
 
+@dataclass
+class Body:
+    """A body as it comes. counted: its bytes, of the memory of all; they count on where they have become uploads."""
+
+    data: bytearray = field(default_factory=bytearray)
+    counted: int = 0
+
+
 class Memory:
     """Counts the bytes of bodies that are held, by all requests together."""
 
@@ -36,25 +45,26 @@ class Memory:
         self.held = 0
 
     @contextmanager
-    def holding(self) -> Iterator[bytearray]:
+    def holding(self) -> Iterator[Body]:
         """A body that grows by `add`; its bytes count until the block ends."""
-        body = bytearray()
+        body = Body()
         try:
             yield body
         finally:
-            self.held -= len(body)
-            body.clear()
+            self.held -= body.counted
+            body.data.clear()
 
-    def add(self, body: bytearray, chunk: bytes) -> None:
+    def add(self, body: Body, chunk: bytes) -> None:
         """Raises Refusal where that would be too much."""
         if self.held + len(chunk) > self.limit:
             raise Refusal("queue-full")
         self.held += len(chunk)
-        body += chunk
+        body.counted += len(chunk)
+        body.data += chunk
 
 
-async def read_uploads(request: Request, limits: Limits, memory: Memory, body: bytearray) -> list[Upload]:
-    """The images of a request: of a form each file, else its body. Raises Refusal."""
+async def read_uploads(request: Request, limits: Limits, memory: Memory, body: Body) -> list[Upload]:
+    """The images of a request: of a form each file, else its body, which then is empty. Raises Refusal."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Refusal("encoded-body")
     try:
@@ -64,21 +74,24 @@ async def read_uploads(request: Request, limits: Limits, memory: Memory, body: b
         raise Refusal("body-timeout", f"more than {limits.body_timeout:g} s") from None
     except ClientDisconnect:
         raise Refusal("incomplete-body") from None
-    if not body:
+    if not body.data:
         raise Refusal("empty-body")
     if request.headers.get("content-type", "").split(";")[0].strip().lower() == "multipart/form-data":
-        return await parse_form(request.headers, bytes(body), limits)
-    return [Upload(clean_name(request.query_params.get("name", "")), bytes(body))]
+        uploads = await parse_form(request.headers, body.data, limits)
+    else:
+        uploads = [Upload(clean_name(request.query_params.get("name", "")), bytes(body.data))]
+    body.data.clear()  # nothing is held twice while images wait
+    return uploads
 
 
-async def read_body(request: Request, limits: Limits, memory: Memory, body: bytearray) -> None:
+async def read_body(request: Request, limits: Limits, memory: Memory, body: Body) -> None:
     """Read all of a body. Raises Refusal where it is too large, as its head says or as it turns out."""
     announced = request.headers.get("content-length", "0")
     too_large = Refusal("body-too-large", f"more than {limits.max_body:,} bytes")
     if announced.isdecimal() and int(announced) > limits.max_body:
         raise too_large
     async for chunk in request.stream():
-        if len(body) + len(chunk) > limits.max_body:
+        if body.counted + len(chunk) > limits.max_body:
             raise too_large
         memory.add(body, chunk)
 
@@ -94,11 +107,12 @@ class WholeParser(MultiPartParser):
         self.ended = True
 
 
-async def parse_form(headers: Headers, body: bytes, limits: Limits) -> list[Upload]:
+async def parse_form(headers: Headers, body: bytearray, limits: Limits) -> list[Upload]:
     """The files of a form, in order. Raises Refusal."""
 
     async def stream() -> AsyncIterator[bytes]:
-        yield body
+        for start in range(0, len(body), PIECE):
+            yield bytes(body[start : start + PIECE])
 
     parser = WholeParser(headers, stream(), max_files=limits.max_images, max_fields=limits.max_images)  # type: ignore[arg-type]
     parser.spool_max_size = limits.max_body  # in memory, where the body is already

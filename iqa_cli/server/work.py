@@ -35,8 +35,9 @@ class WorkQueue:
         """The result of each, in order. Raises Refusal where there is no room or no time, and what the task raises."""
         self.refuse_if_full(len(uploads))
         loop = asyncio.get_running_loop()
-        jobs = [self._submit(loop, task, upload) for upload in uploads]
+        jobs: list[Future[Result]] = []
         try:
+            jobs.extend(self._submit(loop, task, upload) for upload in uploads)  # one by one: the last may raise
             async with asyncio.timeout(self.limits.timeout):
                 return await asyncio.gather(*(asyncio.wrap_future(job) for job in jobs))
         except TimeoutError:
@@ -46,8 +47,8 @@ class WorkQueue:
                 job.cancel()  # those that have begun go on, and keep their place as long
 
     def _submit(self, loop: asyncio.AbstractEventLoop, task: Callable[[Upload], Result], upload: Upload) -> Future[Result]:
+        job = self.workers.submit(task, upload)  # it may raise, where no thread can be started
         self.unfinished += 1
-        job = self.workers.submit(task, upload)
         job.add_done_callback(lambda _: self._note_done(loop))
         return job
 

@@ -1,15 +1,19 @@
 """The parts of the server that need no socket."""
 
+import asyncio
+import threading
+
 import pytest
 
 pytest.importorskip("starlette", reason="needs the [serve] extra")
 
 from iqa_cli.errors import UsageError
-from iqa_cli.server.bodies import Memory, clean_name
+from iqa_cli.server.bodies import Memory, Upload, clean_name
 from iqa_cli.server.limits import Limits
 from iqa_cli.server.metrics import HELP, Metrics
 from iqa_cli.server.openapi import describe_api, write_page
 from iqa_cli.server.refusals import CODES, Refusal
+from iqa_cli.server.work import WorkQueue
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,27 @@ def test_memory_is_given_back_whatever_happens() -> None:
                 memory.add(two, b"1")
         assert memory.held == 60
     assert memory.held == 0
+
+
+def test_a_place_is_given_back_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, uploads = WorkQueue(Limits(queue=4, max_images=2), 2), [Upload("a", b"x")] * 2
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def ask_again() -> list[int]:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fail)
+            for _ in range(4):
+                with pytest.raises(RuntimeError, match="can't start"):
+                    await queue.run(lambda _: 1, uploads)
+        assert queue.unfinished == 0
+        return await queue.run(lambda _: 1, uploads)
+
+    try:
+        assert asyncio.run(ask_again()) == [1, 1]
+    finally:
+        queue.close()
 
 
 @pytest.mark.parametrize(

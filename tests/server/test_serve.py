@@ -122,6 +122,7 @@ def test_health_metrics_and_description(server: Server) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nothing", 404, "not-found"),
+        ("POST", "/score/", 404, "not-found"),
         ("GET", "/score", 405, "method-not-allowed"),
         ("DELETE", "/gate", 405, "method-not-allowed"),
         ("POST", "/score", 400, "empty-body"),
