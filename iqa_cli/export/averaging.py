@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.export.ensemble import About, join_texts, list_members, open_member
+from iqa_cli.export.ensemble import About, choose_weights, join_texts, list_members, open_member
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
 from iqa_cli.models.find import FoundModel
 from iqa_cli.models.provenance import join_provenances
@@ -28,9 +28,7 @@ def average_models(models: Sequence[FoundModel], weights: Sequence[float], folde
     It sees images as the first model does. Raises UsageError for weights that do not fit and for models of different networks
     or crops, WeightsError for a blend and for a model that is not intact, DataError where the folder cannot be written.
     """
-    weights = list(weights) or [1.0] * len(models)
-    if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
-        raise UsageError("a mean is of two models or more, each with a weight above zero, or none with any")
+    weights = choose_weights(models, weights, "a mean")
     cards = [model.card for model in models]
     for card in cards[1:]:
         if not are_alike(card, cards[0]):

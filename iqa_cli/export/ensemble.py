@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,7 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
     Raises UsageError for weights or inputs that do not fit, WeightsError for a model that is a blend itself or not intact,
     DataError where the folder cannot be written.
     """
-    weights = list(weights) or [1.0] * len(models)
-    if len(models) < 2 or len(weights) != len(models) or min(weights) <= 0:
-        raise UsageError("a blend is of two models or more, each with a weight above zero, or none with any")
-    blend = build_blend(models, weights)
+    blend = build_blend(models, choose_weights(models, weights, "a blend"))
     file = folder / f"{about.name}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +43,21 @@ def blend_models(models: Sequence[FoundModel], weights: Sequence[float], folder:
         raise DataError(f"{folder}: cannot write: {error.strerror}") from error
     card = describe_blend(blend, [model.card for model in models], about)
     return write_card(replace(card, files={"safetensors": WeightFile.of(file)}), folder)
+
+
+def choose_weights(models: Sequence[FoundModel], weights: Sequence[float], what: str) -> list[float]:
+    """The weight of each model, as given, or all alike. Raises UsageError where they are no weights, or not one for each.
+
+    what: is made of the models.
+    """
+    chosen = list(weights) or [1.0] * len(models)
+    if len(models) < 2 or len(chosen) != len(models) or not min(chosen) > 0:
+        raise UsageError(f"{what} is of two models or more, each with a weight above zero, or none with any")
+    if not isfinite(sum(chosen)):
+        raise UsageError(
+            f"the weights of {what} have a finite sum, as 0.7 and 0.3 have; not {', '.join(f'{w:g}' for w in chosen)}"
+        )
+    return chosen
 
 
 def build_blend(models: Sequence[FoundModel], weights: Sequence[float]) -> Blend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.cli.app import app
 from iqa_cli.errors import UsageError, WeightsError
+from iqa_cli.export.averaging import average_models
 from iqa_cli.export.ensemble import About, blend_models
 from iqa_cli.export.onnx import export_model
 from iqa_cli.images.crops import CropSpec, cut_crops
@@ -162,6 +164,27 @@ def test_what_makes_no_blend_is_refused(members, blended, tmp_path):
     broken = replace(blended.card, network={"members": [{"weight": 1}]})
     with pytest.raises(WeightsError, match="no blend of networks"):
         load_network(broken, blended.folder / "both.safetensors")
+
+
+@pytest.mark.parametrize("make", [blend_models, average_models])
+def test_weights_without_a_finite_sum_are_refused(members, tmp_path, make):
+    for weights, shown in (([inf, 1.0], "inf, 1"), ([1.0, nan], "1, nan"), ([1e308, 1e308], r"1e\+308, 1e\+308")):
+        with pytest.raises(UsageError, match=f"have a finite sum, as 0.7 and 0.3 have; not {shown}$"):
+            make([members[0]] * 2, weights, tmp_path / "out", About("x"))
+    for weights in ([nan, 1.0], [1.0, -inf]):
+        with pytest.raises(UsageError, match="each with a weight above zero"):
+            make([members[0]] * 2, weights, tmp_path / "out", About("x"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [[], ["--average-weights"]])
+def test_the_command_refuses_weights_without_a_finite_sum(iqa, members, tmp_path, kind):
+    folders = [member.folder for member in members]
+    for weight in ("1e308", "inf", "nan"):
+        done = iqa("blend", *folders, "-o", tmp_path / "out", *kind, "--weight", weight, "--weight", "1e308")
+        assert done.returncode == 2
+        assert (b"have a finite sum" if weight == "1e308" else b"is no finite number") in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_writes_a_model_that_scores(members, tmp_path):
