@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "reports": "errors files options records scoring",
     "watching": "errors files images options records scoring",
     "evaluation": "datasets errors images models options records scoring files",
-    "qfm_iqm": "networks",
+    "qfm_iqm": "errors networks",
     "training": "datasets detail errors evaluation files images models networks options qfm_iqm records",
     "export": "detail errors files images models networks options records",
     "cli": "culling datasets detail distributed doctor errors evaluation explain export filtering gate images library models"
@@ -83,6 +83,7 @@ TORCH_FREE = {
         "training.recipes",
         "training.data",
         "training.data.labeled",
+        "training.data.sides",
         "training.data.teacher_scores",
         "training.plan",
         "training.detail",

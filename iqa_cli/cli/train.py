@@ -178,7 +178,7 @@ def run_training(options: TrainingOptions, command: str, run: RunFlags) -> None:
     with interrupts.raised(), view.running(options.run_dir):
         for event in training.train(plan):
             view.show(event)
-    if is_main:
+    if is_main and any(trial.test for trial in plan.trials):
         train_view.print_results(options.run_dir / "results.json")
 
 

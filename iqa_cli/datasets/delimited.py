@@ -27,10 +27,17 @@ MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 SEPARATED = re.compile(r"[+-]?[0-9]+([.,'\u2019_\s][0-9]+)+")  # \s: spreadsheets separate thousands by narrow spaces, too
 
 
-def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = (), sparse: Sequence[str] = ()) -> list[Row]:
+def read_table(
+    path: Path,
+    columns: Sequence[str],
+    numbers: Sequence[str] = (),
+    sparse: Sequence[str] = (),
+    extra: Sequence[str] = (),
+) -> list[Row]:
     """The rows of a CSV file that has at least these columns, every cell of them filled; those of numbers with decimal points.
 
-    sparse: columns that must be there, too, but may have empty cells. Rows that hold nothing but delimiters are left out.
+    sparse: columns that must be there, too, but may have empty cells. extra: columns of numbers that may have empty cells, too,
+    and need not be there. Rows that hold nothing but delimiters are left out.
     """
     wanted = [*columns, *numbers]
     text = read_text(path)
@@ -45,8 +52,10 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = (), 
     table = [{name: cell for name, cell in zip(names, cells, strict=True) if name} for _, cells in rows]
     at = [number for number, _ in rows]
     check_filled(path, wanted, table, at)
-    for column in numbers:
-        for row, value in zip(table, read_numbers(path, column, [row[column] for row in table], at), strict=True):
+    for column in (*numbers, *(column for column in extra if column in names)):
+        filled = [(number, row) for number, row in zip(at, table, strict=True) if row[column].strip()]
+        places, cells = [number for number, _ in filled], [row[column] for _, row in filled]
+        for (_, row), value in zip(filled, read_numbers(path, column, cells, places), strict=True):
             row[column] = value
     return table
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from heapq import heapify, heapreplace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -62,15 +63,26 @@ def take_test(labels: Labels, seed: int) -> Labels:
         raise DataError(f"{labels.spec.title}: cannot be split: {error}") from error
 
 
-def fold_groups(groups: Sequence[str], folds: int, seed: int) -> npt.NDArray[np.int64]:
+def fold_groups(
+    groups: Sequence[str], folds: int, seed: int, placed: Mapping[str, int] | None = None, first: Collection[str] = ()
+) -> npt.NDArray[np.int64]:
     """The fold of each image [n], 0 to folds - 1; the folds' numbers of groups differ by one at most.
 
-    Raises ValueError where there are fewer groups than folds, or fewer than two folds.
+    placed: groups that have a fold already, which they keep; others make up for them. first: groups that are dealt out before
+    others, so that any folds have about as many of these. Raises ValueError where there are fewer groups than folds, or fewer
+    than two folds.
     """
     order = shuffle_groups(groups, seed)
     if not 2 <= folds <= len(order):
         raise ValueError(f"no {folds} folds of {len(order)} groups")
-    fold = {group: place % folds for place, group in enumerate(order)}
+    fold = {group: (placed or {})[group] for group in order if group in (placed or {})}
+    counts = Counter(fold.values())
+    smallest = [(counts[number], number) for number in range(folds)]
+    heapify(smallest)
+    for group in sorted(order, key=lambda group: group not in first):
+        if group not in fold:
+            count, fold[group] = smallest[0]
+            heapreplace(smallest, (count + 1, fold[group]))
     return np.array([fold[group] for group in groups], dtype=np.int64)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from iqa_cli.datasets.delimited import Row
 from iqa_cli.errors import DataError, ExtraMissing
 from iqa_cli.files.csv_rows import UTF_16
+from iqa_cli.images.find import walk_folder
 
 
 def is_file(path: Path) -> bool:
@@ -139,5 +141,9 @@ def check_length(path: Path, expected: int, *rows: Sequence[object]) -> None:
 
 
 def index_names(root: Path, folder: str) -> dict[str, str]:
-    """The files anywhere below root/folder: name in lower case -> path relative to root."""
-    return {path.name.lower(): path.relative_to(root).as_posix() for path in sorted((root / folder).rglob("*.*"))}
+    """The images anywhere below root/folder: name in lower case -> path relative to root.
+
+    What systems keep in folders of their own is left out: thumbnails have the names of images.
+    """
+    paths = sorted(map(Path, walk_folder(str(root / folder), Counter())))
+    return {path.name.lower(): path.relative_to(root).as_posix() for path in paths}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -28,6 +29,7 @@ from iqa_cli.models.onnx_metadata import read_metadata
 from iqa_cli.models.provenance import Provenance, read_provenance
 from iqa_cli.options import FILE_KINDS
 
+SURROGATE = re.compile("[\ud800-\udfff]")  # Python's sign for such a byte
 CARD_KEY = "iqa_card"  # the key under which an .onnx file may carry its card, as JSON
 
 
@@ -241,8 +243,12 @@ def write_card(card: ModelCard, folder: Path) -> Path:
 
 
 def write_facts(facts: Mapping[str, Any], path: Path) -> Path:
-    """Write what a card says, whole or not at all; its path. Raises DataError."""
+    """Write what a card says, whole or not at all; its path. Raises DataError.
+
+    A byte of a name that is no UTF-8 is written in words, as \\udcff: a card is text.
+    """
     text = json.dumps(drop_nan(facts), indent=2, ensure_ascii=False, allow_nan=False)
+    text = SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):x}", text)
     try:
         with replacing(path) as aside:
             aside.write_text(f"{text}\n", encoding="utf-8")

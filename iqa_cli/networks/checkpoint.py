@@ -45,6 +45,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise WeightsError(f"{path}: not a safetensors file: {error}") from error
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a safetensors file is there, and nothing of it is cut off; no more than its header is read."""
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
 def save_weights(path: Path, network: nn.Module, *, half: bool = False) -> None:
     """Write the network's weights. Raises DataError.
 

@@ -45,6 +45,9 @@ class Objective(Protocol):
     def __call__(self, network: QfmIqm, batch: Batch) -> Outcome:
         """The losses of one batch."""
 
+    def describe_idle(self, crops: int, /) -> str:
+        """What of it so many labeled crops, all that a training shows, are too few for, in words; empty: nothing."""
+
     def parameters(self) -> list[nn.Parameter]:
         """What is trained beside the network."""
 
@@ -86,6 +89,15 @@ class QualityMatching:
             self.memory.add(tokens, batch)
         return Outcome(losses, rates)
 
+    def describe_idle(self, crops: int, /) -> str:
+        """That the noise never begins, where the memory is never full before the last batch."""
+        if self.options.noise == "none" or crops > self.memory.capacity:
+            return ""
+        return (
+            f"there will be no {self.options.noise} noise: matching.memory, which must be full first, holds"
+            f" {self.memory.capacity} crops, and all epochs show no more than {crops}; set a smaller one, or train longer"
+        )
+
     def parameters(self) -> list[nn.Parameter]:
         """The scales of the sets."""
         return list(self.scales.parameters())
@@ -119,6 +131,10 @@ class Distillation:
         if batch.teacher is not None:
             losses |= correlation_losses(predicted, teacher_targets(batch, self.options), None, self.options)
         return Outcome(losses, {})
+
+    def describe_idle(self, _: int, /) -> str:
+        """Nothing: every crop is learned from at once."""
+        return ""
 
     def parameters(self) -> list[nn.Parameter]:
         """The scales of the sets."""

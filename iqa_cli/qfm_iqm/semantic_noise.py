@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  its usual name
 
+from iqa_cli.errors import UsageError
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.options import MatchingOptions, Perturbed
 
@@ -47,17 +48,28 @@ class Memory:
         return self.count >= self.capacity
 
     def add(self, tokens: Tensor, batch: Batch) -> None:
-        """Replace the oldest entries by the labeled crops of a batch."""
-        labeled = batch.label.isfinite()
-        rows = int(labeled.sum())
+        """Replace the oldest entries by the labeled crops of a batch; of more than it holds, by the last ones.
+
+        Raises UsageError where so many entries find no room.
+        """
+        labeled = batch.label.isfinite().nonzero()[:, 0]
+        kept = labeled[max(0, len(labeled) - self.capacity) :]  # an entry is written once: in which order is not settled
         if self.tokens.numel() == 0:
-            self.tokens = torch.empty(self.capacity, *tokens.shape[1:], dtype=torch.float16, device=tokens.device)
-        entries = (torch.arange(rows) + self.count) % self.capacity
-        self.tokens[entries] = tokens.detach()[labeled].to(torch.float16)
+            self.tokens = self.make_room(tokens)
+        self.count += len(labeled)
+        entries = torch.arange(self.count - len(kept), self.count) % self.capacity
+        self.tokens[entries] = tokens.detach()[kept].to(torch.float16)
         for name in ENTRY:
-            getattr(self, name)[entries] = getattr(batch, name)[labeled].cpu()
-        self.source[entries] = source_of(batch)[labeled.cpu()]
-        self.count += rows
+            getattr(self, name)[entries] = getattr(batch, name)[kept].cpu()
+        self.source[entries] = source_of(batch)[kept.cpu()]
+
+    def make_room(self, tokens: Tensor) -> Tensor:
+        """Room for as many crops as it holds, with tokens like some [b, t, d]. Raises UsageError where there is none."""
+        try:
+            return torch.empty(self.capacity, *tokens.shape[1:], dtype=torch.float16, device=tokens.device)
+        except RuntimeError as error:
+            size = 2 * self.capacity * tokens[0].numel() / 1e9
+            raise UsageError(f"matching.memory is {self.capacity}, which takes {size:.1f} GB: set fewer") from error
 
     def to(self, device: torch.device) -> None:
         """Move the tokens to a device."""

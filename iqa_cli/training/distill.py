@@ -19,7 +19,7 @@ from torch import Tensor
 from iqa_cli.images.crops import CROP_VERSION, CropSpec, Rgb, cut_box, normalise
 from iqa_cli.models.card import ModelCard
 from iqa_cli.models.find import find_model, verify_file
-from iqa_cli.networks.checkpoint import load_network, load_tensors, save_tensors
+from iqa_cli.networks.checkpoint import is_whole, load_network, load_tensors, save_tensors
 from iqa_cli.networks.ensemble import Blend
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.options import BackendChoice
@@ -180,7 +180,7 @@ class UnderWay:
 
     def read(self, epoch: int, shape: tuple[int, int]) -> tuple[Tensor, int]:
         """The predictions [images, versions] so far, and for how many images; nan, and 0, where there are none."""
-        if self.path.exists():
+        if is_whole(self.path):
             tensors, kept = load_tensors(self.path)
             if kept[:2] == json.loads(json.dumps([self.facts, epoch])):
                 return tensors["predictions"], kept[2]
@@ -227,7 +227,7 @@ def describe_question(teachers: Sequence[Teacher], dataset: CropDataset, asked: 
 
 def read_predictions(path: Path, facts: dict[str, Any]) -> list[Tensor]:
     """The predictions that a file holds for the same facts, one [images, versions] an epoch; else none."""
-    if not path.exists():
+    if not is_whole(path):
         return []
     tensors, found = load_tensors(path)
     return list(tensors["predictions"]) if found == json.loads(json.dumps(facts)) else []

@@ -38,6 +38,13 @@ class TrialDone:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something about a training that one should know before it is done, in one line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class TeachersPredicted:
     """The teachers have predicted the crops of this many images in one epoch."""
 
@@ -97,5 +104,5 @@ class CurvesDrawn:
     picture: Path | None
 
 
-Progress = TeachersPredicted | FeaturesExtracted | StepDone | EpochDone | PhaseStopped | CurvesDrawn
+Progress = Noted | TeachersPredicted | FeaturesExtracted | StepDone | EpochDone | PhaseStopped | CurvesDrawn
 Event = BackboneRead | TrialStarted | Progress | TrialDone

@@ -20,10 +20,11 @@ from iqa_cli.networks.encoders import StageEncoder
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import Objective
-from iqa_cli.training.data.batches import draw_epoch, load_epoch
+from iqa_cli.training.data.batches import draw_epoch, load_epoch, watch_loaders
 from iqa_cli.training.data.feature_cache import FeatureStore
+from iqa_cli.training.data.sides import MIN_VALIDATION
 from iqa_cli.training.distributed import ShardedNetwork
-from iqa_cli.training.events import HEAD_TRAINING, EpochDone, FeaturesExtracted, PhaseStopped, StepDone
+from iqa_cli.training.events import HEAD_TRAINING, EpochDone, FeaturesExtracted, Noted, PhaseStopped, StepDone
 from iqa_cli.training.optim import autocast, set_rates
 from iqa_cli.training.options import LoopOptions
 from iqa_cli.training.state import Run, State, begin, choose_optimizer, snapshot
@@ -52,13 +53,15 @@ class Batches(Sized, Iterable[Batch], Protocol):
     """The batches of an epoch."""
 
 
-def fit(run: Run, objective: Objective) -> Iterator[FeaturesExtracted | StepDone | EpochDone | PhaseStopped]:
+def fit(run: Run, objective: Objective) -> Iterator[Noted | FeaturesExtracted | StepDone | EpochDone | PhaseStopped]:
     """Train, yielding each step and epoch; the best and the last weights and the state to resume from lie in the run folder.
 
     Goes on where the run folder's state ends. A caller that stops iterating loses no more than the current epoch.
-    Raises DataError for images that cannot be decoded, UsageError for fewer images a batch than processes.
+    Raises DataError for images that cannot be decoded, UsageError for fewer images a batch than processes, and where training
+    diverges.
     """
     prepare(run)
+    yield from note_idle(run, objective)
     objective.to(run.device)
     state = begin(run, objective)
     store: FeatureStore | None = None
@@ -95,6 +98,19 @@ def prepare(run: Run) -> None:
     torch.manual_seed(run.dataset.options.seed)
     run.network.drop_out(run.options.feature_dropout, run.options.hidden_dropout)
     run.network.to(run.device).to(memory_format=torch.channels_last)
+
+
+def note_idle(run: Run, objective: Objective) -> Iterator[Noted]:
+    """What of the options will do nothing on so few images, or on such labels."""
+    o = run.options
+    if len(run.validation) >= MIN_VALIDATION and not run.validated:
+        yield Noted("no set has enough different labels to validate on, so the last epoch is kept")
+    labeled = [image.is_labeled for image in run.dataset.images]
+    shown = [sum(labeled[index] for batch in draw_epoch(run.dataset, o, 0, crops) for _, index in batch) for crops in (1, None)]
+    versions = 1 + bool(run.dataset.options.harmless)
+    idle = objective.describe_idle(versions * (o.head_epochs * shown[0] + o.epochs * shown[1]))
+    if idle:
+        yield Noted(idle)
 
 
 def find_stall(rows: Sequence[Mapping[str, Any]], phase: str, patience: int) -> int | None:
@@ -144,15 +160,17 @@ def train_epoch(run: Run, state: State, epoch: int, store: FeatureStore | None) 
     phase, began = Phase.of(epoch, run.options), time.perf_counter()
     batches = load_batches(run, epoch, store if phase.head_only else None)
     losses, rates, images, steps = [], [], 0, len(batches)
-    for step, own in enumerate(batches):
-        batch = run.group.gather_batch(own.to(run.device))
-        set_rates(state.optimizer, step + steps * (epoch - phase.first), steps * phase.epochs, run.options.schedule)
-        outcome = take_step(run, state, batch)
-        losses.append(outcome[0])
-        rates.append(outcome[1])
-        images += len(batch)
-        yield StepDone(epoch, step + 1, steps, sum(outcome[0].values()))
+    with watch_loaders():
+        for step, own in enumerate(batches):
+            batch = run.group.gather_batch(own.to(run.device))
+            set_rates(state.optimizer, step + steps * (epoch - phase.first), steps * phase.epochs, run.options.schedule)
+            outcome = take_step(run, state, batch, epoch)
+            losses.append(outcome[0])
+            rates.append(outcome[1])
+            images += len(batch)
+            yield StepDone(epoch, step + 1, steps, sum(outcome[0].values()))
     seconds = time.perf_counter() - began
+    check_weights(run, state, epoch)
     correlations = run.validate(state.averaged)
     epochs = run.options.head_epochs + run.options.epochs
     speed = round(images / seconds, 2)
@@ -171,8 +189,8 @@ def load_batches(run: Run, epoch: int, store: FeatureStore | None) -> Batches:
     return load_epoch(run.dataset, sampler, o.workers)
 
 
-def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
-    """One update of the weights and of their average; the losses by name, and the rates."""
+def take_step(run: Run, state: State, batch: Batch, epoch: int) -> tuple[dict[str, float], dict[str, float]]:
+    """One update of the weights and of their average; the losses by name, and the rates. Raises UsageError as it diverges."""
     run.network.train()
     network = run.network if run.group.size == 1 else cast("QfmIqm", ShardedNetwork(run.network, run.group))
     with autocast(run.options.precision, run.network):
@@ -182,14 +200,13 @@ def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], d
         return {}, rates
     total = torch.stack([loss.float() for loss in losses.values()]).sum()
     if not total.isfinite():
-        raise UsageError(
-            f"{run.folder.path}: training diverged in epoch {len(state.rows) + 1}, whose loss is {float(total.detach())}; the"
-            " weights of the epoch before it are kept there; train anew with lower rates"
-        )
+        raise diverge(run, state, epoch, f"whose loss is {float(total.detach())}")
     total.backward()  # type: ignore[no-untyped-call]
     run.group.sum_gradients(run.network, state.objective.parameters())
     trained = [p for group in state.optimizer.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(trained, run.options.clip)
+    norm = torch.nn.utils.clip_grad_norm_(trained, run.options.clip)
+    if not norm.isfinite():
+        raise diverge(run, state, epoch, f"whose gradient has the norm {float(norm)}")
     state.optimizer.step()
     state.steps += 1
     decay = min(run.options.averaging, state.steps / (10 + state.steps))  # young averages follow quickly
@@ -197,6 +214,26 @@ def take_step(run: Run, state: State, batch: Batch) -> tuple[dict[str, float], d
         ours, theirs = ([p.detach() for p in each.parameters()] for each in (state.averaged, run.network))
         torch._foreach_lerp_(ours, theirs, 1 - decay)
     return {name: float(loss.detach()) for name, loss in losses.items()}, rates
+
+
+def check_weights(run: Run, state: State, epoch: int) -> None:
+    """Raises UsageError where the steps of an epoch leave weights that are not finite, or that predict no number.
+
+    No loss tells of the last step: without this, such weights would be kept.
+    """
+    kept = (run.network, state.averaged)
+    weights = [*state.objective.parameters(), *(parameter for each in kept for parameter in each.parameters())]
+    if not all(bool(each.isfinite().all()) for each in weights):
+        raise diverge(run, state, epoch, "whose last weights are not finite")
+    one = run.validation[:1] or run.dataset.images[:1]
+    if not all(np.isfinite(run.predict_anything(each, one, run.dataset.pixels)).all() for each in kept):
+        raise diverge(run, state, epoch, "whose last weights predict no number")
+
+
+def diverge(run: Run, state: State, epoch: int, sign: str) -> UsageError:
+    """The error of a training whose weights are lost. sign: by what of the epoch, numbered from 0, it is seen."""
+    kept = "the weights of the epoch before it are kept there; " if state.rows else ""
+    return UsageError(f"{run.folder.path}: training diverged in epoch {epoch + 1}, {sign}; {kept}train anew with lower rates")
 
 
 def average(rows: Sequence[dict[str, float]]) -> dict[str, float]:

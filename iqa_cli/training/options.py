@@ -187,12 +187,29 @@ def check_options(options: TrainingOptions) -> None:
     """Raises UsageError where options contradict each other or are out of range."""
     check_ranges(options)
     check_method(options)
+    check_beginning(options)
     check_matching(options)
     check_splits(options)
     check_loop(options.loop)
-    parse_weights(options.samples.subset_weights)
+    check_weights(options)
     if options.scale and options.scale not in options.sets:
         raise UsageError(f"--scale {options.scale}: none of the sets that are trained on: {', '.join(options.sets) or 'none'}")
+
+
+def check_beginning(options: TrainingOptions) -> None:
+    """Raises UsageError where two files would be the weights to begin with."""
+    if options.initial_model and options.backbone_weights not in (None, "none"):
+        raise UsageError("--initial-model has the weights of the backbone, too: leave out --backbone-weights")
+
+
+def check_weights(options: TrainingOptions) -> None:
+    """Raises UsageError for a weight of a subset that is none, and for weights where there is but one set to balance."""
+    weights = parse_weights(options.samples.subset_weights)
+    if weights and options.loop.balanced and len(options.sets) + bool(options.unlabeled) < 2:
+        raise UsageError(
+            "samples.subset_weights say what of a larger set is drawn beside a smaller one, and here is one set: leave them"
+            " out, or add another set"
+        )
 
 
 def parse_weights(settings: Sequence[str]) -> dict[str, float]:
@@ -238,6 +255,9 @@ def check_teaching(options: TrainingOptions) -> None:
     if options.method == "distillation" and not options.teachers and options.teacher_scores is None:
         raise UsageError("distillation needs a teacher: --teacher MODEL, or --teacher-scores FILE")
     if options.teacher_scores is None:
+        alone = [name for name in ("teacher_range", "teacher_lower_is_better", "teacher_licence") if getattr(options, name)]
+        if alone:
+            raise UsageError(f"{alone[0]} is about scores in a file: add --teacher-scores FILE, or leave it out")
         return
     if options.teachers:
         raise UsageError("--teacher-scores takes the place of --teacher: name one of them")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from iqa_cli.datasets.splits import ALWAYS, OUT, fold_groups, read_folds, split_groups
 from iqa_cli.errors import UsageError
 from iqa_cli.models.find import find_model
 from iqa_cli.options import BackendChoice, OwnRatings
@@ -22,13 +21,14 @@ from iqa_cli.training.data.labeled import (
     read_data,
     weigh_subsets,
 )
+from iqa_cli.training.data.sides import MIN_VALIDATION, find_validated, list_folds, list_official, split_indices
 from iqa_cli.training.data.teacher_scores import TeacherScore, read_teacher_scores
 from iqa_cli.training.options import TrainingOptions, check_options
 
 SIDES = ("train", "validation", "test")
 NAMED = 3  # images of a side are named when a split is shown
-MIN_TRAIN, MIN_VALIDATION = 2, 3
-"""The fewest images that features can be standardized by, and that a validation SRCC is taken of."""
+MIN_TRAIN = 2
+"""The fewest images that features can be standardized by."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Trial:
 class Plan:
     """All that is settled before a training begins. trials: all of them; chosen: those to be done now.
 
-    scores: what a teacher said about images, by path.
+    unlabeled: the images of all trials; see `find_unlabeled`. scores: what a teacher said about images, by path.
     """
 
     options: TrainingOptions
@@ -66,6 +66,19 @@ class Plan:
         initial = name_fold(options.initial_model, trial)
         return replace(choose_view_size(options, trial), teachers=tuple(name_teachers(trial, options)), initial_model=initial)
 
+    @cached_property
+    def unlabeled_files(self) -> list[str]:
+        """The files of the unlabeled images [n], by whatever path or link they are reached."""
+        return [os.path.realpath(path) for path in self.unlabeled]
+
+    def find_unlabeled(self, trial: Trial) -> dict[int, str]:
+        """The unlabeled images of one trial by their places among all: none that it is validated or tested on."""
+        measured = {self.data.files[index] for index in (*trial.validation, *trial.test)} if self.data else set()
+        if not measured:
+            return dict(enumerate(self.unlabeled))
+        places = enumerate(zip(self.unlabeled, self.unlabeled_files, strict=True))
+        return {place: path for place, (path, file) in places if file not in measured}
+
 
 def make_plan(options: TrainingOptions) -> Plan:
     """What the options ask for. Raises UsageError, DataError and WeightsError for what cannot be trained."""
@@ -78,42 +91,58 @@ def make_plan(options: TrainingOptions) -> Plan:
     chosen = choose_trials(trials, options)
     found = find_unlabeled(options)
     scores = read_scores(options, [*found, *(map(str, data.paths) if data else ())])
-    unlabeled = leave_out_held(found, options.samples)
-    check_counts(data, chosen, len(unlabeled), options)
+    plan = Plan(options, data, leave_out_held(found, options.samples), trials, chosen, scores)
+    for trial in chosen:
+        if data:
+            check_sides(data, trial)
+            check_scale(data, trial, options)
+        check_counts(plan, trial)
     check_teachers(chosen, options)
-    return Plan(options, data, unlabeled, trials, chosen, scores)
+    return plan
 
 
 # ---- what is refused ----
 
 
-def check_counts(data: TrainingData | None, trials: Sequence[Trial], unlabeled: int, options: TrainingOptions) -> None:
+def check_sides(data: TrainingData, trial: Trial) -> None:
+    """Raises UsageError where a file stands on two sides, as of two sets, one with an official split, or by a file of folds."""
+    sides: dict[str, str] = {}
+    for side in SIDES:
+        for index in getattr(trial, side):
+            other = sides.setdefault(data.files[index], side)
+            if other != side:
+                raise UsageError(
+                    f"{trial.folder}: {data.names[index]} would be on two sides, {other} and {side}, as it is rated twice:"
+                    " leave out one of its ratings, or choose another split"
+                )
+
+
+def check_counts(plan: Plan, trial: Trial) -> None:
     """Raises UsageError where a trial has too few images to train on, to choose its epoch on, or to be tested on."""
-    for trial in trials:
-        check_scale(data, trial, options)
-        counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
-        few = f"{trial.folder}: too few images"
-        if len(trial.train) + unlabeled < MIN_TRAIN:
-            raise UsageError(
-                f"{few} to train on ({counts}): {MIN_TRAIN} at least; add images, or hold back fewer, as with -s validation=0"
-            )
-        if options.loop.patience and len(trial.validation) < MIN_VALIDATION:
-            raise UsageError(
-                f"{few} for patience ({counts}): an SRCC needs {MIN_VALIDATION} at least to validate on; hold back more, or"
-                " leave out loop.patience"
-            )
-        tests = data.split_by_set(trial.test) if data else {}
-        alone = [name for name, (labels, _) in tests.items() if len(labels.ratings) == 1]
-        if alone:
-            raise UsageError(
-                f"{few} to test on ({counts}): a correlation needs 2 of {alone[0]} at least; rate more, or use fewer folds or a"
-                " larger test_share"
-            )
+    data = plan.data
+    counts = ", ".join(f"{len(getattr(trial, side))} {side}" for side in SIDES)
+    few = f"{trial.folder}: too few images"
+    if len(trial.train) + len(plan.find_unlabeled(trial)) < MIN_TRAIN:
+        raise UsageError(
+            f"{few} to train on ({counts}): {MIN_TRAIN} at least; add images, or hold back fewer, as with -s validation=0"
+        )
+    if plan.options.loop.patience and not (data and find_validated(*data.describe(trial.validation))):
+        raise UsageError(
+            f"{few} for patience ({counts}): an SRCC needs {MIN_VALIDATION} at least of one set to validate on, not all rated"
+            " alike; hold back more, or leave out loop.patience"
+        )
+    tests = data.split_by_set(trial.test) if data else {}
+    alone = [name for name, (labels, _) in tests.items() if len(labels.ratings) == 1]
+    if alone:
+        raise UsageError(
+            f"{few} to test on ({counts}): a correlation needs 2 of {alone[0]} at least; rate more, or use fewer folds or a"
+            " larger test_share"
+        )
 
 
-def check_scale(data: TrainingData | None, trial: Trial, options: TrainingOptions) -> None:
+def check_scale(data: TrainingData, trial: Trial, options: TrainingOptions) -> None:
     """Raises UsageError where no image of the set on whose scale the network is to answer is trained on."""
-    if data is None or not trial.train:
+    if not trial.train:
         return
     trained = {data.origins[index] for index in trial.train}
     wanted = options.scale or next(iter(data.sets))
@@ -180,7 +209,8 @@ def plan_trials(data: TrainingData | None, options: TrainingOptions) -> list[Tri
         return [Trial(folder, [], [], [], seed=seed)]
     try:
         if options.has_folds:
-            return plan_folds(data, options)
+            folds = list_folds(data, options).items()
+            return [replace(hold_back(data, each, folder / f"fold{number}", options), fold=number) for number, each in folds]
         if options.split == "official":
             trial = take_official(data, options)
             return [replace(trial, folder=folder / f"split{i}", fold=i, seed=seed + i) for i in range(options.repeats)] or [
@@ -191,24 +221,6 @@ def plan_trials(data: TrainingData | None, options: TrainingOptions) -> list[Tri
         return [hold_back(data, (list(range(len(data.names))), []), folder, options)]
     except ValueError as error:
         raise UsageError(f"{data.title}: {error}") from error
-
-
-def plan_folds(data: TrainingData, options: TrainingOptions) -> list[Trial]:
-    """A trial for each fold, which is its test; the images of each set are dealt out by themselves.
-
-    What a fold file names `train` is trained on in every trial, what it names `out` in none.
-    """
-    fold = np.concatenate(
-        [
-            read_folds(options.fold_file, labels)
-            if options.fold_file
-            else fold_groups(labels.groups, options.folds, options.samples.seed)
-            for labels in data.sets.values()
-        ]
-    )
-    there = sorted({*fold.tolist()} - {ALWAYS, OUT})
-    sides = {f: (find_true((fold != f) & (fold != OUT)), find_true(fold == f)) for f in there}
-    return [replace(hold_back(data, sides[f], options.run_dir / f"fold{f}", options), fold=f) for f in there]
 
 
 def choose_trials(trials: Sequence[Trial], options: TrainingOptions) -> list[Trial]:
@@ -228,25 +240,8 @@ def plan_repeat(data: TrainingData, number: int, options: TrainingOptions) -> Tr
 
 
 def take_official(data: TrainingData, options: TrainingOptions) -> Trial:
-    """The split that came with the sets; the validation part is the official one, where there is one.
-
-    Beside a set that came with one, a set without any is trained on whole.
-    """
-    divided = []
-    for name, labels in data.sets.items():
-        found = {rating.split for rating in labels.ratings}
-        if found == {None}:
-            continue
-        divided.append(name)
-        if None in found or not {"training", "test"} <= found:
-            raise UsageError(f"{labels.spec.title}: its official split is not whole: leave out --split")
-    if not divided:
-        titles = " and ".join(labels.spec.title for labels in data.sets.values())
-        raise UsageError(f"{titles}: no official split, or its file is not there: leave out --split")
-    sides = [split if name in divided else "training" for split, name in zip(data.splits, data.origins, strict=True)]
-    train, validation, test = (
-        [index for index, side in enumerate(sides) if side == wanted] for wanted in ("training", "validation", "test")
-    )
+    """The split that came with the sets; the validation part is the official one, where there is one."""
+    train, validation, test = list_official(data)
     if validation:
         return Trial(options.run_dir, train, validation, test, seed=options.samples.seed)
     return hold_back(data, (train, test), options.run_dir, options)
@@ -258,26 +253,6 @@ def hold_back(data: TrainingData, sides: tuple[list[int], list[int]], folder: Pa
     seed = options.samples.seed
     kept, held = split_indices(data, train, seed, options.validation) if options.validation else (train, [])
     return Trial(folder, kept, held, test, seed=seed)
-
-
-def split_indices(data: TrainingData, indices: Sequence[int], seed: int, share: float) -> tuple[list[int], list[int]]:
-    """Some images split by their groups, each set by itself: the rest, and that share."""
-    rest: list[int] = []
-    taken: list[int] = []
-    for name in data.sets:
-        own = [index for index in indices if data.origins[index] == name]
-        if not own:  # as where a fold is a whole set
-            continue
-        kept, held = split_groups([data.groups[index] for index in own], seed=seed, test_share=share)
-        rest += [own[i] for i in kept]
-        taken += [own[i] for i in held]
-    return rest, taken
-
-
-def find_true(chosen: npt.NDArray[np.bool_]) -> list[int]:
-    """The indices at which the array is true."""
-    indices: list[int] = np.flatnonzero(chosen).tolist()
-    return indices
 
 
 # ---- in words ----
@@ -296,4 +271,30 @@ def describe_plan(plan: Plan) -> list[str]:
         for side, names in describe_split(plan.data, trial).items():
             first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
             lines += [f"{trial.folder}: {side} {len(names)}: {first}"] if names else []
-    return lines + ([f"{len(plan.unlabeled)} unlabeled images in each training"] if plan.unlabeled else [])
+        lines += describe_left_out(plan, trial)
+    unlabeled = [f"{len(plan.unlabeled)} unlabeled images in each training"] if plan.unlabeled else []
+    return [*lines, *unlabeled, *describe_doubts(plan)]
+
+
+def describe_left_out(plan: Plan, trial: Trial) -> list[str]:
+    """How many of the unlabeled images a trial does without, as they are to tell how good it is."""
+    left_out = len(plan.unlabeled) - len(plan.find_unlabeled(trial))
+    measured = f"{left_out} of {len(plan.unlabeled)} unlabeled images are left out: it is validated or tested on them"
+    return [f"{trial.folder}: {measured}"] if left_out else []
+
+
+def describe_doubts(plan: Plan) -> Iterator[str]:
+    """What of a plan may not be as it was meant: options that do nothing, and photos that two sets have in common."""
+    options = plan.options
+    if options.samples.subset_weights and not options.loop.balanced:
+        yield "samples.subset_weights does nothing: it is for sets that are balanced, by loop.balanced=true"
+    specs = [labels.spec for labels in plan.data.sets.values()] if plan.data else []
+    for one, other in combinations(specs, 2):
+        if any(trial.validation or trial.test for trial in plan.chosen) and {one.name, other.name} & {
+            *one.shares,
+            *other.shares,
+        }:
+            yield (
+                f"{one.short} and {other.short} have photos in common: what is tested of one may have been trained on as of the"
+                " other"
+            )

@@ -61,6 +61,8 @@ FINITE = Range()
 WHOLE = "a whole number from "
 MIN_SIDE = CropSpec.multiple  # px, of crops: the stride of a usual backbone
 MOST = {"width": 4096, "heads": 1024, "stages": 64, "cell": 4096}  # as networks.network.LIMITS, which needs PyTorch
+MAX_ENTRIES = 2**20  # of the memory: tokens of so many crops take tens of GB
+MAX_GB = 10**9  # more than any disk has
 MAX_TASKS = 1024  # processes or threads: more than any machine has cores for, and at some number all of them fail
 
 LOSS = {
@@ -84,7 +86,7 @@ RANGES: dict[str, Range] = {
     "teacher_range": FINITE,
     "teacher_epochs": Range(1, hint="without --teacher there are none"),
     "decoded_side": Range(1, hint="one above the side of all images, as 99999, reduces none"),
-    "decoded_gb": Range(0),
+    "decoded_gb": Range(0, MAX_GB),
     "folds": COUNT,
     "only": COUNT,
     "repeats": COUNT,
@@ -92,7 +94,7 @@ RANGES: dict[str, Range] = {
     "validation": PART,
     "own.score_range": FINITE,
     **{f"{table}.{name}": allowed for table in ("matching", "distillation") for name, allowed in LOSS.items()},
-    "matching.memory": COUNT,  # where there is noise `options.check_matching` wants more
+    "matching.memory": Range(0, MAX_ENTRIES),  # where there is noise `options.check_matching` wants more
     "matching.tolerance": SHARE,
     "matching.k": SOME,
     "matching.strength": Range(0),

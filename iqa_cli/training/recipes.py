@@ -21,6 +21,8 @@ Options = TypeVar("Options")
 
 PAPER = Path(__file__).parent / "papers" / "paper.toml"
 
+DEEP = "too many brackets inside each other: no option is like that"
+
 NO_EFFECT = (
     *("run_dir", "resume", "only", "repeats", "decoded", "decoded_gb", "tensorboard", "features", "measured", "measured_by"),
     *("summary", "backbone_source", "unlabeled_source", "teacher_licence", "limits", "loop.workers", "loop.threads"),
@@ -41,6 +43,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: cannot read the recipe: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: {DEEP}") from error
 
 
 def read_paper(name: str) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def read_paper(name: str) -> dict[str, Any]:
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """["loop.rate=1e-4", ...] as nested data; a value that is not TOML is a string, and of one key the last one counts.
 
-    Raises UsageError without a "=", and where a key is a value and a table of others.
+    Raises UsageError without a "=", for brackets in brackets without end, and where a key is a value and a table of others.
     """
     data: dict[str, Any] = {}
     for setting in settings:
@@ -67,6 +71,8 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             value = tomllib.loads(f"value = {text}")["value"]
         except ValueError:  # not TOML, or thousands of digits
             value = text
+        except RecursionError as error:
+            raise UsageError(f"--set {key}: {DEEP}") from error
         table, _, name = key.strip().rpartition(".")
         put_setting(data, table or name, {name: value} if table else value)
     return data

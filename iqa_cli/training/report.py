@@ -246,5 +246,5 @@ def quote_results(measured: Path, command: str) -> Iterator[dict[str, Any]]:
                 "command": command,
                 **{name: {k: round(v, 4) for k, v in values.items()} for name, values in figures.items()},
             }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{measured}: not the results of a cross-validation: {error}") from error

@@ -5,12 +5,15 @@ Here the options become a network, a dataset, an objective, a loop and a folder;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.measure import Measurement
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard
@@ -35,6 +38,7 @@ from iqa_cli.training.events import (
     EpochDone,
     Event,
     FeaturesExtracted,
+    Noted,
     Progress,
     TeachersPredicted,
     TrialDone,
@@ -43,7 +47,7 @@ from iqa_cli.training.events import (
 from iqa_cli.training.initial_network import check_network, create_network, find_pretrained
 from iqa_cli.training.loop import fit
 from iqa_cli.training.options import TrainingOptions
-from iqa_cli.training.plan import Plan, Trial, describe_split
+from iqa_cli.training.plan import Plan, Trial, describe_doubts, describe_left_out, describe_split
 from iqa_cli.training.recipes import describe_options, leave_out
 from iqa_cli.training.report import (
     Origin,
@@ -66,6 +70,7 @@ from iqa_cli.training.state import Run
 PATHS = ("data_root", "own.labels", "fold_file", "backbone_weights", "unlabeled", "teachers", "teacher_scores", "initial_model")
 """Options that name places on one machine, which a card has no use for."""
 
+BEGUN = "options.json"  # what a folder has in which a training was begun
 KINDS = {"qfm-iqm": "QFM-IQM", "distillation": "QFM-IQM's network"}
 """What a model is, by the method that made it."""
 
@@ -83,23 +88,45 @@ def train(plan: Plan) -> Iterator[Event]:
     found = find_pretrained(plan.options)
     list_results(plan.options)
     group = open_group(loop.device)
+    check_kind(plan)
     check_others(plan)
     if found:
         yield BackboneRead(found.describe())
+    yield from map(Noted, describe_doubts(plan))
     for number, trial in enumerate(plan.chosen):
         yield TrialStarted(number, len(plan.chosen), trial)
+        yield from map(Noted, describe_left_out(plan, trial))
         yield from train_trial(plan, trial, group)
         write_results(plan, group)
     group.close()
 
 
+def check_kind(plan: Plan) -> None:
+    """Raises UsageError where the run folder has trainings on another kind of split, whose results would be replaced."""
+    top = plan.options.run_dir
+    own = {name_kind(top, trial.folder) for trial in plan.trials}
+    for path in (top / BEGUN, *sorted(top.glob(f"*/{BEGUN}"))):
+        kind = name_kind(top, path.parent)
+        if kind and kind not in own and path.exists():
+            raise UsageError(
+                f"{path.parent}: there is {kind} in this run folder, and {' and '.join(filter(None, own))} would be added,"
+                " which make no table together: name another folder by --run-dir"
+            )
+
+
+def name_kind(run_dir: Path, folder: Path) -> str:
+    """What is trained in a folder, by its name in the run folder, in words; empty: no training of this run."""
+    if folder == run_dir:
+        return "a single training"
+    found = re.fullmatch(r"(fold|split)[0-9]+", folder.name)
+    return f"a training on a {found[1]}" if found else ""
+
+
 def check_others(plan: Plan) -> None:
     """Raises UsageError where a trial that others did, or do, has other options: the results are for one table."""
     for trial in plan.trials:
-        if trial not in plan.chosen and (trial.folder / "options.json").exists():
-            RunFolder(trial.folder).check_begun(
-                describe_run(plan.options_of(trial), plan.data), describe_split(plan.data, trial)
-            )
+        if trial not in plan.chosen and (trial.folder / BEGUN).exists():
+            RunFolder(trial.folder).check_begun(describe_run(plan, trial), describe_split(plan.data, trial))
 
 
 # ---- one trial ----
@@ -107,12 +134,15 @@ def check_others(plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One trial with its options, its data and its folder. begun: what the weights that it begins with had learned from."""
+    """One trial with its options, its data and its folder.
+
+    unlabeled: by their places among those of all trials. begun: what the weights that it begins with had learned from.
+    """
 
     trial: Trial
     options: TrainingOptions
     data: TrainingData | None
-    unlabeled: list[str]
+    unlabeled: dict[int, str]
     folder: RunFolder
     scores: dict[str, TeacherScore] = field(default_factory=dict)
     begun: Provenance = field(default_factory=Provenance)
@@ -145,8 +175,8 @@ def train_trial(plan: Plan, trial: Trial, group: ProcessGroup) -> Iterator[Progr
     network, crops = create_network(options)
     folder = RunFolder(trial.folder, group)
     with folder.lock():
-        folder.begin(describe_run(options, plan.data), describe_split(plan.data, trial), resume=options.resume)
-        job = Job(trial, options, plan.data, plan.unlabeled, folder, plan.scores, describe_initial(options))
+        folder.begin(describe_run(plan, trial), describe_split(plan.data, trial), resume=options.resume)
+        job = Job(trial, options, plan.data, plan.find_unlabeled(trial), folder, plan.scores, describe_initial(options))
         yield from job.train(network, crops)
 
 
@@ -154,8 +184,8 @@ def build_run(job: Job, network: QfmIqm, crops: CropSpec, images: list[TrainingI
     """The network and the images of a trial, and how it is trained. images: all that are labeled."""
     options, group = job.options, job.folder.group
     unlabeled = [
-        TrainingImage(path, number=number, source=-1, teacher=job.scores.get(path))
-        for number, path in enumerate(job.unlabeled, len(images))
+        TrainingImage(path, number=len(images) + place, source=-1, teacher=job.scores.get(path))
+        for place, path in job.unlabeled.items()
     ]
     dataset = CropDataset([images[i] for i in job.trial.train] + unlabeled, crops, options.samples, open_pixels(options))
     loop = replace(options.loop, device=str(group.device or options.loop.device))

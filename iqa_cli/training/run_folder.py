@@ -38,6 +38,8 @@ BARE = ("lock", "options.json", "split.json", "features", "tensorboard")
 TEACHER = re.compile(r"(begun-)?teacher-\w+\.safetensors")
 """What stands in a folder before the first epoch is done: this, and teacher predictions, under names of their own."""
 
+NONE = -2.0  # worse than any SRCC
+KEPT = ("state.safetensors", "stats.jsonl", "last.safetensors", "best.safetensors")  # of the epochs that are done
 SHOWN, WIDEST = 3, 48  # differences that are named, and characters of a value
 MISSING = object()
 
@@ -78,10 +80,7 @@ class RunFolder:
         run, or a run and no `resume`; DataError where it cannot be written.
         """
         if self.group.is_main:
-            if not resume and not self.is_bare():
-                raise UsageError(
-                    f"{self.path}: there is a run in this folder already; go on with it by --resume, or name another"
-                )
+            self.refuse_present(resume=resume)
             if resume and (self.path / "options.json").exists():
                 self.check_begun(settings, split)
             for name, data in (("options.json", settings), ("split.json", split)):
@@ -89,19 +88,30 @@ class RunFolder:
                     self.write_json(name, data)
         self.group.wait()
 
-    def is_bare(self) -> bool:
-        """Whether no run was begun there, or one that has left nothing but what can be had again."""
-        names = [path.name for path in self.path.iterdir()] if (self.path / "options.json").exists() else []
-        return all(name in BARE or TEACHER.fullmatch(name) for name in names)
+    def refuse_present(self, *, resume: bool) -> None:
+        """Raises UsageError for a run that has left more than what can be had again: it is resumed, if it is known at all."""
+        names = [path.name for path in self.path.iterdir()]
+        if "options.json" not in names:
+            left = [name for name in KEPT if name in names]
+            if left:
+                raise UsageError(
+                    f"{self.path}: there is {left[0]} of a run in this folder, but no options.json, which says how it was"
+                    " begun; name another folder"
+                )
+        elif not resume and not all(name in BARE or TEACHER.fullmatch(name) for name in names):
+            raise UsageError(f"{self.path}: there is a run in this folder already; go on with it by --resume, or name another")
 
     def check_begun(self, settings: Mapping[str, Any], split: Mapping[str, Any]) -> None:
         """Raises UsageError where the run in the folder was begun with options or a split that lead to other weights.
 
-        Where a file lies does not matter, if what it holds was written down.
+        Where a file lies does not matter, if what it holds was written down, then and now.
         """
         begun = self.read_json("options.json")
-        places = PLACES if CONTENT in begun and CONTENT in settings else (CONTENT,)
-        kept, wanted = (leave_out(each, (*NO_EFFECT, *places)) for each in (begun, settings))
+        then, now = (each.get(CONTENT, {}) for each in (begun, settings))
+        places = [place for name in PLACES if name in then and name in now for place in PLACES[name]]
+        alone = [f"{CONTENT}.{name}" for name in {**then, **now} if name not in then or name not in now]  # places must do
+        wholes = ({**begun, CONTENT: then}, {**settings, CONTENT: now})
+        kept, wanted = (leave_out(each, (*NO_EFFECT, *places, *alone)) for each in wholes)
         self.refuse_differences("options.json", "other options", list_differences(kept, wanted))
         if (self.path / "split.json").exists():
             self.refuse_differences("split.json", "another split", list_differences(self.read_json("split.json"), split))
@@ -123,7 +133,7 @@ class RunFolder:
         """One of the JSON files. Raises DataError where it is not there, or none."""
         try:
             return dict(json.loads((self.path / name).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{self.path / name}: cannot be read: {error}") from error
 
     def write_text(self, name: str, text: str) -> Path:
@@ -148,9 +158,9 @@ class RunFolder:
         """Keep an epoch's statistics, weights and state. The state comes last: what it counts is on disk already."""
         if self.group.is_main:
             rows = [row for row in self.read_stats() if row["epoch"] < snapshot.epoch]
-            best = max((row["srcc"] for row in rows if row["srcc"] is not None and not isnan(row["srcc"])), default=-2.0)
+            best = max((row["srcc"] for row in rows if row["srcc"] is not None and not isnan(row["srcc"])), default=NONE)
             rows.append(asdict(stats))
-            if stats.srcc is None or stats.srcc > best or stats.epoch == 1:  # the first may be nan, no more than nothing
+            if stats.srcc is None or stats.srcc > best or best == NONE:  # it may be nan, no more than nothing
                 save_weights(self.path / "best.safetensors", network)
             save_weights(self.path / "last.safetensors", network)
             self.write_text("stats.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

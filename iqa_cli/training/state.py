@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +14,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from iqa_cli.errors import UsageError
 from iqa_cli.evaluation.metrics import plcc, srcc
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.networks.torch_backend import choose_device
 from iqa_cli.qfm_iqm.objective import Objective
 from iqa_cli.training.data.pixels import Pixels
 from iqa_cli.training.data.samples import CropDataset, TrainingImage, load_scoring_crops
+from iqa_cli.training.data.sides import find_validated
 from iqa_cli.training.distributed import ProcessGroup
 from iqa_cli.training.optim import build_optimizer
 from iqa_cli.training.options import LoopOptions
-from iqa_cli.training.plan import MIN_VALIDATION
 from iqa_cli.training.run_folder import RunFolder, Snapshot
 
 
@@ -53,7 +55,18 @@ class Run:
         return choose_device(self.options.device)
 
     def predict(self, network: QfmIqm, images: Sequence[TrainingImage], pixels: Pixels) -> npt.NDArray[np.float64]:
-        """The label [n] of each image as scoring would predict it: the mean over its crops.
+        """The label [n] of each image as scoring would predict it. Raises UsageError for a network that predicts no number."""
+        labels = self.predict_anything(network, images, pixels)
+        for image, label in zip(images, labels, strict=True):
+            if not math.isfinite(label):
+                raise UsageError(
+                    f"{self.folder.path}: training diverged: its network predicts {label} for {image.path}; train anew with"
+                    " lower rates"
+                )
+        return labels
+
+    def predict_anything(self, network: QfmIqm, images: Sequence[TrainingImage], pixels: Pixels) -> npt.NDArray[np.float64]:
+        """The label [n] of each image, the mean over its crops; of a network that has diverged they may be nan or infinite.
 
         Of several processes each predicts a shard of the images, and all get all labels.
         """
@@ -61,10 +74,15 @@ class Run:
         own = [float(predict_crops(network, each, self.device).mean()) for each in crops]
         return torch.cat(self.group.gather(torch.tensor(own, dtype=torch.float64))).numpy()
 
+    @property
+    def validated(self) -> list[npt.NDArray[np.bool_]]:
+        """Of each set that can be validated on, which validation images are of it: enough, and not all of one label."""
+        labels = np.array([image.label for image in self.validation])
+        return find_validated([image.source for image in self.validation], labels)
+
     def validate(self, network: QfmIqm) -> tuple[float | None, float | None]:
-        """SRCC and PLCC of the validation images, the means over their sets; None where there are too few."""
-        sources = np.array([image.source for image in self.validation])
-        parts = [part for number in np.unique(sources) if (part := sources == number).sum() >= MIN_VALIDATION]
+        """SRCC and PLCC of the validation images, the means over the sets that can be validated on; None where none can."""
+        parts = self.validated
         if not parts:
             return None, None
         predicted = self.predict(network, self.validation, self.dataset.pixels)

@@ -89,6 +89,10 @@ class Timed:
         self.watch.lap("forward")
         return outcome
 
+    def describe_idle(self, crops: int, /) -> str:
+        """The objective's."""
+        return self.objective.describe_idle(crops)
+
     def parameters(self) -> list[torch.nn.Parameter]:
         """The objective's."""
         return self.objective.parameters()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from iqa_cli.cli.app import COMMANDS, load_command
 from iqa_cli.cli.flags.shared import OwnFlags, spread
 from iqa_cli.cli.flags.train import (
     NO_SETTINGS,
@@ -64,6 +67,30 @@ def test_help_and_errors_are_those_of_options_declared_one_by_one() -> None:
     assert "Missing option '--focus'" in CliRunner().invoke(app, ["a"], env={"TERMINAL_WIDTH": "100"}).output
 
 
+PLACE = re.compile(r"(FILE|DIR|PATH|FOLDER|MODEL|ADDRESS|SCORES|TABLE|GOOD BAD|RUN\.\.\.)")
+
+
+def list_commands() -> Iterator[Any]:
+    for name in COMMANDS:
+        command = load_command(name)
+        yield from getattr(command, "commands", {name: command}).values()
+
+
+def test_no_option_takes_nothing_for_the_working_folder_nor_for_its_default() -> None:
+    found = set()
+    for command in list_commands():
+        places = [each for each in command.params if PLACE.fullmatch(each.metavar or "") or each.name == "model"]
+        for each in command.params:
+            each.required = False
+        nothing = [""] * sum(each.param_type_name == "argument" for each in places)
+        for each in places:
+            found.add((command.name, each.name))
+            words = [each.opts[0], *[""] * each.nargs] if each.param_type_name == "option" else nothing
+            with pytest.raises(UsageError, match=r" is empty: is the variable set that it was to come from\?"):
+                command.make_context(command.name, words)
+    assert {("score", "output"), ("gate", "calibrate"), ("watch", "folder"), ("serve", "model")} <= found
+
+
 def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:
     flags = {f.name for group in (RatedFlags, OwnFlags, SplitFlags, RunFlags) for f in fields(group)} - set(NO_SETTINGS)
     assert flags - set(TABLES) <= {f.name for f in fields(TrainingOptions)}
@@ -99,6 +126,13 @@ def test_set_beats_flags_and_flags_beat_the_recipe(tmp_path: Path) -> None:
     assert (begun.name, begun.size, begun.loop.epochs, begun.loop.batch_size) == ("flag", 96, 2, 3)
     with pytest.raises(UsageError, match="the command line: there is no option 'nonsense'"):
         gather_options(run, {"nonsense": 1})
+
+
+def test_a_run_folder_may_be_named_by_a_recipe_by_its_flag_or_by_set(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('run_dir = "recipe"\n')
+    recipe, flag, setting = {"recipe": tmp_path / "r.toml"}, {"run_dir": Path("flag")}, {"settings": ["run_dir=runs"]}
+    for given, folder in (({}, "runs/livec"), (recipe, "recipe"), (recipe | flag, "flag"), (recipe | flag | setting, "runs")):
+        assert gather_options(RunFlags(**given), {}).run_dir == Path(folder)  # type: ignore[arg-type]
 
 
 def test_without_a_recipe_a_model_is_distilled_as_one_that_was_measured() -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 pytest.importorskip("torch", reason="needs the [train] extra")
 savemat = pytest.importorskip("scipy.io", reason="needs the [train] extra").savemat
 
+from iqa_cli.evaluation.run import FIGURES
 from iqa_cli.files.locks import lock_folder
 
 QUICK = ["--backbone", "test_efficientnet", "--backbone-weights", "none", "-s", "size=64", "-s", "width=16", "-s", "heads=2"]
@@ -88,6 +89,23 @@ def test_folds_print_a_table_and_the_run_folder_has_a_name_of_its_own(tmp_path: 
     again = run("train", "--dataset", "livec", "--folds", "2", *QUICK, *loop, cwd=tmp_path, IQA_DATA=str(livec))
     assert again.returncode == 2
     assert "--resume" in again.stderr
+
+
+def test_figures_of_an_earlier_training_are_not_printed_behind_one_without_a_test(
+    tmp_path: Path, livec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iqa_cli.training.run.train", lambda _: iter(()))
+    figures = {name: {"value": 0.5} for name in FIGURES}
+    trials = [{"trial": "earlier", "sets": [{"dataset": "livec", "images": 2, **figures}]}]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.json").write_text(json.dumps({"protocol": "", "trials": trials, "summary": []}))
+    given = ["train", "-d", "livec", "--data-root", livec, "-s", "validation=0", "-r", "run", *QUICK]
+    tables = {}
+    for folds in ([], ["--folds", "2"]):
+        done = run(*given, *folds, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        tables[len(folds)] = [line.split(",")[0] for line in done.stdout.splitlines()]
+    assert tables == {0: [], 2: ["trial", "earlier"]}
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, livec: Path) -> None:

@@ -54,6 +54,18 @@ def test_one_column_has_no_delimiter(tmp_path: Path) -> None:
     assert read_table(tmp_path / "names.csv", ("name",)) == [{"name": "a.jpg"}, {"name": "b.jpg"}]
 
 
+def test_a_column_of_numbers_may_have_empty_cells_or_not_be_there(tmp_path: Path) -> None:
+    def read_doubts(content: str) -> list[dict[str, str]]:
+        (tmp_path / "mine.csv").write_text(content)
+        return read_table(tmp_path / "mine.csv", ("image",), numbers=("score",), extra=("doubt",))
+
+    assert read_doubts("image,score\na.jpg,4.9\nb.jpg,12\n") == WANTED
+    rows = read_doubts("image;score;doubt\na.jpg;4,9;\nb.jpg;12; 0,5 \n")
+    assert rows == [WANTED[0] | {"doubt": ""}, WANTED[1] | {"doubt": "0.5"}]
+    with pytest.raises(DataError, match=r"mine\.csv: row 3, column doubt: some is no number"):
+        read_doubts("image,score,doubt\na.jpg,4.9,\nb.jpg,12,some\n")
+
+
 def test_columns_without_a_name_and_without_content_are_passed_by(tmp_path: Path) -> None:
     assert read(tmp_path / "mine.csv", "image,score,,\na.jpg,4.9,,\nb.jpg,12,,\n") == WANTED
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from iqa_cli.datasets import readers
+from iqa_cli.datasets.tables import index_names
 from iqa_cli.errors import DataError
 
 BOM = "\ufeff"
@@ -291,6 +292,15 @@ def test_csiq_files_are_found_in_any_case(tmp_path: Path) -> None:
     write_csiq(tmp_path)
     write_image(tmp_path / "dst_imgs/AWGN/1600.awgn.1.png")
     assert readers.read_csiq(tmp_path)[0].path == "dst_imgs/AWGN/1600.awgn.1.png"
+
+
+def test_files_are_found_by_name_but_for_thumbnails_and_what_is_no_image(tmp_path: Path) -> None:
+    for place in ("AWGN/1600.awgn.1.png", "AWGN/@eaDir/1600.awgn.1.png", "AWGN/__MACOSX/1600.AWGN.1.png", "b/2.PNG"):
+        write_image(tmp_path / "dst_imgs" / place)
+    (tmp_path / "dst_imgs" / "b" / "notes.txt").write_text("read me")
+    found = index_names(tmp_path, "dst_imgs")
+    assert found == {"1600.awgn.1.png": "dst_imgs/AWGN/1600.awgn.1.png", "2.png": "dst_imgs/b/2.PNG"}
+    assert index_names(tmp_path, "nowhere") == {}
 
 
 def test_csiq_unknown_kind_of_distortion(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def test_folds_are_even_and_hold_whole_groups(count: int) -> None:
 def test_impossible_folds_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match=f"no {count} folds of 10 groups"):
         splits.fold_groups(GROUPS, count, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_are_dealt_out_in_turn_and_may_begin_with_some_groups(seed: int) -> None:
+    order = splits.shuffle_groups(GROUPS, seed)
+    assert splits.fold_groups(GROUPS, 3, seed).tolist() == [order.index(group) % 3 for group in GROUPS]
+    first = {f"photo{i}" for i in range(5)}
+    folds = dict(zip(GROUPS, splits.fold_groups(GROUPS, 3, seed, first=first).tolist(), strict=True))
+    assert sorted(Counter(folds[group] for group in first).values()) == [1, 2, 2]
+    assert sorted(Counter(folds.values()).values()) == [3, 3, 4]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_that_have_a_fold_keep_it_and_others_make_up_for_them(seed: int) -> None:
+    placed = {"photo0": 2, "photo1": 2, "photo2": 2, "photo3": 0}
+    folds = dict(zip(GROUPS, splits.fold_groups(GROUPS, 3, seed, placed | {"elsewhere": 1}).tolist(), strict=True))
+    assert {group: folds[group] for group in placed} == placed
+    assert sorted(Counter(folds.values()).values()) == [3, 3, 4]
 
 
 def test_a_photo_is_held_out_by_its_name_alone() -> None:

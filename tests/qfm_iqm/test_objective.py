@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
+from iqa_cli.errors import UsageError
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.qfm_iqm.batch import Batch
 from iqa_cli.qfm_iqm.objective import (
@@ -143,6 +144,33 @@ def test_the_memory_is_first_in_first_out_and_keeps_labelled_crops_only():
     assert memory.label.tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4])
     assert memory.tokens[:, 0, 0].tolist() == pytest.approx([0.5, 0.2, 0.3, 0.4], abs=1e-3)
     assert 99 not in memory.image.tolist()
+
+
+def test_of_a_batch_that_is_larger_than_the_memory_the_last_crops_are_kept_whole():
+    memory, qualities = Memory(4), [0.0, 0.1, float("nan"), 0.3, 0.4, 0.5, 0.6]
+    for batch in (qualities[:1], qualities):
+        tokens = torch.tensor(batch)[:, None, None].expand(-1, 197, 64)
+        memory.add(tokens, make_batch(batch, image=[int(10 * each) if each == each else 99 for each in batch]))
+    assert memory.count == 7
+    assert memory.label.tolist() == pytest.approx([0.4, 0.5, 0.6, 0.3])
+    assert memory.image.tolist() == [4, 5, 6, 3]
+    assert torch.allclose(memory.tokens.float(), memory.label[:, None, None].expand(-1, 197, 64), atol=1e-3)
+
+
+def test_a_memory_that_finds_no_room_is_named_with_its_size():
+    with pytest.raises(UsageError, match=r"^matching\.memory is 1048576, which takes \d+\.\d GB: set fewer$"):
+        Memory(2**20).add(torch.empty(1, 1, 1).expand(1, 2**16, 2**16), make_batch([0.5]))
+
+
+def test_a_training_too_short_to_fill_the_memory_is_told_that_there_will_be_no_noise():
+    matching = QualityMatching(OPTIONS, Memory(6))
+    assert matching.describe_idle(7) == ""
+    assert matching.describe_idle(6) == (
+        "there will be no semantic noise: matching.memory, which must be full first, holds 6 crops, and all epochs show no more"
+        " than 6; set a smaller one, or train longer"
+    )
+    assert QualityMatching(replace(OPTIONS, noise="none"), Memory(6)).describe_idle(0) == ""
+    assert Distillation(DistillationOptions()).describe_idle(0) == ""
 
 
 def test_the_memory_is_used_once_it_is_full_and_the_match_rate_is_told(network):

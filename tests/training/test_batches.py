@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the [train] extra")
 
+from conftest import write_photo
+
+from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec, Rgb
-from iqa_cli.training.data.batches import draw_epoch
+from iqa_cli.qfm_iqm.batch import Batch
+from iqa_cli.training.data.batches import draw_epoch, load_epoch, load_in_order, watch_loaders
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
 from iqa_cli.training.options import LoopOptions, SampleOptions
 
@@ -95,3 +102,32 @@ def test_training_crops_have_a_size_of_their_own() -> None:
         [TrainingImage("a", 0.5)], CropSpec(64, "whole"), SampleOptions(versions=0, crop_size=48), OnePicture(picture)
     )
     assert dataset[0, 0].crops.shape == (1, 3, 48, 48)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_decoded_is_one_line_whichever_process_loads_it(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "no.png").write_bytes(write_photo(tmp_path / "photo.png", 0, (40, 48)).read_bytes()[:100])
+    images = [TrainingImage(str(tmp_path / name), 0.5) for name in ("photo.png", "no.png")]
+    dataset = CropDataset(images, CropSpec(32, "square"), SampleOptions(versions=0))
+    for loader in (load_epoch(dataset, draw_epoch(dataset, LOOP, 0), workers), load_in_order(dataset, 0, [0, 1], workers)):
+        with pytest.raises(DataError) as caught:
+            list(loader)
+        assert str(caught.value).startswith(f"{tmp_path / 'no.png'}: cannot train on this image: ")
+        assert "\n" not in str(caught.value)
+
+
+class Killed(CropDataset):
+    """Whose loader process is killed by the system at its first image."""
+
+    def __getitem__(self, _: tuple[int, int]) -> Batch:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_of_a_loader_process_that_was_killed_it_is_said_what_to_do() -> None:
+    dataset = Killed([TrainingImage("a", 0.5)], CropSpec(32, "square"), SampleOptions(versions=0))
+    told = r"was killed, perhaps for want of memory: set fewer loop\.workers, and go on by --resume"
+    with pytest.raises(DataError, match=told), watch_loaders():
+        list(load_epoch(dataset, draw_epoch(dataset, LOOP, 0), workers=1))
+    with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader worker process 0"), watch_loaders():
+        raise RuntimeError("Caught RuntimeError in DataLoader worker process 0.")

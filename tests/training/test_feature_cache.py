@@ -14,13 +14,13 @@ from conftest import write_photo
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
 from iqa_cli.images.crops import CropSpec
-from iqa_cli.networks.checkpoint import load_tensors, save_weights
+from iqa_cli.networks.checkpoint import load_tensors, save_tensors, save_weights
 from iqa_cli.networks.ensemble import Blend, Member
 from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.training.data.feature_cache import FeatureStore, name_features
 from iqa_cli.training.data.pixels import DecodedImages
 from iqa_cli.training.data.samples import CropDataset, TrainingImage
-from iqa_cli.training.distill import Teacher, describe_question
+from iqa_cli.training.distill import Teacher, UnderWay, describe_question, read_predictions
 from iqa_cli.training.options import LoopOptions, SampleOptions
 
 CNN = NetworkConfig("test_efficientnet", width=16, heads=2)
@@ -87,6 +87,33 @@ def test_what_was_kept_of_another_file_of_the_same_name_is_not_taken(network, pa
         Path(path).write_bytes(Path(path).read_bytes() + b"\0")
     assert len(set(places)) == 3
     assert len({json.dumps(question) for question in questions}) == 3
+
+
+def test_features_that_are_cut_off_are_extracted_anew(network, paths, tmp_path):
+    store = FeatureStore(tmp_path, network, see(paths), LoopOptions())
+    assert [event.done for event in store.fill(network, 0)] == [3]
+    files = [store.locate(0, index) for index in range(3)]
+    whole = [file.read_bytes() for file in files]
+    for file, length in zip(files, (0, 100, len(whole[2]) - 1), strict=True):
+        file.write_bytes(file.read_bytes()[:length])
+    assert [event.done for event in store.fill(network, 0)] == [3]
+    assert [file.read_bytes() for file in files] == whole
+    assert not list(store.fill(network, 0))
+
+
+def test_teacher_predictions_that_are_cut_off_count_as_not_there(tmp_path):
+    facts, predictions = {"drawn": 1}, torch.rand(2, 3, 1)
+    save_tensors(tmp_path / "teacher", {"predictions": predictions}, facts)
+    under_way = UnderWay(tmp_path / "begun", facts)
+    under_way.write(1, predictions[1], 2)
+    assert torch.equal(torch.stack(read_predictions(tmp_path / "teacher", facts)), predictions)
+    assert under_way.read(1, (3, 1))[1] == 2
+    for length in (0, 20):
+        for name in ("teacher", "begun"):
+            (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:length])
+        assert read_predictions(tmp_path / "teacher", facts) == []
+        rest, done = under_way.read(1, (3, 1))
+        assert (done, bool(rest.isnan().all())) == (0, True)
 
 
 def test_features_of_half_and_of_single_precision_are_kept_apart(network, paths, tmp_path, monkeypatch):

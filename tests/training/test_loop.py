@@ -434,6 +434,7 @@ def test_rates_rise_then_fall_to_nothing_and_no_decay_falls_on_biases():
 
 
 def test_a_relative_rate_moves_each_tensor_of_the_backbone_by_a_share_of_its_size():
+    torch.manual_seed(0)
     network = build_network(NetworkConfig("test_efficientnet", width=16, heads=2))
     with torch.no_grad():
         for parameter in network.encoder.backbone.parameters():

@@ -8,17 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from unseen import make_unreadable
 
+from iqa_cli.datasets.catalog import DATASETS
+from iqa_cli.datasets.labels import Labels
+from iqa_cli.datasets.readers import Rating
 from iqa_cli.errors import DataError, UsageError, WeightsError
 from iqa_cli.options import OwnRatings
-from iqa_cli.training.data.labeled import TrainingData, find_unlabeled, leave_out_held, read_data
+from iqa_cli.training.data.labeled import TrainingData, find_unlabeled, join_groups, leave_out_held, read_data
+from iqa_cli.training.data.sides import split_indices
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import (
+    Plan,
     Trial,
     check_options,
     check_teachers,
     choose_trials,
     choose_view_size,
+    describe_doubts,
     describe_plan,
     describe_split,
     make_plan,
@@ -141,6 +148,81 @@ def test_folds_of_several_sets_are_dealt_out_set_by_set(data: Path) -> None:
     assert [[found.origins[place] for place in trial.test] for trial in trials] == [["koniq10k"] * 2 + ["csv"] * 2] * 5
 
 
+@pytest.fixture
+def shared(data: Path, tmp_path: Path) -> TrainingOptions:
+    """KonIQ-10k's ten images, and ratings of one's own: of six of these, two of them by links, and of four others."""
+    koniq = data / "koniq10k" / "512x384"
+    for number in range(4):
+        draw_picture(tmp_path / f"{number}.jpg")
+    for number in (4, 5):
+        (tmp_path / f"link{number}.jpg").symlink_to(koniq / f"{number}.jpg")
+    names = [*(f"{koniq}/{n}.jpg" for n in range(4)), "link4.jpg", "link5.jpg", *(f"{n}.jpg" for n in range(4))]
+    rows = "".join(f"{name},{number}\n" for number, name in enumerate(names))
+    (tmp_path / "ratings.csv").write_text(f"image,score\n{rows}")
+    own = OwnRatings(tmp_path / "ratings.csv")
+    return options(data, "koniq10k", "csv", own=own, data_root=(data / "koniq10k", tmp_path))
+
+
+def test_a_file_that_two_sets_rate_is_one_group_of_both(shared: TrainingOptions) -> None:
+    found = read_data(shared)
+    assert found is not None
+    assert len(set(found.names)) == 20
+    assert found.groups[10:16] == found.groups[:6]
+    assert len(set(found.groups)) == 14
+    assert [found.standing[found.groups[place]] for place in (5, 6, 16)] == [("koniq10k", "csv"), ("koniq10k",), ("csv",)]
+    assert len(set(join_groups(["a", "b", "c", "c"], ["1", "2", "1", "2"]))) == 1
+    assert join_groups(["a", "b", "a", "c"], ["1", "2", "3", "2"]) == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_that_two_sets_rate_is_on_one_side_and_in_one_fold(shared: TrainingOptions, seed: int) -> None:
+    found, given = read_data(shared), replace(shared, samples=SampleOptions(seed=seed))
+    assert found is not None
+    (trial,) = plan_trials(found, replace(given, repeats=1, validation=0.25))
+    sides = (trial.train, trial.validation, trial.test)
+    assert sorted(place for side in sides for place in side) == list(range(20))
+    files = [{found.files[place] for place in side} for side in sides]
+    assert not files[0] & files[1]
+    assert not files[2] & (files[0] | files[1])
+    for side in sides:
+        assert {found.origins[place] for place in side} == {"koniq10k", "csv"}
+    folds = np.full(20, -1)
+    for each in plan_trials(found, replace(given, folds=4)):
+        folds[each.test] = each.fold
+    assert folds[10:16].tolist() == folds[:6].tolist()
+    for part in (folds[:6], folds[:10], folds[10:]):
+        assert sorted(np.bincount(part, minlength=4))[::3] == [len(part) // 4, len(part) // 4 + 1]
+
+
+def rate(*names: str) -> Labels:
+    return Labels(DATASETS["livec"], Path("photos"), tuple(Rating(name, 50.0, None, name) for name in names))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_few_groups_that_sets_share_each_set_is_on_both_sides_or_the_split_is_refused(seed: int) -> None:
+    chain = TrainingData({"one": rate("a", "b"), "other": rate("b", "c")})
+    for side in split_indices(chain, range(4), seed, 0.2):
+        assert {chain.origins[place] for place in side} == {"one", "other"}
+    ring = TrainingData({"one": rate("a", "b"), "two": rate("b", "c"), "three": rate("c", "a")})
+    with pytest.raises(ValueError, match=r"no split of 2 groups with a test share of 0\.2"):
+        split_indices(ring, range(6), seed, 0.2)
+
+
+def test_a_file_that_a_given_split_puts_on_two_sides_is_named(shared: TrainingOptions, tmp_path: Path) -> None:
+    found = read_data(shared)
+    assert found is not None
+    rows = "".join(f"{name.partition('/')[2]},{int(at >= 10)}\n" for at, name in enumerate(found.names))
+    (tmp_path / "folds.csv").write_text(f"image,fold\n{rows}")
+    with pytest.raises(UsageError, match=r"^run.fold0: koniq10k/512x384/0\.jpg would be on two sides, train and test, as it"):
+        make_plan(replace(shared, fold_file=tmp_path / "folds.csv", only=(0,), scale="csv"))
+    official = replace(shared, split="official")
+    assert make_plan(official).trials[0].test == [8, 9]
+    with (tmp_path / "ratings.csv").open("a") as table:
+        table.write(f"{found.paths[9]},9\n")
+    with pytest.raises(UsageError, match=r"^run: koniq10k/512x384/9\.jpg would be on two sides, train and test"):
+        make_plan(official)
+
+
 def test_a_file_of_folds_may_keep_images_in_every_training_or_out_of_all(data: Path, tmp_path: Path) -> None:
     found = read(data, "koniq10k", "csv")
     words = ["0", "1"] * 5 + ["train"] * 4 + ["out"] * 6
@@ -208,6 +290,14 @@ def test_each_set_may_have_a_folder_of_its_own(data: Path) -> None:
         ({"samples": SampleOptions(partial=1.5)}, "samples.partial is 0 to 1"),
         ({"samples": SampleOptions(subset_weights=("ss01=none",))}, "'ss01=none' is no NAME=WEIGHT"),
         ({"samples": SampleOptions(subset_weights=("ss01=0",))}, "'ss01=0' is no NAME=WEIGHT"),
+        (
+            {"samples": SampleOptions(subset_weights=("ss01=2",)), "loop": LoopOptions(balanced=True)},
+            "samples.subset_weights say what of a larger set is drawn .*, and here is one set",
+        ),
+        ({"initial_model": "any", "backbone_weights": "any.pth"}, "--initial-model has the weights of the backbone, too"),
+        ({"teacher_range": (0.0, 1.0)}, "teacher_range is about scores in a file: add --teacher-scores FILE, or leave it out"),
+        ({"teachers": ("any",), "teacher_lower_is_better": True}, "teacher_lower_is_better is about scores in a file"),
+        ({"teacher_licence": "MIT"}, "teacher_licence is about scores in a file"),
         ({"loop": LoopOptions(drop_path=1.0)}, "loop.drop_path is a share: 0 or more, less than 1, not 1"),
         ({"validation": 1.0}, "validation"),
         ({"dataset": "", "method": "distillation", "teachers": ("any",), "unlabeled": (Path(),), "repeats": 2}, "no ratings"),
@@ -270,3 +360,94 @@ def test_unlabeled_images_are_found_but_for_those_held_out(data: Path) -> None:
     found = find_unlabeled(given)
     assert 0 < len(leave_out_held(found, given.samples)) < len(found) == 10
     assert find_unlabeled(options(data)) == []
+
+
+def draw_links(folder: Path, data: Path, *numbers: int) -> Path:
+    """A folder of links to images of KonIQ-10k."""
+    folder.mkdir()
+    for number in numbers:
+        (folder / f"{number}.jpg").symlink_to(data / "koniq10k" / "512x384" / f"{number}.jpg")
+    return folder
+
+
+def test_what_a_training_is_measured_on_is_none_of_its_unlabeled_images(data: Path, tmp_path: Path) -> None:
+    links = draw_links(tmp_path / "links", data, 5, 6, 7, 8, 9)
+    given = options(data, "koniq10k", split="official", unlabeled=(links, data / "own"))
+    plan = make_plan(given)
+    (trial,) = plan.trials  # validated on 6 and 7, tested on 8 and 9
+    assert len(plan.unlabeled) == 15
+    assert plan.find_unlabeled(trial) == {0: f"{links}/5.jpg"} | {n: path for n, path in enumerate(plan.unlabeled) if n > 4}
+    assert describe_plan(plan)[-2:] == [
+        "run: 4 of 15 unlabeled images are left out: it is validated or tested on them",
+        "15 unlabeled images in each training",
+    ]
+    whole = make_plan(replace(given, split="seeded"))
+    assert whole.find_unlabeled(whole.trials[0]) == dict(enumerate(plan.unlabeled))
+    assert describe_plan(whole)[1:] == ["15 unlabeled images in each training"]
+
+
+def test_too_few_images_are_counted_without_those_that_it_is_measured_on(data: Path, tmp_path: Path) -> None:
+    rows = "".join(f"{n}.jpg,{'train' if n == 9 else 0}\n" for n in range(10))
+    (tmp_path / "folds.csv").write_text(f"image,fold\n{rows}")
+    tested = draw_links(tmp_path / "tested", data, 0, 1)
+    given = options(data, "koniq10k", fold_file=tmp_path / "folds.csv", unlabeled=(tested,))
+    with pytest.raises(UsageError, match=r"fold0: too few images to train on \(1 train, 0 validation, 9 test\): 2 at least"):
+        make_plan(given)
+    assert make_plan(replace(given, unlabeled=(tested, data / "own")))
+
+
+def test_patience_needs_enough_images_of_one_set_that_are_not_all_rated_alike(data: Path, tmp_path: Path) -> None:
+    patient = LoopOptions(patience=2)
+    both = options(data, "koniq10k", "csv", validation=0.2, loop=patient)
+    told = "too few images for patience .*: an SRCC needs 3 at least of one set to validate on, not all rated alike"
+    with pytest.raises(UsageError, match=r"\(16 train, 4 validation, 0 test\): an SRCC needs"):  # two of each
+        make_plan(both)
+    assert make_plan(replace(both, validation=0.3))
+    rows = "".join(f"{number}.jpg,5\n" for number in range(10))
+    (tmp_path / "alike.csv").write_text(f"image,score\n{rows}")
+    own = OwnRatings(tmp_path / "alike.csv", score_range=(0.0, 9.0))
+    alike = options(data, "csv", own=own, data_root=data / "own", validation=0.5, loop=patient)
+    with pytest.raises(UsageError, match=told):
+        make_plan(alike)
+    assert make_plan(replace(alike, loop=LoopOptions()))
+
+
+def test_options_that_do_nothing_and_photos_of_two_sets_are_told_of(data: Path) -> None:
+    koniq, tid = read(data, "koniq10k", "tid2013").sets.values()
+    both = TrainingData({"live": replace(koniq, spec=DATASETS["live"]), "tid2013": tid})
+    apart = TrainingData({"koniq10k": koniq, "tid2013": tid})
+    weighed = options(data, samples=SampleOptions(subset_weights=("ss01=2",)))
+    tested, whole = (Trial(Path("run"), [0], [], test, seed=0) for test in ([1], []))
+    shared = "LIVE and TID2013 have photos in common: what is tested of one may have been trained on as of the other"
+    idle = "samples.subset_weights does nothing: it is for sets that are balanced, by loop.balanced=true"
+
+    def doubt(given: TrainingOptions, sets: TrainingData, trial: Trial) -> list[str]:
+        plan = Plan(given, sets, [], [trial], [trial])
+        doubts = list(describe_doubts(plan))
+        assert describe_plan(plan)[1 + len(trial.test) :] == doubts
+        return doubts
+
+    assert doubt(options(data), both, tested) == [shared]
+    assert doubt(weighed, both, tested) == [idle, shared]
+    assert doubt(replace(weighed, loop=LoopOptions(balanced=True)), both, whole) == []
+    assert doubt(options(data), apart, tested) == []
+
+
+def test_what_the_training_writes_among_the_images_is_none_of_them(data: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for place in ("a.jpg", "runs/b.jpg", "runs/new/learning.png", "kept/features/c.png", "decoded/d.png", "new/e.jpg"):
+        draw_picture(photos / place)
+    (tmp_path / "link").symlink_to(photos / "runs")
+    kept = {"features": photos / "kept", "decoded": photos / "decoded"}
+    given = options(data, unlabeled=(photos,), **kept, run_dir=tmp_path / "link" / "new")
+    assert find_unlabeled(given) == [f"{photos}/{place}" for place in ("a.jpg", "new/e.jpg", "runs/b.jpg")]
+    for around in (photos, tmp_path):
+        assert f"{photos}/runs/new/learning.png" in find_unlabeled(replace(given, run_dir=around))
+
+
+def test_a_folder_of_images_that_cannot_be_wholly_looked_at_is_refused(data: Path, tmp_path: Path) -> None:
+    draw_picture(tmp_path / "photos" / "a.jpg")
+    draw_picture(tmp_path / "photos" / "deep" / "b.jpg")
+    make_unreadable(tmp_path / "photos" / "deep")
+    with pytest.raises(DataError, match=r"photos: not all of it can be looked at \(folder that cannot be read: 1\): make that"):
+        find_unlabeled(options(data, unlabeled=(data / "own", tmp_path / "photos")))

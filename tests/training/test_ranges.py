@@ -101,6 +101,8 @@ def test_the_ends_of_a_range_and_the_default_are_in_it(name: str) -> None:
     [
         ("matching.k=1025", "matching.k is 1 to matching.memory, which is 1024, not 1025"),
         ("matching.memory=0", "matching.memory is 1 or more, not 0, but for matching.noise=none: semantic noise comes from it"),
+        ("matching.memory=1000000000000", "matching.memory is 0 to 1048576, not 1000000000000"),
+        ("decoded_gb=1e300", "decoded_gb is 0 to 1000000000, not 1e+300"),
         ("samples.versions=-1", "samples.versions is 0 or more, not -1"),
         ("samples.max_zoom=0.5", "samples.max_zoom is 1 or more, not 0.5"),
         ("samples.view_size=-3", "samples.view_size is 0 to 4096, not -3"),
@@ -137,6 +139,11 @@ def test_what_is_typed_out_of_range_is_named_with_what_to_type(setting: str, mes
         ["layers=[-1]"],
         ["loop.clip=1e30"],
         ["loop.averaging=1"],
+        ["initial_model=any", "backbone_weights=none"],
+        ["samples.subset_weights=a=2", "loop.balanced=true", 'dataset=["livec", "biq2021"]'],
+        ["samples.subset_weights=a=2", "loop.balanced=true", "unlabeled=photos"],
+        ["samples.subset_weights=a=2"],
+        ["teacher_scores=scores.csv", "teacher_range=[0, 1]", "teacher_lower_is_better=true", "teacher_licence=MIT"],
     ],
 )
 def test_what_makes_sense_is_allowed(settings: list[str]) -> None:

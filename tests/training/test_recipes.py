@@ -104,6 +104,11 @@ def test_recipes_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(UsageError, match="not a TOML file"):
         read_recipe(tmp_path / "bad.toml")
+    (tmp_path / "deep.toml").write_text(f"layers = {'[' * 5000}")
+    with pytest.raises(UsageError, match=r"deep\.toml: too many brackets inside each other"):
+        read_recipe(tmp_path / "deep.toml")
+    with pytest.raises(UsageError, match=r"^--set layers: too many brackets inside each other: no option is like that$"):
+        parse_settings([f"layers={'[' * 5000}"])
 
 
 def test_one_or_several_values_may_stand_where_several_may():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 from conftest import write_photo
 
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.images.crops import CropSpec
+from iqa_cli.models.card import ModelCard, WeightFile, read_card, write_card
 from iqa_cli.networks.checkpoint import load_tensors, save_weights
-from iqa_cli.networks.network import build_network
+from iqa_cli.networks.network import NetworkConfig, build_network
 from iqa_cli.options import OwnRatings
 from iqa_cli.training import run
-from iqa_cli.training.data.content import digest_file
+from iqa_cli.training.data.content import describe_run, digest_file
 from iqa_cli.training.data.labeled import read_data
-from iqa_cli.training.events import EpochDone
+from iqa_cli.training.events import EpochDone, TrialDone
 from iqa_cli.training.initial_network import create_network
 from iqa_cli.training.options import LoopOptions, SampleOptions, TrainingOptions
 from iqa_cli.training.plan import make_plan
@@ -180,8 +183,8 @@ def move(options: TrainingOptions, folder: Path) -> TrainingOptions:
     )
 
 
-def test_a_run_goes_on_with_its_files_in_other_places_and_another_licence(begun: TrainingOptions, tmp_path: Path) -> None:
-    assert train(replace(move(begun, tmp_path / "other"), teacher_licence="MIT", summary="a model")) == 1
+def test_a_run_goes_on_with_its_files_in_other_places_and_in_other_words(begun: TrainingOptions, tmp_path: Path) -> None:
+    assert train(replace(move(begun, tmp_path / "other"), backbone_source="a shop", summary="a model")) == 1
     whole = replace(begun, run_dir=tmp_path / "whole", resume=False)
     assert train(whole) == 2
     resumed, expected = (load_tensors(folder / "fold0" / "last.safetensors")[0] for folder in (begun.run_dir, whole.run_dir))
@@ -237,6 +240,110 @@ def test_a_folder_of_an_earlier_version_is_resumed_by_its_paths(begun: TrainingO
     with pytest.raises(UsageError, match=places):
         train(move(begun, tmp_path / "other"))
     assert train(begun) == 1
+
+
+@pytest.mark.parametrize("left", ["state.safetensors", "stats.jsonl", "last.safetensors", "best.safetensors"])
+def test_epochs_of_a_run_that_nothing_is_known_of_are_not_gone_on_with(left: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    folder.begin({}, {}, resume=False)
+    (tmp_path / "options.json").unlink()
+    folder.begin({}, {}, resume=True)
+    (tmp_path / "options.json").unlink()
+    (tmp_path / left).touch()
+    for resume in (False, True):
+        with pytest.raises(UsageError, match=f"{left} of a run in this folder, but no options.json, .*; name another folder"):
+            folder.begin({}, {}, resume=resume)
+    assert not (tmp_path / "options.json").exists()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two models of one kind."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, seed in (("a", 0), ("b", 1)):
+        torch.manual_seed(seed)
+        network = build_network(NetworkConfig("test_efficientnet", width=16, heads=2))
+        (folder / name).mkdir()
+        save_weights(folder / name / "model.safetensors", network)
+        files = {"safetensors": WeightFile.of(folder / name / "model.safetensors")}
+        opinions = tuple(float(n) for n in range(101))
+        card = ModelCard("model", "a test", "MIT", asdict(network.config), CropSpec(64), opinions, files=files)
+        write_card(card, folder / name)
+    return folder
+
+
+def describe(options: TrainingOptions) -> dict[str, Any]:
+    """The options of the one trial that these make, as options.json holds them."""
+    plan = make_plan(options)
+    return describe_run(plan, plan.trials[0])
+
+
+def add_photo(folder: Path) -> None:
+    write_photo(folder / "photos" / "9.png", 9, (40, 48))
+
+
+def change_photo(folder: Path) -> None:
+    write_photo(folder / "photos" / "1.png", 99, (40, 48))
+
+
+def change_scores(folder: Path) -> None:
+    (folder / "scores.csv").write_text((folder / "scores.csv").read_text().replace("1.png,1", "1.png,1.5"))
+
+
+def change_model(folder: Path) -> None:
+    shutil.rmtree(folder / "models" / "a")
+    shutil.copytree(folder / "models" / "b", folder / "models" / "a")
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "name"),
+    [
+        ("teachers", add_photo, "unlabeled"),
+        ("teachers", change_photo, "unlabeled"),
+        ("teacher_scores", change_scores, "teacher_scores"),
+        ("teachers", change_model, "teachers"),
+        ("initial_model", change_model, "initial_model"),
+    ],
+)
+def test_a_run_goes_on_with_the_same_images_scores_and_models_alone(
+    ratings: Path, models: Path, tmp_path: Path, given: str, change: Any, name: str
+) -> None:
+    def name_files(folder: Path) -> TrainingOptions:
+        named: dict[str, Any] = {
+            "teachers": (str(folder / "models" / "a"),),
+            "teacher_scores": folder / "scores.csv",
+            "initial_model": str(folder / "models" / "a"),
+        }
+        return choose(ratings, tmp_path / "run", unlabeled=(folder / "photos",), **{given: named[given]})
+
+    first = tmp_path / "first"
+    shutil.copytree(models, first / "models")
+    (first / "photos").mkdir()
+    rows = [f"{write_photo(first / 'photos' / f'{n}.png', n, (40, 48)).name},{n}\n" for n in range(3)]
+    (first / "scores.csv").write_text("path,score\n" + "".join(rows))
+    (tmp_path / "run").mkdir()
+    folder, begun = RunFolder(tmp_path / "run"), describe(name_files(first))
+    folder.begin(begun, {}, resume=False)
+    shutil.copytree(first, tmp_path / "other")
+    folder.begin(describe(name_files(tmp_path / "other")), {}, resume=True)
+    change(first)
+    with pytest.raises(UsageError, match=f"begun with other options: the content of {name} was .* and is "):
+        folder.begin(describe(name_files(first)), {}, resume=True)
+
+    of_old = {name: digest for name, digest in begun["content"].items() if name in ("dataset", "backbone_weights")}
+    folder.write_json("options.json", begun | {"content": of_old})  # an earlier version wrote down no more
+    folder.begin(describe(name_files(first)), {}, resume=True)
+    with pytest.raises(UsageError, match=r"begun with other options: unlabeled was .*first/photos.* and is .*other/photos"):
+        folder.begin(describe(name_files(tmp_path / "other")), {}, resume=True)
+
+
+def test_a_file_whose_name_is_no_utf_8_is_told_of_in_the_card(ratings: Path, tmp_path: Path) -> None:
+    own = ratings.rename(ratings.with_name(os.fsdecode(b"l\xff.csv")))
+    options = choose(own, tmp_path / "run", loop=LoopOptions(epochs=0, head_epochs=1, views=1))
+    card = next(event.card for event in run.train(make_plan(options)) if isinstance(event, TrialDone))
+    assert r"l\udcff.csv" in read_card(card).summary
+    assert train(replace(options, resume=True)) == 0
 
 
 def test_a_digest_is_of_content_alone(ratings: Path, tmp_path: Path) -> None:

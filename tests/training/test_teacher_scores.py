@@ -21,8 +21,8 @@ from iqa_cli.training.plan import make_plan
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "photos" / "in").mkdir(parents=True)
-    for place in ("a.png", "b.png", "in/c.png"):
-        write_photo(tmp_path / "photos" / place, len(place), (40, 30))
+    for seed, place in enumerate(("a.png", "b.png", "in/c.png")):
+        write_photo(tmp_path / "photos" / place, seed, (40, 30))
     return tmp_path
 
 
@@ -60,14 +60,44 @@ def test_an_uncertain_score_is_trusted_less(folder: Path) -> None:
         ("path,score\na.png,nan\nb.png,2\n", "row 2, column score: nan is no number"),
         ("path,score\na.png,1\nb.png,1\n", "all scores are the same"),
         ("path,score\n", "all scores are the same"),
-        ("path,score,deviation\na.png,1,inf\nb.png,2,0\n", "what stands for a.png is no number: inf"),
+        ("path,score,deviation\na.png,1,inf\nb.png,2,0\n", "row 2, column deviation: inf is no number"),
         ("photo,score\na.png,1\n", "no column path"),
+        (
+            "path,score,deviation\na.png,1,-0.5\nb.png,2,0\nin/c.png,3,-1\n",
+            "2 rows have a deviation below zero: a.png, in/c.png",
+        ),
+        ("path,score\na.png,-1.7e308\nb.png,1.7e308\n", "scores on a scale of -1.7e+308 to 1.7e+308 cannot be told apart"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_rows(folder: Path, table: str, said: str) -> None:
     with pytest.raises(DataError) as raised:
         read(folder, table)
     assert said in str(raised.value)
+
+
+def test_scores_that_a_wide_scale_makes_one_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"scores on a scale of 0 to 1e\+300 cannot be told apart; write them on another scale"):
+        read(folder, "path,score\na.png,1\nb.png,6\n", score_range=(0.0, 1e300))
+
+
+def test_a_score_that_says_next_to_nothing_has_a_trust_that_is_still_above_none(folder: Path) -> None:
+    trusts = [score.trust for score in read(folder, "path,score,deviation\na.png,1,1e300\nb.png,6,0\n").values()]
+    assert 0 < np.float32(trusts[0]) < 1e-20
+    assert trusts[1] == 1
+
+
+def test_files_of_one_content_all_have_its_score_by_hash_or_by_a_link(folder: Path) -> None:
+    photos = folder / "photos"
+    (photos / "b.png").write_bytes((photos / "a.png").read_bytes())
+    digest = hashlib.sha256((photos / "a.png").read_bytes()).hexdigest()
+    found = read(folder, f"path,score\n{digest},2\nin/c.png,6\n")
+    assert {Path(path).name: score.target for path, score in found.items()} == {"a.png": 0, "b.png": 0, "c.png": 1}
+    with pytest.raises(DataError, match=f"2 rows name an image that another row names, too: {digest}, b.png"):
+        read(folder, f"path,score\n{digest},2\nb.png,6\n")
+    (photos / "b.png").unlink()
+    (photos / "b.png").symlink_to("a.png")
+    found = read(folder, "path,score\na.png,2\nin/c.png,6\n")
+    assert {Path(path).name: score.target for path, score in found.items()} == {"a.png": 0, "b.png": 0, "c.png": 1}
 
 
 def test_a_score_beyond_the_scale_is_refused(folder: Path) -> None:

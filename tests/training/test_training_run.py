@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,9 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
+from conftest import Run as Command
 from conftest import write_photo
+from in_process import environment
 from test_locks import holding
 
 from iqa_cli.errors import DataError, ExtraMissing, UsageError, WeightsError
@@ -206,6 +207,37 @@ def test_a_fold_that_was_trained_otherwise_is_not_put_into_the_table(ratings: Pa
     with pytest.raises(UsageError, match=r"there are no folds \[7\]: only \[0, 1\]"):
         list(train(choose(ratings, tmp_path, folds=2, only=(0, 7))))
     assert [path.name for path in tmp_path.iterdir()] == ["fold1"]
+
+
+@pytest.mark.parametrize(
+    ("there", "changes", "told"),
+    [
+        ("", {"folds": 2}, "there is a single training in this run folder, and a training on a fold would be added"),
+        ("fold1", {}, "there is a training on a fold in this run folder, and a single training would be added"),
+        ("split0", {"folds": 2, "only": (1,)}, "there is a training on a split .*, and a training on a fold would be added"),
+    ],
+)
+def test_trainings_on_another_kind_of_split_are_left_alone(
+    ratings: Path, tmp_path: Path, there: str, changes: dict[str, Any], told: str
+) -> None:
+    folder = tmp_path / "run" / there
+    folder.mkdir(parents=True)
+    (folder / "options.json").write_text("{}")
+    (tmp_path / "run" / "results.json").write_text("{}")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(UsageError, match=f"^{folder}: {told}, which make no table together: name another folder by --run-dir"):
+        list(train(choose(ratings, tmp_path / "run", **changes)))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_trainings_of_one_kind_are_told_by_their_folders(ratings: Path, tmp_path: Path) -> None:
+    for name in ("fold7", "folds", "teacher", "fold0/split0"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "options.json").touch()
+    (tmp_path / "split1").mkdir()  # in which nothing was begun
+    run.check_kind(make_plan(choose(ratings, tmp_path, folds=2)))
+    with pytest.raises(UsageError, match="fold7: there is a training on a fold"):
+        run.check_kind(make_plan(choose(ratings, tmp_path, repeats=2)))
 
 
 def test_folds_trained_at_different_times_make_one_table(ratings: Path, tmp_path: Path) -> None:
@@ -478,27 +510,27 @@ def test_shares_make_the_whole(count: int, size: int) -> None:
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def launch(recipe: Path, folder: Path, processes: int) -> subprocess.CompletedProcess[str]:
-    """A training by torchrun in so many processes, or without it."""
-    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+def launch(recipe: Path, folder: Path, processes: int) -> subprocess.CompletedProcess[bytes]:
+    """A training by torchrun in so many processes."""
+    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *start, "-m", "iqa_cli", "train", "--recipe", str(recipe), "-r", str(folder)]
-    clean = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=clean, timeout=1200, check=False)
+    return subprocess.run(command, capture_output=True, env=environment(OMP_NUM_THREADS="1"), timeout=1200, check=False)
 
 
 @pytest.fixture(scope="module")
-def shared(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str, str]]:
+def shared(ratings: Path, iqa: Command, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str, str]]:
     """One training in one process and in two: the folder, stdout and stderr of each."""
     pytest.importorskip("accelerate", reason="needs the [distributed] extra")
     folder = tmp_path_factory.mktemp("shared")
     options = choose(ratings, folder, repeats=1, test_share=0.25)
     (folder / "recipe.toml").write_text(write_recipe(options))
-    runs = []
-    for processes in (1, 2):
-        done = launch(folder / "recipe.toml", folder / str(processes), processes)
-        assert done.returncode == 0, done.stderr
-        runs.append((folder / str(processes), done.stdout, done.stderr))
-    return runs
+    one, two = folder / "1", folder / "2"
+    dones = {
+        one: iqa("train", "--recipe", folder / "recipe.toml", "-r", one),
+        two: launch(folder / "recipe.toml", two, 2),
+    }
+    assert [done.returncode for done in dones.values()] == [0, 0], [done.stderr for done in dones.values()]
+    return [(folder, done.stdout.decode(), done.stderr.decode()) for folder, done in dones.items()]
 
 
 def read_stats(folder: Path) -> list[dict[str, Any]]:
@@ -598,10 +630,22 @@ def test_more_processes_than_photos_a_batch_are_named(ratings: Path, tmp_path: P
 
 
 def test_the_speed_of_both_phases_is_measured_part_by_part(
-    ratings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ratings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from benchmarks import training_speed
 
+    measure, convolved = training_speed.Timed.__call__, []
+
+    def watch(*given: Any) -> Any:
+        """Note whether a step goes through the backbone, which alone has convolutions."""
+        convolved.append(False)
+        with torch.nn.modules.module.register_module_forward_pre_hook(note):
+            return measure(*given)
+
+    def note(module: torch.nn.Module, _: Any) -> None:
+        convolved[-1] |= isinstance(module, torch.nn.Conv2d)
+
+    monkeypatch.setattr(training_speed.Timed, "__call__", watch)
     (tmp_path / "recipe.toml").write_text(write_recipe(choose(ratings, tmp_path)))
     given = ["--recipe", str(tmp_path / "recipe.toml"), "--steps", "3", "--json", str(tmp_path / "speed.json")]
     assert training_speed.main(given) == 0
@@ -610,7 +654,9 @@ def test_the_speed_of_both_phases_is_measured_part_by_part(
     for phase in found["phases"]:
         assert phase["steps"] == 3
         assert all(seconds > 0 for seconds in phase["seconds"].values())
-    assert found["phases"][0]["crops_per_second"] > found["phases"][1]["crops_per_second"]  # the backbone is not in it
+        assert phase["crops_per_second"] > 0
+    steps = 3 + training_speed.LEFT_OUT
+    assert convolved == [False] * steps + [True] * steps  # the backbone is not in the training of the head
     assert found["loader"]["crops_per_second"] > 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["phase", "steps", "crops/s", "loading", "ms", "forward", "ms", "backward", "ms", "step", "ms"]

@@ -198,14 +198,17 @@ def gather_options(run: RunFlags, flags: Mapping[str, Any], begin: Mapping[str, 
     from iqa_cli.training.options import TrainingOptions
     from iqa_cli.training.recipes import apply_settings, parse_settings, read_recipe
 
-    options = TrainingOptions(run_dir=run.run_dir or Path("runs"), resume=run.resume)
+    unset = Path("runs")
+    options = TrainingOptions(run_dir=unset, resume=run.resume)
     if run.recipe is not None:
         options = apply_settings(options, read_recipe(run.recipe), str(run.recipe))
     elif begin is not None:
         options = apply_settings(options, begin, "the defaults")
     options = apply_settings(options, flags, "the command line")
+    if run.run_dir is not None:
+        options = replace(options, run_dir=run.run_dir)
     options = apply_settings(options, parse_settings(run.settings or []), "--set")
-    if run.run_dir is None:
+    if options.run_dir is unset:
         kind = "-folds" if options.has_folds else "-splits" if options.repeats else ""
         options = replace(options, run_dir=Path("runs", ("+".join(options.sets) or options.name) + kind))
     return options

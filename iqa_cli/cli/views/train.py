@@ -18,19 +18,21 @@ from iqa_cli.cli.views.progress import show_time
 from iqa_cli.cli.views.terminal import open_console, print_rows, show
 from iqa_cli.evaluation.run import FIGURES
 from iqa_cli.files.atomic import open_stdout
+from iqa_cli.training.data.sides import MIN_VALIDATION
 from iqa_cli.training.events import (
     BackboneRead,
     CurvesDrawn,
     EpochDone,
     Event,
     FeaturesExtracted,
+    Noted,
     PhaseStopped,
     StepDone,
     TeachersPredicted,
     TrialDone,
     TrialStarted,
 )
-from iqa_cli.training.plan import MIN_VALIDATION, SIDES, Plan, describe_plan
+from iqa_cli.training.plan import SIDES, Plan, describe_plan
 
 INTERVAL = 30.0  # s between two lines of progress in a log
 
@@ -66,8 +68,8 @@ class TrainingView:
     def show(self, event: Event) -> None:
         """Any event, by its type."""
         match event:
-            case BackboneRead():
-                self.say(event.found)
+            case BackboneRead(line) | Noted(line):
+                self.say(line)
             case TeachersPredicted():
                 self.show_view(f"teacher predictions, epoch {event.epoch + 1}", event.done, event.images)
             case FeaturesExtracted():

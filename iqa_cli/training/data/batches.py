@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from iqa_cli.errors import DataError, IqaError
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
 from iqa_cli.training.data.samples import CropDataset
 from iqa_cli.training.options import LoopOptions
 
 Place = tuple[int, int]
 """The number of a view and the index of an image."""
+
+LOST = re.compile(r"DataLoader worker \(pid")
+"""How PyTorch begins to tell that a loader process has ended; of what one raises it tells in other words."""
 
 
 class EpochSampler(Sampler[list[Place]]):
@@ -75,9 +83,71 @@ def draw_images(
 # ---- loading ----
 
 
-def load_epoch(dataset: Dataset[Batch], sampler: EpochSampler, workers: int) -> DataLoader[Batch]:
+class Guarded(Dataset[Batch | IqaError]):
+    """A dataset that returns its errors: what a loader process raises would come with its whole traceback as the text."""
+
+    def __init__(self, dataset: Dataset[Batch]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, where: Place) -> Batch | IqaError:
+        try:
+            return self.dataset[where]
+        except IqaError as error:
+            return error
+
+
+def join_whole(images: Sequence[Batch | IqaError], join: Callable[[Sequence[Any]], Any]) -> Any:
+    """Images joined, or the first error among them."""
+    return next((each for each in images if isinstance(each, IqaError)), None) or join(images)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Images of a dataset, a batch at a time, joined; with `workers` they are loaded by as many other processes.
+
+    Iterating raises what the dataset raises, whichever process it is raised in. generator: what PyTorch seeds these with; None:
+    its own.
+    """
+
+    dataset: Dataset[Batch]
+    batches: EpochSampler | list[list[Place]]
+    workers: int
+    join: Callable[[Sequence[Any]], Any]
+    generator: torch.Generator | None = None
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        loader: DataLoader[Any] = DataLoader(
+            Guarded(self.dataset),
+            batch_sampler=self.batches,
+            num_workers=self.workers,
+            collate_fn=partial(join_whole, join=self.join),
+            generator=self.generator,
+        )
+        for found in loader:
+            if isinstance(found, IqaError):
+                raise found
+            yield found
+
+
+@contextmanager
+def watch_loaders() -> Iterator[None]:
+    """Raises DataError where a loader process is killed while the block lasts: PyTorch says so wherever the block then is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not LOST.search(str(error)):
+            raise
+        raise DataError(
+            "a process that loads images was killed, perhaps for want of memory: set fewer loop.workers, and go on by --resume"
+        ) from error
+
+
+def load_epoch(dataset: Dataset[Batch], sampler: EpochSampler, workers: int) -> Loader:
     """The batches of one epoch."""
-    return DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=join_batches)
+    return Loader(dataset, sampler, workers, join_batches)
 
 
 def load_in_order(
@@ -89,11 +159,4 @@ def load_in_order(
     """
     parts = [indices[start : start + count] for start in range(0, len(indices), count)]
     groups = [[(epoch, index) for index in part] for part in parts]
-    loader: DataLoader[Any] = DataLoader(
-        cast("Dataset[Any]", dataset),
-        batch_sampler=groups,
-        num_workers=workers,
-        collate_fn=list,
-        generator=torch.Generator(),
-    )
-    return zip(parts, loader, strict=True)
+    return zip(parts, Loader(dataset, groups, workers, list, torch.Generator()), strict=True)

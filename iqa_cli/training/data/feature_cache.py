@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from iqa_cli.images.crops import CROP_VERSION
-from iqa_cli.networks.checkpoint import load_tensors, save_tensors
+from iqa_cli.networks.checkpoint import is_whole, load_tensors, save_tensors
 from iqa_cli.networks.network import QfmIqm
 from iqa_cli.qfm_iqm.batch import Batch, join_batches
-from iqa_cli.training.data.batches import EpochSampler, draw_epoch, load_in_order
+from iqa_cli.training.data.batches import EpochSampler, draw_epoch, load_in_order, watch_loaders
 from iqa_cli.training.data.pixels import identify_file
 from iqa_cli.training.data.samples import VIEW_VERSION, CropDataset
 from iqa_cli.training.events import FeaturesExtracted
@@ -58,8 +58,8 @@ class FeatureStore:
         return self.folder / f"{view}-{self.dataset.number(index)}-{file}-{kind}.safetensors"
 
     def holds(self, view: int, index: int) -> bool:
-        """Whether there is one."""
-        return self.locate(view, index).exists()
+        """Whether there is one, and it is whole."""
+        return is_whole(self.locate(view, index))
 
     def keep(self, view: int, index: int, levels: Tensor, features: Tensor) -> None:
         """Write features [versions, n, f] of an image, in half precision."""
@@ -73,17 +73,18 @@ class FeatureStore:
             return network.extract(join_batches(images).to(device).crops)
 
     def fill(self, network: QfmIqm, view: int, indices: Sequence[int] | None = None) -> Iterator[FeaturesExtracted]:
-        """Extract what is missing of one view of all images, or of some."""
+        """Extract what is missing of one view of all images, or of some. Raises DataError for one that cannot be decoded."""
         network.eval()
         wanted = range(len(self.dataset)) if indices is None else indices
         missing = [index for index in wanted if not self.holds(view, index)]
         done = len(self.dataset) - len(missing)
-        for part, images in load_in_order(self.dataset, view, missing, self.options.workers):
-            features = self.extract(network, images)
-            for index, image, own in zip(part, images, torch.split(features, [len(each) for each in images]), strict=True):
-                self.keep(view, index, image.level, own)
-            done += len(part)
-            yield FeaturesExtracted(view, done, len(self.dataset))
+        with watch_loaders():
+            for part, images in load_in_order(self.dataset, view, missing, self.options.workers):
+                features = self.extract(network, images)
+                for index, image, own in zip(part, images, torch.split(features, [len(each) for each in images]), strict=True):
+                    self.keep(view, index, image.level, own)
+                done += len(part)
+                yield FeaturesExtracted(view, done, len(self.dataset))
 
     def load_epoch(self, epoch: int) -> FeatureEpoch:
         """An epoch of head training: one view of each image, in the batches of that epoch."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from iqa_cli.datasets.splits import is_held_out
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.images.distortions import DISTORTIONS
-from iqa_cli.images.find import find_images
+from iqa_cli.images.find import UNSEEN, find_images
 from iqa_cli.options import RatedSets
 from iqa_cli.training.options import DistortionName, SampleOptions, TrainingOptions, parse_weights
 
@@ -58,8 +58,22 @@ class TrainingData:
 
     @cached_property
     def groups(self) -> list[str]:
-        """What may not stand on both sides of a split [n]."""
-        return self.qualify([group for labels in self.sets.values() for group in labels.groups])
+        """What may not stand on both sides of a split [n]; groups that have a file in common, as of two sets, are one."""
+        named = self.qualify([group for labels in self.sets.values() for group in labels.groups])
+        return join_groups(named, self.files)
+
+    @cached_property
+    def standing(self) -> dict[str, tuple[str, ...]]:
+        """The sets in which each group stands."""
+        found: dict[str, dict[str, None]] = {}
+        for group, origin in zip(self.groups, self.origins, strict=True):
+            found.setdefault(group, {})[origin] = None
+        return {group: tuple(sets) for group, sets in found.items()}
+
+    @cached_property
+    def files(self) -> list[str]:
+        """The file of each image [n], by whatever path or link it is reached."""
+        return [os.path.realpath(path) for path in self.paths]
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -84,14 +98,7 @@ class TrainingData:
         """
         digest = hashlib.sha256()
         for *known, path in zip(self.names, self.labels.tolist(), self.groups, self.subsets, self.paths, strict=True):
-            try:
-                with path.open("rb") as file:
-                    size = file.seek(0, os.SEEK_END)
-                    file.seek(max(0, size - SAMPLE) // 2)
-                    middle = hashlib.sha256(file.read(SAMPLE)).hexdigest()
-            except OSError as error:
-                raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
-            digest.update(json.dumps([*known, size, middle]).encode() + b"\n")
+            digest.update(json.dumps([*known, *sample_file(path)]).encode() + b"\n")
         return digest.hexdigest()[:DIGITS]
 
     @property
@@ -105,6 +112,10 @@ class TrainingData:
             return names
         return [f"{origin}/{name}" for origin, name in zip(self.origins, names, strict=True)]
 
+    def describe(self, indices: Sequence[int]) -> tuple[list[str], npt.NDArray[np.float64]]:
+        """The sets and the labels of some images."""
+        return [self.origins[index] for index in indices], self.labels[list(indices)]
+
     def split_by_set(self, indices: Sequence[int]) -> dict[str, tuple[Labels, list[int]]]:
         """Some images by their set: their ratings there, and which of the indices they were. Sets without any are left out."""
         found, start = {}, 0
@@ -115,6 +126,35 @@ class TrainingData:
                 found[name] = (labels.take([indices[row] - start for row in own]), own)
             start = end
         return found
+
+
+def join_groups(groups: Sequence[str], files: Sequence[str]) -> list[str]:
+    """The group of each image [n], where those that have a file in common are one, under one of their names."""
+    joined: dict[str, str] = {}
+    first: dict[str, str] = {}  # group of each file
+    for group, file in zip(groups, files, strict=True):
+        one, other = (find_first(joined, each) for each in (first.setdefault(file, group), group))
+        if one != other:
+            joined[other] = one
+    return [find_first(joined, group) for group in groups]
+
+
+def find_first(joined: Mapping[str, str], group: str) -> str:
+    """The group that a group was joined to, or itself."""
+    while group in joined:
+        group = joined[group]
+    return group
+
+
+def sample_file(path: Path) -> tuple[int, str]:
+    """The size of an image's file, and a digest of what is in its middle. Raises DataError where it is gone."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - SAMPLE) // 2)
+            return size, hashlib.sha256(file.read(SAMPLE)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot train on this image: {error.strerror}") from error
 
 
 def read_data(options: TrainingOptions) -> TrainingData | None:
@@ -139,15 +179,38 @@ def weigh_subsets(data: TrainingData, options: SampleOptions) -> dict[str, float
 def find_unlabeled(options: TrainingOptions) -> list[str]:
     """All unlabeled images.
 
-    Raises DataError for a folder that is not there, and where folders were named and none is in them.
+    What the training itself writes below such a folder is none of them. Raises DataError for a folder that is not there or
+    holds what cannot be looked at, and where folders were named and no image is in them.
     """
+    found: list[str] = []
     for folder in options.unlabeled:
         if not folder.exists():
             raise DataError(f"{folder}: no such folder of images")
-    found = list(find_images([str(folder) for folder in options.unlabeled], Counter()))
+        left_out: Counter[str] = Counter()
+        written = list_written(folder, options)
+        found += [path for path in find_images([str(folder)], left_out) if not lies_in(path, written)]
+        unseen = ", ".join(f"{kind}: {left_out[kind]}" for kind in UNSEEN if left_out[kind])
+        if unseen:
+            raise DataError(f"{folder}: not all of it can be looked at ({unseen}): make that readable, or name other folders")
     if options.unlabeled and not leave_out_held(found, options.samples):
         raise DataError(f"{', '.join(map(str, options.unlabeled))}: no images to train on")
     return found
+
+
+def list_written(folder: Path, options: TrainingOptions) -> list[str]:
+    """The folders below a folder of images in which the training keeps what it makes; not the folder itself, nor any around."""
+    top = os.path.realpath(folder)
+    kept = (options.run_dir, options.features, options.decoded)
+    places = [os.path.realpath(each) for each in kept if each is not None]
+    return [place for place in places if place != top and lies_in(place, [top])]
+
+
+def lies_in(path: str, folders: Sequence[str]) -> bool:
+    """Whether a path is one of some folders, or below it; links are followed."""
+    if not folders:
+        return False
+    place = Path(os.path.realpath(path))
+    return any(str(each) in folders for each in (place, *place.parents))
 
 
 def leave_out_held(images: Sequence[str], options: SampleOptions) -> list[str]:
