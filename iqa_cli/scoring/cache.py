@@ -43,6 +43,7 @@ PUT_DETAIL = "INSERT OR REPLACE INTO details VALUES (?, ?, ?)"
 RECENT = 2_000_000_000  # ns: the coarsest clock of a file system, FAT's, has steps of 2 s
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process that writes
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,12 @@ def set_aside(folder: Path) -> None:
 
 def is_broken(error: Exception) -> bool:
     """Whether it is the file that is damaged, rather than a disk that is full or may not be written."""
-    return getattr(error, "sqlite_errorcode", None) in BROKEN
+    return read_code(error) in BROKEN
+
+
+def read_code(error: Exception) -> int:
+    """SQLite's number of an error, without what it says of the kinds of that error; 0 for any other."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 class ScoreCache:
@@ -261,7 +267,10 @@ def describe_cache(folder: Path) -> CacheState:
 
 
 def clear_cache(folder: Path) -> None:
-    """Forget everything, damaged caches included, whoever else uses it. Raises OSError and sqlite3.Error."""
+    """Forget everything, damaged caches included, whoever else uses it. Raises OSError and sqlite3.Error.
+
+    Where the disk has no room to note what is forgotten, the file goes as a damaged one does: who has it open keeps it so long.
+    """
     (folder / DAMAGED).unlink(missing_ok=True)
     if not (folder / FILE).exists():
         return
@@ -271,7 +280,7 @@ def clear_cache(folder: Path) -> None:
             connection.execute("DELETE FROM details")
             connection.execute("VACUUM")
     except sqlite3.Error as error:
-        if not is_broken(error):
+        if not is_broken(error) and read_code(error) not in NO_ROOM:
             raise
         set_aside(folder)
         (folder / DAMAGED).unlink()

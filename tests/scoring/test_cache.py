@@ -1,6 +1,7 @@
 """What `cache` promises: what it finds is true of the file as it is now, and whatever is wrong with the cache is a warning."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from conftest import Run, wait_until
@@ -370,6 +372,42 @@ def test_a_damaged_cache_is_told_and_cleared(cache: Path) -> None:
     assert describe_cache(cache).scores is None
     clear_cache(cache)
     assert list(cache.iterdir()) == []
+
+
+def test_a_cache_on_a_full_disk_is_cleared(cache: Path, file: str, warned: Warned) -> None:
+    """It takes room to note what is forgotten. A limit on files stands for the disk."""
+    with closing(ScoreCache(cache, {"model": "a"}, warned)) as scores:
+        put(scores, file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        clear_cache(cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_BUSY])
+def test_what_cannot_be_forgotten_for_want_of_room_is_removed(
+    cache: Path, file: str, warned: Warned, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """And nothing else is, as what another process writes to for long."""
+
+    def fail(_: Path) -> NoReturn:
+        error = sqlite3.OperationalError("as on such a disk")
+        error.sqlite_errorcode = code
+        raise error
+
+    with closing(ScoreCache(cache, {"model": "a"}, warned)) as scores:
+        put(scores, file)
+    monkeypatch.setattr("iqa_cli.scoring.cache.connect", fail)
+    if code == sqlite3.SQLITE_BUSY:
+        with pytest.raises(sqlite3.OperationalError):
+            clear_cache(cache)
+        assert describe_cache(cache).scores == 1
+    else:
+        clear_cache(cache)
+        assert list(cache.iterdir()) == []
 
 
 # ---- as a user has it ----
