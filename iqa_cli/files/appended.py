@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from iqa_cli.errors import UsageError
-from iqa_cli.files.atomic import WholeFile, find_aside, is_living
+from iqa_cli.files.atomic import WholeFile
+from iqa_cli.files.locks import claim_if_free
+from iqa_cli.files.replacing import find_aside
 
 
 class AppendedFile(WholeFile):
@@ -18,11 +20,9 @@ class AppendedFile(WholeFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self._naming_failures():
+        with self._naming_failures(), self._leaving_nothing():
             others = [other for other in find_aside(self.final) if other != self.aside and is_living(other)]
             if others:
-                self.file.close()
-                self.aside.unlink()
                 raise UsageError(f"{path}: another run is writing to this file: wait until it ends, or name another file")
             self._copy()
 
@@ -44,7 +44,7 @@ class AppendedFile(WholeFile):
     def finish(self) -> None:
         """As any whole file, behind what is there by now. Where nothing is added, a file that is there stays as it is."""
         self.written = self.kept > self.begun or (self.written and self.before is None)
-        with self._naming_failures():
+        with self._naming_failures(), self._leaving_nothing():
             if self.written and find_state(self.final) != self.before:
                 self.file.seek(self.begun)
                 added = self.aside.read_bytes()[self.begun : self.kept]
@@ -52,6 +52,15 @@ class AppendedFile(WholeFile):
                 self._put_all(added)
                 self.kept += len(added)
         super().finish()
+
+
+def is_living(aside: Path) -> bool:
+    """Whether the process that writes a file aside is at work; not, where a file system has no claims. Raises OSError."""
+    try:
+        with aside.open("r+b", buffering=0) as file:
+            return not claim_if_free(file)
+    except FileNotFoundError:  # done meanwhile
+        return False
 
 
 def find_state(path: Path) -> tuple[int, int, int] | None:

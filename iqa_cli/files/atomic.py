@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from iqa_cli.errors import UsageError, WriteError
-from iqa_cli.files.locks import claim, claim_if_free
-from iqa_cli.files.replacing import follow_links, inherit, is_protected, make_aside
+from iqa_cli.files.locks import claim
+from iqa_cli.files.replacing import find_aside, follow_links, inherit, is_protected, make_aside
 
 
 class PipeClosed(Exception):  # noqa: N818  nothing went wrong: whoever read the output has had enough
@@ -84,7 +84,8 @@ class WholeFile:
                 raise PermissionError(errno.EACCES, "it may only be read: make it writable, or name another file")
             remove_leftovers(self.final)
             self.aside, self.file = make_aside(self.final, create_claimed)
-            inherit(self.aside, self.final)  # now, too: nobody is to read here what may not be read there
+            with self._leaving_nothing():
+                inherit(self.aside, self.final)  # now, too: nobody is to read here what may not be read there
 
     @contextmanager
     def _naming_failures(self) -> Iterator[None]:
@@ -92,6 +93,19 @@ class WholeFile:
             yield
         except OSError as error:
             raise WriteError(f"{self.path}: cannot write the results: {error.strerror}") from error
+
+    @contextmanager
+    def _leaving_nothing(self) -> Iterator[None]:
+        """Where the block fails, nothing stays aside."""
+        try:
+            yield
+        except BaseException:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        self.file.close()
+        self.aside.unlink(missing_ok=True)
 
     def write(self, data: bytes, tail: bytes = b"") -> None:
         """Write behind the last whole write. The tail goes along, so that a full disk leaves room for it."""
@@ -117,8 +131,7 @@ class WholeFile:
                     inherit(self.aside, self.final)
                     self.aside.replace(self.final)
             finally:
-                self.file.close()
-                self.aside.unlink(missing_ok=True)
+                self._discard()
 
 
 class SealedFile(WholeFile):
@@ -164,23 +177,6 @@ def remove_leftovers(final: Path) -> None:
         with suppress(OSError), path.open("r+b", buffering=0) as file:  # for writing, as claims over a network need
             if claim(file, wait=False) and is_named(file, path):
                 path.unlink()
-
-
-def find_aside(final: Path) -> list[Path]:
-    """What has been written aside for that file, by this process and others."""
-    left = re.compile(rf"\.{re.escape(final.name)}\.\d+\.part")
-    with suppress(OSError), os.scandir(final.parent) as entries:  # of a folder that may not be listed, or is none
-        return [Path(entry) for entry in entries if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
-    return []
-
-
-def is_living(aside: Path) -> bool:
-    """Whether the process that writes a file aside is at work; not, where a file system has no claims. Raises OSError."""
-    try:
-        with aside.open("r+b", buffering=0) as file:
-            return not claim_if_free(file)
-    except FileNotFoundError:  # done meanwhile
-        return False
 
 
 # ---- streams by their names ----

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import create_claimed
 from iqa_cli.files.locks import claim
-from iqa_cli.files.replacing import follow_links, inherit, is_protected, make_aside
+from iqa_cli.files.replacing import follow_links, inherit, is_protected, make_aside, match_aside
 
 CLAIM = ".claim"  # a file in a folder that is being filled, which its process holds
 
@@ -24,22 +23,20 @@ def filling(folder: Path) -> Iterator[Path]:
     What killed runs left half filled is removed before; the mode of an empty folder that is there stays, and one that may only
     be read is not replaced. Raises DataError where it cannot be made.
     """
-    with naming_failures(folder):
-        final = follow_links(folder)
-        if is_protected(final):
-            raise PermissionError(errno.EACCES, "it may only be read: make it writable, or name another folder")
-        remove_leftovers(final)
-        aside, _ = make_aside(final, lambda path: path.mkdir(parents=True))
-        claimed = create_claimed(aside / CLAIM)
-    try:
+    with ExitStack() as stack:
+        with naming_failures(folder):
+            final = follow_links(folder)
+            if is_protected(final):
+                raise PermissionError(errno.EACCES, "it may only be read: make it writable, or name another folder")
+            remove_leftovers(final)
+            aside, _ = make_aside(final, lambda path: path.mkdir(parents=True))
+            stack.callback(shutil.rmtree, aside, ignore_errors=True)
+            stack.enter_context(create_claimed(aside / CLAIM))
         yield aside
         with naming_failures(folder):
             (aside / CLAIM).unlink()
             inherit(aside, final)
             aside.replace(final)
-    finally:
-        claimed.close()
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -53,7 +50,7 @@ def naming_failures(folder: Path) -> Iterator[None]:
 
 def remove_leftovers(final: Path) -> None:
     """Remove what was filled aside by runs that have been killed: what nobody claims."""
-    left = re.compile(rf"\.{re.escape(final.name)}\.\d+\.part")
+    left = match_aside(final)
     for path in final.parent.glob(".*.part") if final.parent.is_dir() else ():
         if left.fullmatch(path.name) and path.is_dir():
             with suppress(OSError), (path / CLAIM).open("r+b", buffering=0) as file:

@@ -112,8 +112,13 @@ def identify(path: str | Path | int) -> tuple[int, int] | None:
 
 def name_place(path: Path) -> object:
     """What two names of one file have in common: the file, or the name that it would have, however its letters are written."""
+    return identify(path) or spell_place(path)
+
+
+def spell_place(path: Path) -> str:
+    """The name that a file has, be it not there yet, in one spelling of those that the file system may take for it."""
     real = os.path.realpath(path)
-    return identify(path) or unicodedata.normalize("NFC", real.casefold() if folds_case(Path(real).parent) else real)
+    return unicodedata.normalize("NFC", real.casefold() if folds_case(Path(real).parent) else real)
 
 
 ASCII = str.maketrans(string.ascii_letters, string.ascii_letters.swapcase())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -12,12 +15,33 @@ from pathlib import Path
 from typing import TypeVar
 
 TRIES = 20  # further names
+LONGEST = 120  # bytes of a name to which 22 more may come: the shortest limit of a file system in use, eCryptfs's, is 143
+BEGINNING = 25  # letters of a longer name, of up to 4 bytes each
 Made = TypeVar("Made")
 
 
 def name_aside(path: Path, number: int) -> Path:
     """Where a process of that number writes what takes a file's place."""
-    return path.with_name(f".{path.name}.{number}.part")
+    return path.with_name(f".{shorten(path.name)}.{number}.part")
+
+
+def match_aside(path: Path) -> re.Pattern[str]:
+    """The names that processes of any number have for what takes a file's place."""
+    return re.compile(rf"\.{re.escape(shorten(path.name))}\.\d+\.part")
+
+
+def shorten(name: str) -> str:
+    """A name; of a long one, which may have no more letters, its beginning and a hash of it."""
+    data = os.fsencode(name)
+    return name if len(data) <= LONGEST else f"{name[:BEGINNING]}~{hashlib.blake2b(data, digest_size=8).hexdigest()}"
+
+
+def find_aside(final: Path) -> list[Path]:
+    """What has been written aside for that file, by this process and others."""
+    left = match_aside(final)
+    with suppress(OSError), os.scandir(final.parent) as entries:  # of a folder that may not be listed, or is none
+        return [Path(entry) for entry in entries if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+    return []
 
 
 def make_aside(path: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
@@ -33,10 +57,14 @@ def make_aside(path: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
 
 
 def follow_links(path: Path) -> Path:
-    """Where a path leads, be it to what is not there yet. Raises OSError where links lead in a circle."""
+    """Where a path leads, be it to what is not there yet.
+
+    Raises OSError where links lead in a circle, and for what cannot be there, as where its name is too long.
+    """
     final = Path(os.path.realpath(path))
-    if final.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    with suppress(FileNotFoundError):
+        if stat.S_ISLNK(final.lstat().st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return final
 
 

@@ -13,7 +13,7 @@ from conftest import Run, read_rows, write_photo
 from in_process import environment
 
 from iqa_cli.cli import score as cli_score
-from iqa_cli.errors import UsageError
+from iqa_cli.errors import UsageError, WriteError
 from iqa_cli.files.appended import AppendedFile
 from iqa_cli.images.find import expand_pattern
 from iqa_cli.records import COLUMNS, ScoreRecord, Status
@@ -174,6 +174,26 @@ def test_what_others_have_written_meanwhile_stays(tmp_path: Path) -> None:
     path.write_bytes(b"old, and edited since\n")
     ours.finish()
     assert path.read_bytes() == b"old, and edited since\nours\n"
+
+
+def test_nothing_stays_aside_where_a_copy_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be it of what is there at first, or of what others have written meanwhile."""
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "out"
+    path.write_bytes(b"old\n")
+    ours = AppendedFile(path)
+    ours.write(b"ours\n")
+    path.write_bytes(b"old, and edited since\n")
+    monkeypatch.setattr(AppendedFile, "_put_all", fail)
+    with pytest.raises(WriteError, match="No space left on device"):
+        ours.finish()
+    with pytest.raises(WriteError, match="No space left on device"):
+        AppendedFile(path)
+    assert path.read_bytes() == b"old, and edited since\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # ---- patterns ----

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import pytest
 from in_process import environment
 
 from iqa_cli.errors import WriteError
-from iqa_cli.files.atomic import SealedFile, is_stream, open_target
+from iqa_cli.files import atomic
+from iqa_cli.files.appended import AppendedFile
+from iqa_cli.files.atomic import SealedFile, WholeFile, is_stream, open_target
+from iqa_cli.files.replacing import name_aside
+from iqa_cli.images.find import UNFINISHED
 
 
 def write_whole(path: Path) -> None:
@@ -52,6 +57,29 @@ def test_the_leftovers_of_a_linked_output_are_where_it_is(tmp_path: Path) -> Non
     (tmp_path / "link.csv").symlink_to(tmp_path / "real" / "out.csv")
     write_whole(tmp_path / "link.csv")
     assert [path.name for path in (tmp_path / "real").iterdir()] == ["out.csv"]
+
+
+def test_long_names_that_begin_alike_have_leftovers_of_their_own(tmp_path: Path) -> None:
+    first, second = (tmp_path / ("写" * 80 + ending) for ending in ("a.csv", "b.csv"))
+    left = [name_aside(path, 4_000_000_000) for path in (first, second)]
+    for path in left:
+        path.touch()
+        assert UNFINISHED.fullmatch(path.name)
+    write_whole(first)
+    assert {*tmp_path.iterdir()} == {first, left[1]}
+
+
+@pytest.mark.parametrize("make", [WholeFile, SealedFile, AppendedFile])
+def test_a_file_that_cannot_be_begun_leaves_nothing(
+    tmp_path: Path, make: Callable[[Path], WholeFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic, "inherit", fail)
+    with pytest.raises(WriteError, match="No space left on device"):
+        make(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")

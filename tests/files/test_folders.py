@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from iqa_cli.errors import DataError
+from iqa_cli.files import folders
 from iqa_cli.files.folders import filling
+from iqa_cli.files.replacing import name_aside
 
 
 def fill(folder: Path) -> None:
@@ -31,6 +33,25 @@ def test_what_a_process_of_the_same_number_left_is_no_obstacle(tmp_path: Path) -
     fill(tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [left.name, "out"]
+
+
+def test_a_folder_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders, "create_claimed", fail)
+    with pytest.raises(DataError, match="No space left on device"):
+        fill(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_may_be_as_long_as_the_file_system_has_them(tmp_path: Path) -> None:
+    folder = tmp_path / ("写" * 85)
+    left = name_aside(folder, 4_000_000_000)
+    left.mkdir()
+    (left / folders.CLAIM).touch()
+    fill(folder)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_link_in_a_circle_is_said(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 from in_process import environment
 
 from iqa_cli.errors import DataError, UsageError
-from iqa_cli.files.atomic import is_living, remove_leftovers
+from iqa_cli.files.appended import is_living
+from iqa_cli.files.atomic import remove_leftovers
 from iqa_cli.files.locks import claim, claim_if_free, lock_folder
 
 HOLD = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -85,6 +86,21 @@ def test_what_a_process_of_the_same_number_left_is_no_obstacle_where_nothing_can
     write(tmp_path / "out")
     assert (tmp_path / "out").read_bytes() in (b"new", b"new\nnew")
     assert {*tmp_path.iterdir()} <= {tmp_path / "out", left}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems forbid some such names")
+@pytest.mark.parametrize("letter", ["n", "é", "写", "😀", "\udcff"])
+def test_names_may_be_as_long_as_the_file_system_has_them(tmp_path: Path, write: Write, letter: str) -> None:
+    size = len(os.fsencode(letter))
+    for length in {120, 121, 240, 246, 252, 255 // size * size}:
+        path = tmp_path / (letter * (length // size))
+        for _ in range(2):
+            write(path)
+            assert path.read_bytes() in (b"new", b"new\nnew")
+        path.unlink()
+    with pytest.raises((WriteError, OSError), match="File name too long"):
+        write(tmp_path / (letter * 256))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_link_in_a_circle_is_said(tmp_path: Path, write: Write) -> None:
