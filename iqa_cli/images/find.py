@@ -49,7 +49,13 @@ def read_paths(stream: BinaryIO, *, null_separated: bool) -> Iterator[str]:
 
     Empty entries are left out. Bytes that are no UTF-8 become surrogates, with which the file is still found.
     """
-    for entry in split_at_null(stream) if null_separated else (line.rstrip(b"\n").removesuffix(b"\r") for line in stream):
+    lines = (line.rstrip(b"\n").removesuffix(b"\r") for line in stream)
+    return decode_paths(split_at_null(stream) if null_separated else lines)
+
+
+def decode_paths(entries: Iterable[bytes]) -> Iterator[str]:
+    """The entries of a list as paths, without empty ones."""
+    for entry in entries:
         if entry:
             yield entry.decode(sys.getfilesystemencoding(), "surrogateescape")
 
