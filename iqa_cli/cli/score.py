@@ -19,6 +19,7 @@ from iqa_cli.cli.flags.inputs import (
     find_inputs,
     find_span,
     list_inputs,
+    list_names,
     name_inputs,
     plan_count,
     refuse_elsewhere,
@@ -129,13 +130,13 @@ def run_scoring(
     selection = choice.gather()
     tables.check(output, waits=selection.waits or choice.group)
     paths, files = images.paths or [], output.list_files(null=images.null)
-    if paths and images.files_from is None and STDIN not in paths:  # a list says so only as it is read
-        tables.check_shards(paths)
+    whole = bool(paths) and images.files_from is None and STDIN not in paths  # a list says so only as it is read
+    tables.check_shards(list_names(paths, images.files_from, null=images.null), whole=whole, force=output.force)
     if ratings is not None:
         refuse_elsewhere(paths, "--write-xmp")
     read = list_inputs(paths, images.files_from, options.model)
     check_outputs([*list_written(files, output), *tables.list_outputs()], read, force=output.force)
-    inputs = name_inputs(paths, images.files_from, null=images.null)
+    inputs = tables.refuse_members(name_inputs(paths, images.files_from, null=images.null))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start a thread a core, of which scoring uses none
     with closing(start_worker()) as worker:  # it loads what decodes, while this process loads what runs the network
         from iqa_cli.cli.views import terminal  # after the options: who misspelt one need not wait for it

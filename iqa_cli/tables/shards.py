@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
 from iqa_cli.errors import DataError
 from iqa_cli.files.atomic import SealedFile, open_target
-from iqa_cli.files.outputs import Output, identify, may_replace
+from iqa_cli.files.outputs import Output, identify, may_replace, spell_place
 from iqa_cli.records import COLUMNS, ScoreRecord
 from iqa_cli.remote.names import ARCHIVE, is_url, path_of, split_key, split_member
 from iqa_cli.scoring.writers import Columns, Sink, describe_record, encode_json
@@ -55,27 +57,72 @@ def list_json_tar(path: Path) -> Output:
     return Output(path, JSON_OPTION, "a tar of scores", is_earlier)
 
 
+@dataclass(frozen=True)
+class ShardFiles:
+    """Where the files of shards go, each of which is one shard's.
+
+    name: the file for a shard, None where it has none, raises DataError where there can be none; known: it as an output.
+    advice: what to do where two shards have one file. force: files of other kinds may be replaced. claimed: the files of the
+    shards so far, and whose they are.
+    """
+
+    name: Callable[[str], Path | None]
+    known: Callable[[Path], Output]
+    advice: str
+    force: bool
+    claimed: dict[str, str] = field(default_factory=dict)
+
+    def claim(self, shard: str) -> Path | None:
+        """The file for the next shard, None where it has none. Raises DataError where it may not be written."""
+        path = self.name(shard)
+        if path is None:
+            return None
+        output = self.known(path)
+        place = spell_place(path)
+        if place in self.claimed:
+            both = f"{self.claimed[place]} and {shard}: two shards, or one that is named twice, would be written to one file"
+            raise DataError(f"{output.option}: {path}: {both}: {self.advice}")
+        if not self.force and not may_replace(output):
+            raise DataError(f"{output.option}: {path}: there is a file that is no earlier output: move it away, or add --force")
+        self.claimed[place] = shard
+        return path
+
+
+def find_side_files(*, force: bool) -> ShardFiles:
+    """Where the scores of shards go: beside them."""
+    return ShardFiles(name_side_file, partial(list_parquet, option=OPTION), "rename one of them", force)
+
+
+def find_json_tars(folder: Path, *, force: bool) -> ShardFiles:
+    """Where the tars of KEY.iqa.json go: into a folder, each under the name of its shard."""
+
+    def name(shard: str) -> Path:
+        path = folder / f"{name_stem(shard)}.tar"
+        here = identify(path)
+        if here is not None and not is_url(shard) and here == identify(shard):
+            raise DataError(f"{JSON_OPTION} {folder}: {path} is the shard itself, and would be lost: name another folder")
+        return path
+
+    return ShardFiles(name, list_json_tar, "leave one of them to another run, with another folder", force)
+
+
+def check_shards(shards: Iterable[str], files: Sequence[ShardFiles]) -> None:
+    """Raises DataError where a file of these shards, which come one after the other, may not be written."""
+    for shard, _ in groupby(shards):
+        for each in files:
+            each.claim(shard)
+
+
 class ShardSink:
     """Writes each shard's records into a file of its own, as the shards come one after the other.
 
-    name: the file for a shard, None where it has none, raises DataError where there can be none; known: it as an output; make:
-    what writes it.
-    admits: whether a record is written; a shard of which none is has its file all the same. force: files of other kinds may be
-    replaced.
+    files: where they go; make: what writes one. admits: whether a record is written; a shard of which none is has its file all
+    the same.
     """
 
-    def __init__(
-        self,
-        name: Callable[[str], Path | None],
-        known: Callable[[Path], Output],
-        make: Callable[[Path], AbstractContextManager[Sink]],
-        *,
-        admits: Admits,
-        force: bool,
-    ) -> None:
-        self.name, self.known, self.make, self.admits, self.force = name, known, make, admits, force
+    def __init__(self, files: ShardFiles, make: Callable[[Path], AbstractContextManager[Sink]], *, admits: Admits) -> None:
+        self.files, self.make, self.admits = files, make, admits
         self.shard: str | None = None
-        self.done: set[Path] = set()
         self.opened = ExitStack()
         self.sink: Sink | None = None
 
@@ -88,20 +135,10 @@ class ShardSink:
         if shard != self.shard:
             self.opened.close()
             self.shard, self.sink = shard, None
-            path = self.name(shard)
-            self.sink = None if path is None else self.opened.enter_context(self.make(self._check(path)))
+            path = self.files.claim(shard)
+            self.sink = None if path is None else self.opened.enter_context(self.make(path))
         if self.sink is not None and self.admits(record):
             self.sink.write(record)
-
-    def _check(self, path: Path) -> Path:
-        """The file. Raises DataError where it may not be written."""
-        output = self.known(path)
-        if path in self.done:
-            raise DataError(f"{output.option}: {path}: two shards, or one that is named twice, would be written to one file")
-        if not self.force and not may_replace(output):
-            raise DataError(f"{output.option}: {path}: there is a file that is no earlier output: move it away, or add --force")
-        self.done.add(path)
-        return path
 
     def __enter__(self) -> Self:
         return self
@@ -166,22 +203,14 @@ def open_json_tar(path: Path, sha256: str, columns: Columns) -> Iterator[Sink]:
 @contextmanager
 def open_side_files(sha256: str, admits: Admits, columns: Columns = COLUMNS, *, force: bool) -> Iterator[Sink]:
     """Side files beside local shards, each complete when the next begins or the block ends. admits: as of `ShardSink`."""
-    known, make = partial(list_parquet, option=OPTION), partial(open_parquet, sha256=sha256, columns=columns)
-    with ShardSink(name_side_file, known, make, admits=admits, force=force) as sink:
+    make = partial(open_parquet, sha256=sha256, columns=columns)
+    with ShardSink(find_side_files(force=force), make, admits=admits) as sink:
         yield sink
 
 
 @contextmanager
 def open_json_tars(folder: Path, sha256: str, admits: Admits, columns: Columns = COLUMNS, *, force: bool) -> Iterator[Sink]:
     """Tars of KEY.iqa.json in a folder, a shard's under its name, complete in the same way."""
-
-    def name(shard: str) -> Path:
-        path = folder / f"{name_stem(shard)}.tar"
-        here = identify(path)
-        if here is not None and not is_url(shard) and here == identify(shard):
-            raise DataError(f"{JSON_OPTION} {folder}: {path} is the shard itself, and would be lost: name another folder")
-        return path
-
     make = partial(open_json_tar, sha256=sha256, columns=columns)
-    with ShardSink(name, list_json_tar, make, admits=admits, force=force) as sink:
+    with ShardSink(find_json_tars(folder, force=force), make, admits=admits) as sink:
         yield sink

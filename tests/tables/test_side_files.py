@@ -178,6 +178,77 @@ def test_without_a_shard_nothing_is_scored(
 
 
 @pytest.mark.parametrize("options", [("--shard-scores",), ("--shard-json", "out")])
+def test_a_part_of_a_shard_takes_the_place_of_no_whole(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    write_tar(tmp_path / "0.tar", read_files(photos))
+    command = ("-m", model, *options, "-q")
+    assert iqa("score", "0.tar", *command, cwd=tmp_path).returncode == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    for part in ("0.tar::01.jpg", "0.tar::0*", "zip://01.jpg::0.tar"):
+        (tmp_path / "list").write_text(part)
+        runs = [
+            iqa("score", part, *command, cwd=tmp_path),
+            iqa("score", "0.tar", "--files-from", "list", *command, cwd=tmp_path),
+            iqa("score", "0.tar", "-", *command, cwd=tmp_path, input=part.encode()),
+        ]
+        (tmp_path / "list").unlink()
+        for done in runs:
+            assert (done.returncode, done.stdout) == (2, b"")
+            assert f"iqa: error: {options[0]}: ".encode() in done.stderr
+            assert b": only a part of a shard, in whose file the rest would be missing: name the whole" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_cannot_be_written_is_told_before_anything_is_scored(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, *, listed: bool
+) -> None:
+    names = ["a/0.tar", "b/0.tar", "a/1.tar", "a/1.zip", "a/2.tar", "here/0.tar"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_tar(tmp_path / name, read_files(photos)[:1])
+    (tmp_path / "out").mkdir()
+    for foreign in ("a/2.scores.parquet", "out/2.tar"):
+        (tmp_path / foreign).write_text("mine")
+    before = {*tmp_path.rglob("*")}
+    for option, shards, said in (
+        (("--shard-json", "out"), ("a/0.tar", "b/0.tar"), "out/0.tar: a/0.tar and b/0.tar: two shards"),
+        (("--shard-json", "out"), ("a/0.tar", "a/1.tar", "./a/0.tar"), "out/0.tar: a/0.tar and ./a/0.tar: two shards"),
+        (("--shard-json", "out"), ("a/0.tar", "a/2.tar"), "out/2.tar: there is a file that is no earlier output"),
+        (("--shard-json", "here"), ("a/1.tar", "here/0.tar"), "here/0.tar is the shard itself"),
+        (("--shard-scores",), ("a/1.tar", "a/1.zip"), "a/1.scores.parquet: a/1.tar and a/1.zip: two shards"),
+        (("--shard-scores",), ("a/0.tar", "a/1.tar", "b/../a/0.tar"), "a/0.tar and b/../a/0.tar: two shards"),
+        (("--shard-scores",), ("a/0.tar", "a/2.tar"), "a/2.scores.parquet: there is a file that is no earlier output"),
+        (("--shard-scores",), ("a/0.tar", "s3://bucket/0.tar"), "s3://bucket/0.tar: only beside shards on this machine"),
+    ):
+        named = shards
+        if listed:
+            (tmp_path / "list").write_text("\n".join(shards))
+            named = ("--files-from", "list")
+        done = iqa("score", *named, "-m", model, *option, "--csv", "a.csv", cwd=tmp_path)
+        (tmp_path / "list").unlink(missing_ok=True)
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (4, b"", 1)
+        assert done.stderr.startswith(f"iqa: error: {option[0]}".encode())
+        assert said in done.stderr.decode()
+        assert {*tmp_path.rglob("*")} == before
+
+
+def test_shards_of_a_list_on_stdin_that_have_one_file_are_refused_as_they_come(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    """By any of its names: the second would replace the first."""
+    write_tar(tmp_path / "0.tar", read_files(photos)[:2])
+    (tmp_path / "link").symlink_to(".")
+    done = iqa("score", "-", "-m", model, "--shard-scores", cwd=tmp_path, input=b"0.tar\nlink/0.tar\n")
+    assert done.returncode == 4
+    assert b"0.tar and link/0.tar: two shards" in done.stderr
+    assert pq.read_table(tmp_path / "0.scores.parquet")["path"].to_pylist() == [
+        f"0.tar::{n}" for n, _ in read_files(photos)[:2]
+    ]
+
+
+@pytest.mark.parametrize("options", [("--shard-scores",), ("--shard-json", "out")])
 def test_images_in_no_shard_are_told_even_by_a_silent_run(
     iqa: Run, model: Path, photos: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:

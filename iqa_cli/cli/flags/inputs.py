@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from iqa_cli.cli.flags.score import STDIN
 from iqa_cli.cli.flags.shared import STREAM
 from iqa_cli.errors import DataError, UsageError
+from iqa_cli.files.atomic import find_open
 from iqa_cli.files.outputs import list_model_parts
 from iqa_cli.remote.names import is_archive, is_url, matches_nothing, split_member
 
@@ -28,6 +30,24 @@ def list_inputs(paths: list[str], files_from: Path | None, model: str) -> Iterat
         yield files_from
     if STDIN in paths or files_from == STREAM:
         yield 0  # where a shell may have put a file
+
+
+def list_names(paths: list[str], files_from: Path | None, *, null: bool) -> Iterator[str]:
+    """The names that are known before anything is scored: those of a list, too, where it is a file that is read twice.
+
+    Raises DataError where the list cannot be read.
+    """
+    from iqa_cli.images.path_lists import read_list
+
+    yield from (path for path in paths if path != STDIN)
+    if files_from is not None and files_from != STREAM and is_file(files_from):
+        with open_list(files_from) as listing:
+            yield from read_list(listing, null_separated=null)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is that of a file, which begins anew each time that it is opened, as /dev/stdin may not."""
+    return os.path.isfile(path) and find_open(path) is None  # noqa: PTH113  # which a Path may not be allowed to say
 
 
 def explain_patterns(paths: list[str]) -> list[str]:

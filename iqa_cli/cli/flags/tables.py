@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import typer
 from iqa_cli.cli.flags.shared import OUTPUT, STREAM, parse_output
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.records import COLUMNS
-from iqa_cli.remote.names import ARCHIVE, is_archive, leads_out, split_member
+from iqa_cli.remote.names import ARCHIVE, is_archive, is_pattern_of_urls, leads_out, plainly, split_member
 from iqa_cli.scoring.writers import Columns, Sink, SinkGroup
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class TableFlags:
         return bool(self.parquet or self.imagefolder or self.shard_scores or self.shard_json)
 
     @property
+    def by_shard(self) -> str:
+        """The option that asks for files of single shards; empty where none does."""
+        return "--shard-scores" if self.shard_scores else "--shard-json" if self.shard_json else ""
+
+    @property
     def files(self) -> list[Path]:
         """The files that are named."""
         return [path for path in (self.parquet, self.imagefolder) if path is not None]
@@ -80,9 +86,8 @@ class TableFlags:
             raise UsageError("--no-header is about CSV: add --csv FILE, or leave it out")
         if self.parquet == STREAM and STREAM in (output.csv, output.jsonl, output.json, output.html):
             raise UsageError("only one of the outputs can be stdout")
-        if (self.shard_scores or self.shard_json) and waits:
-            option = "--shard-scores" if self.shard_scores else "--shard-json"
-            raise UsageError(f"{option} goes from shard to shard: leave out --sort, --top, --bottom and --group")
+        if self.by_shard and waits:
+            raise UsageError(f"{self.by_shard} goes from shard to shard: leave out --sort, --top, --bottom and --group")
         from iqa_cli.tables.imagefolder import check_name
         from iqa_cli.tables.parquet import need_pyarrow
 
@@ -91,11 +96,31 @@ class TableFlags:
         if self.parquet or self.shard_scores:
             need_pyarrow("--parquet" if self.parquet else "--shard-scores")
 
-    def check_shards(self, paths: Iterable[str]) -> None:
-        """Raises UsageError where files of shards are wanted, and none of these inputs is a shard."""
-        option = "--shard-scores" if self.shard_scores else "--shard-json"
-        if (self.shard_scores or self.shard_json) and not any(map(is_archive, paths)):
-            raise UsageError(f"{option}: no shard is named: name tars or zips, as DIR/*.tar, or write --parquet FILE")
+    def check_shards(self, paths: Iterable[str], *, whole: bool, force: bool) -> None:
+        """Raises UsageError where files of shards are wanted, and these inputs name none, or what is in one.
+
+        Raises DataError where the file of one may not be written.
+        whole: there are no others, as of lists that say so only as they are read.
+        """
+        if not self.by_shard:
+            return
+        named = list(self.refuse_members(paths))
+        if whole and not any(map(is_archive, named)):
+            raise UsageError(f"{self.by_shard}: no shard is named: name tars or zips, as DIR/*.tar, or write --parquet FILE")
+        from iqa_cli.tables.shards import check_shards, find_json_tars, find_side_files
+
+        files = [find_side_files(force=force)] if self.shard_scores else []
+        if self.shard_json:
+            files.append(find_json_tars(self.shard_json, force=force))
+        check_shards(filter(is_known_shard, map(plainly, named)), files)
+
+    def refuse_members(self, paths: Iterable[str]) -> Iterator[str]:
+        """These inputs, as they come. Raises UsageError for what is in a shard, where files of shards are wanted."""
+        for path in paths:
+            if self.by_shard and split_member(plainly(path)):
+                what = "only a part of a shard, in whose file the rest would be missing"
+                raise UsageError(f"{self.by_shard}: {path}: {what}: name the whole shard, or write --parquet FILE")
+            yield path
 
     def list_outputs(self) -> list[Output]:
         """The files, as `outputs.check_outputs` wants them."""
@@ -135,7 +160,7 @@ class TableFlags:
         """The files of single shards as one sink, which takes every record. admits: whether one is written."""
         with ExitStack() as stack:
             sinks: list[Sink] = []
-            if self.shard_scores or self.shard_json:
+            if self.by_shard:
                 from iqa_cli.tables.shards import open_json_tars, open_side_files
 
                 def admits_inside(record: ScoreRecord) -> bool:  # a tar of ours leads nobody out of where it is unpacked
@@ -151,6 +176,11 @@ class TableFlags:
             yield SinkGroup(sinks)
 
 
+def is_known_shard(path: str) -> bool:
+    """Whether a name is that of one shard, rather than a pattern of them, or the name of a folder."""
+    return ARCHIVE.fullmatch(path) is not None and not is_pattern_of_urls(path) and not os.path.isdir(path)  # noqa: PTH112
+
+
 class Strays:
     """Counts images that have no place in the files of shards, where such are written.
 
@@ -163,7 +193,7 @@ class Strays:
 
     def write(self, record: ScoreRecord) -> None:
         """Count one."""
-        if not (self.tables.shard_scores or self.tables.shard_json) or not self.admits(record):
+        if not self.tables.by_shard or not self.admits(record):
             return
         inside = split_member(record.path)
         self.outside += inside is None and not ARCHIVE.fullmatch(record.path)
