@@ -16,6 +16,7 @@ from typing import IO, Any, BinaryIO
 
 from iqa_cli.images.formats import HEAD
 from iqa_cli.records import Status, Undecodable
+from iqa_cli.remote.links import HardLinks, is_plain, make_passed
 from iqa_cli.remote.members import FILE, FOLDER, Member, refuse_large
 
 CUT = "the archive is cut short"
@@ -119,10 +120,15 @@ class NotingInfo(tarfile.TarInfo):
 
 
 def list_tar(stream: BinaryIO, held: HeldFile) -> Iterator[Member]:
-    """The files in a tar that can be read anywhere: only headers are read here, and each file when it is wanted."""
+    """The files in a tar that can be read anywhere: only headers are read here, and each file when it is wanted.
+
+    A hard link is the file before it that it leads to.
+    """
+    links = HardLinks(lambda: draw_again(stream))
     with tarfile.open(fileobj=stream, mode="r:", tarinfo=NotingInfo) as archive:
         for info in draw_headers(archive):
-            start, size = info.offset_data, info.size
+            place = links.follow(info)
+            start, size = place or (info.offset_data, 0)
 
             def read(start: int = start, size: int = size) -> bytes:
                 refuse_large(size)
@@ -134,7 +140,7 @@ def list_tar(stream: BinaryIO, held: HeldFile) -> Iterator[Member]:
             def read_head(start: int = start, size: int = size) -> bytes:
                 return held.read(start, min(size, HEAD))
 
-            kind = name_kind(info)
+            kind = FILE if place and info.islnk() else name_kind(info)
             yield Member(info.name, kind, size, str(start), read, read_head)
             if kind == FILE and start + size > held.size:  # of others the size is not that of what stands here
                 return  # which the file itself says
@@ -144,6 +150,9 @@ def list_passing(stream: IO[bytes]) -> Iterator[Member]:
     """The files in a tar that is read from its beginning to its end, packed or not."""
     with tarfile.open(fileobj=stream, mode="r|*", tarinfo=NotingInfo) as archive:
         for info in draw_headers(archive):
+            if info.islnk():
+                yield make_passed(info)
+                continue
             passing = PassingFile(archive, info)
             yield Member(
                 info.name, name_kind(info), info.size, str(info.offset_data), passing.read, passing.read_head, passing=True
@@ -202,13 +211,23 @@ def draw_headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         raise Undecodable(Status.DAMAGED, f"the archive is damaged at byte {archive.offset:,}: {ending}")
 
 
+def draw_again(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """The headers of a tar from its beginning, as far as they go, while it is listed: which seeks before it reads on."""
+    stream.seek(0)
+    try:
+        with tarfile.open(fileobj=stream, mode="r:", tarinfo=NotingInfo) as archive:
+            yield from draw_headers(archive)
+    except (Undecodable, *BROKEN):  # which the listing itself says
+        return
+
+
 def name_kind(info: tarfile.TarInfo) -> str:
     """The kind of a tar's entry."""
     if info.isdir():
         return FOLDER
     if info.issym() or info.islnk():
         return "link"
-    return FILE if info.isreg() and not info.issparse() else "not a regular file"
+    return FILE if is_plain(info) else "not a regular file"
 
 
 # ---- zip ----

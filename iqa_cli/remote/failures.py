@@ -15,6 +15,8 @@ REFUSED_KEYS = {
     *("AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo", "NoAuthenticationInformation"),  # Azure
 }
 """Codes by which a store says that credentials are wrong, whatever they are used for."""
+UNNAMEABLE = {"ParamValidationError", "InvalidURL", "HFValidationError"}  # of botocore, aiohttp, the hub
+"""What is raised before anything is asked for, as nothing can be called so."""
 UNREACHABLE = {
     "ClientConnectorError",  # of aiohttp, below gcsfs and the web
     "EndpointConnectionError",  # of botocore
@@ -28,9 +30,13 @@ TALKATIVE = ("adlfs", "azure", "fsspec", "gcsfs", "google")  # log what they rai
 
 
 class Failure(Enum):
-    """What a failed request means. PASSING: another attempt may help; UNREACHABLE: so, but maybe nothing there can be had."""
+    """What a failed request means. PASSING: another attempt may help; UNREACHABLE: so, but maybe nothing there can be had.
+
+    UNNAMEABLE: nothing there can be called so.
+    """
 
     MISSING = auto()
+    UNNAMEABLE = auto()
     DENIED = auto()
     FATAL = auto()
     UNREACHABLE = auto()
@@ -45,6 +51,8 @@ def judge(error: BaseException) -> Failure:
         return Failure.FATAL
     if isinstance(error, FileNotFoundError) or status in (404, 410) or "EntryNotFoundError" in names:
         return Failure.MISSING
+    if names & UNNAMEABLE:
+        return Failure.UNNAMEABLE
     if isinstance(error, PermissionError) or (400 <= status < 500 and status not in (408, 429)):
         return Failure.DENIED
     if names & UNREACHABLE or isinstance(error, ConnectionRefusedError | socket.gaierror):
@@ -77,9 +85,9 @@ def find_code(error: BaseException) -> str:
 
 
 def say(error: BaseException) -> str:
-    """An exception in one line."""
+    """An exception in one line, with what stands below where that only announces it."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
 
 
 def quieten_libraries() -> None:

@@ -168,18 +168,27 @@ def choose_members(
     archive: str, members: Iterable[Member], wanted: str | None, left_out: Counter[str], names: NameFilter
 ) -> Iterator[Source]:
     """Those members of an archive that are scored, and what is wrong with it, where something is."""
-    found = 0
+    found, other = 0, ""
     try:
         for member in members:
             if is_wanted(member, wanted, left_out, names):
                 found += 1
                 lazy = LazyFile(join_member(archive, member.name), member.read, place=f"{member.place}:{member.name}")
                 yield lazy.fetch() if member.passing else lazy
+            elif member.name == wanted and member.kind != FOLDER:
+                other = member.kind
     except Undecodable as failure:
         yield Unreadable(archive, failure)
         return
     if wanted is not None and not found:
-        yield Unreadable(join_member(archive, wanted), Undecodable(Status.MISSING, "nothing in the archive is called so"))
+        yield Unreadable(join_member(archive, wanted), explain_absence(other))
+
+
+def explain_absence(other: str) -> Undecodable:
+    """Why there is nothing of a name in an archive. other: what else is called so, by its kind; "" for nothing."""
+    if not other:
+        return Undecodable(Status.MISSING, "nothing in the archive is called so")
+    return Undecodable(Status.UNSUPPORTED, f"{other}: of an archive files are read, and hard links to files before them")
 
 
 def is_wanted(member: Member, wanted: str | None, left_out: Counter[str], names: NameFilter) -> bool:

@@ -15,6 +15,7 @@ MEMBER = re.compile(rf"(.+?\.(?:{ENDINGS})){SEPARATOR}(.+)", re.IGNORECASE | re.
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 HTTP = ("http", "https")
 LOCAL = ("file", "local")
+HERE = re.compile(r"(?<=^file://)localhost(?=/)", re.IGNORECASE)  # which a URL of a file may name, or leave out
 CHAINED = re.compile(r"(?:zip|tar)://(.*?)::(.+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -74,13 +75,18 @@ def split_key(member: str) -> tuple[str, str]:
 
 
 def plainly(path: str) -> str:
-    """A name as it is written here: fsspec's zip://MEMBER::ARCHIVE is ARCHIVE::MEMBER, and zip://::ARCHIVE is ARCHIVE."""
+    """A name as it is written here: fsspec's zip://MEMBER::ARCHIVE is ARCHIVE::MEMBER, and zip://::ARCHIVE is ARCHIVE.
+
+    >>> plainly("file://localhost/photos/a%20b.jpg"), plainly("zip://a.jpg::file:///photos/b.zip")
+    ('/photos/a b.jpg', '/photos/b.zip::a.jpg')
+    """
     if scheme_of(path) in LOCAL:
-        return unquote(path.partition("://")[2])
+        return unquote(HERE.sub("", path).partition("://")[2])
     chained = CHAINED.fullmatch(path)
     if chained is None:
         return path
-    return join_member(chained[2], chained[1]) if chained[1].strip("/") else chained[2]
+    archive = plainly(chained[2]) if scheme_of(chained[2]) in LOCAL else chained[2]
+    return join_member(archive, chained[1]) if chained[1].strip("/") else archive
 
 
 def expand_name(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -51,8 +52,12 @@ def find_archives(store: Store, url: str, path: str, wanted: str | None) -> Iter
 
 
 def find_matching(store: Store, url: str, path: str) -> Iterator[Entry]:
-    """The objects that match a pattern, by their names. Raises Undecodable and DataError."""
-    found = store.call("glob", path, detail=True)
+    """The objects that match a pattern, by their names. Raises Undecodable and DataError.
+
+    Two stars beside other letters are one, as in patterns of files.
+    """
+    pattern = "/".join(part if part == "**" else re.sub(r"\*+", "*", part) for part in path.split("/"))
+    found = store.call("glob", pattern, detail=True)
     for each in sorted(found):
         yield Entry(name_object(store, each), store.root, each, found[each].get("size"), find_version(found[each]))
     if not found:
@@ -108,7 +113,7 @@ def list_prefix(store: Store, prefix: str) -> list[dict[str, Any]]:
     if store.is_web:
         entries = list_links(entries, prefix)
     below = [entry for entry in entries if entry["name"].rstrip("/") != prefix]
-    if any(entry["type"] == "directory" and entry["name"] == f"{prefix}/" for entry in entries):
+    if not store.is_web and any(entry["type"] == "directory" and entry["name"] == f"{prefix}/" for entry in entries):
         found = store.call("find", prefix, detail=True)
         below += [found[name] for name in found if name.startswith(f"{prefix}//") and not name.endswith("/")]
     return sorted(below, key=lambda entry: os.fsencode(entry["name"]))

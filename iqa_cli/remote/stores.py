@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-from iqa_cli.errors import DataError, ExtraMissing
+from iqa_cli.errors import DataError, ExtraMissing, UsageError
 from iqa_cli.records import Status, Undecodable
 from iqa_cli.remote.failures import Failure, judge, quieten_libraries, say
 from iqa_cli.remote.members import refuse_large
@@ -68,6 +68,8 @@ class Store:
         """Raises Undecodable and DataError for a failure that lasts."""
         if failure is Failure.FATAL:
             raise DataError(f"{self.root}: cannot be read: {say(error)}") from error
+        if failure is Failure.UNNAMEABLE:
+            raise Undecodable(Status.MISSING, f"nothing can be called so: {say(error)}") from error
         if failure not in (Failure.MISSING, Failure.DENIED):
             return
         if failure is Failure.MISSING and not self.reached:
@@ -175,8 +177,14 @@ class Stores:
         self.opened: dict[str, Store] = {}
 
     def open(self, url: str) -> tuple[Store, str] | None:
-        """The store of a URL, and the path in it; None where nothing is known of its kind. Raises ExtraMissing, DataError."""
+        """The store of a URL, and the path in it; None where nothing is known of its kind.
+
+        Raises ExtraMissing, DataError, and UsageError for a pattern of stores.
+        """
         scheme, root = scheme_of(url), root_of(url)
+        if scheme in BUCKETS and "*" in root_of(url.replace("?", "*")):
+            kind = "repository" if scheme == HUB else "bucket"
+            raise UsageError(f"{url}: a pattern may not stand for a {kind}: name one, as {scheme}://NAME/*.jpg")
         store = self.opened.get(root)
         if store is None:
             files = open_files(url, scheme)

@@ -1,5 +1,6 @@
 import bz2
 import gzip
+import io
 import json
 import lzma
 import os
@@ -164,6 +165,88 @@ def test_links_folders_and_devices_in_a_tar_are_no_images(tmp_path: Path) -> Non
             info.type, info.linkname = kind, "/etc/passwd"
             archive.addfile(info)
     assert list_names(tmp_path / "a.tar") == ([], {"link": 2, "not a regular file": 1})
+    for name, kind in (("a.jpg", "link"), ("b.jpg", "link"), ("c.jpg", "not a regular file")):
+        (named,) = find_sources([f"{tmp_path}/a.tar::{name}"], Counter())
+        assert named.failure.detail.startswith(f"{kind}: "), "who names it wants to hear of it"  # type: ignore[union-attr]
+
+
+def make_links(path: Path, entries: list[tuple[str, bytes | str]], mode: str = "w") -> Path:
+    """A tar of files, whose bytes are given, and of hard links, with the names that they lead to; without bytes a folder."""
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in entries:
+            info = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                info.type, info.linkname = tarfile.LNKTYPE, content
+            elif content:
+                info.size = len(content)
+            else:
+                info.type = tarfile.DIRTYPE
+            archive.addfile(info, io.BytesIO(content) if isinstance(content, bytes) else None)
+    return path
+
+
+def test_hard_links_in_a_tar_score_as_those_in_a_folder(model: Path, photos: Path, tmp_path: Path) -> None:
+    folder, archive = tmp_path / "hl", tmp_path / "hl.tar"
+    folder.mkdir()
+    for name in ("01", "04"):
+        (folder / f"{name}.jpg").write_bytes((photos / f"{name}.jpg").read_bytes())
+        os.link(folder / f"{name}.jpg", folder / f"{name}-again.jpg")
+    with tarfile.open(archive, "w") as opened:
+        for name in ("01.jpg", "01-again.jpg", "04-again.jpg", "04.jpg"):
+            opened.add(folder / name, name)
+        assert sum(info.islnk() for info in opened.getmembers()) == 2
+    os.utime(archive, (1, 1))
+    wait_until(lambda: find_first(archive).state is not None)
+    expected = inside(score(model, folder), folder)
+    for options in ({}, {"batch_size": 3}, {"cache": True}, {"cache": True}):
+        assert sorted(inside(score(model, archive, **options), archive), key=lambda record: record.path) == expected
+    for record in score(model, archive):
+        assert score(model, record.path) == [record], "each can be named"
+
+
+def test_a_hard_link_is_the_file_that_had_the_name_before_it_and_nothing_else(tmp_path: Path) -> None:
+    entries: list[tuple[str, bytes | str]] = [
+        ("early.jpg", "later.jpg"),
+        ("./a.jpg", b"first"),
+        ("b.jpg", "a.jpg"),
+        ("c.jpg", "./b.jpg"),
+        ("a.jpg", b"second"),
+        ("d.jpg", "a.jpg"),
+        ("e.jpg", "c.jpg"),
+        ("folder", b""),
+        ("f.jpg", "folder"),
+        ("g.jpg", "g.jpg"),
+        ("h.jpg", "/etc/passwd"),
+        ("i.jpg", "../hl.tar"),
+        ("later.jpg", b"late"),
+        ("h.jpg", b"own"),
+        ("a.jpg", "nowhere"),
+        ("j.jpg", "a.jpg"),
+    ]
+    archive = make_links(tmp_path / "hl.tar", entries)
+    (tmp_path / "later.jpg").write_bytes(b"outside")
+    left_out = Counter[str]()
+    found = [source.fetch() for source in find_sources([str(archive)], left_out)]  # type: ignore[union-attr]
+    names = [f"{archive}::{name}" for name in ("./a.jpg", "b.jpg", "c.jpg", "a.jpg", "d.jpg", "e.jpg", "later.jpg", "h.jpg")]
+    data = [b"first", b"first", b"first", b"second", b"second", b"first", b"late", b"own"]
+    assert [(each.name, each.data) for each in found] == list(zip(names, data, strict=True))  # type: ignore[union-attr]
+    assert left_out == {"link": 7}
+    archive.write_bytes(archive.read_bytes()[: 512 * 5])  # where the second a.jpg begins
+    cut = list(find_sources([str(archive)], Counter()))
+    assert [name_source(source) for source in cut] == [*names[:3], str(archive)]
+
+
+def test_a_hard_link_in_a_packed_tar_is_a_row_that_says_so(iqa: Run, model: Path, photos: Path, tmp_path: Path) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    entries = [("a.jpg", photo), ("b.jpg", "a.jpg"), ("a.txt", "a.jpg"), ("c.jpg", photo)]
+    archive = make_links(tmp_path / "a.tgz", entries, "w:gz")  # type: ignore[arg-type]
+    done = iqa("score", archive, "-m", model)
+    rows = read_rows(done.stdout)
+    assert [row["path"] for row in rows] == [f"{archive}::{name}.jpg" for name in "abc"]
+    assert [row["status"] for row in rows] == ["ok", "unsupported", "ok"]
+    assert "a hard link to 'a.jpg'" in rows[1]["detail"]
+    assert (done.returncode, b"left out: 1 *.txt" in done.stderr) == (1, True)
+    assert read_rows(iqa("score", f"{archive}::b.jpg", "-m", model).stdout) == rows[1:2]
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -177,8 +260,8 @@ def test_sizes_of_what_is_no_regular_file_end_no_listing(tmp_path: Path, photos:
     sparse = make_sparse("0001.npy", b"X" * 700, 1 << 20, 1 << 28, form)
     archive = tmp_path / "a.tar"
     archive.write_bytes(first + sparse + link.tobuf() + last)
-    found = [f"{archive}::000{number}.jpg" for number in (1, 2)]
-    assert list_names(archive) == (found, {"not a regular file": 1, "link": 1})
+    found = [f"{archive}::{name}" for name in ("0001.jpg", "0001.txt", "0002.jpg")]  # the link is what it leads to, an image
+    assert list_names(archive) == (found, {"not a regular file": 1})
     archive.write_bytes(first + sparse[:-600])
     (photo_there, cut) = find_sources([str(archive)], Counter())
     assert (name_source(photo_there), name_source(cut)) == (found[0], str(archive))
@@ -457,6 +540,16 @@ def test_chains_of_fsspec_are_names_of_the_same(tmp_path: Path) -> None:
     assert plainly("tar://*.jpg::s3://bucket/x.tar") == "s3://bucket/x.tar::*.jpg"
     assert plainly("zip://::x.zip") == "x.zip"
     assert plainly(f"{tmp_path}/a.zip") == f"{tmp_path}/a.zip"
+
+
+def test_a_url_of_a_file_may_say_that_it_is_here(tmp_path: Path, photos: Path) -> None:
+    archive = write_tar(tmp_path / "a b.tar", read_files(photos)[:1])
+    name = f"{tmp_path}/a%20b.tar"
+    for url in (f"file://{name}", f"file://localhost{name}", f"FILE://LocalHost{name}"):
+        assert plainly(url) == str(archive)
+        assert list_names(url) == list_names(f"{url}::*") == list_names(f"tar://*::{url}") == list_names(archive)
+    assert plainly("file://localhost.jpg") == "localhost.jpg"
+    assert plainly("file:///localhost/a.jpg") == "/localhost/a.jpg"
 
 
 def test_keys_are_those_of_webdataset() -> None:

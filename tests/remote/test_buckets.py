@@ -11,6 +11,7 @@ from in_process import environment
 from shards import read_files, write_tar, write_zip
 
 from iqa_cli import ScoreOptions, score_images
+from iqa_cli.errors import UsageError
 from iqa_cli.records import ScoreRecord
 from iqa_cli.remote.find import find_sources
 from iqa_cli.scoring.sources import name_source
@@ -97,6 +98,31 @@ def test_prefixes_without_a_name_are_walked_too(s3: Any, photos: Path, top: str)
         s3.pipe(f"{BUCKET}/{name}", photo if name.endswith(".jpg") else b"")
     found, _ = list_names(f"s3://{BUCKET}{top}")
     assert found == [f"s3://{BUCKET}/set/{name}" for name in ("/b.jpg", "/in/c.jpg", "a.jpg", "sub//d.jpg")]
+
+
+def test_two_stars_beside_letters_are_one_as_in_patterns_of_files(s3: Any, photos: Path, tmp_path: Path) -> None:
+    put(s3, "set", [(f"{number}.jpg", (photos / "01.jpg").read_bytes()) for number in (1, 2)])
+    s3.pipe(f"{BUCKET}/set/sub/1.jpg", b"below")
+    s3.pipe(f"{BUCKET}/set/sub/1.tar", write_tar(tmp_path / "1.tar", read_files(photos)[:1]).read_bytes())
+    for pattern, names in (
+        ("set/**.jpg", ["set/1.jpg", "set/2.jpg"]),
+        ("s**t/1***", ["set/1.jpg"]),
+        ("**/1**.jpg", ["set/1.jpg", "set/sub/1.jpg"]),
+        ("**/1**.tar", ["set/sub/1.tar::01.jpg"]),
+    ):
+        assert list_names(f"s3://{BUCKET}/{pattern}") == ([f"s3://{BUCKET}/{name}" for name in names], {}), pattern
+
+
+@pytest.mark.usefixtures("s3")
+def test_what_is_no_name_of_anything_says_so(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iqa_cli.remote.stores.DELAYS", ())  # after which it would be denied, in time
+    for url in ("s3://*/a.jpg", "s3://ph?tos", "s3://ph*s/*.tar::a.jpg", "hf://datasets/owner/*/a.jpg"):
+        with pytest.raises(UsageError, match=r"a pattern may not stand for a (bucket|repository): name one"):
+            list_names(url)
+    for url in ("s3://Bad Bucket/a.jpg", "s3://Bad Bucket/*.jpg", "s3://Bad Bucket/0.tar"):
+        (record,) = score(model, url)
+        assert record.status == "missing"
+        assert record.detail.startswith("nothing can be called so: Parameter validation failed: Invalid bucket name")
 
 
 def test_what_is_not_there_is_a_row(s3: Any, model: Path, photos: Path) -> None:
