@@ -21,12 +21,13 @@ from typer.core import TyperCommand, TyperGroup
 
 from iqa_cli import __version__
 from iqa_cli.cli import interrupts
-from iqa_cli.errors import NO_THREADS, DataError, IqaError, WriteError
+from iqa_cli.errors import NO_THREADS, DataError, IqaError, UsageError, WriteError
 from iqa_cli.files.atomic import PipeClosed
 from iqa_cli.images.find import is_pattern
 from iqa_cli.images.formats import RAW, kind_of_suffix
 
 PIPE_CLOSED = 141  # 128 + the number of the signal, as shells count; see interrupts
+PLACES = ("FILE", "DIR", "PATH", "MODEL", "ADDRESS")  # what the help calls options that name one by a string
 
 
 COMMANDS = {
@@ -72,17 +73,28 @@ COMMANDS = {
 
 
 class Command(TyperCommand):
-    """A command whose numbers are finite: ranges let nan through, and what is compared with it is never true."""
+    """A command whose numbers are finite: ranges let nan through, and what is compared with it is never true.
+
+    Nor is a path empty, which would be the working folder, or be taken for an option that is not given.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """What is left of the arguments. Raises BadParameter for nan and inf."""
+        """What is left of the arguments. Raises BadParameter for nan and inf, UsageError for an empty path."""
         rest = super().parse_args(ctx, args)
         for parameter in self.params:
             value = ctx.params.get(parameter.name)
-            for number in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(number, float) and not isfinite(number):
-                    raise typer.BadParameter(f"{number} is no finite number.", ctx=ctx, param=parameter)
+            for each in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(each, float) and not isfinite(each):
+                    raise typer.BadParameter(f"{each} is no finite number.", ctx=ctx, param=parameter)
+                if each == "" and names_place(parameter):
+                    named = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+                    raise UsageError(f"{named} is empty: is the variable set that it was to come from?")
         return rest
+
+
+def names_place(parameter: Any) -> bool:
+    """Whether a parameter is a path, a model or an address, as far as its parser does not look at that itself."""
+    return "path" in parameter.type.name or parameter.metavar in PLACES or parameter.name == "model"
 
 
 class Later(TyperCommand):

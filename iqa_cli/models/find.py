@@ -51,8 +51,11 @@ def find_model(reference: str, choice: BackendChoice) -> FoundModel:
     """The model that a reference means: an installed name; a path to a card, a weight file or a folder with one card; or
     hf://owner/name[@revision], whose card and one weight file are then downloaded, unless they have been before.
 
-    Raises WeightsError where there is no such model or it has no file for that backend, UsageError for a contradiction.
+    Raises WeightsError where there is no such model or it has no file for that backend, UsageError for a contradiction, and for
+    an empty reference, which would be the working folder.
     """
+    if not reference:
+        raise UsageError("the name of a model is empty: is the variable set that it was to come from?")
     if reference.startswith("hf://"):
         return fetch_model(reference, choice)
     try:

@@ -85,10 +85,10 @@ def test_no_option_takes_nothing_for_the_working_folder_nor_for_its_default() ->
         nothing = [""] * sum(each.param_type_name == "argument" for each in places)
         for each in places:
             found.add((command.name, each.name))
-            words = [each.opts[0], *[""] * each.nargs] if each.param_type_name == "option" else nothing
+            words = [each.opts[0], *[""] * each.nargs] if each.param_type_name == "option" else [*nothing]
             with pytest.raises(UsageError, match=r" is empty: is the variable set that it was to come from\?"):
                 command.make_context(command.name, words)
-    assert {("score", "output"), ("gate", "calibrate"), ("watch", "folder"), ("serve", "model")} <= found
+    assert {("score", "place"), ("gate", "calibrate"), ("watch", "folder"), ("serve", "model")} <= found
 
 
 def test_every_flag_of_a_training_is_an_option_of_a_recipe() -> None:

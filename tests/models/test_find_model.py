@@ -217,6 +217,14 @@ def test_a_card_a_weight_file_and_a_folder_mean_the_same_model(tmp_path: Path) -
     assert find_model(str(tmp_path / "both.safetensors"), AUTO).backend is TORCH
 
 
+def test_no_name_is_no_model_not_even_the_one_that_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_both(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert find_model(".", AUTO).card.name == "both"
+    with pytest.raises(UsageError, match="the name of a model is empty"):
+        find_model("", AUTO)
+
+
 def test_a_weight_file_and_a_backend_may_contradict(tmp_path: Path) -> None:
     write_both(tmp_path)
     with pytest.raises(UsageError, match="--backend torch cannot run this file; onnx does"):
