@@ -87,10 +87,15 @@ def quote_agreement(own: Result, other: Result, command: str) -> Result:
 
 
 def quote_evaluation(measured: Sequence[Result], name: str) -> Iterator[Result]:
-    """How well the model agrees with people on each set that was evaluated, with the intervals."""
-    for own in measured:
-        if own["card"] != name:
-            continue
+    """How well the model agrees with people on each set that was evaluated, with the intervals.
+
+    Raises UsageError where several models have that name.
+    """
+    chosen = [own for own in measured if own["card"] == name]
+    models = dict.fromkeys(own["model"] for own in chosen)
+    if len(models) > 1:
+        raise UsageError(f"{' and '.join(models)} are both called {name}: evaluate one of them")
+    for own in chosen:
         figures = {figure: {key: round(value, 4) for key, value in own[figure].items()} for figure in FIGURES}
         protocol, part = own["protocol"], "--split test"
         if protocol == "folds":
