@@ -189,7 +189,14 @@ def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_
 
 def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
     estimate = {"value": 0.81234, "low": 0.79, "high": 0.83}
-    facts = {"dataset": "biq2021", "protocol": "official", "images": 1347, "srcc": estimate, "plcc": estimate, "model": "runs/a"}
+    facts = {
+        "dataset": "biq2021",
+        "protocol": "official",
+        "images": 1347,
+        "srcc": estimate,
+        "plcc": estimate,
+        "model": "runs/a",
+    }
     evaluated = tmp_path / "evaluated.json"
     evaluated.write_text(json.dumps([facts | {"card": CARD.name}, facts | {"card": "another"}]))
     path = write_card(CARD, tmp_path)
