@@ -188,7 +188,7 @@ def test_a_card_quotes_what_the_programs_wrote_and_nothing_of_another_model(tmp_
 
 
 def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
-    estimate = {"value": 0.81234, "low": 0.79, "high": 0.83}
+    estimate = {"value": 0.8123456, "low": 0.79, "high": 0.83}
     facts = {
         "dataset": "biq2021",
         "protocol": "official",
@@ -202,7 +202,7 @@ def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
     path = write_card(CARD, tmp_path)
     assert card.main([str(path), "--evaluation", str(evaluated)]) == 0
     (quoted,) = read_card(path).results
-    assert quoted["srcc"] == {"value": 0.8123, "low": 0.79, "high": 0.83}
+    assert quoted["srcc"] == estimate | {"value": 0.812346}
     assert quoted["command"] == f"iqa evaluate -d biq2021 --data-root DIR --split test -m {CARD.name}"
     fold = facts | {"card": CARD.name, "dataset": "livec", "protocol": "folds", "measured_on": "fold 3 of folds.csv"}
     evaluated.write_text(json.dumps([fold]))
@@ -210,6 +210,10 @@ def test_a_card_quotes_an_evaluation_with_its_interval(tmp_path):
     (quoted,) = read_card(path).results
     assert quoted["protocol"] == "fold 3 of folds.csv"
     assert quoted["command"] == f"iqa evaluate -d livec --data-root DIR --fold-file FILE --fold 3 -m {CARD.name}"
+    assert card.main([str(path), "--twin", str(evaluated)]) == 0
+    (quoted,) = read_card(path).results
+    assert quoted["protocol"] == "fold 3 of folds.csv; by a network that was trained in the same way without these images"
+    assert quoted["command"] == "iqa evaluate -d livec --data-root DIR --fold-file FILE --fold 3 -m TWIN"
     evaluated.write_text(json.dumps([fold, fold | {"model": "runs/b"}]))
     assert card.main([str(path), "--evaluation", str(evaluated)]) == 2
 

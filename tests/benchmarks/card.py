@@ -4,6 +4,8 @@
 
 --cross-validation: the results.json of `iqa train --folds`, or the --results of `blended`; --command says what printed it.
 --evaluation: the --json of `iqa evaluate --split test`, or `--fold`, on images that training left out; may be repeated.
+--twin: the same of a model of the same name that was trained in the same way without these images, where the model itself
+learned from all; may be repeated. The card says whose figures they are.
 --robustness: the --json of `iqa evaluate --robustness`, which must have measured this model; may be repeated. What was in
 the card before is gone.
 """
@@ -29,6 +31,8 @@ from .common import run_whole
 
 Result = dict[str, Any]
 FIGURES = ("srcc", "plcc")
+DIGITS = 6  # so many that to round them again, to three, is to round once
+OF_TWIN = "; by a network that was trained in the same way without these images"
 
 
 def read_measured(path: Path) -> list[Result]:
@@ -80,14 +84,14 @@ def quote_agreement(own: Result, other: Result, command: str) -> Result:
         "dataset": f"{len(ours)} clean photos",
         "protocol": f"agreement with {Path(other['model']).stem}; mean_difference: of the scores in points, without sign",
         "command": f"{command} -m {Path(other['model']).stem} --json FILE",
-        "srcc": round(srcc(ours, theirs), 4),
-        "plcc": round(plcc(ours, theirs), 4),
+        "srcc": round(srcc(ours, theirs), DIGITS),
+        "plcc": round(plcc(ours, theirs), DIGITS),
         "mean_difference": round(float(np.abs(ours - theirs).mean()), 2),
     }
 
 
-def quote_evaluation(measured: Sequence[Result], name: str) -> Iterator[Result]:
-    """How well the model agrees with people on each set that was evaluated, with the intervals.
+def quote_evaluation(measured: Sequence[Result], name: str, *, twin: bool = False) -> Iterator[Result]:
+    """How well the model, or its twin, agrees with people on each set that was evaluated, with the intervals.
 
     Raises UsageError where several models have that name.
     """
@@ -96,12 +100,13 @@ def quote_evaluation(measured: Sequence[Result], name: str) -> Iterator[Result]:
     if len(models) > 1:
         raise UsageError(f"{' and '.join(models)} are both called {name}: evaluate one of them")
     for own in chosen:
-        figures = {figure: {key: round(value, 4) for key, value in own[figure].items()} for figure in FIGURES}
+        figures = {figure: {key: round(value, DIGITS) for key, value in own[figure].items()} for figure in FIGURES}
         protocol, part = own["protocol"], "--split test"
         if protocol == "folds":
             protocol = own["measured_on"]  # "fold 0 of folds.csv"
             part = f"--fold-file FILE --fold {protocol.split()[1]}"
-        command = f"iqa evaluate -d {own['dataset']} --data-root DIR {part} -m {name}"
+        command = f"iqa evaluate -d {own['dataset']} --data-root DIR {part} -m {'TWIN' if twin else name}"
+        protocol += OF_TWIN if twin else ""
         yield {"dataset": own["dataset"], "protocol": protocol, "images": own["images"], "command": command, **figures}
 
 
@@ -111,6 +116,8 @@ def quote_all(given: argparse.Namespace, name: str) -> Iterator[Result]:
         yield from quote_results(given.cross_validation, given.command)
     for path in given.evaluation:
         yield from quote_evaluation(read_measured(path), name)
+    for path in given.twin:
+        yield from quote_evaluation(read_measured(path), name, twin=True)
     for path in given.robustness:
         measured = read_measured(path)
         yield from quote_robustness(measured, find_own(path, measured, name), name)
@@ -123,7 +130,7 @@ def run(given: argparse.Namespace) -> None:
     card = read_card(given.card)
     results = tuple(quote_all(given, card.name))
     if not results:
-        raise UsageError("name what was measured: --cross-validation, --evaluation, --robustness")
+        raise UsageError("name what was measured: --cross-validation, --evaluation, --twin, --robustness")
     path = write_card(replace(card, results=results), given.card.parent)
     sys.stdout.write(f"wrote {path}: {len(results)} measurements\n")
 
@@ -135,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cross-validation", type=Path, metavar="FILE", help="results.json, or of blended --results")
     parser.add_argument("--command", default="", metavar="TEXT", help="what printed it, with DIR and FILE for places")
     parser.add_argument("--evaluation", type=Path, action="append", default=[], metavar="FILE", help="--json of iqa evaluate")
+    parser.add_argument("--twin", type=Path, action="append", default=[], metavar="FILE", help="the same, of the model's twin")
     parser.add_argument(
         "--robustness", type=Path, action="append", default=[], metavar="FILE", help="--json of iqa evaluate --robustness"
     )
