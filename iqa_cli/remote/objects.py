@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +22,8 @@ from iqa_cli.remote.names import is_pattern_of_urls, path_of
 from iqa_cli.remote.stores import Store
 from iqa_cli.remote.streams import open_ranges, open_stream
 
+NO_MATCH = "nothing matches this pattern"
+
 
 def find_objects(store: Store, url: str, path: str, left_out: Counter[str], names: NameFilter) -> Iterator[Entry]:
     """What a URL names that is no archive: an object, those that match a pattern, or the images below a prefix.
@@ -30,7 +32,7 @@ def find_objects(store: Store, url: str, path: str, left_out: Counter[str], name
     """
     try:
         if is_pattern_of_urls(url):
-            yield from find_matching(store, url, path)
+            yield from find_by_pattern(store, path, left_out, names)
         elif is_prefix(store, url, path):
             yield from walk_prefix(store, path, left_out, names)
         else:
@@ -45,24 +47,54 @@ def find_archives(store: Store, url: str, path: str, wanted: str | None) -> Iter
         yield Entry(url, store.root, path, archive=True, wanted=wanted)
         return
     try:
-        for found in find_matching(store, url, path):
-            yield found if found.failure else replace(found, archive=True, wanted=wanted)
+        found = match_objects(store, path)
     except Undecodable as failure:
         yield Entry(url, failure=failure)
+        return
+    archives = [each for each, facts in found.items() if not is_folder(facts)]
+    if not archives:
+        yield Entry(url, failure=Undecodable(Status.MISSING, NO_MATCH))
+    for each in archives:
+        yield replace(make_entry(store, each, found[each]), archive=True, wanted=wanted)
 
 
-def find_matching(store: Store, url: str, path: str) -> Iterator[Entry]:
-    """The objects that match a pattern, by their names. Raises Undecodable and DataError.
+def find_by_pattern(store: Store, path: str, left_out: Counter[str], names: NameFilter) -> Iterator[Entry]:
+    """The objects that match a pattern, by their names, and the images below each prefix that does, as of folders.
 
-    Two stars beside other letters are one, as in patterns of files.
+    Not of a prefix of which the pattern itself names what is below. Raises Undecodable and DataError.
+    """
+    found = match_objects(store, path)
+    named = {folder for each, facts in found.items() if not is_folder(facts) for folder in PurePosixPath(each).parents}
+    walked = set[PurePosixPath]()
+    for each, facts in found.items():
+        if not is_folder(facts):
+            yield make_entry(store, each, facts)
+        elif (folder := PurePosixPath(each)) not in named and walked.isdisjoint(folder.parents):
+            walked.add(folder)
+            yield from walk_prefix(store, each, left_out, names)
+
+
+def match_objects(store: Store, path: str) -> dict[str, dict[str, Any]]:
+    """What the store tells of each object and prefix that matches a pattern, by their paths, in order.
+
+    Two stars beside other letters are one, as in patterns of files. Raises Undecodable where nothing matches, and DataError.
     """
     pattern = "/".join(part if part == "**" else re.sub(r"\*+", "*", part) for part in path.split("/"))
-    found = store.call("glob", pattern, detail=True)
-    for each in sorted(found):
-        yield Entry(name_object(store, each), store.root, each, found[each].get("size"), find_version(found[each]))
+    found: dict[str, dict[str, Any]] = store.call("glob", pattern, detail=True)
     if not found:
         store.check_bucket()
-        yield Entry(url, failure=Undecodable(Status.MISSING, "nothing matches this pattern"))
+        raise Undecodable(Status.MISSING, NO_MATCH)
+    return {each: found[each] for each in sorted(found)}
+
+
+def is_folder(facts: Mapping[str, Any]) -> bool:
+    """Whether what a store tells is of a prefix."""
+    return bool(facts["type"] == "directory")
+
+
+def make_entry(store: Store, path: str, facts: dict[str, Any]) -> Entry:
+    """An object, with what the store tells of it."""
+    return Entry(name_object(store, path), store.root, path, facts.get("size"), find_version(facts))
 
 
 def is_prefix(store: Store, url: str, path: str) -> bool:
@@ -72,7 +104,7 @@ def is_prefix(store: Store, url: str, path: str) -> bool:
     suffix = PurePosixPath(path).suffix.lower()
     if kind_of_suffix(suffix):  # of an image, decoded here or not
         return False
-    return bool(store.call("info", path)["type"] == "directory")
+    return is_folder(store.call("info", path))
 
 
 def name_object(store: Store, path: str) -> str:
@@ -99,7 +131,7 @@ def walk_prefix(store: Store, top: str, left_out: Counter[str], names: NameFilte
             if kind == FOLDER:
                 folders.append(path)
             elif is_image(kind, left_out):
-                yield Entry(name_object(store, path), store.root, path, entry.get("size"), find_version(entry))
+                yield make_entry(store, path, entry)
         pending.extend(reversed(folders))
 
 
@@ -113,7 +145,7 @@ def list_prefix(store: Store, prefix: str) -> list[dict[str, Any]]:
     if store.is_web:
         entries = list_links(entries, prefix)
     below = [entry for entry in entries if entry["name"].rstrip("/") != prefix]
-    if not store.is_web and any(entry["type"] == "directory" and entry["name"] == f"{prefix}/" for entry in entries):
+    if not store.is_web and any(is_folder(entry) and entry["name"] == f"{prefix}/" for entry in entries):
         found = store.call("find", prefix, detail=True)
         below += [found[name] for name in found if name.startswith(f"{prefix}//") and not name.endswith("/")]
     return sorted(below, key=lambda entry: os.fsencode(entry["name"]))
@@ -139,7 +171,7 @@ def make_member(store: Store, entry: dict[str, Any], name: str) -> Member:
     def read_head() -> bytes:
         return b"" if suffix else store.read_range(path, 0, HEAD)
 
-    kind = FOLDER if entry["type"] == "directory" else FILE
+    kind = FOLDER if is_folder(entry) else FILE
     return Member(name, kind, entry.get("size") or 0, "", lambda: store.read(path), read_head)
 
 

@@ -113,6 +113,23 @@ def test_two_stars_beside_letters_are_one_as_in_patterns_of_files(s3: Any, photo
         assert list_names(f"s3://{BUCKET}/{pattern}") == ([f"s3://{BUCKET}/{name}" for name in names], {}), pattern
 
 
+def test_a_prefix_that_matches_a_pattern_is_walked_as_a_folder_is(s3: Any, photos: Path, tmp_path: Path) -> None:
+    photo = (photos / "01.jpg").read_bytes()
+    put(s3, "set", [(name, photo) for name in ("1.jpg", "1/a.jpg", "1/in/b.jpg", "2/c.jpg", "2/in/in/d.jpg")])
+    s3.pipe(f"{BUCKET}/set/1.tar", write_tar(tmp_path / "1.tar", read_files(photos)[:1]).read_bytes())
+    s3.pipe(f"{BUCKET}/set/2.tar/e.jpg", photo)
+    for pattern, names in (
+        ("set/1*", ["1/a.jpg", "1/in/b.jpg", "1.jpg", "1.tar"]),
+        ("set/?", ["1/a.jpg", "1/in/b.jpg", "2/c.jpg", "2/in/in/d.jpg"]),
+        ("**/in", ["1/in/b.jpg", "2/in/in/d.jpg"]),
+        ("set/*/**", ["1/a.jpg", "1/in/b.jpg", "2.tar/e.jpg", "2/c.jpg", "2/in/in/d.jpg"]),
+        ("set/*.tar::*.jpg", ["1.tar::01.jpg"]),
+    ):
+        found, _ = list_names(f"s3://{BUCKET}/{pattern}")
+        assert sorted(found) == sorted(f"s3://{BUCKET}/set/{name}" for name in names), pattern
+    assert list_names(f"s3://{BUCKET}/set/2.t*r::*.jpg")[0] == [f"s3://{BUCKET}/set/2.t*r::*.jpg"]
+
+
 @pytest.mark.usefixtures("s3")
 def test_what_is_no_name_of_anything_says_so(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("iqa_cli.remote.stores.DELAYS", ())  # after which it would be denied, in time
