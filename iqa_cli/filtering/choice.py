@@ -174,8 +174,11 @@ def choose(images: Iterable[Scored], limits: Limits, bounds: dict[str, Bounds], 
     """Each image and whether it stays, counted in `outcome` as they are drawn. The bounds are used up. Raises DataError."""
     for image in images:
         reason = None
-        if image.score is not None and limits.fraction is not None and not fits(image.score, bounds[limits.find_class(image)]):
-            reason = limits.share
+        if image.score is not None and limits.fraction is not None:
+            best = bounds.get(limits.find_class(image))
+            if best is None:  # of scores that were read twice
+                raise DataError(f"{image.path}: it was not among the scores when they were first read: they changed meanwhile")
+            reason = None if fits(image.score, best) else limits.share
         reason = limits.refuse(image) or reason
         outcome.add(image, reason)
         yield image, reason is None

@@ -50,6 +50,13 @@ def test_a_fraction_keeps_the_best_and_of_equals_the_first() -> None:
     assert kept(images, Limits(fraction=0.001)) == ["a/5.jpg"]
 
 
+def test_scores_that_changed_while_they_were_read_are_told() -> None:
+    limits = Limits(fraction=0.5, per_class=True)
+    bounds = find_bounds(made(50.0, 70.0), limits)
+    with pytest.raises(DataError, match=r"^b/0.jpg: it was not among the scores when they were first read"):
+        list(choose(made(60.0, folder="b"), limits, bounds, Outcome()))
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.8, 1.0])
 def test_each_class_keeps_its_fraction_and_none_is_lost(fraction: float) -> None:
     sizes = {"a": 1, "b": 2, "c": 10, "d": 101}
