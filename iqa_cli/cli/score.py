@@ -26,12 +26,13 @@ from iqa_cli.cli.flags.inputs import (
     stopping,
 )
 from iqa_cli.cli.flags.ratings import RatingFlags
-from iqa_cli.cli.flags.score import STDIN, ChoiceFlags, InputFlags, ModelFlags, OutputFlags, gather_scoring
+from iqa_cli.cli.flags.score import ChoiceFlags, Format, InputFlags, ModelFlags, OutputFlags, gather_scoring
 from iqa_cli.cli.flags.shared import STREAM, BatchFlags, spread
 from iqa_cli.cli.flags.tables import Strays, TableFlags
 from iqa_cli.cli.jobs.flags import EngineFlags
 from iqa_cli.cli.jobs.score_parts import refuse_others, run_parts
 from iqa_cli.cli.ratings import rating
+from iqa_cli.errors import UsageError
 from iqa_cli.files.outputs import Output, check_outputs
 from iqa_cli.options import GROUP_PREVIEW
 from iqa_cli.remote.names import expand_name
@@ -129,8 +130,10 @@ def run_scoring(
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
     selection = choice.gather()
     tables.check(output, waits=selection.waits or choice.group)
+    if images.null and not images.has_list and output.format is not Format.PATHS:
+        raise UsageError("--null is about lists of paths: add - or --files-from FILE, or --format paths, or leave it out")
     paths, files = images.paths or [], output.list_files(null=images.null)
-    whole = bool(paths) and images.files_from is None and STDIN not in paths  # a list says so only as it is read
+    whole = bool(paths) and not images.has_list  # a list says so only as it is read
     tables.check_shards(list_names(paths, images.files_from, null=images.null), whole=whole, force=output.force)
     if ratings is not None:
         refuse_elsewhere(paths, "--write-xmp")

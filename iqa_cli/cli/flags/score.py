@@ -49,8 +49,12 @@ class InputFlags(FolderFlags):
 
     def has_many(self) -> bool:
         """Whether folders, archives or lists are among them; images that are named one by one need no cache."""
-        paths = self.paths or []
-        return self.files_from is not None or STDIN in paths or any(map(is_container, paths))
+        return self.has_list or any(map(is_container, self.paths or []))
+
+    @property
+    def has_list(self) -> bool:
+        """Whether a list of paths is among them."""
+        return self.files_from is not None or STDIN in (self.paths or [])
 
 
 def is_container(path: str) -> bool:
