@@ -314,6 +314,7 @@ ODD_THINGS = [
     (Image.new("I", (9, 9)), "mode I"),
     (Image.new("RGB", (0, 9)), "it is empty"),
     (io.StringIO("text"), "open it in binary mode"),
+    (io.TextIOWrapper(io.BytesIO(b"\xff\xd8\xff"), "utf-8"), "open it in binary mode"),
     (None, "builtins.NoneType is no image"),
     (7, "builtins.int is no image"),
     ([RGB], "builtins.list is no image"),

@@ -58,6 +58,10 @@ class DecoderPool:
                     return decoder.prepare(image, stop)
                 except WorkerDied:
                     death = decoder.describe_death()
+                except DataError:
+                    if self.closed.is_set():  # which ended the process as it started
+                        raise Stopped from None
+                    raise
         raise Undecodable(Status.CRASHED, death)
 
     @contextmanager
@@ -87,6 +91,9 @@ class DecoderPool:
                 return self._open()
             except DataError:  # a limit of processes or of memory: the pool is a place smaller from now on
                 place = self.places.get()
+            except Stopped:  # others wait for the place, to hear the same
+                self.places.put(None)
+                raise
         return place
 
     def _open(self, worker: WorkerProcess | None = None) -> Decoder:

@@ -120,6 +120,8 @@ def read_file(file: BinaryIO, name: str | None) -> Source:
         if getattr(file, "seekable", lambda: False)():
             file.seek(0)
         data = file.read()
+    except UnicodeError as error:
+        raise InputError(f'{name}: a file object that gives text: open it in binary mode, "rb"') from error
     except (OSError, ValueError) as error:  # of a file that is closed
         return Unreadable(name, Undecodable(Status.DENIED, f"cannot be read: {getattr(error, 'strerror', None) or error}"))
     if not isinstance(data, bytes | bytearray | memoryview):

@@ -18,6 +18,7 @@ from conftest import wait_until, write_photo
 from in_process import environment
 from pictures import forge_png
 
+from iqa_cli.errors import DataError
 from iqa_cli.images.crops import CropSpec, cut_views
 from iqa_cli.images.decode import decode_image
 from iqa_cli.options import MAX_PIXELS
@@ -282,3 +283,44 @@ def test_a_picture_that_wants_more_memory_is_told(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, large], check=True, capture_output=True, text=True, env=environment())
     answer = {"status": "too-large", "detail": "PNG: not enough memory to decode it", "width": 16_000, "height": 16_000}
     assert json.loads(done.stdout) == answer
+
+
+def test_closing_while_one_is_borrowed_ends_all_who_ask_later(photo: str) -> None:
+    pool = DecoderPool(OPTIONS, 3)
+    pool.start()
+    outcomes: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(Stopped):
+            pool.prepare(photo, NEVER)
+        outcomes.append("stopped")
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(5)]
+    with pool._borrow(NEVER):
+        pool.close()
+        for thread in threads:
+            thread.start()
+        for thread in threads[:3]:
+            thread.join(20)
+    for thread in threads:
+        thread.join(20)
+    assert outcomes == ["stopped"] * 5
+
+
+def test_a_process_that_closing_ends_as_it_starts_is_no_failure(photo: str) -> None:
+    for _ in range(3):
+        pool = DecoderPool(OPTIONS, 1)
+        outcomes: list[BaseException] = []
+
+        def ask(pool: DecoderPool = pool, outcomes: list[BaseException] = outcomes) -> None:
+            try:
+                pool.prepare(photo, NEVER)
+            except (Stopped, DataError) as error:
+                outcomes.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        wait_until(lambda pool=pool: bool(pool.living))
+        pool.close()
+        thread.join(20)
+        assert [type(outcome) for outcome in outcomes] == [Stopped]
