@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import math
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -24,6 +25,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KEEP_ALIVE = 5  # seconds that a connection may stay open without a request
 CONNECTIONS = 1000  # open at a time; further ones get 503
 BACKLOG = 128
+M_MMAP_THRESHOLD = -3  # of glibc's mallopt
+LARGE = 1 << 20  # bytes of a block that goes back to the system as soon as it is free
 
 
 class Waited(Enum):
@@ -121,8 +124,15 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def give_back_memory() -> None:
+    """Have large blocks go back to the system once they are free: glibc would keep uploads' for the next ones."""
+    with suppress(OSError, AttributeError):  # of another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+
+
 def run_app(app: Starlette, listener: socket.socket, limits: Limits) -> None:
     """Answer requests until one of SIGNALS; then no new ones, and those under way for as long as one may take."""
+    give_back_memory()
     for library in ("uvicorn", "python_multipart"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # what requests do wrong, they are told
     config = uvicorn.Config(

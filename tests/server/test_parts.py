@@ -1,9 +1,12 @@
 """The parts of the server that need no socket."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
+from in_process import environment
 
 pytest.importorskip("starlette", reason="needs the [serve] extra")
 
@@ -99,3 +102,27 @@ def test_every_error_is_described(capsys: pytest.CaptureFixture[str]) -> None:
             assert str(status) in api["paths"]["/gate"]["post"]["responses"]
     assert "<script" not in write_page(api)
     assert capsys.readouterr().out == ""
+
+
+HOLD = """
+import ctypes, sys
+from pathlib import Path
+from iqa_cli.server.run import give_back_memory
+give_back_memory()
+def measure():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def fill(size):
+    return bytearray(b"x") * size
+before = measure()
+fill(20_000_000)
+held = [(fill(20_000_000), fill(100_000)) for _ in range(8)]
+pins = [small for _, small in held]
+del held
+print(measure() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for its memory")
+def test_what_uploads_took_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLD], capture_output=True, text=True, check=True, env=environment())
+    assert int(done.stdout) < 20_000_000
