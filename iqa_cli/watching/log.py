@@ -20,7 +20,8 @@ from iqa_cli.errors import UsageError, WriteError
 from iqa_cli.files.atomic import STDOUT, Stream, is_named, is_stream, open_stdout, open_stream, write_fully
 from iqa_cli.files.locks import claim_if_free
 from iqa_cli.files.outputs import Output, may_replace
-from iqa_cli.records import COLUMNS, PASSING, ScoreRecord
+from iqa_cli.options import MAX_PIXELS
+from iqa_cli.records import COLUMNS, PASSING, ScoreRecord, Status
 from iqa_cli.scoring.cache import FileState
 from iqa_cli.scoring.writers import KINDS, encode_json, is_same_table, round_record
 
@@ -45,13 +46,14 @@ class ScoreLog:
     """A file of lines, or a stream of them, for one model.
 
     settings: a word for all else that scores depend on, as `run.sign_settings` gives. known: absolute path -> the state in
-    which a file was scored so, as far as its line is in the file; of a stream nothing is remembered.
+    which a file was scored so, as far as its line is in the file; of a stream nothing is remembered. limit: of pixels; what was
+    too large once, and is not by this limit, is not known.
 
     Raises UsageError for a file that is none, or that another process adds to; WriteError where it cannot be read or written.
     """
 
-    def __init__(self, path: Path, model: str, settings: str) -> None:
-        self.path, self.model, self.settings = path, model, settings
+    def __init__(self, path: Path, model: str, settings: str, limit: int = MAX_PIXELS) -> None:
+        self.path, self.model, self.settings, self.limit = path, model, settings, limit
         self.known: dict[str, Mark] = {}
         self.stream: Stream | None = None
         self.file: io.FileIO | None = None
@@ -108,14 +110,20 @@ class ScoreLog:
         try:
             values = json.loads(line)
             path, model, mark = read_path(values), values["model"], (int(values["bytes"]), float(values["modified"]))
-        except (ValueError, TypeError, KeyError, AttributeError):  # of `iqa score`, or of nobody
+            passing = values.get("status") in PASSING or self._fits_now(values)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):  # of `iqa score`, or of nobody
             return
         name = os.path.abspath(path)  # noqa: PTH100  # paths stay as the user named them
         same = model == self.model and values.get(SETTINGS, self.settings) == self.settings  # old lines have none
-        if same and values.get("status") not in PASSING:
+        if same and not passing:
             self.known[name] = mark
         else:
             self.known.pop(name, None)
+
+    def _fits_now(self, values: Mapping[str, Any]) -> bool:
+        """Whether a photo was too large for another limit, or for the memory that there was. Raises TypeError."""
+        size = (values.get("width") or 0) * (values.get("height") or 0)
+        return values.get("status") == Status.TOO_LARGE and 0 < size <= self.limit
 
     def knows(self, path: str, state: FileState) -> bool:
         """Whether that file was scored in that state."""

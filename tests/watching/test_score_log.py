@@ -2,6 +2,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -113,6 +114,26 @@ def test_what_was_scored_otherwise_is_not_known(tmp_path: Path, photo: str) -> N
         log.write(record_of(photo), state_of(photo))
         log.close()
     assert open_log(path, settings="before").knows(photo, state_of(photo))
+
+
+def test_what_was_too_large_is_known_only_while_it_is(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(ScoreRecord(photo, Status.TOO_LARGE, "toy", detail="1,200 pixels", width=40, height=30), state_of(photo))
+    log.close()
+    for limit in (1199, 1200):
+        opened.append(ScoreLog(path, "toy", "as now", limit))
+        assert opened[-1].knows(photo, state_of(photo)) == (limit < 1200)
+        opened[-1].close()
+
+
+def test_a_line_of_an_infinite_size_is_of_nobody(tmp_path: Path, photo: str) -> None:
+    path = tmp_path / "log.jsonl"
+    log = open_log(path)
+    log.write(record_of(photo), state_of(photo))
+    log.close()
+    path.write_bytes(path.read_bytes() + re.sub(rb'"bytes": ?\d+', b'"bytes": 1e400', path.read_bytes()))
+    assert open_log(path).knows(photo, state_of(photo))
 
 
 def test_a_line_that_does_not_say_how_is_known(tmp_path: Path, photo: str) -> None:

@@ -58,7 +58,8 @@ def run_watching(options: ScoreOptions, watched: WatchFlags) -> None:
         with interrupts.raised():
             tally = Tally()
             pipeline = open_pipeline(options, tally.notes.append, worker)
-            with closing(ScoreLog(watched.jsonl, pipeline.card.name, sign_settings(pipeline))) as log:
+            limit = pipeline.pool.options.max_pixels
+            with closing(ScoreLog(watched.jsonl, pipeline.card.name, sign_settings(pipeline), limit)) as log:
                 names, folder = filter_names(options), str(watched.folder)
                 with follow_watch(folder, tally, known=log.count_known(folder), quiet=watched.quiet) as warn:
                     tell = warn_anyway if watched.quiet else warn
