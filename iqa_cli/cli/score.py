@@ -107,6 +107,8 @@ def score(
     $ iqa score . --no-header | awk -F, '/,ok,,/ {print $(NF-7), $0}' | sort -g
     """
     engine.check()
+    if images.null and not images.has_list and output.format is not Format.PATHS:
+        raise UsageError("--null is about lists of paths: add - or --files-from FILE, or --format paths, or leave it out")
     if engine.place is not None:
         refuse_others(choice, output, tables, ratings, model)
         options = replace(gather_scoring(images, model, runtime, output), detail=choice.detail)
@@ -130,8 +132,6 @@ def run_scoring(
     """Score the images, show and write what becomes of them: the exit code. What is done is kept, however the run ends."""
     selection = choice.gather()
     tables.check(output, waits=selection.waits or choice.group)
-    if images.null and not images.has_list and output.format is not Format.PATHS:
-        raise UsageError("--null is about lists of paths: add - or --files-from FILE, or --format paths, or leave it out")
     paths, files = images.paths or [], output.list_files(null=images.null)
     whole = bool(paths) and not images.has_list  # a list says so only as it is read
     tables.check_shards(list_names(paths, images.files_from, null=images.null), whole=whole, force=output.force)

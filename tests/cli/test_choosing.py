@@ -19,10 +19,14 @@ def test_the_worst_are_chosen_for_xargs(iqa: Run, model: Path, photos: Path, tmp
     assert [row["path"] for row in read_rows(csv.stdout)] == [*(row["path"] for row in scored[:3]), str(tmp_path / "cut.jpg")]
 
 
-def test_a_nul_that_would_end_nothing_is_refused(iqa: Run, model: Path, photos: Path) -> None:
-    done = iqa("score", photos, "--model", model, "-0")
+@pytest.mark.parametrize("others", [(), ("--output", "scores")], ids=["at once", "as a job"])
+def test_a_nul_that_would_end_nothing_is_refused(
+    iqa: Run, model: Path, photos: Path, tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    done = iqa("score", photos, "--model", model, "-0", *others, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"--null is about lists of paths: add - or --files-from FILE, or --format paths, or leave it out" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_score_below_the_bar_has_an_exit_code_of_its_own(iqa: Run, model: Path, photos: Path) -> None:
