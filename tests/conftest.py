@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from forked import Forks, really_start
 from in_process import environment, run_here
 from official import WRITERS, write_set
 from onnx import TensorProto, helper, numpy_helper
@@ -32,6 +33,7 @@ from PIL import Image
 
 from iqa_cli.images.crops import CropSpec
 from iqa_cli.models.card import ModelCard, WeightFile, write_card
+from iqa_cli.scoring import decode_protocol
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -140,6 +142,24 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("IQA_CACHE", str(folder))
     monkeypatch.setenv("IQA_STATE", str(folder / "state"))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers() -> Iterator[None]:
+    """Decoding workers are forks, where there are any."""
+    forks = Forks()
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            patch.setattr(decode_protocol, "start_process", forks.start)
+        yield
+    forks.close()
+
+
+@pytest.fixture(autouse=True)
+def real_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In tests of processes they are started as they really are."""
+    if request.node.get_closest_marker("process"):
+        monkeypatch.setattr(decode_protocol, "start_process", really_start)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from iqa_cli.scoring.decode_client import Decoder, WorkerDied, parse_capture
 from iqa_cli.scoring.decode_protocol import WORKER_PROGRAM, DecodeOptions, find_python, lift, start_worker
 from iqa_cli.scoring.decode_worker import holding
 
+pytestmark = pytest.mark.process
+
 OPTIONS = DecodeOptions(CropSpec(64), MAX_PIXELS, 60.0)
 NEVER = threading.Event()
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")

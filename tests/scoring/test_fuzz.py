@@ -37,6 +37,8 @@ from iqa_cli.records import Status, Undecodable
 from iqa_cli.scoring.decode_pool import DecoderPool
 from iqa_cli.scoring.decode_protocol import DecodeOptions
 
+pytestmark = pytest.mark.process
+
 SAMPLES = Path(__file__).parents[1] / "images" / "samples"
 COUNT = int(os.environ.get("IQA_FUZZ", "400"))
 OPTIONS = DecodeOptions(CropSpec(64, "square", multiple=8), 10_000_000, 60.0)
