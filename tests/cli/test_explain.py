@@ -98,6 +98,17 @@ def test_photos_whose_names_differ_in_case_alone_have_a_picture_each(iqa: Run, m
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["IMG.jpg.png", "img.jpg.png"]
 
 
+def test_a_name_that_is_as_long_as_it_may_be_has_a_picture(iqa: Run, model: Path, tmp_path: Path) -> None:
+    for number, letters in enumerate(("x" * 251, "x" * 250 + "y", "ü" * 125)):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / f"{letters}.jpg").write_bytes(DARK.read_bytes())
+    done = iqa("explain", tmp_path / "0", tmp_path / "1", tmp_path / "2", "-o", tmp_path / "maps", "-m", model)
+    assert (done.returncode, done.stderr) == (0, b"")
+    names = [path.name for path in (tmp_path / "maps").iterdir()]
+    assert len(names) == 3
+    assert all(name.endswith(".png") and len(name.encode()) < 140 for name in names)
+
+
 @pytest.mark.parametrize("name", ["a.tar", "a.tgz"])
 def test_photos_in_archives_are_explained_one_and_all(iqa: Run, model: Path, tmp_path: Path, name: str) -> None:
     files = [("x/a.jpg", GOOD.read_bytes()), ("y/a.jpg", DARK.read_bytes()), ("b.png", b"none")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from iqa_cli.cli.flags.shared import STREAM, NetworkFlags, spread
 from iqa_cli.errors import DataError, UsageError
 from iqa_cli.files.atomic import open_stdout, open_target
 from iqa_cli.files.outputs import Output, check_outputs, is_plot
+from iqa_cli.files.replacing import shorten
 from iqa_cli.remote.names import split_member
 from iqa_cli.scoring.writers import describe_record, encode_json, list_columns
 
@@ -26,6 +28,7 @@ EXIT_CODES = (
     " 2 usage, 3 model, 4 files."
 )
 KIND = "a picture of iqa explain"
+LONGEST = 240  # bytes of a photo's name to which a number and an ending may come
 
 
 @spread
@@ -83,7 +86,7 @@ def run_explain(flags: ExplainFlags, runtime: NetworkFlags) -> int:
 
 
 def name_pictures(photos: list[str], output: Path | None, *, whole: bool) -> list[Path | None]:
-    """Where the picture of each photo goes. whole: output is a file. Names that come twice get a number."""
+    """Where the picture of each photo goes. whole: output is a file. Names that come twice get a number, long ones are cut."""
     if output is None or (whole and len(photos) == 1 and not output.is_dir()):
         return [output] * len(photos)
     if output == STREAM:
@@ -92,6 +95,7 @@ def name_pictures(photos: list[str], output: Path | None, *, whole: bool) -> lis
     for photo in photos:
         inside = split_member(photo)
         own = Path(photo if inside is None else inside[1]).name
+        own = own if len(os.fsencode(own)) <= LONGEST else shorten(own)
         name, number = output / f"{own}.png", 2
         while name in names:
             name, number = output / f"{own}.{number}.png", number + 1
