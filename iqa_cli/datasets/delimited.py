@@ -20,6 +20,11 @@ from iqa_cli.files.csv_rows import DELIMITERS, UTF_16, Cells, check_shape, name_
 
 Row = dict[str, str]  # column -> what stands there
 
+
+class MissingColumnError(DataError):
+    """A CSV file has no column of that name."""
+
+
 SOMETHING = re.compile(r"[^\s,;]")  # a row without it holds nothing but delimiters
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -81,7 +86,8 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot read the labels: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
+        row, encoding = data[: error.start].count(b"\n") + 1, "UTF-16" if data.startswith(UTF_16) else "UTF-8"
+        raise DataError(f"{path}: row {row} is not in {encoding}: save the file as CSV UTF-8") from error
 
 
 def split_rows(text: str, delimiter: str) -> Iterator[Cells]:
@@ -99,14 +105,14 @@ def read_header(text: str, delimiter: str) -> list[str]:
 
 
 def recognise_delimiter(path: Path, text: str, wanted: Sequence[str]) -> str:
-    """The one delimiter with which the header has all wanted columns. Raises DataError where there is none, or two."""
+    """The one delimiter with which the header has all wanted columns. Raises MissingColumnError for none, DataError for two."""
     headers = {delimiter: read_header(text, delimiter) for delimiter in DELIMITERS}
     found = [delimiter for delimiter, header in headers.items() if set(wanted) <= set(header)]
     if not found:
         there = max(headers.values(), key=len)
         missing = ", ".join(column for column in dict.fromkeys(wanted) if column not in there)
         named = ", ".join(filter(None, there)) or "none"
-        raise DataError(f"{path}: no column {missing}; there are {named} (separated by commas, semicolons or tabs)")
+        raise MissingColumnError(f"{path}: no column {missing}; there are {named} (separated by commas, semicolons or tabs)")
     splitting = [delimiter for delimiter in found if len(headers[delimiter]) > 1]
     if len(splitting) > 1:
         kinds = " or ".join(DELIMITERS[delimiter] for delimiter in splitting)

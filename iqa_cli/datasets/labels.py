@@ -85,10 +85,11 @@ def read_labels(name: str, root: Path, *, allow_missing: bool = False) -> Labels
         raise DataError(f"{error}. {describe_source(spec)}") from error
 
 
-def require_images(labels: Labels) -> Labels:
-    """The labels as they are. Raises DataError where an image is missing."""
+def require_images(labels: Labels, advice: str = "") -> Labels:
+    """The labels as they are. Raises DataError where an image is missing. advice: what to do then."""
     missing = [rating.path for rating in labels.ratings if not is_file(labels.root / rating.path)]
     if missing:
         first = ", ".join(missing[:NAMED])
-        raise DataError(f"{labels.root}: {len(missing)} of {len(labels.ratings)} images are missing, the first: {first}")
+        share = f"{len(missing)} of {len(labels.ratings)} images"
+        raise DataError(f"{labels.root}: {share} are missing, the first: {first}{advice}")
     return labels

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from iqa_cli.datasets.catalog import DATASETS, NATIVE, DatasetSpec
-from iqa_cli.datasets.delimited import read_names, tidy_path
+from iqa_cli.datasets.delimited import MissingColumnError, read_names, tidy_path
 from iqa_cli.datasets.labels import Labels, require_images
 from iqa_cli.datasets.readers import Rating
 from iqa_cli.datasets.tables import is_file, parse_number
@@ -19,6 +19,7 @@ from iqa_cli.errors import DataError, UsageError
 from iqa_cli.options import OWN, OwnRatings
 
 SAMPLE = 1024  # names of images that a card keeps: all of most files, 8 kB
+NAMING = "--image-column, --score-column, --group-column and --subset-column say what its columns are called"
 DIGITS = 8  # in hex, of the hash of a name: of ten thousand names, two in a million others seem to be one of them
 
 
@@ -42,9 +43,14 @@ def read_own_labels(own: OwnRatings, root: Path | None = None, *, allow_missing:
     if own.labels is None:
         raise UsageError(f"--dataset {OWN} needs the file with the ratings: --labels FILE")
     ratings = tuple(read_own(own.labels.parent, own.labels, own))
-    folder = choose_folder([*([root] if root else []), own.labels.parent], ratings)
+    if not ratings:
+        raise DataError(f"{own.labels}: no ratings of anything below the header: a line an image is needed")
+    folders = [*([root] if root else []), own.labels.parent]
+    folder = choose_folder(folders, ratings)
     labels = Labels(describe_spec(own.labels, own, ratings), folder, ratings)
-    return labels if allow_missing else require_images(labels)
+    looked = " and ".join(map(str, folders))
+    advice = f"; looked for in {looked}: --data-root DIR says where they are"
+    return labels if allow_missing else require_images(labels, advice)
 
 
 def choose_folder(folders: Sequence[Path], ratings: Sequence[Rating]) -> Path:
@@ -66,7 +72,11 @@ def read_own(_root: Path, path: Path, own: OwnRatings) -> list[Rating]:
     values: dict[str, list[float]] = {}
     groups: dict[str, str] = {}
     subsets: dict[str, str] = {}
-    for row in read_names(path, columns, numbers=(own.score_column,), sparse=sparse):
+    try:
+        rows = read_names(path, columns, numbers=(own.score_column,), sparse=sparse)
+    except MissingColumnError as error:
+        raise DataError(f"{error}; {NAMING}") from error
+    for row in rows:
         name = tidy_path(row[own.image_column])
         values.setdefault(name, []).append(parse_number(row[own.score_column], path, name))
         place_once(path, groups, name, row[own.group_column] if own.group_column else name, "groups")
@@ -90,10 +100,10 @@ def average_rows(name: str, values: list[float], group: str, subset: str | None)
 
 def describe_spec(path: Path, own: OwnRatings, ratings: Sequence[Rating]) -> OwnSpec:
     """The facts of the set. Raises DataError where the ratings make no scale."""
-    values = [rating.value for rating in ratings] or [0.0, 1.0]
+    values = [rating.value for rating in ratings]
     low, high = own.score_range or (min(values), max(values))
     if low >= high:
-        raise DataError(f"{path}: ratings from {low:g} to {high:g} make no scale; give its lower and its upper end")
+        raise DataError(f"{path}: ratings from {low:g} to {high:g} make no scale; give its ends: --score-range LOW HIGH")
     return OwnSpec(
         name=name_own(path),
         title=f"the ratings in {path}",

@@ -106,6 +106,21 @@ def test_what_could_be_read_in_two_ways_is_refused(tmp_path: Path, content: str,
     assert str(raised.value).startswith(f"{tmp_path / 'mine.csv'}: {said}")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("image,score\na.jpg,4\nä.jpg,5\n".encode("latin-1"), "row 3 is not in UTF-8: save the file as CSV UTF-8"),
+        ("image,score\na.jpg,4\n".encode("utf-16")[:-1], "row 2 is not in UTF-16: save the file as CSV UTF-8"),
+    ],
+)
+def test_the_row_that_is_in_another_encoding_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read_table(path, ("image",), numbers=("score",))
+    assert str(raised.value) == f"{path}: {said}"
+
+
 def test_the_command_line_names_the_row(tmp_path: Path, photos: Path, iqa: Run) -> None:
     labels = tmp_path / "mine.csv"
     labels.write_text("image,score\n01.jpg,4,1\n02.jpg,4,9\n")

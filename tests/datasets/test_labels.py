@@ -238,11 +238,11 @@ def test_own_ratings_on_a_given_scale_with_groups_lower_is_better(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "score_range", "said"),
     [
-        ("file,stars\na.jpg,3\nb.jpg,3\n", None, "ratings from 3 to 3 make no scale"),
+        ("file,stars\na.jpg,3\nb.jpg,3\n", None, "ratings from 3 to 3 make no scale; give its ends: --score-range"),
         ("file,stars\na.jpg,3\nb.jpg,7\n", (1, 5), r"1 ratings are not in 1 to 5: b\.jpg with 7"),
-        ("file,stars\n", None, "no ratings of"),
-        ("file,mos\na.jpg,3\n", None, "no column stars; there are file, mos"),
-        ("file,stars\na.jpg,3\nnone.jpg,7\n", None, r"1 of 2 images are missing, the first: none\.jpg"),
+        ("file,stars\n", None, r"mine\.csv: no ratings of anything below the header"),
+        ("file,mos\na.jpg,3\n", None, "no column stars; there are file, mos .*; --image-column, "),
+        ("file,stars\na.jpg,3\nnone.jpg,7\n", None, r"1 of 2 images are missing, the first: none\.jpg; looked for"),
         ("file,stars\na.jpg,three\n", None, r"row 2, column stars: three is no number"),
     ],
 )
