@@ -21,6 +21,8 @@ from iqa_cli.evaluation.bootstrap import Groups, Row, draw_krcc, draw_plcc, draw
 from iqa_cli.evaluation.metrics import Floats, Logistic, fit_logistic, krcc, plcc, rmse, srcc
 from iqa_cli.records import ScoreRecord
 
+FEWEST = 3  # images that say anything: of two, every correlation is -1, 1 or undefined
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -171,10 +173,10 @@ def compare(
 
 
 def measure(comparison: Comparison, *, rounds: int | None = 1000, seed: int = 0) -> Measurement:
-    """The figures over all images that have a score. rounds: None for no intervals, which are then nan.
+    """The figures over all images that have a score. rounds: None for no intervals, which are nan then.
 
     The intervals are bootstrapped: `rounds` times, whole groups are drawn with replacement, because versions of one photo say
-    less than as many photos. Raises DataError where fewer than two images have a score.
+    less than as many photos. Fewer than `FEWEST` images have none. Raises DataError where fewer than two images have a score.
     """
     scores, mos = take_rows(comparison, comparison.pairs)
     figures, logistic = compute_figures(scores, mos)
@@ -187,7 +189,7 @@ def measure(comparison: Comparison, *, rounds: int | None = 1000, seed: int = 0)
         "rmse": draw_rmse(fitted, theirs),
     }
     ends = dict.fromkeys(drawn, (nan, nan))
-    if rounds is not None:
+    if rounds is not None and len(scores) >= FEWEST:
         ends = find_intervals(Groups.of([pair.group for pair in comparison.pairs]), drawn, rounds=rounds, seed=seed)
     return Measurement(
         dataset=comparison.labels.spec.name,

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from math import nan
 from statistics import median_low
 
-from iqa_cli.evaluation.measure import Comparison, Pair, find_median
+from iqa_cli.evaluation.measure import FEWEST, Comparison, Pair, find_median
 from iqa_cli.evaluation.metrics import plcc, srcc
-
-FEWEST = 3  # of two images, every correlation is -1, 1 or undefined
 
 
 @dataclass(frozen=True)

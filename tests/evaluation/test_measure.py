@@ -205,6 +205,13 @@ def test_one_group_has_figures_but_no_interval() -> None:
     assert math.isnan(measured.srcc.high)
 
 
+def test_two_images_have_figures_but_no_interval() -> None:
+    labels = label([10, 20])
+    measured = measure(compare(labels, record(labels, [1, 2])), rounds=10)
+    assert measured.srcc.value == 1
+    assert all(math.isnan(end) for end in (measured.srcc.low, measured.srcc.high, measured.rmse.low, measured.rmse.high))
+
+
 # ---- splits ----
 
 

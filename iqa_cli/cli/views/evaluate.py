@@ -14,13 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from iqa_cli.cli.views.terminal import open_console, print_rows, show
-from iqa_cli.evaluation.measure import Estimate
+from iqa_cli.evaluation.measure import FEWEST, Estimate
 from iqa_cli.evaluation.protocol import Protocol
 from iqa_cli.evaluation.report import find_worst, list_rows
 from iqa_cli.evaluation.robustness import SEVERE, Robustness
 from iqa_cli.evaluation.robustness_report import list_rows as list_robustness
 from iqa_cli.evaluation.run import FIGURES, Evaluation, Scored
-from iqa_cli.evaluation.subsets import FEWEST
 from iqa_cli.images.distortions import LEVELS
 
 HEADS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted", "krcc": "KRCC", "rmse": "RMSE"}
