@@ -88,9 +88,12 @@ def build_described(card: ModelCard) -> QfmIqm | Blend:
 def load_network(card: ModelCard, path: Path) -> QfmIqm | Blend:
     """The network that a card describes, with the weights of a file, ready to score: eval mode, single precision.
 
-    Raises WeightsError where a weight is missing, unknown or of another shape.
+    Raises WeightsError where the card describes none, or a weight is missing, unknown or of another shape.
     """
-    network = build_described(card)
+    try:
+        network = build_described(card)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
     state, _ = load_tensors(path)
     try:
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True)

@@ -66,6 +66,13 @@ def test_a_network_that_fails_on_its_crops_is_named(tmp_path):
         backend.predict(np.zeros((1, 3, 64, 64), np.float32))
 
 
+@pytest.mark.parametrize("network", [{}, {"backbone": "no_such"}, {"backbone": "test_vit", "width": -4}, {"members": [{}]}])
+def test_a_card_of_no_network_is_named(tmp_path, network):
+    model = write_network(tmp_path / "odd", CNN, CropSpec(64), 0)
+    with pytest.raises(WeightsError, match=r"odd\.safetensors: .*(the model card's network|the backbone no_such)"):
+        load_network(replace(model.card, network=network), tmp_path / "odd" / "odd.safetensors")
+
+
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
     """A convolutional network for views of any shape, and a transformer for squares with other pixel statistics."""
